@@ -1,0 +1,1 @@
+"""Entry points for absl flags, and the recipes: one short file an experiment."""

@@ -1,0 +1,1 @@
+"""Datasets: decoded once, sampled as a function of (seed, step)."""

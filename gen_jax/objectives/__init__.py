@@ -1,0 +1,1 @@
+"""Objectives: one family a file; each takes modules and returns a Game."""

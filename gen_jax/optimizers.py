@@ -1,0 +1,73 @@
+"""Optimizers as the papers state them, and the average of weights over training."""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from gen_jax.game import PlayerState, Tree, Weights
+
+
+def adam(
+    learning_rate: float,
+    *,
+    b1: float = 0.9,
+    b2: float = 0.999,
+    clip_norm: float | None = None,
+    warmup_steps: int = 0,
+) -> optax.GradientTransformation:
+    """Adam (Kingma & Ba 2014) on one player's parameters.
+
+    clip_norm: the largest global norm of a gradient; a longer one is scaled to it.
+    warmup_steps: updates over which the learning rate rises linearly from 0. No
+        schedule depends on a run's total, which may be raised later.
+    """
+    rate = learning_rate
+    if warmup_steps:
+        rate = optax.linear_schedule(0.0, learning_rate, warmup_steps)
+    parts = [optax.adam(rate, b1=b1, b2=b2)]
+    if clip_norm is not None:
+        parts.insert(0, optax.clip_by_global_norm(clip_norm))
+    return optax.chain(*parts)
+
+
+def ema_decay(
+    halflife_images: float, images_per_update: int, updates: jax.Array
+) -> jax.Array:
+    """The decay d of `average = d * average + (1 - d) * weights`, float32 [].
+
+    d = 2 ** (-images_per_update / halflife). A half-life in images survives a change
+    of batch size. Warm-up: the half-life is at most a twentieth of the images seen
+    before (Karras et al. 2022), so the first update copies the weights and an early
+    average does not show the initialisation.
+    """
+    seen = updates.astype(jnp.float32) * images_per_update
+    halflife = jnp.minimum(halflife_images, seen / 20)
+    return jnp.exp2(-images_per_update / jnp.maximum(halflife, 1e-8))
+
+
+def averaged_weights(
+    mine: PlayerState,
+    params: Tree,
+    mutable: Tree,
+    halflives_images: Sequence[float],
+    images_per_update: int,
+) -> tuple[Weights, ...]:
+    """The player's averages after an update to `params` and `mutable`.
+
+    BatchNorm's statistics are averaged like the parameters; what is not of a floating
+    type (a count) is copied.
+    """
+
+    def average(ema, halflife_images):
+        decay = ema_decay(halflife_images, images_per_update, mine.updates)
+
+        def blend(old, new):
+            if not jnp.issubdtype(new.dtype, jnp.floating):
+                return new
+            return new + decay.astype(new.dtype) * (old - new)
+
+        return jax.tree.map(blend, ema, Weights(params, mutable))
+
+    return tuple(map(average, mine.ema, halflives_images))

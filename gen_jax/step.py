@@ -1,0 +1,270 @@
+"""The train step that serves every family, and the one place that compiles it.
+
+A step plays a game's turns once. Nothing random is carried: example i of step s draws
+from its own key, derived from (seed, step, turn, player, i), so that the same seed
+gives the same run on one device or many, under jit or pmap, and after a restart.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from gen_jax import devices
+from gen_jax.game import Context, Game, Player, PlayerState, State, Tree
+from gen_jax.optimizers import averaged_weights
+
+Metrics = dict[str, jax.Array]
+Step = Callable[[State, Tree, jax.Array], tuple[State, Metrics]]
+
+_SHARED, _PREPARE, _FIRST_TURN = 0, 1, 2  # streams of keys within a step
+
+
+def train_step(
+    state: State, batch: Tree, rng: jax.Array, *, game: Game, microbatches: int = 1
+) -> tuple[State, Metrics]:
+    """Plays every turn of the game once.
+
+    batch: arrays [B, ...]. rng: the run's key, the same at every step.
+    microbatches: in how many pieces each gradient is accumulated.
+
+    Returns the next state and scalars named `player/metric`, averaged over a player's
+    turns: its loss, its gradient's norm, and what its loss reports.
+    """
+    rng = jax.random.fold_in(rng, state.step)
+    board, reports = state.players, []
+    for number, turn in enumerate(game.turns):
+        examples = _strided((batch, _global_index(batch)), turn.part, game.parts)
+        moved = {}
+        for name in turn.players:
+            player, order = game.players[name], list(game.players).index(name)
+            own = jax.random.fold_in(
+                jax.random.fold_in(rng, _FIRST_TURN + number), order
+            )
+            shared = jax.random.fold_in(rng, _SHARED)
+            payoff = functools.partial(
+                _payoff, player.loss, board, name, (state.step, own, shared)
+            )
+            moved[name], report = _move(
+                player, board[name], payoff, examples, microbatches
+            )
+            reports.append({f"{name}/{key}": value for key, value in report.items()})
+        board = {**board, **moved}
+    return State(state.step + 1, board), _mean_by_name(reports)
+
+
+def _payoff(loss, board, name, randomness, params, examples):
+    """One player's loss as a function of its own parameters: V with a subscript."""
+    board = {**board, name: board[name]._replace(params=params)}
+    (batch, index), (step, own, shared) = examples, randomness
+    context = Context(
+        step=step,
+        keys=example_keys(own, index),
+        shared=example_keys(shared, index),
+        index=index,
+        batch_size=_global_size(index),
+        axis=devices.bound_axis(),
+    )
+    return loss(board, batch, context)
+
+
+def _move(
+    player: Player, mine: PlayerState, payoff, examples, microbatches: int
+) -> tuple[PlayerState, Metrics]:
+    """One player's move along its payoff's gradient, and what to report of it."""
+    gradient = jax.value_and_grad(payoff, has_aux=True)
+    if microbatches > 1:
+        if jax.tree.leaves(mine.mutable):
+            raise ValueError(
+                "microbatches need a player without mutable state: with BatchNorm, "
+                "accumulated gradients are those of another model"
+            )
+        gradient = _accumulated(gradient, microbatches)
+    (loss, (mutable, metrics)), grads = gradient(mine.params, examples)
+    metrics = {"loss": loss, **metrics}
+    if axis := devices.bound_axis():
+        grads, metrics = jax.lax.pmean((grads, metrics), axis)
+    with jax.numpy_dtype_promotion("standard"):  # Adam mixes int32 counts and floats
+        updates, opt = player.optimizer.update(grads, mine.opt, mine.params)
+    params = optax.apply_updates(mine.params, updates)
+    ema = averaged_weights(
+        mine, params, mutable, player.ema_halflife_images, _global_size(examples[1])
+    )
+    metrics["grad_norm"] = optax.tree.norm(grads)
+    return PlayerState(params, mutable, opt, ema, mine.updates + 1), metrics
+
+
+def _accumulated(gradient: Callable, microbatches: int) -> Callable:
+    """The mean of the gradients of the batch's strided pieces, one at a time."""
+
+    def mean_gradient(params, examples):
+        pieces = jax.tree.map(
+            lambda x: jnp.swapaxes(x.reshape(-1, microbatches, *x.shape[1:]), 0, 1),
+            examples,
+        )
+        first = jax.tree.map(lambda x: x[0], pieces)
+        zeros = jax.tree.map(
+            lambda x: jnp.zeros(x.shape, x.dtype),
+            jax.eval_shape(gradient, params, first),
+        )
+
+        def add(total, piece):
+            return jax.tree.map(jnp.add, total, gradient(params, piece)), None
+
+        total, _ = jax.lax.scan(add, zeros, pieces)
+        return jax.tree.map(lambda x: x / microbatches, total)
+
+    return mean_gradient
+
+
+def example_keys(rng: jax.Array, index: jax.Array) -> jax.Array:
+    """Keys [B]: one for each example's place in the global batch."""
+    return jax.vmap(jax.random.fold_in, (None, 0))(rng, index)
+
+
+def _strided(tree: Tree, part: int, parts: int) -> Tree:
+    """x[part::parts] of every leaf."""
+    if parts == 1:
+        return tree
+    return jax.tree.map(
+        lambda x: x.reshape(x.shape[0] // parts, parts, *x.shape[1:])[:, part], tree
+    )
+
+
+def _global_index(batch: Tree) -> jax.Array:
+    """int32 [B]: the examples' places in the batch of all devices."""
+    local_size = jax.tree.leaves(batch)[0].shape[0]
+    index = jnp.arange(local_size, dtype=jnp.int32)
+    if axis := devices.bound_axis():
+        index += jax.lax.axis_index(axis) * local_size
+    return index
+
+
+def _global_size(index: jax.Array) -> int:
+    axis = devices.bound_axis()
+    return index.shape[0] * (jax.lax.axis_size(axis) if axis else 1)
+
+
+def _mean_by_name(reports: list[Metrics]) -> Metrics:
+    names = {name: None for report in reports for name in report}
+    values = {
+        name: [report[name] for report in reports if name in report] for name in names
+    }
+    return {name: sum(x) / len(x) for name, x in values.items()}
+
+
+def make_train_step(
+    game: Game,
+    backend: str = "jit",
+    mesh: Mesh | None = None,
+    *,
+    spec: Any = None,
+    steps_per_call: int = 1,
+    microbatches: int = 1,
+    prepare: Callable[[Tree, jax.Array], Tree] | None = None,
+    donate: bool = True,
+    compiler_options: dict[str, str] | None = None,
+) -> Step:
+    """Compiles `train_step`: (state, batch, rng) -> (state, metrics).
+
+    backend: "jit", or "pmap", the classic data-parallel form. Both take and give the
+        same global arrays, so a run may change backend between two steps.
+    mesh: the devices, on one axis named `devices.BATCH_AXIS`; None for the first one.
+    spec: PartitionSpecs of the state (a prefix of its tree); None replicates it. jit.
+    steps_per_call: k steps in one call on a batch [k, B, ...]; metrics become [k].
+    prepare: (batch, keys [B]) -> batch, on the device: normalisation, augmentation.
+    donate: whether the state's buffers are reused; the old state is then gone.
+    compiler_options: XLA's; None for this platform's.
+
+    Raises ValueError for an unknown backend, or `spec` with pmap; at the first call
+    where the batch does not divide by devices, parts and microbatches.
+    """
+    if backend not in ("jit", "pmap"):
+        raise ValueError(f"backend {backend!r} is neither 'jit' nor 'pmap'")
+    if backend == "pmap" and spec is not None:
+        raise ValueError("spec shards a state under jit; pmap replicates it")
+    mesh = mesh or devices.data_mesh(jax.devices()[:1])
+
+    def step(state, batch, rng):
+        if prepare is not None:
+            key = jax.random.fold_in(jax.random.fold_in(rng, state.step), _PREPARE)
+            batch = prepare(batch, example_keys(key, _global_index(batch)))
+        return train_step(state, batch, rng, game=game, microbatches=microbatches)
+
+    def steps(state, batches, rng):
+        if steps_per_call == 1:
+            return step(state, batches, rng)
+        return jax.lax.scan(lambda s, b: step(s, b, rng), state, batches)
+
+    options = {"donate_argnums": 0} if donate else {}
+    if compiler_options is not None:
+        options["compiler_options"] = compiler_options
+    batch_axis = 0 if steps_per_call == 1 else 1
+    if backend == "pmap":
+        compiled = devices.jit(_pmapped(steps, mesh, batch_axis), **options)
+    else:
+        compiled = devices.jit(steps, **options, **_shardings(mesh, spec, batch_axis))
+    divisor = mesh.size * game.parts * microbatches
+    return _checked(compiled, batch_axis, divisor)
+
+
+def _pmapped(steps: Callable, mesh: Mesh, batch_axis: int) -> Callable:
+    """`steps` through pmap, on a global batch, with the state's shapes as under jit."""
+    pmapped = jax.pmap(
+        steps,
+        axis_name=devices.BATCH_AXIS,
+        in_axes=(None, batch_axis, None),
+        out_axes=(None, None),
+        devices=list(mesh.devices.flat),
+    )
+
+    def on_global_batch(state, batch, rng):
+        def split(x):
+            return x.reshape(
+                *x.shape[:batch_axis], mesh.size, -1, *x.shape[batch_axis + 1 :]
+            )
+
+        return pmapped(state, jax.tree.map(split, batch), rng)
+
+    return on_global_batch
+
+
+def batch_sharding(mesh: Mesh, batch_axis: int = 0) -> NamedSharding:
+    """How a batch lies on a mesh: its examples divided among the devices."""
+    return NamedSharding(mesh, PartitionSpec(*[None] * batch_axis, devices.BATCH_AXIS))
+
+
+def _shardings(mesh: Mesh, spec: Any, batch_axis: int) -> dict[str, Any]:
+    replicated = NamedSharding(mesh, PartitionSpec())
+    state = replicated
+    if spec is not None:
+        state = jax.tree.map(
+            lambda p: NamedSharding(mesh, p),
+            spec,
+            is_leaf=lambda p: isinstance(p, PartitionSpec),
+        )
+    batch = batch_sharding(mesh, batch_axis)
+    return {
+        "in_shardings": (state, batch, replicated),
+        "out_shardings": (state, replicated),
+    }
+
+
+def _checked(compiled: Callable, batch_axis: int, divisor: int) -> Step:
+    """The compiled step, refusing a batch that cannot be divided evenly."""
+
+    def checked(state, batch, rng):
+        size = jax.tree.leaves(batch)[0].shape[batch_axis]
+        if size % divisor:
+            raise ValueError(
+                f"a batch of {size} does not divide by {divisor} "
+                "(devices x parts x microbatches)"
+            )
+        return compiled(state, batch, rng)
+
+    checked.lower = compiled.lower
+    return checked

@@ -1,0 +1,21 @@
+"""Stricter than users: strict dtypes and ranks, warnings as errors, four devices."""
+
+import os
+import tempfile
+from pathlib import Path
+
+os.environ["JAX_PLATFORMS"] = os.environ.get("GEN_JAX_TEST_PLATFORM", "cpu")
+# Four devices on two cores meet in a collective only if XLA has threads for all.
+os.environ["PJRT_NPROC"] = "16"
+os.environ["XLA_FLAGS"] = (
+    os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
+)
+
+import jax
+
+_COMPILATION_CACHE = Path(tempfile.gettempdir()) / f"gen_jax-tests-{os.getuid()}"
+
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_compilation_cache_dir", str(_COMPILATION_CACHE))
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
