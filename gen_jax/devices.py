@@ -8,7 +8,9 @@ attention have forms that suit a CPU better than the native ones (`models/layers
 import contextlib
 import contextvars
 import functools
+import os
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import jax
 from jax.sharding import AxisType, Mesh
@@ -54,6 +56,26 @@ def forms(platform: str) -> Iterator[None]:
         yield
     finally:
         _forms.reset(token)
+
+
+def quick_compiler_options() -> dict[str, str]:
+    """XLA options for what runs once: on a CPU, compiling costs more than running."""
+    if jax.default_backend() != "cpu":
+        return {}
+    return {"xla_backend_optimization_level": "0"}
+
+
+def use_compilation_cache() -> None:
+    """Keeps compiled programs in the user's cache folder, for the next process.
+
+    The environment's JAX_COMPILATION_CACHE_DIR goes before it.
+    """
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        jax.config.update(
+            "jax_compilation_cache_dir", str(Path(home, "gen_jax", "xla"))
+        )
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
 
 @functools.cache

@@ -1,0 +1,93 @@
+"""absl flags with errors one can read: one line, the nearest name, exit code 2.
+
+`--config.FIELD=VALUE` sets any field of an experiment's configuration.
+"""
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator, Sequence
+
+from absl import app, flags
+
+from gen_jax.config import nearest
+from gen_jax.errors import UserError
+
+_PREFIX = "--config."
+
+
+def run(main: Callable[[list[tuple[str, str]]], None]) -> None:
+    """Parses the flags, calls main([(field, text), ...]) and exits.
+
+    Exit codes: 0; 2 for a mistake of the user's, which gets one line; 130 after
+    Ctrl-C and 143 after SIGTERM.
+    """
+
+    def guarded(argv):
+        with errors_in_one_line():
+            main(_overrides(argv[1:]))
+
+    app.run(guarded, flags_parser=_parse)
+
+
+@contextlib.contextmanager
+def errors_in_one_line() -> Iterator[None]:
+    """Turns mistakes, full disks and interrupts into a line and an exit code."""
+    try:
+        yield
+    except UserError as error:
+        _exit(str(error), 2)
+    except OSError as error:
+        _exit(f"{error.strerror or error}: {error.filename or 'disk'}", 2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _exit(line: str, code: int) -> None:
+    print("error: " + " ".join(line.split()), file=sys.stderr)
+    sys.exit(code)
+
+
+def _parse(argv: Sequence[str]) -> list[str]:
+    """The `--config.` arguments that remain when absl has taken its flags."""
+    if {"--help", "-help", "-h"} & set(argv):
+        print(help_text())
+        sys.exit(0)
+    try:
+        return flags.FLAGS(list(argv), known_only=True)
+    except flags.Error as error:
+        _exit(str(error), 2)
+
+
+def help_text() -> str:
+    """The command's docstring and its flags."""
+    main = sys.modules["__main__"]
+    lines = [main.__doc__.strip(), "", "Flags:"]
+    for flag in flags.FLAGS.get_key_flags_for_module(main.__name__):
+        default = "" if flag.default is None else f" (default: {flag.default})"
+        lines.append(f"  --{flag.name}: {flag.help}{default}")
+    return "\n".join(lines)
+
+
+def _overrides(arguments: Sequence[str]) -> list[tuple[str, str]]:
+    """[(field, text), ...] of `--config.FIELD=TEXT` and `--config.FIELD TEXT`."""
+    known = [f"--{name}" for name in flags.FLAGS]
+    overrides, rest = [], list(arguments)
+    while rest:
+        name, equals, text = rest.pop(0).partition("=")
+        if not name.startswith("-"):
+            raise UserError(f"stray argument {name!r}: every option begins with --")
+        if not name.startswith(_PREFIX):
+            hint = nearest(name, known)
+            raise UserError(f"no flag {name}.{hint} --help lists the flags")
+        if not equals:
+            if not rest:
+                raise UserError(f"{name} needs a value: {name}=VALUE")
+            text = rest.pop(0)
+        overrides.append((name.removeprefix(_PREFIX), text))
+    return overrides
+
+
+def given(names: dict[str, str]) -> list[tuple[str, str]]:
+    """[(field, text), ...] of the flags that were given; names: flag -> field."""
+    present = [(flags.FLAGS[name], field) for name, field in names.items()]
+    return [(field, str(flag.value)) for flag, field in present if flag.present]

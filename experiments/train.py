@@ -1,0 +1,205 @@
+"""Trains an experiment, or goes on where an interrupted run stopped.
+
+  python -m experiments.train --experiment=NAME --workdir=DIR [--data=SPEC] [FLAGS]
+
+SPEC: digits, ring, idx:DIR, folder:DIR, npz:FILE, tfds:NAME (mnist, fashion_mnist and
+cifar10 are short for theirs). Any field of the configuration is a flag:
+--config.FIELD=VALUE; --dry_run shows the fields and what they are.
+"""
+
+import json
+from pathlib import Path
+
+from absl import flags
+
+from experiments import flags as parsing
+from gen_jax import config as configs
+from gen_jax import devices, experiment
+from gen_jax.errors import UserError
+
+_NAME = flags.DEFINE_string("experiment", None, "which recipe; --list names them")
+_WORKDIR = flags.DEFINE_string("workdir", None, "the run's folder, made if missing")
+flags.DEFINE_string("data", None, "the dataset, short for --config.data.spec")
+flags.DEFINE_integer("steps", None, "the total; may be raised later")
+flags.DEFINE_integer("batch_size", None, "examples a step, of all devices together")
+flags.DEFINE_integer("seed", None, "of the weights, the order and all noise")
+_BACKEND = flags.DEFINE_enum(
+    "backend", "jit", ["jit", "pmap"], "how a step is compiled"
+)
+_DEVICES = flags.DEFINE_integer("devices", None, "how many devices to use; all of them")
+_RESUME = flags.DEFINE_string(
+    "resume",
+    "auto",
+    "auto: go on if the workdir holds a checkpoint; never: refuse if it does; "
+    "PATH: begin a new workdir from that checkpoint",
+)
+_DISTRIBUTED = flags.DEFINE_bool(
+    "distributed", False, "one of several processes (JAX_COORDINATOR_ADDRESS and so on)"
+)
+_DRY_RUN = flags.DEFINE_bool("dry_run", False, "print what would be run; write nothing")
+_LIST = flags.DEFINE_bool("list", False, "print the experiments")
+
+_SHORT = {name: name for name in ("steps", "batch_size", "seed")} | {
+    "data": "data.spec"
+}
+
+
+def main(overrides: list[tuple[str, str]]) -> None:
+    """Resolves the configuration and trains."""
+    if _LIST.value:
+        for name in experiment.names():
+            print(f"{name:20s} {experiment.find(name).about}")
+        return
+    if not _DRY_RUN.value and not _WORKDIR.value:
+        raise UserError("--workdir=DIR is needed: the run's folder")
+    overrides = parsing.given(_SHORT) + overrides
+    saved = _saved_run()
+    name, config = _resolve(overrides, saved)
+    recipe = experiment.find(name)
+    if _DRY_RUN.value:
+        print(_plan(name, recipe, config))
+        return
+    _train(name, recipe, config, saved)
+
+
+def _saved_run() -> dict | None:
+    """The meta of the run to go on with, None for a new run."""
+    from gen_jax import checkpoint
+
+    workdir, resume = Path(_WORKDIR.value or ""), _RESUME.value
+    has_checkpoints = bool(
+        _WORKDIR.value and checkpoint.steps(workdir / checkpoint.CHECKPOINTS)
+    )
+    if resume != "auto" and has_checkpoints:
+        raise UserError(
+            f"{workdir} holds checkpoints, and --resume={resume} begins a new run: "
+            "name another --workdir, or --resume=auto to go on"
+        )
+    if resume not in ("auto", "never"):
+        return checkpoint.read_meta(checkpoint.step_directories(resume)[0])
+    if not has_checkpoints:
+        return None
+    try:
+        return json.loads((workdir / "config.json").read_text())
+    except (OSError, ValueError):
+        directories = checkpoint.step_directories(workdir)
+        return checkpoint.newest_meta(directories)
+
+
+def _resolve(
+    overrides: list[tuple[str, str]], saved: dict | None
+) -> tuple[str, configs.RunConfig]:
+    """The experiment's name and configuration, from the flags and the saved run.
+
+    Raises UserError where a flag disagrees with the run that goes on.
+    """
+    if saved is None:
+        if not _NAME.value:
+            raise UserError(
+                "--experiment=NAME is needed; there are: "
+                + ", ".join(experiment.names())
+            )
+        config = experiment.find(_NAME.value).config
+        for path, text in overrides:
+            config = configs.override(config, path, text)
+        return _NAME.value, config
+    name = saved.get("experiment")
+    if _NAME.value not in (None, name):
+        raise UserError(f"{_WORKDIR.value} holds a run of {name}, not of {_NAME.value}")
+    before = configs.from_dict(experiment.find(name).config, saved["config"])
+    config = before
+    for path, text in overrides:
+        config = configs.override(config, path, text)
+    if _RESUME.value == "auto":
+        for path in configs.differences(config, before):
+            if not configs.is_free(config, path):
+                raise UserError(
+                    f"{path}={configs.get(config, path)} disagrees with the run in "
+                    f"{_WORKDIR.value}, which has {configs.get(before, path)}"
+                )
+    return name, config
+
+
+def _plan(name: str, recipe: experiment.Experiment, config: configs.RunConfig) -> str:
+    """What --dry_run prints: configuration, shapes and parameter counts."""
+    import jax
+
+    from gen_jax import data
+    from gen_jax.game import init_state
+
+    info = data.describe(config.data)
+    game = recipe.build(config, info)
+    batch = {
+        "x": jax.ShapeDtypeStruct((config.batch_size, *info.shape), "float32"),
+        "y": jax.ShapeDtypeStruct((config.batch_size,), "int32"),
+    }
+    state = jax.eval_shape(lambda b: init_state(game, jax.random.key(0), b), batch)
+    changed = configs.differences(config, recipe.config)
+    paths = changed + [p for p in configs.field_paths(config) if p not in changed]
+    lines = [f"experiment: {name}"]
+    for path in paths:
+        was = configs.get(recipe.config, path)
+        note = f"  (recipe: {was})" if path in changed else ""
+        lines.append(f"  {path} = {configs.get(config, path)}{note}")
+    lines += [f"batch: {key} {x.dtype} {list(x.shape)}" for key, x in batch.items()]
+    for player, mine in state.players.items():
+        count = sum(leaf.size for leaf in jax.tree.leaves(mine.params))
+        lines.append(f"{player}: {count:,} parameters")
+    return "\n".join(lines)
+
+
+def _train(
+    name: str,
+    recipe: experiment.Experiment,
+    config: configs.RunConfig,
+    saved: dict | None,
+) -> None:
+    devices.use_compilation_cache()
+    import jax
+
+    if _DISTRIBUTED.value:
+        jax.distributed.initialize()
+    from gen_jax import checkpoint, data
+    from gen_jax.loop import fit
+
+    dataset = data.load(config.data)
+    game = recipe.build(config, dataset.info)
+    meta = checkpoint.make_meta(name, config, dataset.info)
+    if saved is not None and saved["info"] != json.loads(json.dumps(meta["info"])):
+        raise UserError(f"{config.data.spec} is no longer what the run was trained on")
+    batches = data.batches(
+        dataset.train,
+        config.batch_size,
+        config.seed,
+        process_index=jax.process_index(),
+        process_count=jax.process_count(),
+    )
+    start = None
+    if saved is not None and _RESUME.value != "auto":
+        start = checkpoint.load(_RESUME.value, game).state
+    fit(
+        game,
+        batches,
+        config,
+        workdir=_WORKDIR.value,
+        backend=_BACKEND.value,
+        mesh=devices.data_mesh(_chosen_devices()),
+        prepare=data.prepare(flip=config.flip),
+        meta=meta,
+        start=start,
+    )
+
+
+def _chosen_devices():
+    import jax
+
+    found, wanted = jax.devices(), _DEVICES.value
+    if wanted is None:
+        return found
+    if not 1 <= wanted <= len(found):
+        raise UserError(f"--devices={wanted}: there are {len(found)}")
+    return found[:wanted]
+
+
+if __name__ == "__main__":
+    parsing.run(main)

@@ -1,0 +1,56 @@
+"""VAE (Kingma & Welling 2013): an encoder and a decoder that bound log p(x).
+
+python -m experiments.train --experiment=vae --workdir=runs/vae
+"""
+
+import dataclasses
+from typing import Literal
+
+from gen_jax.objectives.autoencoder import vae
+
+from gen_jax.config import RunConfig
+from gen_jax.data import Info
+from gen_jax.experiment import Experiment
+from gen_jax.game import Game
+from gen_jax.models import autoencoder, mlp
+from gen_jax.optimizers import adam
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(RunConfig):
+    """One hidden layer of 500 as in the paper's MNIST networks, with Adam."""
+
+    steps: int = 5000
+    sample_every_steps: int = 1000
+    network: Literal["mlp", "conv"] = "mlp"
+    hidden: tuple[int, ...] = (500,)  # of the MLP
+    features: int = 32  # of the convolutional network's widest image
+    z_dim: int = 20
+    # None: Bernoulli for images, Gaussian for points.
+    likelihood: Literal["bernoulli", "gaussian"] | None = None
+    scale: float = 0.1  # the Gaussian's standard deviation, on x in [-1, 1]
+    learning_rate: float = 1e-3
+    ema_halflife_images: float = 10_000.0
+
+
+def game(config: Config, info: Info) -> Game:
+    """An MLP for any shape, or a convolutional pair for images."""
+    is_image = len(info.shape) == 3
+    if config.network == "conv" and is_image:
+        encoder = autoencoder.ConvEncoder(config.z_dim, config.features)
+        decoder = autoencoder.ConvDecoder(info.shape, config.features)
+    else:
+        encoder = mlp.MlpEncoder(config.hidden, config.z_dim)
+        decoder = mlp.MlpDecoder(config.hidden[::-1], info.shape)
+    return vae(
+        encoder,
+        decoder,
+        z_dim=config.z_dim,
+        likelihood=config.likelihood or ("bernoulli" if is_image else "gaussian"),
+        scale=config.scale,
+        optimizer=adam(config.learning_rate),
+        ema_halflife_images=(config.ema_halflife_images,),
+    )
+
+
+EXPERIMENT = Experiment(Config(), game, about="VAE, Kingma & Welling 2013")

@@ -1,0 +1,292 @@
+"""Checkpoints: a state and what it takes to rebuild its game, in one step directory.
+
+Orbax writes `FOLDER/STEP/{state,meta}` in the background and commits it atomically.
+`meta` is JSON: the format's version, the experiment's name, its configuration and the
+data's shape. Nothing is pickled, and no module that a file names is imported.
+"""
+
+import contextlib
+import dataclasses
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gen_jax import experiment
+from gen_jax.config import RunConfig, from_dict
+from gen_jax.data.dataset import Info
+from gen_jax.errors import UserError
+from gen_jax.game import Game, State, Tree, Weights, init_state
+
+FORMAT = 1  # raised when older checkpoints can no longer be read as they are
+CHECKPOINTS = "checkpoints"  # a run's folder of step directories
+_KEPT = 3
+
+
+class Run(NamedTuple):
+    """What `load` gives back."""
+
+    game: Game
+    config: RunConfig | None
+    state: State
+    step: int
+
+
+def make_meta(name: str, config: Any, info: Info) -> dict[str, Any]:
+    """What a checkpoint of a registered experiment says of itself."""
+    return {
+        "experiment": name,
+        "config": dataclasses.asdict(config),
+        "info": info._asdict(),
+    }
+
+
+def describe_batch(batch: Tree) -> Tree:
+    """Shapes and dtypes as JSON, so that a state's structure can be built again."""
+    return jax.tree.map(lambda x: {"shape": x.shape, "dtype": str(x.dtype)}, batch)
+
+
+def _batch_like(described: Any) -> Tree:
+    """`describe_batch` undone, as ShapeDtypeStructs."""
+    if isinstance(described, list):
+        return [_batch_like(item) for item in described]
+    if set(described) == {"shape", "dtype"} and isinstance(described["dtype"], str):
+        return jax.ShapeDtypeStruct(tuple(described["shape"]), described["dtype"])
+    return {name: _batch_like(item) for name, item in described.items()}
+
+
+def state_like(game: Game, batch: Tree, sharding: jax.sharding.Sharding) -> State:
+    """The shapes, dtypes and places of a game's state, without computing it."""
+    shapes = jax.eval_shape(partial(init_state, game), jax.random.key(0), batch)
+    return jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), shapes
+    )
+
+
+class Writer:
+    """Writes a run's checkpoints in the background: the last 3, and every Nth."""
+
+    def __init__(self, folder: Path, keep_every_steps: int = 0):
+        import orbax.checkpoint as ocp
+
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=_KEPT, keep_period=keep_every_steps or None
+        )
+        self._manager = ocp.CheckpointManager(Path(folder).absolute(), options=options)
+        self._finite = jax.jit(_all_finite)
+
+    def save(self, step: int, state: State, meta: Mapping[str, Any]) -> None:
+        """Starts to write; the state's buffers may be donated as soon as it returns.
+
+        Raises UserError for a state that is not finite, which is never written, and
+        OSError where an earlier write failed.
+        """
+        from orbax.checkpoint import args
+
+        if not self._finite(state):
+            last = self._manager.latest_step()
+            kept = f"the last checkpoint is step {last}" if last else "none was written"
+            raise UserError(f"the state is no longer finite at step {step}; {kept}")
+        self.wait()
+        if step == self._manager.latest_step():
+            return
+        composite = args.Composite(
+            state=args.StandardSave(state), meta=args.JsonSave(dict(meta))
+        )
+        if not self._manager.save(step, args=composite):
+            raise OSError(f"no checkpoint was written at step {step}")
+
+    def wait(self) -> None:
+        """Returns when all is on disk. Raises OSError where it could not be written."""
+        try:
+            self._manager.wait_until_finished()
+        except OSError:
+            raise
+        except Exception as error:  # tensorstore has errors of its own for a full disk
+            raise OSError(
+                f"a checkpoint could not be written: {_line(error)}"
+            ) from error
+
+    def close(self) -> None:
+        """Waits and releases Orbax's threads."""
+        self.wait()
+        self._manager.close()
+
+
+def _all_finite(state: State) -> jax.Array:
+    floating = [
+        leaf
+        for leaf in jax.tree.leaves(state)
+        if jnp.issubdtype(leaf.dtype, jnp.floating)
+    ]
+    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in floating]))
+
+
+def steps(folder: Path) -> list[int]:
+    """The steps of the finished checkpoints below a folder, latest first."""
+    if not (folder := Path(folder)).is_dir():
+        return []
+    found = (int(entry.name) for entry in folder.iterdir() if entry.name.isdigit())
+    return sorted(found, reverse=True)
+
+
+def read_meta(directory: Path) -> dict[str, Any]:
+    """A step directory's meta. Raises UserError where it is damaged or too new."""
+    try:
+        meta = json.loads((Path(directory) / "meta" / "metadata").read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(f"{directory} is no readable checkpoint: {error}") from error
+    if meta.get("format", FORMAT) > FORMAT:
+        raise UserError(
+            f"{directory} has format {meta['format']}; this version reads {FORMAT}"
+        )
+    return meta
+
+
+def restore(directory: Path, like: State) -> State:
+    """The state of one step directory, on the shapes and devices of `like`.
+
+    like: ShapeDtypeStructs with shardings. Raises whatever Orbax raises for damage.
+    """
+    import orbax.checkpoint as ocp
+
+    with ocp.StandardCheckpointer() as checkpointer:
+        return checkpointer.restore(Path(directory).absolute() / "state", like)
+
+
+def restore_first(
+    directories: Sequence[Path], like: State, *, repair: bool = False
+) -> tuple[State, Path]:
+    """The first of several step directories that can be read, and which it is.
+
+    A damaged one is passed over with a line on standard error. repair: move it aside,
+    to `damaged/STEP` in the run's folder, so that its step can be written again.
+
+    Raises UserError where none can be read; then nothing is moved.
+    """
+    damaged = []
+    for directory in directories:
+        try:
+            state = restore(directory, like)
+            read_meta(directory)
+        except Exception as error:  # every layer below has its own classes for damage
+            damaged.append((directory, _line(error)))
+            continue
+        for bad, why in damaged:
+            print(f"{bad} is damaged ({why}); taking {directory}", file=sys.stderr)
+            if repair:
+                _move_aside(bad)
+        return state, directory
+    directory, why = damaged[0]
+    raise UserError(f"the checkpoint {directory} cannot be read: {why}")
+
+
+def _move_aside(directory: Path) -> None:
+    place = directory.parent.parent / "damaged" / directory.name
+    place.parent.mkdir(exist_ok=True)
+    while place.exists():
+        place = place.with_name(place.name + "_")
+    directory.rename(place)
+
+
+def _line(error: Exception) -> str:
+    """The start of an error's text on one line."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text[:200]
+
+
+def step_directories(path: str | Path) -> list[Path]:
+    """The step directories that a path means, newest first.
+
+    path: a run's folder, its `checkpoints`, or one step directory.
+    Raises UserError where there is none.
+    """
+    path = Path(path).absolute()
+    if (path / "state").is_dir():
+        return [path]
+    for folder in (path / CHECKPOINTS, path):
+        if found := steps(folder):
+            return [folder / str(step) for step in found]
+    missing = "holds no checkpoint" if path.exists() else "does not exist"
+    raise UserError(f"{path} {missing}")
+
+
+def newest_meta(directories: Sequence[Path]) -> dict[str, Any]:
+    """The meta of the newest directory whose meta can be read."""
+    for directory in directories[:-1]:
+        with contextlib.suppress(UserError):
+            return read_meta(directory)
+    return read_meta(directories[-1])
+
+
+def _info(meta: Mapping[str, Any]) -> Info:
+    return Info(**{**meta["info"], "shape": tuple(meta["info"]["shape"])})
+
+
+def load(path: str | Path, game: Game | None = None) -> Run:
+    """A run from its folder (the newest readable checkpoint), or from one checkpoint.
+
+    game: for a game of one's own; otherwise the experiment registered under the name
+    that the checkpoint bears builds it. The state lies on the default device.
+
+    Raises UserError where there is no checkpoint, or none that fits the game.
+    """
+    directories = step_directories(path)
+    meta, config = newest_meta(directories), None
+    if game is None:
+        if "experiment" not in meta:
+            raise UserError(f"{path} is of a game of its own: load(path, game=...)")
+        recipe = experiment.find(meta["experiment"])
+        config = from_dict(recipe.config, meta["config"])
+        game = recipe.build(config, _info(meta))
+    device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    like = state_like(game, _batch_like(meta["batch"]), device)
+    state, _ = restore_first(directories, like)
+    return Run(game, config, state, int(state.step))
+
+
+def load_params(path: str | Path, ema: int | None = None) -> dict[str, Weights]:
+    """Every player's weights as numpy arrays, with no game and no model code.
+
+    ema: which of the averaged weights (0 is the first half-life) to take where a
+    player has them; None for the raw ones.
+
+    Raises UserError where there is no checkpoint, or it cannot be read.
+    """
+    import orbax.checkpoint as ocp
+
+    directory = step_directories(path)[0] / "state"
+    checkpointer = ocp.PyTreeCheckpointer()
+    try:
+        tree = checkpointer.metadata(directory).item_metadata.tree["players"]
+        wanted = {name: _weights_of(player, ema) for name, player in tree.items()}
+        item = {"players": {name: found for name, (found, _) in wanted.items()}}
+        as_numpy = jax.tree.map(
+            lambda _: ocp.RestoreArgs(restore_type=np.ndarray), item
+        )
+        restored = checkpointer.restore(
+            directory,
+            ocp.args.PyTreeRestore(item, restore_args=as_numpy, partial_restore=True),
+        )
+    except Exception as error:
+        raise UserError(f"{directory} cannot be read: {_line(error)}") from error
+    weights = {}
+    for name, (_, averaged) in wanted.items():
+        player = restored["players"][name]
+        weights[name] = Weights(**(player["ema"][ema] if averaged else player))
+    return weights
+
+
+def _weights_of(player: Mapping[str, Any], ema: int | None) -> tuple[dict, bool]:
+    """The part of a saved player's tree to read, and whether it is an average."""
+    if ema is not None and player["ema"]:
+        skipped = [{} for _ in player["ema"]]
+        skipped[ema] = dict(player["ema"][ema])
+        return {"ema": skipped}, True
+    return {"params": player["params"], "mutable": player["mutable"]}, False

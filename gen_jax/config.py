@@ -1,0 +1,195 @@
+"""Configurations: frozen, typed dataclasses, overridden by name and saved as JSON.
+
+A name that is misspelt or a value of the wrong type raises UserError with one line
+that says what is allowed. No absl here: the flags are `experiments/flags.py`.
+"""
+
+import ast
+import dataclasses
+import difflib
+import math
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from gen_jax.data.dataset import DataConfig
+from gen_jax.errors import UserError
+
+
+def free(default: Any) -> Any:
+    """A field that may differ when a run goes on: learning does not depend on it."""
+    return dataclasses.field(default=default, metadata={"free": True})
+
+
+@dataclasses.dataclass(frozen=True)
+class FitConfig:
+    """How long to train, and what to record on the way."""
+
+    seed: int = 0
+    microbatches: int = 1  # pieces in which each gradient is accumulated
+    steps: int = free(1000)  # the total; may be raised later
+    steps_per_call: int = free(1)  # steps that the device takes in one go
+    log_every_steps: int = free(50)
+    sample_every_steps: int = free(500)  # 0: only at the end
+    checkpoint_every_seconds: float = free(60.0)
+    keep_every_steps: int = free(0)  # kept for good, beside the last 3; 0: none
+
+    def __post_init__(self):
+        at_least = {
+            "microbatches": 1,
+            "steps": 1,
+            "steps_per_call": 1,
+            "log_every_steps": 1,
+            "sample_every_steps": 0,
+            "checkpoint_every_seconds": 0,
+            "keep_every_steps": 0,
+            "seed": 0,
+        }
+        for name, least in at_least.items():
+            if getattr(self, name) < least:
+                value = getattr(self, name)
+                raise UserError(f"{name}={value} is too small: it is at least {least}")
+        if self.seed >= 2**32:
+            raise UserError(f"seed={self.seed} is too large: it is below 2**32")
+
+
+@dataclasses.dataclass(frozen=True)
+class RunConfig(FitConfig):
+    """What every experiment has; a recipe is a subclass with fields of its own."""
+
+    data: DataConfig = dataclasses.field(default_factory=DataConfig)
+    batch_size: int = 128  # examples of all devices together
+    flip: bool = False  # mirror training images left to right at random
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.batch_size < 1:
+            raise UserError(f"batch_size={self.batch_size} is too small: at least 1")
+
+
+def nearest(word: str, words: typing.Iterable[str]) -> str:
+    """' Did you mean ...?' with the name most like `word`, or an empty string."""
+    close = difflib.get_close_matches(word, list(words), n=1)
+    return f" Did you mean {close[0]}?" if close else ""
+
+
+def field_paths(config: Any, prefix: str = "") -> Iterator[str]:
+    """The dotted names of all fields, nested ones included."""
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value):
+            yield from field_paths(value, f"{prefix}{field.name}.")
+        else:
+            yield prefix + field.name
+
+
+def override(config: Any, path: str, text: str) -> Any:
+    """`config` with the field at the dotted `path` set to what `text` says.
+
+    Raises UserError for an unknown field or a text that is not of the field's type.
+    """
+    if path not in (paths := list(field_paths(config))):
+        raise UserError(
+            f"the configuration has no field {path!r}.{nearest(path, paths)}"
+            f" It has: {', '.join(paths)}"
+        )
+    return _override(config, path.split("."), path, text)
+
+
+def _override(config, names, path, text):
+    name, *rest = names
+    if rest:
+        value = _override(getattr(config, name), rest, path, text)
+    else:
+        value = parse(text, typing.get_type_hints(type(config))[name], path)
+    return dataclasses.replace(config, **{name: value})
+
+
+def parse(text: str, kind: Any, path: str) -> Any:
+    """The value of type `kind` that `text` writes, as Python would or bare."""
+    if kind is str or typing.get_origin(kind) is typing.Literal:
+        return _typed(text, kind, path)
+    written = {"true": "True", "false": "False"}.get(text.lower(), text)
+    try:
+        value = ast.literal_eval(written)
+    except (ValueError, SyntaxError):
+        value = text
+    return _typed(value, kind, path)
+
+
+def _typed(value: Any, kind: Any, path: str) -> Any:
+    """`value` as a `kind`: int, float, bool, str, Literal, tuple[...] or None-able."""
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    fits = False
+    if origin is typing.Literal:
+        fits = value in arguments
+    elif origin in (types.UnionType, typing.Union):
+        if value is None:
+            return None
+        return _typed(value, next(a for a in arguments if a is not type(None)), path)
+    elif origin is tuple:
+        if isinstance(value, (tuple, list)):
+            return tuple(_typed(item, arguments[0], path) for item in value)
+        if isinstance(value, (int, float)):
+            return (_typed(value, arguments[0], path),)
+    elif kind is float:
+        fits = isinstance(value, (int, float)) and not isinstance(value, bool)
+        value = float(value) if fits else value
+        fits = fits and not math.isnan(value)
+    elif kind in (int, bool, str):
+        fits = type(value) is kind
+    if not fits:
+        raise UserError(f"{path}={value} is not {_name(kind)}")
+    return value
+
+
+def _name(kind: Any) -> str:
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is typing.Literal:
+        return "one of " + ", ".join(map(str, arguments))
+    if origin is tuple:
+        return f"a list such as 1,2 of {arguments[0].__name__}s"
+    names = {int: "a whole number", float: "a number", bool: "true or false"}
+    return names.get(kind, getattr(kind, "__name__", str(kind)))
+
+
+def from_dict(config: Any, saved: Mapping[str, Any], prefix: str = "") -> Any:
+    """`config` with the values that `dataclasses.asdict` once gave and JSON kept.
+
+    A field that the saved values lack keeps its default, so that older runs load.
+
+    Raises UserError for a saved field that the class no longer has.
+    """
+    hints, values = typing.get_type_hints(type(config)), {}
+    names = {field.name for field in dataclasses.fields(config)}
+    for name, value in saved.items():
+        if name not in names:
+            raise UserError(f"this version knows no field {prefix}{name}")
+        old = getattr(config, name)
+        if dataclasses.is_dataclass(old):
+            values[name] = from_dict(old, value, f"{prefix}{name}.")
+        else:
+            values[name] = _typed(value, hints[name], prefix + name)
+    return dataclasses.replace(config, **values)
+
+
+def get(config: Any, path: str) -> Any:
+    """The value at a dotted path."""
+    for name in path.split("."):
+        config = getattr(config, name)
+    return config
+
+
+def differences(config: Any, other: Any) -> list[str]:
+    """The dotted names of the fields in which two configurations differ."""
+    return [
+        path for path in field_paths(config) if get(config, path) != get(other, path)
+    ]
+
+
+def is_free(config: Any, path: str) -> bool:
+    """Whether a field may change when a run goes on."""
+    *parents, name = path.split(".")
+    owner = get(config, ".".join(parents)) if parents else config
+    return bool(type(owner).__dataclass_fields__[name].metadata.get("free"))

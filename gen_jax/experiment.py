@@ -1,0 +1,65 @@
+"""Experiments by name: a recipe and the builder of its game.
+
+The registry is the entry-point group `gen_jax.experiments`: this project's own are
+lines of pyproject.toml, and any installed package can register more. A checkpoint
+names its experiment, and only what is registered is ever imported for it.
+"""
+
+import importlib.metadata
+from collections.abc import Callable
+from typing import NamedTuple
+
+from gen_jax.config import RunConfig, nearest
+from gen_jax.data.dataset import Info
+from gen_jax.errors import UserError
+from gen_jax.game import Game
+
+GROUP = "gen_jax.experiments"
+
+
+class Experiment(NamedTuple):
+    """A recipe.
+
+    config: its defaults; every field can be overridden.
+    game: (config, info of the data) -> Game; UserError where the data do not suit.
+    shape: the examples' shape, where the recipe is exact; None adapts to the data.
+    about: one line for --list.
+    """
+
+    config: RunConfig
+    game: Callable[[RunConfig, Info], Game]
+    shape: tuple[int, ...] | None = None
+    about: str = ""
+
+    def build(self, config: RunConfig, info: Info) -> Game:
+        """The game, after checking that the data have the recipe's shape."""
+        if self.shape is not None and info.shape != self.shape:
+            raise UserError(
+                f"this recipe is for examples of shape {self.shape}; "
+                f"{config.data.spec} has {info.shape}"
+            )
+        return self.game(config, info)
+
+
+def names() -> list[str]:
+    """The registered experiments, in alphabetical order."""
+    return sorted(
+        {entry.name for entry in importlib.metadata.entry_points(group=GROUP)}
+    )
+
+
+def find(name: str) -> Experiment:
+    """The experiment registered as `name`.
+
+    Raises UserError, with the nearest name, where there is none.
+    """
+    entries = importlib.metadata.entry_points(group=GROUP, name=name)
+    for entry in entries:
+        return entry.load()
+    if not (known := names()):
+        raise UserError(
+            "no experiment is registered: install the project (pip install -e .)"
+        )
+    raise UserError(
+        f"no experiment {name!r}.{nearest(name, known)} There are: {', '.join(known)}"
+    )

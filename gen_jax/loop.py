@@ -1,0 +1,189 @@
+"""fit: batches -> step -> records, and on again where an interrupted run stopped.
+
+Nothing here knows a family. The host stays at most a few steps ahead of the device,
+reads a logged step's metrics only when later steps are under way, and writes
+checkpoints and pictures in the background, so that the device never waits for it.
+"""
+
+import collections
+import contextlib
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from gen_jax import devices
+from gen_jax.config import FitConfig
+from gen_jax.game import Game, State, Tree, init_state
+from gen_jax.recorder import Recorder
+from gen_jax.step import batch_sharding, example_keys, make_train_step
+
+_STEPS_AHEAD = 4
+
+
+def fit(
+    game: Game,
+    batches: Callable[[int], Iterable[Tree]],
+    config: FitConfig | None = None,
+    *,
+    workdir: str | Path | None = None,
+    backend: str = "jit",
+    mesh: Mesh | None = None,
+    prepare: Callable[[Tree, jax.Array], Tree] | None = None,
+    meta: Mapping[str, Any] | None = None,
+    start: State | None = None,
+) -> State:
+    """Trains to `config.steps`, going on from the newest checkpoint in `workdir`.
+
+    batches: `batches(s)` yields the batches of steps s, s + 1, ...: trees of arrays
+        [B, ...], on several processes each one's own slice of the global batch. The
+        same step must always get the same batch, or a resumed run is another run.
+    workdir: where checkpoints, metrics and pictures go; None keeps nothing.
+    backend, mesh, prepare: see `make_train_step`; mesh: by default all devices.
+    meta: what to say in the checkpoints beside what they need (`make_meta`).
+    start: the state to begin with in a new folder; by default `init_state`'s.
+
+    Ctrl-C and SIGTERM save first, then raise KeyboardInterrupt and SystemExit(143).
+    Raises UserError for a state that is no longer finite, OSError for a full disk;
+    the last checkpoint stays.
+    """
+    config = config or FitConfig()
+    mesh = mesh or devices.data_mesh()
+    rng = jax.random.key(config.seed)
+    replicated = NamedSharding(mesh, PartitionSpec())
+    example = _prepared_shapes(next(iter(batches(0))), prepare, mesh)
+    recorder = Recorder(game, config, example, workdir, dict(meta or {}))
+    state = recorder.restore(replicated)
+    if state is None:
+        state = start or initial_state(game, rng, example)
+        state = jax.device_put(state, replicated)
+    step = int(state.step)
+    if step >= config.steps:
+        recorder.already_done(step)
+        return state
+    take = _Stepper(game, config, backend, mesh, prepare, rng)
+    stream = iter(batches(step))
+    with recorder.recording(state), _caught_signals() as caught:
+        while step < config.steps and not recorder.agree(step, bool(caught)):
+            state, metrics, count = take(state, stream, config.steps - step)
+            step += count
+            recorder.after(step, state, metrics, count)
+        recorder.finish(step, state)
+    for number in caught[:1]:
+        _raise_for(number, step)
+    return state
+
+
+def initial_state(game: Game, rng: jax.Array, example: Tree) -> State:
+    """`init_state` compiled for a quick start rather than a quick run.
+
+    example: ShapeDtypeStructs of a batch.
+    """
+    zeros = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), example)
+    return jax.jit(
+        lambda rng: init_state(game, rng, zeros),
+        compiler_options=devices.quick_compiler_options(),
+    )(rng)
+
+
+def _prepared_shapes(batch: Tree, prepare, mesh: Mesh) -> Tree:
+    """The shapes of a global batch as the game will see it."""
+    processes = jax.process_count()
+
+    def global_batch(batch):
+        return jax.tree.map(
+            lambda x: np.zeros((x.shape[0] * processes, *x.shape[1:]), x.dtype), batch
+        )
+
+    def prepared(batch):
+        if prepare is None:
+            return batch
+        index = np.arange(jax.tree.leaves(batch)[0].shape[0], dtype=np.int32)
+        return prepare(batch, example_keys(jax.random.key(0), index))
+
+    shapes = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct((x.shape[0] * processes, *x.shape[1:]), x.dtype),
+        batch,
+    )
+    return jax.eval_shape(prepared, shapes)
+
+
+class _Stepper:
+    """Takes one call's steps: moves their batches to the devices and runs them."""
+
+    def __init__(self, game, config, backend, mesh, prepare, rng):
+        self._per_call, self._mesh, self._rng = config.steps_per_call, mesh, rng
+        self._steps = {
+            count: make_train_step(
+                game,
+                backend,
+                mesh,
+                steps_per_call=count,
+                microbatches=config.microbatches,
+                prepare=prepare,
+            )
+            for count in {1, config.steps_per_call}
+        }
+        self._ahead = collections.deque()
+        # Forced host devices meet in a collective only if steps do not queue.
+        platform = mesh.devices.flat[0].platform
+        self._most_ahead = 0 if platform == "cpu" and mesh.size > 1 else _STEPS_AHEAD
+
+    def __call__(
+        self, state: State, stream: Iterator[Tree], left: int
+    ) -> tuple[State, Mapping[str, jax.Array], int]:
+        """The state, metrics [count] and count after one call of at most `left`."""
+        count = self._per_call if self._per_call <= left else 1
+        batch = self._to_devices([next(stream) for _ in range(count)])
+        state, metrics = self._steps[count](state, batch, self._rng)
+        self._ahead.append(metrics)
+        if len(self._ahead) > self._most_ahead:
+            jax.block_until_ready(self._ahead.popleft())
+        return state, metrics, count
+
+    def _to_devices(self, batches: list[Tree]) -> Tree:
+        if len(batches) == 1:
+            (batch,), sharding = batches, batch_sharding(self._mesh)
+        else:
+            batch = jax.tree.map(lambda *x: np.stack(x), *batches)
+            sharding = batch_sharding(self._mesh, batch_axis=1)
+        if jax.process_count() == 1:
+            return jax.device_put(batch, sharding)
+        return jax.tree.map(
+            lambda x: jax.make_array_from_process_local_data(sharding, x), batch
+        )
+
+
+@contextlib.contextmanager
+def _caught_signals() -> Iterator[list[int]]:
+    """A list that SIGINT and SIGTERM append to; a second one of them acts at once."""
+    caught: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield caught
+        return
+    before = {}
+
+    def catch(number, frame):
+        caught.append(number)
+        signal.signal(number, before[number])
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        before[number] = signal.signal(number, catch)
+    try:
+        yield caught
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _raise_for(number: int, step: int) -> None:
+    print(f"interrupted and saved at step {step}", file=sys.stderr)
+    if number == signal.SIGTERM:
+        raise SystemExit(128 + signal.SIGTERM)
+    raise KeyboardInterrupt

@@ -1,0 +1,223 @@
+"""What a run leaves behind: metrics, pictures and checkpoints in its folder.
+
+The folder is enough to go on, to sample and to evaluate:
+
+    config.json  metrics.jsonl  checkpoints/STEP/  samples/STEP.png  TensorBoard events
+"""
+
+import concurrent.futures
+import contextlib
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from gen_jax import checkpoint, devices, images, logging
+from gen_jax.config import FitConfig
+from gen_jax.game import Game, State, Tree, averaged
+from gen_jax.step import example_keys
+
+_PICTURED = 64  # samples in a picture
+_PICTURE_STREAM = 2**32 - 2  # no step counts that far
+
+
+class Recorder:
+    """Follows one run: `after` each call of the step it records what is due."""
+
+    def __init__(
+        self,
+        game: Game,
+        config: FitConfig,
+        example: Tree,
+        workdir: str | Path | None,
+        meta: dict[str, Any],
+    ):
+        self._game, self._config, self._example = game, config, example
+        self._batch_size = jax.tree.leaves(example)[0].shape[0]
+        self._folder = Path(workdir).absolute() if workdir else None
+        batch = checkpoint.describe_batch(example)
+        self._meta = {"format": checkpoint.FORMAT, **meta, "batch": batch}
+        self._leads = jax.process_index() == 0
+        self._shown: dict[str, float] = {}
+        self._progress: logging.Progress | None = None
+        self._pending: list[tuple[int, Mapping[str, jax.Array]]] = []
+        self._draw = _picture_function(game, config.seed)
+
+    def restore(self, sharding: jax.sharding.Sharding) -> State | None:
+        """The newest readable state in the folder, None where it has none."""
+        if self._folder is None:
+            return None
+        folder = self._folder / checkpoint.CHECKPOINTS
+        if not (steps := checkpoint.steps(folder)):
+            return None
+        like = checkpoint.state_like(self._game, self._example, sharding)
+        directories = [folder / str(step) for step in steps]
+        state, _ = checkpoint.restore_first(directories, like, repair=self._leads)
+        self._say(f"going on from step {int(state.step)}")
+        return state
+
+    def already_done(self, step: int) -> None:
+        """Says that there is nothing to do."""
+        self._say(
+            f"already at step {step} of {self._config.steps}: nothing to do; "
+            "raise --steps to go on"
+        )
+
+    @contextlib.contextmanager
+    def recording(self, state: State) -> Iterator[None]:
+        """Opens the folder's files at the state's step, and closes them."""
+        step = int(state.step)
+        with contextlib.ExitStack() as stack:
+            self._progress = logging.Progress(
+                self._config.steps, step, self._batch_size
+            )
+            stack.callback(self._progress.close)
+            if self._folder is not None:
+                self._open(step, stack)
+            self._started = self._saved = time.monotonic()
+            yield
+
+    def _open(self, step: int, stack: contextlib.ExitStack) -> None:
+        if self._leads:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            write_json(self._folder / "config.json", self._meta)
+            self._log = logging.MetricsLog(self._folder, step)
+            stack.callback(self._log.close)
+        self._pool = concurrent.futures.ThreadPoolExecutor(1)
+        stack.callback(self._pool.shutdown)
+        self._picture = None
+        self._writer = checkpoint.Writer(
+            self._folder / checkpoint.CHECKPOINTS, self._config.keep_every_steps
+        )
+        stack.callback(self._writer.close)
+
+    def agree(self, step: int, stop: bool) -> bool:
+        """Whether any process was told to stop; all of them ask at the same steps."""
+        if jax.process_count() == 1:
+            return stop
+        if step % self._config.log_every_steps:
+            return False
+        return _any_process(stop)
+
+    def after(
+        self, step: int, state: State, metrics: Mapping[str, jax.Array], count: int
+    ) -> None:
+        """Records what is due after a call of `count` steps that ended at `step`.
+
+        metrics: scalars, or [count] arrays where `count` is more than 1.
+        """
+        logged = _due(step, count, self._config.log_every_steps)
+        if logged is not None:
+            self._write_pending()
+            place = logged - (step - count) - 1
+            picked = (
+                metrics if count == 1 else {k: v[place] for k, v in metrics.items()}
+            )
+            self._pending.append((logged, picked))
+        if self._leads:
+            self._progress.update(step, step * self._batch_size, self._shown)
+        if self._folder is None:
+            return
+        if _due(step, count, self._config.sample_every_steps) is not None:
+            self._start_picture(step, state)
+        if self._checkpoint_due(step, count):
+            self._save(step, state)
+
+    def finish(self, step: int, state: State) -> None:
+        """Records the end of the run, or of this part of it."""
+        self._write_pending()
+        if self._folder is None:
+            return
+        self._save(step, state)
+        if step < self._config.steps:
+            return
+        if self._draw is not None:
+            self._start_picture(step, state)
+            self._picture.result()
+            self._say(f"samples: {self._folder / 'samples' / f'{step}.png'}")
+        self._say(f"done: step {step}, checkpoint in {self._folder}")
+
+    def _checkpoint_due(self, step: int, count: int) -> bool:
+        due = time.monotonic() - self._saved >= self._config.checkpoint_every_seconds
+        if jax.process_count() > 1:
+            logs = _due(step, count, self._config.log_every_steps) is not None
+            due = logs and _any_process(due)
+        return due or _due(step, count, self._config.keep_every_steps) is not None
+
+    def _save(self, step: int, state: State) -> None:
+        self._write_pending()
+        if self._leads:
+            self._log.flush()  # what a checkpoint has seen must be in the log
+        self._writer.save(step, state, self._meta)
+        self._saved = time.monotonic()
+
+    def _write_pending(self) -> None:
+        for step, metrics in self._pending:
+            values = {name: float(x) for name, x in jax.device_get(metrics).items()}
+            self._shown = values
+            if self._folder is not None and self._leads:
+                seconds = time.monotonic() - self._started
+                self._log.write(step, step * self._batch_size, seconds, values)
+        self._pending.clear()
+
+    def _start_picture(self, step: int, state: State) -> None:
+        """Draws on the device now, and writes the PNG in the background."""
+        if self._draw is None:
+            return
+        drawn = self._draw(state.players)
+        if not self._leads:
+            return
+        if self._picture is not None:
+            self._picture.result()  # an earlier picture's error surfaces here
+        self._picture = self._pool.submit(self._write_picture, step, drawn)
+
+    def _write_picture(self, step: int, drawn: jax.Array) -> None:
+        picture = images.picture(np.asarray(drawn))
+        folder = self._folder / "samples"
+        folder.mkdir(exist_ok=True)
+        images.save_png(folder / f"{step}.png", picture)
+        self._log.image(step, picture)
+
+    def _say(self, line: str) -> None:
+        if not self._leads:
+            return
+        if self._progress is not None:
+            self._progress.say(line)
+        else:
+            print(line, file=sys.stderr, flush=True)
+
+
+def _picture_function(game: Game, seed: int):
+    """Samples of the averaged weights, the same latents at every call."""
+    if "sample" not in game.ops:
+        return None
+    key = jax.random.fold_in(jax.random.key(seed), _PICTURE_STREAM)
+    keys = example_keys(key, np.arange(_PICTURED, dtype=np.int32))
+    return devices.jit(lambda board: game.ops["sample"](averaged(board), keys))
+
+
+def _due(step: int, count: int, every: int) -> int | None:
+    """The last multiple of `every` among the `count` steps that end at `step`."""
+    if not every:
+        return None
+    multiple = step // every * every
+    return multiple if multiple > step - count else None
+
+
+def _any_process(flag: bool) -> bool:
+    from jax.experimental import multihost_utils
+
+    return bool(np.any(multihost_utils.process_allgather(np.asarray(flag))))
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Writes JSON so that a crash leaves the old file or the new one."""
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_text(json.dumps(content, indent=2) + "\n")
+    os.replace(temporary, path)
