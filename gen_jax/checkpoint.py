@@ -5,9 +5,12 @@ Orbax writes `FOLDER/STEP/{state,meta}` in the background and commits it atomica
 data's shape. Nothing is pickled, and no module that a file names is imported.
 """
 
+import concurrent.futures
 import contextlib
 import dataclasses
+import hashlib
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -26,6 +29,7 @@ from gen_jax.game import Game, State, Tree, Weights, init_state
 
 FORMAT = 1  # raised when older checkpoints can no longer be read as they are
 CHECKPOINTS = "checkpoints"  # a run's folder of step directories
+_MANIFEST = "manifest.json"
 _KEPT = 3
 
 
@@ -78,7 +82,10 @@ class Writer:
         options = ocp.CheckpointManagerOptions(
             max_to_keep=_KEPT, keep_period=keep_every_steps or None
         )
-        self._manager = ocp.CheckpointManager(Path(folder).absolute(), options=options)
+        self._folder = Path(folder).absolute()  # a relative one would write nothing
+        self._manager = ocp.CheckpointManager(self._folder, options=options)
+        self._thread = concurrent.futures.ThreadPoolExecutor(1)
+        self._written = None
         self._finite = jax.jit(_all_finite)
 
     def save(self, step: int, state: State, meta: Mapping[str, Any]) -> None:
@@ -89,23 +96,33 @@ class Writer:
         """
         from orbax.checkpoint import args
 
+        self.wait()
+        last = self._manager.latest_step()
         if not self._finite(state):
-            last = self._manager.latest_step()
             kept = f"the last checkpoint is step {last}" if last else "none was written"
             raise UserError(f"the state is no longer finite at step {step}; {kept}")
-        self.wait()
-        if step == self._manager.latest_step():
+        if step == last:
             return
         composite = args.Composite(
             state=args.StandardSave(state), meta=args.JsonSave(dict(meta))
         )
         if not self._manager.save(step, args=composite):
             raise OSError(f"no checkpoint was written at step {step}")
+        self._written = self._thread.submit(self._seal, step)
+
+    def _seal(self, step: int) -> None:
+        """Waits for the commit, and notes every file's hash for `verify`."""
+        self._manager.wait_until_finished()
+        if jax.process_index() == 0:
+            write_manifest(self._folder / str(step))
 
     def wait(self) -> None:
         """Returns when all is on disk. Raises OSError where it could not be written."""
+        written, self._written = self._written, None
+        if written is None:
+            return
         try:
-            self._manager.wait_until_finished()
+            written.result()
         except OSError:
             raise
         except Exception as error:  # tensorstore has errors of its own for a full disk
@@ -114,9 +131,51 @@ class Writer:
             ) from error
 
     def close(self) -> None:
-        """Waits and releases Orbax's threads."""
-        self.wait()
-        self._manager.close()
+        """Waits and releases the threads."""
+        try:
+            self.wait()
+        finally:
+            self._thread.shutdown()
+            self._manager.close()
+
+
+def write_manifest(directory: Path) -> None:
+    """Writes the SHA-256 of each file of a step directory beside them."""
+    hashes = {
+        str(path.relative_to(directory)): _sha256(path)
+        for path in sorted(directory.rglob("*"))
+        if path.is_file()
+    }
+    write_json(directory / _MANIFEST, hashes)
+
+
+def verify(directory: Path) -> None:
+    """Raises UserError where a file is not as it was written.
+
+    A run that was killed between commit and manifest left none: then all that can be
+    said is what reading says.
+    """
+    manifest = directory / _MANIFEST
+    if not manifest.exists():
+        return
+    for name, expected in json.loads(manifest.read_text()).items():
+        path = directory / name
+        if not path.exists():
+            raise UserError(f"{name} is missing")
+        if _sha256(path) != expected:
+            raise UserError(f"{name} is not as it was written")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Writes JSON so that a crash leaves the old file or the new one."""
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_text(json.dumps(content, indent=2) + "\n")
+    os.replace(temporary, path)
 
 
 def _all_finite(state: State) -> jax.Array:
@@ -173,8 +232,9 @@ def restore_first(
     damaged = []
     for directory in directories:
         try:
-            state = restore(directory, like)
+            verify(directory)
             read_meta(directory)
+            state = restore(directory, like)
         except Exception as error:  # every layer below has its own classes for damage
             damaged.append((directory, _line(error)))
             continue
@@ -264,29 +324,27 @@ def load_params(path: str | Path, ema: int | None = None) -> dict[str, Weights]:
     directory = step_directories(path)[0] / "state"
     checkpointer = ocp.PyTreeCheckpointer()
     try:
-        tree = checkpointer.metadata(directory).item_metadata.tree["players"]
-        wanted = {name: _weights_of(player, ema) for name, player in tree.items()}
-        item = {"players": {name: found for name, (found, _) in wanted.items()}}
+        verify(directory.parent)
+        saved = checkpointer.metadata(directory).item_metadata.tree["players"]
+        kinds = ("params", "mutable", "ema")
+        item = {
+            "players": {
+                name: {kind: player[kind] for kind in kinds}
+                for name, player in saved.items()
+            }
+        }
         as_numpy = jax.tree.map(
             lambda _: ocp.RestoreArgs(restore_type=np.ndarray), item
         )
-        restored = checkpointer.restore(
-            directory,
-            ocp.args.PyTreeRestore(item, restore_args=as_numpy, partial_restore=True),
+        arguments = ocp.args.PyTreeRestore(
+            item, restore_args=as_numpy, partial_restore=True
         )
+        players = checkpointer.restore(directory, arguments)["players"]
     except Exception as error:
         raise UserError(f"{directory} cannot be read: {_line(error)}") from error
-    weights = {}
-    for name, (_, averaged) in wanted.items():
-        player = restored["players"][name]
-        weights[name] = Weights(**(player["ema"][ema] if averaged else player))
-    return weights
-
-
-def _weights_of(player: Mapping[str, Any], ema: int | None) -> tuple[dict, bool]:
-    """The part of a saved player's tree to read, and whether it is an average."""
-    if ema is not None and player["ema"]:
-        skipped = [{} for _ in player["ema"]]
-        skipped[ema] = dict(player["ema"][ema])
-        return {"ema": skipped}, True
-    return {"params": player["params"], "mutable": player["mutable"]}, False
+    return {
+        name: Weights(**player["ema"][ema])
+        if ema is not None and player["ema"]
+        else Weights(player["params"], player["mutable"])
+        for name, player in players.items()
+    }

@@ -22,7 +22,7 @@ from gen_jax import devices
 from gen_jax.config import FitConfig
 from gen_jax.game import Game, State, Tree, init_state
 from gen_jax.recorder import Recorder
-from gen_jax.step import batch_sharding, example_keys, make_train_step
+from gen_jax.step import batch_sharding, check_divides, example_keys, make_train_step
 
 _STEPS_AHEAD = 4
 
@@ -57,7 +57,9 @@ def fit(
     mesh = mesh or devices.data_mesh()
     rng = jax.random.key(config.seed)
     replicated = NamedSharding(mesh, PartitionSpec())
-    example = _prepared_shapes(next(iter(batches(0))), prepare, mesh)
+    example = _prepared_shapes(next(iter(batches(0))), prepare)
+    size = jax.tree.leaves(example)[0].shape[0]
+    check_divides(size, game, mesh, config.microbatches)
     recorder = Recorder(game, config, example, workdir, dict(meta or {}))
     state = recorder.restore(replicated)
     if state is None:
@@ -92,26 +94,18 @@ def initial_state(game: Game, rng: jax.Array, example: Tree) -> State:
     )(rng)
 
 
-def _prepared_shapes(batch: Tree, prepare, mesh: Mesh) -> Tree:
+def _prepared_shapes(batch: Tree, prepare) -> Tree:
     """The shapes of a global batch as the game will see it."""
     processes = jax.process_count()
-
-    def global_batch(batch):
-        return jax.tree.map(
-            lambda x: np.zeros((x.shape[0] * processes, *x.shape[1:]), x.dtype), batch
-        )
-
-    def prepared(batch):
-        if prepare is None:
-            return batch
-        index = np.arange(jax.tree.leaves(batch)[0].shape[0], dtype=np.int32)
-        return prepare(batch, example_keys(jax.random.key(0), index))
-
     shapes = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct((x.shape[0] * processes, *x.shape[1:]), x.dtype),
         batch,
     )
-    return jax.eval_shape(prepared, shapes)
+    if prepare is None:
+        return shapes
+    size = jax.tree.leaves(shapes)[0].shape[0]
+    keys = jax.eval_shape(example_keys, jax.random.key(0), np.arange(size))
+    return jax.eval_shape(prepare, shapes, keys)
 
 
 class _Stepper:

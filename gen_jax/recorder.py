@@ -7,8 +7,6 @@ The folder is enough to go on, to sample and to evaluate:
 
 import concurrent.futures
 import contextlib
-import json
-import os
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -74,10 +72,9 @@ class Recorder:
         """Opens the folder's files at the state's step, and closes them."""
         step = int(state.step)
         with contextlib.ExitStack() as stack:
-            self._progress = logging.Progress(
-                self._config.steps, step, self._batch_size
-            )
-            stack.callback(self._progress.close)
+            if self._leads:
+                progress = logging.Progress(self._config.steps, step)
+                self._progress = stack.enter_context(progress)
             if self._folder is not None:
                 self._open(step, stack)
             self._started = self._saved = time.monotonic()
@@ -86,7 +83,7 @@ class Recorder:
     def _open(self, step: int, stack: contextlib.ExitStack) -> None:
         if self._leads:
             self._folder.mkdir(parents=True, exist_ok=True)
-            write_json(self._folder / "config.json", self._meta)
+            checkpoint.write_json(self._folder / "config.json", self._meta)
             self._log = logging.MetricsLog(self._folder, step)
             stack.callback(self._log.close)
         self._pool = concurrent.futures.ThreadPoolExecutor(1)
@@ -112,9 +109,10 @@ class Recorder:
 
         metrics: scalars, or [count] arrays where `count` is more than 1.
         """
-        logged = _due(step, count, self._config.log_every_steps)
-        if logged is not None:
+        due = _due(step, count, self._config.log_every_steps)
+        if due:
             self._write_pending()
+        for logged in due:
             place = logged - (step - count) - 1
             picked = (
                 metrics if count == 1 else {k: v[place] for k, v in metrics.items()}
@@ -124,7 +122,7 @@ class Recorder:
             self._progress.update(step, step * self._batch_size, self._shown)
         if self._folder is None:
             return
-        if _due(step, count, self._config.sample_every_steps) is not None:
+        if _due(step, count, self._config.sample_every_steps):
             self._start_picture(step, state)
         if self._checkpoint_due(step, count):
             self._save(step, state)
@@ -146,9 +144,9 @@ class Recorder:
     def _checkpoint_due(self, step: int, count: int) -> bool:
         due = time.monotonic() - self._saved >= self._config.checkpoint_every_seconds
         if jax.process_count() > 1:
-            logs = _due(step, count, self._config.log_every_steps) is not None
-            due = logs and _any_process(due)
-        return due or _due(step, count, self._config.keep_every_steps) is not None
+            logs = _due(step, count, self._config.log_every_steps)
+            due = bool(logs) and _any_process(due)
+        return due or bool(_due(step, count, self._config.keep_every_steps))
 
     def _save(self, step: int, state: State) -> None:
         self._write_pending()
@@ -202,22 +200,14 @@ def _picture_function(game: Game, seed: int):
     return devices.jit(lambda board: game.ops["sample"](averaged(board), keys))
 
 
-def _due(step: int, count: int, every: int) -> int | None:
-    """The last multiple of `every` among the `count` steps that end at `step`."""
+def _due(step: int, count: int, every: int) -> range:
+    """The multiples of `every` among the `count` steps that end at `step`."""
     if not every:
-        return None
-    multiple = step // every * every
-    return multiple if multiple > step - count else None
+        return range(0)
+    return range((step - count) // every * every + every, step + 1, every)
 
 
 def _any_process(flag: bool) -> bool:
     from jax.experimental import multihost_utils
 
     return bool(np.any(multihost_utils.process_allgather(np.asarray(flag))))
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Writes JSON so that a crash leaves the old file or the new one."""
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(json.dumps(content, indent=2) + "\n")
-    os.replace(temporary, path)

@@ -15,6 +15,7 @@ import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from gen_jax import devices
+from gen_jax.errors import UserError
 from gen_jax.game import Context, Game, Player, PlayerState, State, Tree
 from gen_jax.optimizers import averaged_weights
 
@@ -180,8 +181,8 @@ def make_train_step(
     donate: whether the state's buffers are reused; the old state is then gone.
     compiler_options: XLA's; None for this platform's.
 
-    Raises ValueError for an unknown backend, or `spec` with pmap; at the first call
-    where the batch does not divide by devices, parts and microbatches.
+    Raises ValueError for an unknown backend, or `spec` with pmap; a call raises
+    UserError where the batch does not divide (`check_divides`).
     """
     if backend not in ("jit", "pmap"):
         raise ValueError(f"backend {backend!r} is neither 'jit' nor 'pmap'")
@@ -208,8 +209,24 @@ def make_train_step(
         compiled = devices.jit(_pmapped(steps, mesh, batch_axis), **options)
     else:
         compiled = devices.jit(steps, **options, **_shardings(mesh, spec, batch_axis))
+
+    def checked(state, batch, rng):
+        size = jax.tree.leaves(batch)[0].shape[batch_axis]
+        check_divides(size, game, mesh, microbatches)
+        return compiled(state, batch, rng)
+
+    checked.lower = compiled.lower
+    return checked
+
+
+def check_divides(size: int, game: Game, mesh: Mesh, microbatches: int) -> None:
+    """Raises UserError where a batch cannot be divided evenly."""
     divisor = mesh.size * game.parts * microbatches
-    return _checked(compiled, batch_axis, divisor)
+    if size % divisor:
+        raise UserError(
+            f"a batch of {size} does not divide by {divisor} = {mesh.size} devices x "
+            f"{game.parts} parts x {microbatches} microbatches"
+        )
 
 
 def _pmapped(steps: Callable, mesh: Mesh, batch_axis: int) -> Callable:
@@ -252,19 +269,3 @@ def _shardings(mesh: Mesh, spec: Any, batch_axis: int) -> dict[str, Any]:
         "in_shardings": (state, batch, replicated),
         "out_shardings": (state, replicated),
     }
-
-
-def _checked(compiled: Callable, batch_axis: int, divisor: int) -> Step:
-    """The compiled step, refusing a batch that cannot be divided evenly."""
-
-    def checked(state, batch, rng):
-        size = jax.tree.leaves(batch)[0].shape[batch_axis]
-        if size % divisor:
-            raise ValueError(
-                f"a batch of {size} does not divide by {divisor} "
-                "(devices x parts x microbatches)"
-            )
-        return compiled(state, batch, rng)
-
-    checked.lower = compiled.lower
-    return checked

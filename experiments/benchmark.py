@@ -1,0 +1,105 @@
+"""How fast: fit() beside the bare step, by turns in one process.
+
+  python -m experiments.benchmark [--experiment=vae] [--steps=2000] [--rounds=5]
+
+The bare step runs on one batch that lies on the device already; fit() also reads,
+moves, logs, draws and saves at the experiment's defaults. Both are timed over `steps`
+steps of their steady state, both waiting for the device only at the end.
+"""
+
+import itertools
+import statistics
+import tempfile
+import time
+
+import jax
+from absl import flags
+
+from experiments import flags as parsing
+from gen_jax import config as configs
+from gen_jax import data, devices, experiment
+from gen_jax.loop import fit, initial_state
+from gen_jax.step import make_train_step
+
+_NAME = flags.DEFINE_string("experiment", "vae", "which recipe")
+_STEPS = flags.DEFINE_integer("steps", 2000, "timed steps a turn", lower_bound=1)
+_ROUNDS = flags.DEFINE_integer("rounds", 5, "turns of each", lower_bound=1)
+
+_WARM = 100  # steps before the clock starts
+_RUN_OUT = 10  # steps after it stops, so that the device is still busy then
+
+
+def main(overrides: list[tuple[str, str]]) -> None:
+    """Times both by turns and prints medians and their ratio."""
+    recipe = experiment.find(_NAME.value)
+    config = recipe.config
+    steps = str(_WARM + _STEPS.value + _RUN_OUT)
+    for path, text in [*overrides, ("steps", steps)]:
+        config = configs.override(config, path, text)
+    dataset = data.load(config.data)
+    game = recipe.build(config, dataset.info)
+    batches = data.batches(dataset.train, config.batch_size, config.seed)
+    mesh = devices.data_mesh()
+    time_bare = _bare_timer(game, config, batches, mesh)
+    bare, whole = [], []
+    for _ in range(_ROUNDS.value):
+        bare.append(time_bare())
+        whole.append(_time_fit(game, config, batches, mesh))
+    ratios = [b / w for b, w in zip(bare, whole, strict=True)]
+    for name, seconds in (("bare step", bare), ("fit", whole)):
+        ms = [1e3 * s / _STEPS.value for s in seconds]
+        print(f"{name}: {_spread(ms)} ms a step")
+    print(
+        f"fit reaches {_spread([100 * ratio for ratio in ratios])} % of the bare step"
+    )
+
+
+def _spread(values: list[float]) -> str:
+    return f"{statistics.median(values):.3f} ({min(values):.3f}-{max(values):.3f})"
+
+
+def _bare_timer(game, config, batches, mesh):
+    """A function that runs the steps and gives their seconds."""
+    prepare = data.prepare(flip=config.flip)
+    step = make_train_step(game, mesh=mesh, prepare=prepare)
+    rng = jax.random.key(config.seed)
+    batch = jax.device_put(next(iter(batches(0))))
+    keys = jax.random.split(rng, config.batch_size)
+    example = jax.eval_shape(prepare, batch, keys)
+
+    def run(state, steps):
+        for _ in range(steps):
+            state, _ = step(state, batch, rng)
+        return jax.block_until_ready(state)
+
+    def timed() -> float:
+        state = run(initial_state(game, rng, example), _WARM)
+        started = time.perf_counter()
+        run(state, _STEPS.value)
+        return time.perf_counter() - started
+
+    return timed
+
+
+def _time_fit(game, config, batches, mesh) -> float:
+    """Seconds of the timed steps inside a whole run in a new folder.
+
+    The clock is read when a batch is asked for: fit is as far ahead of the device at
+    the first reading as at the last.
+    """
+    readings = {}
+
+    def clocked(start):
+        for step, batch in zip(itertools.count(start), batches(start)):
+            if step in (_WARM, _WARM + _STEPS.value):
+                readings[step] = time.perf_counter()
+            yield batch
+
+    with tempfile.TemporaryDirectory() as folder:
+        prepare = data.prepare(flip=config.flip)
+        fit(game, clocked, config, workdir=folder, mesh=mesh, prepare=prepare)
+    return readings[_WARM + _STEPS.value] - readings[_WARM]
+
+
+if __name__ == "__main__":
+    parsing.run(main)

@@ -1,0 +1,101 @@
+"""Configurations: typed overrides, the nearest name, JSON there and back."""
+
+import dataclasses
+import json
+from typing import Literal
+
+import pytest
+
+from gen_jax import config as configs
+from gen_jax.config import RunConfig
+from gen_jax.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe(RunConfig):
+    rate: float = 1e-3
+    hidden: tuple[int, ...] = (500,)
+    payoff: Literal["minimax", "non_saturating"] = "minimax"
+    scale: float | None = None
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "value"),
+    [
+        ("steps", "7", 7),
+        ("rate", "1e-4", 1e-4),
+        ("rate", "3", 3.0),
+        ("hidden", "(1, 2)", (1, 2)),
+        ("hidden", "1,2", (1, 2)),
+        ("hidden", "64", (64,)),
+        ("hidden", "()", ()),
+        ("payoff", "non_saturating", "non_saturating"),
+        ("scale", "0.5", 0.5),
+        ("scale", "None", None),
+        ("flip", "true", True),
+        ("flip", "False", False),
+        ("data.spec", "folder:/a b", "folder:/a b"),
+        ("data.spec", "7", "7"),
+        ("data.image_size", "32", 32),
+    ],
+)
+def test_overrides_are_typed(path, text, value):
+    changed = configs.override(Recipe(), path, text)
+    assert configs.get(changed, path) == value
+    assert type(configs.get(changed, path)) is type(value)
+    assert configs.differences(changed, Recipe()) in ([path], [])
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "message"),
+    [
+        ("stesp", "7", r"no field 'stesp'\. Did you mean steps\? It has: seed, "),
+        ("data.imagesize", "7", r"Did you mean data\.image_size\?"),
+        ("data", "digits", "no field 'data'"),
+        ("steps", "many", "steps=many is not a whole number"),
+        ("steps", "1.5", "steps=1.5 is not a whole number"),
+        ("steps", "True", "steps=True is not a whole number"),
+        ("steps", "0", "steps=0 is too small: it is at least 1"),
+        ("batch_size", "-3", "batch_size=-3 is too small"),
+        ("seed", "4294967296", "seed=4294967296 is too large"),
+        ("rate", "fast", "rate=fast is not a number"),
+        ("rate", "float('nan')", "is not a number"),
+        ("hidden", "a,b", "is not"),
+        ("hidden", "1,x", "is not"),
+        ("payoff", "hinge", "payoff=hinge is not one of minimax, non_saturating"),
+        ("flip", "maybe", "flip=maybe is not true or false"),
+    ],
+)
+def test_a_wrong_override_gets_one_line(path, text, message):
+    with pytest.raises(UserError, match=message) as raised:
+        configs.override(Recipe(), path, text)
+    assert "\n" not in str(raised.value)
+
+
+def test_json_there_and_back():
+    config = Recipe(hidden=(1, 2), scale=0.5, steps=3)
+    saved = json.loads(json.dumps(dataclasses.asdict(config)))
+    assert configs.from_dict(Recipe(), saved) == config
+
+
+def test_an_older_run_lacks_a_field_and_a_newer_one_has_more():
+    saved = dataclasses.asdict(Recipe(rate=0.5))
+    del saved["payoff"]
+    assert configs.from_dict(Recipe(payoff="non_saturating"), saved).rate == 0.5
+    with pytest.raises(UserError, match=r"knows no field data\.colour"):
+        configs.from_dict(Recipe(), {"data": {"colour": 1}})
+
+
+def test_what_may_change_when_a_run_goes_on():
+    config = Recipe()
+    free = {
+        path for path in configs.field_paths(config) if configs.is_free(config, path)
+    }
+    assert free == {
+        "steps",
+        "steps_per_call",
+        "log_every_steps",
+        "sample_every_steps",
+        "checkpoint_every_seconds",
+        "keep_every_steps",
+    }

@@ -1,0 +1,175 @@
+"""fit: the same run in one go or in pieces, and what it leaves in its folder."""
+
+import itertools
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from games import mean_game, scalar_player
+
+from gen_jax import FitConfig, devices, fit, load
+from gen_jax.errors import UserError
+from gen_jax.game import Game, Player, Weights
+from gen_jax.optimizers import adam
+
+
+def batches(start):
+    """Batches of 8 numbers that depend on the step alone."""
+    for step in itertools.count(start):
+        yield {"x": np.random.default_rng(step).normal(size=8).astype(np.float32)}
+
+
+def noisy_game():
+    """Adam, averages, mutable state, noise, and samples to draw."""
+
+    def init(rng, batch):
+        weights = {"w": jax.random.normal(rng, (4, 4, 1))}
+        return Weights(weights, {"last": jnp.float32(0)})
+
+    def loss(board, batch, context):
+        noise = jax.vmap(lambda key: jax.random.normal(key, (4, 4, 1)))(context.keys)
+        error = (
+            board["model"].params["w"][None] - noise - batch["x"][:, None, None, None]
+        )
+        mean = jnp.mean(context.gather(batch["x"]))
+        return jnp.mean(error**2), ({"last": mean}, {})
+
+    def sample(board, keys):
+        noise = jax.vmap(lambda key: jax.random.normal(key, (4, 4, 1)))(keys)
+        return jnp.tanh(board["model"].params["w"][None] + noise)
+
+    player = Player(init, loss, adam(0.05), (100.0,))
+    return Game({"model": player}, (("model",),), {"sample": sample})
+
+
+def numpy(state):
+    return jax.tree.map(np.array, jax.device_get(state))
+
+
+def same(one, other):
+    jax.tree.map(np.testing.assert_array_equal, numpy(one), numpy(other))
+
+
+def lines(folder):
+    """metrics.jsonl without the timings."""
+    text = (folder / "metrics.jsonl").read_text()
+    records = [json.loads(line) for line in text.splitlines()]
+    return [{k: v for k, v in r.items() if k != "seconds"} for r in records]
+
+
+def config(steps, **options):
+    return FitConfig(**{"log_every_steps": 2, "steps": steps, **options})
+
+
+def test_ten_steps_are_five_and_five_more_bit_for_bit(tmp_path):
+    straight = fit(noisy_game(), batches, config(10), workdir=tmp_path / "one")
+    fit(noisy_game(), batches, config(5), workdir=tmp_path / "two")
+    resumed = fit(noisy_game(), batches, config(10), workdir=tmp_path / "two")
+    same(resumed, straight)
+    assert lines(tmp_path / "two") == lines(tmp_path / "one")
+    assert [line["step"] for line in lines(tmp_path / "one")] == [2, 4, 6, 8, 10]
+    assert lines(tmp_path / "one")[-1]["images"] == 80
+
+
+def test_nothing_depends_on_how_steps_are_called(tmp_path):
+    one = fit(noisy_game(), batches, config(10), workdir=tmp_path / "one")
+    two = fit(
+        noisy_game(), batches, config(10, steps_per_call=4), workdir=tmp_path / "two"
+    )
+    for a, b in zip(
+        jax.tree.leaves(numpy(one)), jax.tree.leaves(numpy(two)), strict=True
+    ):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+    steps = [
+        [line["step"] for line in lines(tmp_path / name)] for name in ("one", "two")
+    ]
+    assert steps[0] == steps[1]
+
+
+@pytest.mark.parametrize("backend", ["jit", "pmap"])
+def test_a_run_goes_on_with_another_backend_and_other_devices(tmp_path, backend):
+    one = devices.data_mesh(jax.devices()[:1])
+    straight = fit(noisy_game(), batches, config(6), mesh=one)
+    fit(noisy_game(), batches, config(3), workdir=tmp_path, mesh=one)
+    resumed = fit(noisy_game(), batches, config(6), workdir=tmp_path, backend=backend)
+    for a, b in zip(
+        jax.tree.leaves(numpy(resumed)), jax.tree.leaves(numpy(straight)), strict=True
+    ):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_what_a_run_leaves(tmp_path, capsys):
+    state = fit(
+        noisy_game(), batches, config(6, sample_every_steps=4), workdir=tmp_path / "run"
+    )
+    folder = tmp_path / "run"
+    assert sorted(path.name for path in (folder / "samples").iterdir()) == [
+        "4.png",
+        "6.png",
+    ]
+    assert (folder / "checkpoints" / "6").is_dir()
+    assert json.loads((folder / "config.json").read_text())["format"] == 1
+    assert list(folder.glob("events*"))
+    same(load(folder, noisy_game()).state, state)
+    err = capsys.readouterr().err
+    assert "samples: " in err
+    assert "6.png" in err
+
+
+def test_steps_that_are_done_are_said_to_be(tmp_path, capsys):
+    first = fit(noisy_game(), batches, config(3), workdir=tmp_path)
+    again = fit(noisy_game(), batches, config(2), workdir=tmp_path)
+    same(first, again)
+    assert "already at step 3 of 2" in capsys.readouterr().err
+
+
+def test_no_workdir_keeps_nothing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    state = fit(mean_game(), batches, config(4))
+    assert int(state.step) == 4
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_start_is_taken_over(tmp_path):
+    start = fit(noisy_game(), batches, config(3))
+    straight = fit(noisy_game(), batches, config(6))
+    resumed = fit(noisy_game(), batches, config(6), workdir=tmp_path, start=start)
+    same(resumed, straight)
+
+
+def test_prepare_sees_the_raw_batch():
+    def bytes_(start):
+        for step in itertools.count(start):
+            yield {"x": np.full(8, step % 256, np.uint8)}
+
+    def prepare(batch, keys):
+        assert batch["x"].dtype == jnp.uint8
+        assert keys.shape == batch["x"].shape
+        return {"x": batch["x"].astype(jnp.float32)}
+
+    one = devices.data_mesh(jax.devices()[:1])
+    state = fit(mean_game(), bytes_, config(2), prepare=prepare, mesh=one)
+    expected = (1.0 - 0.1 * 1.0) - 0.1 * (0.9 - 1.0)
+    np.testing.assert_allclose(state.players["model"].params["w"], expected, rtol=1e-6)
+
+
+def test_a_run_that_diverges_stops_with_its_last_good_checkpoint(tmp_path):
+    def loss(board, batch, context):
+        return -jnp.exp(board["model"].params["w"] ** 2), ({}, {})
+
+    game = Game({"model": scalar_player(loss, learning_rate=1.0)}, (("model",),))
+    with pytest.raises(UserError, match="no longer finite at step"):
+        fit(game, batches, config(50, checkpoint_every_seconds=0.0), workdir=tmp_path)
+    run = load(tmp_path, game)
+    assert np.isfinite(run.state.players["model"].params["w"])
+
+
+def test_a_batch_that_does_not_divide_writes_nothing(tmp_path):
+    def seven(start):
+        return ({"x": np.zeros(7, np.float32)} for _ in itertools.count(start))
+
+    with pytest.raises(UserError, match="a batch of 7 does not divide by 4"):
+        fit(mean_game(), seven, config(2), workdir=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
