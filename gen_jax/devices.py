@@ -9,8 +9,10 @@ import contextlib
 import contextvars
 import functools
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax.sharding import AxisType, Mesh
 
 BATCH_AXIS = "batch"
@@ -72,3 +74,22 @@ def compiler_options() -> dict[str, str]:
 def jit(function: Callable, **options) -> Callable:
     """`jax.jit` with this platform's compiler options: for steps, samplers, metrics."""
     return jax.jit(function, **{"compiler_options": compiler_options(), **options})
+
+
+def init_weights(init: Callable[[jax.Array, Any], Any], rng: jax.Array, batch: Any):
+    """`init(rng, batch)`, compiled for the one call that it gets: in a Player's init.
+
+    batch: of arrays or `jax.ShapeDtypeStruct`s; only shapes and dtypes matter. Zeros
+    stand in for it, so that the network's forward pass is dead code.
+
+    What remains is a generator of random numbers for every parameter. On a CPU,
+    optimising that code takes far longer than running it, so it is not optimised.
+    """
+
+    def on_zeros(rng):
+        zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), batch)
+        return init(rng, zeros)
+
+    cpu = jax.default_backend() == "cpu"
+    options = {"xla_backend_optimization_level": 0} if cpu else {}
+    return jax.jit(on_zeros, compiler_options=options)(rng)
