@@ -18,7 +18,8 @@ from absl import flags
 from experiments import flags as parsing
 from gen_jax import config as configs
 from gen_jax import data, devices, experiment
-from gen_jax.loop import fit, initial_state
+from gen_jax.game import init_state
+from gen_jax.loop import fit
 from gen_jax.step import make_train_step
 
 _NAME = flags.DEFINE_string("experiment", "vae", "which recipe")
@@ -73,7 +74,7 @@ def _bare_timer(game, config, batches, mesh):
         return jax.block_until_ready(state)
 
     def timed() -> float:
-        state = run(initial_state(game, rng, example), _WARM)
+        state = run(init_state(game, rng, example), _WARM)
         started = time.perf_counter()
         run(state, _STEPS.value)
         return time.perf_counter() - started

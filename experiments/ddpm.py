@@ -9,7 +9,7 @@ is the paper's recipe.
 import dataclasses
 
 from gen_jax.objectives.ddpm import ddpm
-from gen_jax.schedules import linear_schedule
+from gen_jax.schedules import linear_betas, make_schedule
 
 from gen_jax.config import RunConfig
 from gen_jax.data import DataConfig, Info
@@ -54,11 +54,11 @@ def game(config: Config, info: Info) -> Game:
             dropout=config.dropout,
         )
     else:
-        network = mlp.TimeMlp(config.hidden)
+        network = mlp.TimeMlp(hidden=config.hidden)
     return ddpm(
         network,
         shape=info.shape,
-        schedule=linear_schedule(config.timesteps),
+        schedule=make_schedule(linear_betas(config.timesteps)),
         optimizer=adam(
             config.learning_rate,
             clip_norm=config.clip_norm,

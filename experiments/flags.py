@@ -7,7 +7,7 @@ import contextlib
 import sys
 from collections.abc import Callable, Iterator, Sequence
 
-from absl import app, flags
+from absl import app, flags, logging
 
 from gen_jax.config import nearest
 from gen_jax.errors import UserError
@@ -26,6 +26,7 @@ def run(main: Callable[[list[tuple[str, str]]], None]) -> None:
         with errors_in_one_line():
             main(_overrides(argv[1:]))
 
+    logging.set_verbosity(logging.WARNING)
     app.run(guarded, flags_parser=_parse)
 
 

@@ -37,11 +37,11 @@ def game(config: Config, info: Info) -> Game:
     """An MLP for any shape, or a convolutional pair for images."""
     is_image = len(info.shape) == 3
     if config.network == "conv" and is_image:
-        encoder = autoencoder.ConvEncoder(config.z_dim, config.features)
-        decoder = autoencoder.ConvDecoder(info.shape, config.features)
+        encoder = autoencoder.ConvEncoder(z_dim=config.z_dim, features=config.features)
+        decoder = autoencoder.ConvDecoder(shape=info.shape, features=config.features)
     else:
-        encoder = mlp.MlpEncoder(config.hidden, config.z_dim)
-        decoder = mlp.MlpDecoder(config.hidden[::-1], info.shape)
+        encoder = mlp.MlpEncoder(hidden=config.hidden, z_dim=config.z_dim)
+        decoder = mlp.MlpDecoder(hidden=config.hidden[::-1], shape=info.shape)
     return vae(
         encoder,
         decoder,

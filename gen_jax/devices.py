@@ -58,13 +58,6 @@ def forms(platform: str) -> Iterator[None]:
         _forms.reset(token)
 
 
-def quick_compiler_options() -> dict[str, str]:
-    """XLA options for what runs once: on a CPU, compiling costs more than running."""
-    if jax.default_backend() != "cpu":
-        return {}
-    return {"xla_backend_optimization_level": "0"}
-
-
 def use_compilation_cache() -> None:
     """Keeps compiled programs in the user's cache folder, for the next process.
 
@@ -94,3 +87,15 @@ def compiler_options() -> dict[str, str]:
 def jit(function: Callable, **options) -> Callable:
     """`jax.jit` with this platform's compiler options: for steps, samplers, metrics."""
     return jax.jit(function, **{"compiler_options": compiler_options(), **options})
+
+
+def run_once(function: Callable, *args):
+    """`function(*args)`, compiled for the one call that it gets: an initialisation.
+
+    What drawing parameters compiles to is a generator of random numbers for each of
+    them; on a CPU, optimising that code takes far longer than running it (10 s against
+    2 s for a U-Net), so it is not optimised.
+    """
+    cpu = jax.default_backend() == "cpu"
+    options = {"xla_backend_optimization_level": 0} if cpu else {}
+    return jax.jit(function, compiler_options=options)(*args)

@@ -16,7 +16,10 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
+
+from gen_jax import devices
 
 Tree = Any  # a pytree of arrays
 
@@ -144,26 +147,40 @@ def init_state(
     Raises ValueError where `given` names no player or does not fit one.
     """
     given = dict(given or {})
-    players = {}
-    for number, (name, player) in enumerate(game.players.items()):
-        key = jax.random.fold_in(jax.random.fold_in(rng, _INIT_STREAM), number)
-        if name in given:
-            weights = _fit_given(name, player, key, batch, given.pop(name))
-        else:
-            weights = Weights(*player.init(key, batch))
-        players[name] = _first_state(player, weights)
-    if given:
-        raise ValueError(f"given {sorted(given)}, but the players are {list(players)}")
-    return State(step=jnp.zeros((), jnp.int32), players=players)
+    if unknown := set(given) - set(game.players):
+        raise ValueError(
+            f"{sorted(unknown)} given; the players are {list(game.players)}"
+        )
+    zeros = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), batch)
+    keys = {
+        name: jax.random.fold_in(jax.random.fold_in(rng, _INIT_STREAM), number)
+        for number, name in enumerate(game.players)
+    }
+    for name in given:
+        given[name] = _fit_given(
+            name, game.players[name], keys[name], zeros, given[name]
+        )
+
+    def start(keys, given):
+        players = {}
+        for name, player in game.players.items():
+            weights = given.get(name) or Weights(*player.init(keys[name], zeros))
+            players[name] = _first_state(player, weights)
+        return State(step=jnp.zeros((), jnp.int32), players=players)
+
+    return devices.run_once(start, keys, given)
 
 
 def _first_state(player: Player, weights: Weights) -> PlayerState:
-    copy = jax.tree.map(jnp.array, weights)  # donation forbids sharing buffers
+    def copy():  # a donated state must not share a buffer, neither with what was given
+        return jax.tree.map(jnp.array, weights)
+
+    mine = copy()
     return PlayerState(
-        params=weights.params,
-        mutable=weights.mutable,
-        opt=player.optimizer.init(weights.params) if player.optimizer else (),
-        ema=tuple(jax.tree.map(jnp.array, copy) for _ in player.ema_halflife_images),
+        params=mine.params,
+        mutable=mine.mutable,
+        opt=player.optimizer.init(mine.params) if player.optimizer else (),
+        ema=tuple(copy() for _ in player.ema_halflife_images),
         updates=jnp.zeros((), jnp.int32),
     )
 
@@ -173,16 +190,14 @@ def _fit_given(name, player, key, batch, given) -> Weights:
     expected = Weights(*jax.eval_shape(player.init, key, batch))
     weights = given if isinstance(given, Weights) else Weights(given, expected.mutable)
     if not isinstance(given, Weights) and jax.tree.leaves(expected.mutable):
-        raise ValueError(
-            f"{name!r} has mutable state too: give Weights(params, mutable)"
-        )
+        raise ValueError(f"{name!r} has mutable state too: give Weights, not params")
 
     def shapes(tree):
         return jax.tree.map(lambda leaf: (leaf.shape, jnp.dtype(leaf.dtype)), tree)
 
     if shapes(weights) != shapes(expected):
         raise ValueError(f"the weights given for {name!r} do not fit its network")
-    return jax.tree.map(jnp.array, weights)
+    return weights
 
 
 def averaged(board: Board, which: int = 0) -> Board:

@@ -63,7 +63,7 @@ def fit(
     recorder = Recorder(game, config, example, workdir, dict(meta or {}))
     state = recorder.restore(replicated)
     if state is None:
-        state = start or initial_state(game, rng, example)
+        state = start or init_state(game, rng, example)
         state = jax.device_put(state, replicated)
     step = int(state.step)
     if step >= config.steps:
@@ -80,18 +80,6 @@ def fit(
     for number in caught[:1]:
         _raise_for(number, step)
     return state
-
-
-def initial_state(game: Game, rng: jax.Array, example: Tree) -> State:
-    """`init_state` compiled for a quick start rather than a quick run.
-
-    example: ShapeDtypeStructs of a batch.
-    """
-    zeros = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), example)
-    return jax.jit(
-        lambda rng: init_state(game, rng, zeros),
-        compiler_options=devices.quick_compiler_options(),
-    )(rng)
 
 
 def _prepared_shapes(batch: Tree, prepare) -> Tree:

@@ -75,7 +75,7 @@ def test_given_weights_replace_the_init():
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"modle": {}}, r"given \['modle'\], but the players are \['model'\]"),
+        ({"modle": {}}, r"\['modle'\] given; the players are \['model'\]"),
         ({"model": {"w": jnp.zeros(3)}}, "'model' has mutable state too: give W"),
         ({"model": Weights({"w": jnp.zeros(2)}, {"mean": jnp.ones(3)})}, "do not fit"),
         ({"model": Weights({"v": jnp.zeros(3)}, {"mean": jnp.ones(3)})}, "do not fit"),
@@ -96,3 +96,21 @@ def test_averaged_plays_the_average_where_there_is_one():
     board = averaged({"model": mine, "other": other})
     assert float(board["model"].params["w"]) == 7
     assert float(board["other"].params["w"]) == 5
+
+
+def test_init_sees_shapes_alone():
+    game = Game({"model": normal_player()}, (("model",),))
+    expected = init_state(game, jax.random.key(0), BATCH).players["model"].params
+    unusual = {"x": jnp.full((4,), jnp.nan)}
+    abstract = {"x": jax.ShapeDtypeStruct((4,), jnp.float32)}
+    for batch in (unusual, abstract):
+        mine = init_state(game, jax.random.key(0), batch).players["model"]
+        np.testing.assert_array_equal(mine.params["w"], expected["w"])
+
+
+def test_given_arrays_outlive_the_donated_state():
+    game = Game({"model": normal_player(ema_halflife_images=(1.0,))}, (("model",),))
+    given = Weights({"w": jnp.arange(3.0)}, {"mean": jnp.ones(3)})
+    state = init_state(game, jax.random.key(0), BATCH, {"model": given})
+    leaves = jax.tree.leaves((state, given))
+    assert len({leaf.unsafe_buffer_pointer() for leaf in leaves}) == len(leaves)

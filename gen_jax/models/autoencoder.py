@@ -1,0 +1,62 @@
+"""A convolutional encoder and decoder of images, called as those of `mlp` are.
+
+They halve and double as the DCGAN of Radford et al. (2015) does, by 4x4 convolutions
+of stride 2, but have biases and no BatchNorm: an example's loss then depends on that
+example alone, and an autoencoder has no state but its parameters.
+"""
+
+import math
+
+import jax
+from flax import linen as nn
+
+from gen_jax.models import layers
+
+
+class ConvEncoder(nn.Module):
+    """q(z|x), a Gaussian of diagonal covariance.
+
+    features: channels after the first halving; they double with each.
+    """
+
+    z_dim: int
+    features: int = 32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """x [B, H, W, C] -> mean [B, z_dim], log variance [B, z_dim].
+
+        Raises UserError for a side below 8.
+        """
+        for level in range(layers.halvings(*x.shape[1:3])):
+            x = nn.swish(nn.Conv(self.features * 2**level, (4, 4), strides=2)(x))
+        h = x.reshape(x.shape[0], -1)
+        mean = nn.Dense(self.z_dim, name="mean")(h)
+        return mean, nn.Dense(self.z_dim, name="log_var")(h)
+
+
+class ConvDecoder(nn.Module):
+    """p(x|z), unbounded.
+
+    shape: the image's (H, W, C), H and W at least 8. An image whose sides cannot be
+        halved evenly is cut out of the next larger one that can.
+    features: channels at half the image's size; they double as the size halves.
+    """
+
+    shape: tuple[int, int, int]
+    features: int = 32
+
+    @nn.compact
+    def __call__(self, z: jax.Array) -> jax.Array:
+        """z [B, z_dim] -> [B, H, W, C]; UserError for a side below 8."""
+        height, width, channels = self.shape
+        depth = layers.halvings(height, width)
+        base = layers.halved(height, depth), layers.halved(width, depth)
+        features = self.features * 2 ** (depth - 1)
+
+        x = nn.swish(nn.Dense(math.prod(base) * features)(z))
+        x = x.reshape(-1, *base, features)
+        for level in reversed(range(1, depth)):
+            x = nn.swish(layers.ConvTranspose(self.features * 2 ** (level - 1))(x))
+        x = layers.ConvTranspose(channels)(x)
+        return x[:, :height, :width]

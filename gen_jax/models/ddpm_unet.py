@@ -1,0 +1,146 @@
+"""The U-Net of denoising diffusion: Ho, Jain & Abbeel (2020), appendix B.
+
+Residual blocks with GroupNorm and swish, told the time by a sinusoidal embedding,
+self-attention at chosen resolutions and in the middle, and a skip from every block of
+the way down to the way up. The defaults are the paper's CIFAR-10 form; taken from
+the authors' code are swish between the embedding's layers, GroupNorm's epsilon and the
+initialisation: every weight from a uniform distribution of variance 2 / (fan_in +
+fan_out), but zero for the last layer of each residual branch and of the network.
+"""
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from gen_jax.errors import UserError
+from gen_jax.models import layers
+
+_kernel_init = nn.initializers.variance_scaling(1.0, "fan_avg", "uniform")
+# The authors scale these layers by 1e-10 instead; what is learned is the same.
+_zero_init = nn.initializers.zeros
+
+
+class UNet(nn.Module):
+    """Noisy images and times to what the objective asks for: the noise, or the image.
+
+    features: channels of the first level; level i has features * multipliers[i] at
+        1 / 2**i of the image's size.
+    blocks: residual blocks in each level, on the way down; one more on the way up.
+    attention: feature maps of these heights are followed by self-attention.
+    dropout: the share of features dropped in each block, where there are keys.
+    out_channels: of the output; None for as many as the input's.
+    groups: GroupNorm's, or fewer: at least four channels share one, because the bias
+        of a convolution has no gradient behind the norm of a single channel.
+    """
+
+    features: int = 128
+    multipliers: tuple[int, ...] = (1, 2, 2, 2)
+    blocks: int = 2
+    attention: tuple[int, ...] = (16,)
+    dropout: float = 0.1
+    out_channels: int | None = None
+    groups: int = 32
+
+    @nn.compact
+    def __call__(
+        self, x: jax.Array, t: jax.Array, keys: jax.Array | None = None
+    ) -> jax.Array:
+        """x [B, H, W, C], t [B], keys [B] -> [B, H, W, out_channels].
+
+        Without keys there is no dropout. Raises UserError where H or W does not divide
+        by 2**(levels - 1).
+        """
+        levels = len(self.multipliers)
+        _check_divisible(x.shape[1:3], 2 ** (levels - 1))
+        temb = layers.time_embedding(t, self.features)
+        temb = _dense(4 * self.features)(temb)
+        temb = nn.swish(_dense(4 * self.features)(nn.swish(temb)))
+
+        def block(h, features):
+            h = ResidualBlock(features, self.dropout, self.groups)(h, temb, keys)
+            if h.shape[1] in self.attention:
+                h = SelfAttention(self.groups)(h)
+            return h
+
+        h = _conv(self.features)(x)
+        skips = [h]
+        for level, multiplier in enumerate(self.multipliers):
+            if level > 0:
+                h = _conv(h.shape[-1], strides=2)(h)
+                skips.append(h)
+            for _ in range(self.blocks):
+                h = block(h, self.features * multiplier)
+                skips.append(h)
+
+        h = ResidualBlock(h.shape[-1], self.dropout, self.groups)(h, temb, keys)
+        h = SelfAttention(self.groups)(h)
+        h = ResidualBlock(h.shape[-1], self.dropout, self.groups)(h, temb, keys)
+
+        for level, multiplier in reversed(list(enumerate(self.multipliers))):
+            for _ in range(self.blocks + 1):
+                h = jnp.concatenate([h, skips.pop()], axis=-1)
+                h = block(h, self.features * multiplier)
+            if level > 0:
+                h = _conv(h.shape[-1])(h.repeat(2, axis=1).repeat(2, axis=2))
+
+        out_channels = self.out_channels or x.shape[-1]
+        return _conv(out_channels, _zero_init)(nn.swish(_norm(h, self.groups)))
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions, the time's embedding added between them."""
+
+    features: int
+    dropout: float
+    groups: int
+
+    @nn.compact
+    def __call__(
+        self, x: jax.Array, temb: jax.Array, keys: jax.Array | None
+    ) -> jax.Array:
+        """x [B, H, W, C], temb [B, E], keys [B] or None -> [B, H, W, features]."""
+        h = _conv(self.features)(nn.swish(_norm(x, self.groups)))
+        h += _dense(self.features)(temb)[:, None, None]
+        h = layers.Dropout(self.dropout)(nn.swish(_norm(h, self.groups)), keys)
+        h = _conv(self.features, _zero_init)(h)
+        if x.shape[-1] != self.features:
+            x = _dense(self.features)(x)  # a 1x1 convolution
+        return x + h
+
+
+class SelfAttention(nn.Module):
+    """Every pixel of a feature map attends to every other, with one head."""
+
+    groups: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """x [B, H, W, C] -> [B, H, W, C]."""
+        batch, height, width, channels = x.shape
+        h = _norm(x, self.groups).reshape(batch, height * width, channels)
+        q, k, v = (_dense(channels, name=name)(h) for name in "qkv")
+        h = _dense(channels, _zero_init, name="out")(layers.attention(q, k, v))
+        return x + h.reshape(x.shape)
+
+
+def _check_divisible(sides: tuple[int, int], divisor: int):
+    if any(side % divisor for side in sides):
+        raise UserError(
+            f"images of {sides[0]}x{sides[1]} do not fit this U-Net: "
+            f"both sides must divide by {divisor}"
+        )
+
+
+def _norm(x: jax.Array, groups: int) -> jax.Array:
+    channels = x.shape[-1]
+    most = max(1, min(groups, channels // 4))
+    groups = max(n for n in range(1, most + 1) if channels % n == 0)
+    return nn.GroupNorm(groups, epsilon=1e-6)(x)
+
+
+def _conv(features: int, kernel_init=_kernel_init, strides: int = 1) -> nn.Conv:
+    return nn.Conv(features, (3, 3), strides=strides, kernel_init=kernel_init)
+
+
+def _dense(features: int, kernel_init=_kernel_init, name=None) -> nn.Dense:
+    return nn.Dense(features, kernel_init=kernel_init, name=name)

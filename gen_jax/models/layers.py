@@ -1,0 +1,183 @@
+"""What the networks share: layers that behave alike on every device and backend.
+
+Dropout draws from one key an example and BatchNorm normalises over the global batch,
+so that a network's numbers do not depend on how a batch is divided. The transposed
+convolution and self-attention have a second form with the same parameters and the
+same numbers, which is the faster one on a CPU (`devices.use_cpu_forms`).
+"""
+
+import math
+import zlib
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from gen_jax import devices
+from gen_jax.errors import UserError
+
+Initializer = Callable[..., jax.Array]
+
+
+class Dropout(nn.Module):
+    """Zeroes a share `rate` of x and divides the rest by 1 - rate (Srivastava 2014)."""
+
+    rate: float
+
+    @nn.compact
+    def __call__(self, x: jax.Array, keys: jax.Array | None) -> jax.Array:
+        """x [B, ...], keys [B] -> [B, ...]; without keys, x itself.
+
+        An example's mask depends on its own key and on this layer's name, so neither
+        on its neighbours nor on the device, and two layers' masks differ.
+        """
+        if keys is None or self.rate == 0:
+            return x
+        layer = zlib.crc32("/".join(self.path).encode())
+
+        def mask(key):
+            key = jax.random.fold_in(key, layer)
+            return jax.random.bernoulli(key, 1 - self.rate, x.shape[1:])
+
+        return jnp.where(jax.vmap(mask)(keys), x / (1 - self.rate), 0)
+
+
+def batch_norm(
+    x: jax.Array, train: bool, scale_init: Initializer = nn.initializers.ones
+) -> jax.Array:
+    """x [B, ..., C], normalised over all but C (Ioffe & Szegedy 2015); in a module.
+
+    train: by the statistics of the batch of *all* devices, updating the running ones;
+    otherwise by the running ones.
+    """
+    return nn.BatchNorm(
+        use_running_average=not train,
+        momentum=0.9,
+        epsilon=1e-5,
+        scale_init=scale_init,
+        axis_name=devices.bound_axis(),
+    )(x)
+
+
+class ConvTranspose(nn.Module):
+    """The transposed 4x4 convolution of stride 2, which doubles an image's sides."""
+
+    features: int
+    use_bias: bool = True
+    kernel_init: Initializer = nn.initializers.lecun_normal()
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """x [B, H, W, C] -> [B, 2H, 2W, features]."""
+        shape = (4, 4, x.shape[-1], self.features)
+        kernel = self.param("kernel", self.kernel_init, shape)
+        form = _phases if devices.use_cpu_forms() else _dilated
+        x = form(x, kernel)
+        if self.use_bias:
+            bias = self.param("bias", nn.initializers.zeros, (self.features,))
+            x += bias.reshape(1, 1, 1, -1)
+        return x
+
+
+def _dilated(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """The native form: y[o] = sum_k kernel[k] x[(o + k - 2) / 2], along each side."""
+    return jax.lax.conv_transpose(
+        x, kernel, (2, 2), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+
+
+def _phases(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """The same as four 2x2 convolutions, interleaved: nothing is multiplied by zero.
+
+    Along each side, even outputs see x[i-1], x[i] through kernel[0::2], odd ones see
+    x[i], x[i+1] through kernel[1::2].
+    """
+
+    def phase(row, column):
+        return jax.lax.conv_general_dilated(
+            x,
+            kernel[row::2, column::2],
+            window_strides=(1, 1),
+            padding=((1 - row, row), (1 - column, column)),
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        )
+
+    rows = [jnp.stack([phase(row, 0), phase(row, 1)], axis=3) for row in (0, 1)]
+    batch, height, width, _ = x.shape
+    return jnp.stack(rows, axis=2).reshape(batch, 2 * height, 2 * width, -1)
+
+
+def attention(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
+    """softmax(q k^T / sqrt(C)) v of q, k, v [B, N, C] -> [B, N, C]; one head.
+
+    Vaswani et al. (2017). The form for CPUs has no forward-mode derivative.
+    """
+    return (_attention if devices.use_cpu_forms() else _plain_attention)(q, k, v)
+
+
+def _plain_attention(q, k, v):
+    return _attend(q, k, v)[1]
+
+
+def _attend(q, k, v):
+    """The weights a [B, N, N] and the output [B, N, C]."""
+    scores = jnp.einsum("bqc,bkc->bqk", q, k) / math.sqrt(q.shape[-1])
+    a = jax.nn.softmax(scores)
+    return a, jnp.einsum("bqk,bkc->bqc", a, v)
+
+
+_attention = jax.custom_vjp(_plain_attention)
+
+
+def _attention_forward(q, k, v):
+    a, o = _attend(q, k, v)
+    return o, (q, k, v, a, o)
+
+
+def _attention_backward(kept, do):
+    """With sum_k a da = sum_c do o, softmax's gradient needs no second pass over a."""
+    q, k, v, a, o = kept
+    da = jnp.einsum("bqc,bkc->bqk", do, v)
+    ds = a * (da - jnp.sum(do * o, axis=-1, keepdims=True))
+    ds /= math.sqrt(q.shape[-1])
+    dq = jnp.einsum("bqk,bkc->bqc", ds, k)
+    dk = jnp.einsum("bqk,bqc->bkc", ds, q)
+    dv = jnp.einsum("bqk,bqc->bkc", a, do)
+    return dq, dk, dv
+
+
+_attention.defvjp(_attention_forward, _attention_backward)
+
+
+def time_embedding(t: jax.Array, dim: int) -> jax.Array:
+    """t [B], steps (or fractions of them) -> float32 [B, dim], dim even.
+
+    sin(t w_i), then cos(t w_i), of w_i = 10000^(-i / (dim/2 - 1)): Ho et al. (2020),
+    after Vaswani et al. (2017).
+    """
+    half = dim // 2
+    frequencies = jnp.exp(
+        -math.log(10_000) / max(half - 1, 1) * jnp.arange(half, dtype=jnp.float32)
+    )
+    angles = t.astype(jnp.float32)[:, None] * frequencies[None]
+    return jnp.concatenate([jnp.sin(angles), jnp.cos(angles)], axis=-1)
+
+
+def halvings(height: int, width: int) -> int:
+    """How often an image is halved, rounding up, until its smaller side is 4 to 7.
+
+    Raises UserError for an image of less than 8 pixels.
+    """
+    side = min(height, width)
+    if side < 8:
+        raise UserError(
+            f"images of {height}x{width} are too small for a convolutional network: "
+            "both sides must be at least 8 pixels"
+        )
+    return math.ceil(math.log2(side / 7))
+
+
+def halved(side: int, times: int) -> int:
+    """A side after so many halvings, each rounding up."""
+    return -(-side // 2**times)

@@ -1,0 +1,94 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from networks import count, images, made_up, normal, variables_of
+
+from gen_jax import devices
+from gen_jax.errors import UserError
+from gen_jax.models.dcgan import Discriminator, Generator
+
+SHAPES = [(8, 8, 1), (28, 28, 1), (32, 32, 3), (33, 40, 2), (128, 128, 5)]
+
+
+def test_counts_at_64_pixels_are_those_of_the_known_example():
+    generator = variables_of(Generator((64, 64, 3)), images(2, 100), train=True)
+    discriminator = variables_of(Discriminator(), images(2, 64, 64, 3), train=True)
+    assert count(generator) == 3_576_704
+    assert count(discriminator) == 2_765_568
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_depth_follows_the_shape(shape):
+    z = images(2, 10)
+    generator, discriminator = Generator(shape, features=4), Discriminator(features=4)
+    variables = variables_of(generator, z, train=True)
+    x = jax.eval_shape(lambda v, z: generator.apply(v, z, False), variables, z)
+    assert x.shape == (2, *shape)
+    assert x.dtype == jnp.float32
+    variables = variables_of(discriminator, x, train=True)
+    logits = jax.eval_shape(lambda v, x: discriminator.apply(v, x, False), variables, x)
+    assert logits.shape == (2,)
+
+
+def test_weights_start_as_radford_says():
+    generator = Generator((8, 8, 1), features=64)
+    params = devices.init_weights(
+        lambda key, z: generator.init(key, z, True), jax.random.key(0), images(2, 50)
+    )["params"]
+    kernel = np.asarray(params["Dense_0"]["kernel"])
+    scale = np.asarray(params["BatchNorm_0"]["scale"])
+    np.testing.assert_allclose([kernel.mean(), kernel.std()], [0, 0.02], atol=3e-4)
+    np.testing.assert_allclose([scale.mean(), scale.std()], [1, 0.02], atol=0.01)
+    np.testing.assert_array_equal(params["BatchNorm_0"]["bias"], 0)
+
+
+def test_images_lie_in_range_and_the_mode_chooses_the_statistics():
+    generator = Generator((9, 8, 1), features=2)
+    z = normal(3, 4)
+    variables = made_up(variables_of(generator, images(3, 4), train=True))
+    trained, updated = generator.apply(variables, z, True, mutable=["batch_stats"])
+    running = generator.apply(variables, z, False)
+    assert np.abs(trained).max() <= 1
+    assert not np.allclose(trained, running)
+    assert jax.tree.structure(updated["batch_stats"]) == jax.tree.structure(
+        variables["batch_stats"]
+    )
+    # By running statistics an image depends on its own latents alone.
+    np.testing.assert_allclose(
+        generator.apply(variables, z[:1], False), running[:1], atol=1e-6
+    )
+
+
+def test_the_discriminators_input_is_not_normalised():
+    """A constant added to all images changes the logits of the shallowest one."""
+    discriminator = Discriminator(features=2)
+    variables = made_up(variables_of(discriminator, images(2, 8, 8, 1), train=True))
+    assert "batch_stats" not in variables  # of one halving: only input and output
+    x = normal(2, 8, 8, 1)
+    assert not np.allclose(
+        discriminator.apply(variables, x, True),
+        discriminator.apply(variables, x + 1, True),
+    )
+
+
+def test_small_images_are_refused():
+    with pytest.raises(UserError, match="at least 8"):
+        variables_of(Generator((7, 8, 1)), images(2, 4), train=True)
+    with pytest.raises(UserError, match="at least 8"):
+        variables_of(Discriminator(), images(2, 8, 4, 1), train=True)
+
+
+@pytest.mark.slow
+def test_the_full_size_networks_apply():
+    generator, discriminator = Generator((64, 64, 3)), Discriminator()
+    variables = made_up(variables_of(generator, images(2, 100), train=True))
+    x, _ = jax.jit(lambda v, z: generator.apply(v, z, True, mutable=["batch_stats"]))(
+        variables, normal(2, 100)
+    )
+    assert x.shape == (2, 64, 64, 3)
+    variables = made_up(variables_of(discriminator, images(2, 64, 64, 3), train=True))
+    logits, _ = jax.jit(
+        lambda v, x: discriminator.apply(v, x, True, mutable=["batch_stats"])
+    )(variables, x)
+    assert np.isfinite(logits).all()
