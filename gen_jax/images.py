@@ -1,0 +1,146 @@
+"""Pictures of samples: grids of images, scatters of points, PNG files.
+
+Small images are enlarged with nearest neighbour and kept apart by gaps: 8x8 digits
+that touch each other cannot be read.
+"""
+
+import io
+import math
+import os
+from pathlib import Path
+
+import numpy as np
+
+_GAP = 128  # grey stands apart from black and from white images
+
+
+def to_uint8(x: np.ndarray) -> np.ndarray:
+    """Images of any shape from [-1, 1] to uint8, rounded and clipped.
+
+    uint8 is returned as it is; x / 127.5 - 1 is the inverse. NaN becomes 0, so that a
+    run that diverged can still show its samples.
+    """
+    x = np.asarray(x)
+    if x.dtype == np.uint8:
+        return x
+    x = np.nan_to_num(x.astype(np.float32), nan=-1.0, posinf=1.0, neginf=-1.0)
+    return np.rint((np.clip(x, -1, 1) + 1) * 127.5).astype(np.uint8)
+
+
+def grid(
+    x: np.ndarray,
+    columns: int | None = None,
+    gap: int | None = None,
+    min_side: int = 512,
+) -> np.ndarray:
+    """Images [N, H, W, C], in [-1, 1] or uint8, as one picture, uint8 [H', W', 1 or 3].
+
+    columns: images in a row; None makes the picture about square.
+    gap: pixels (of an image, before enlarging) between images; None for about H / 16.
+    min_side: the picture is enlarged by a whole factor until both sides have so many
+        pixels.
+
+    Of two channels the first is shown, of four and more the first three, as RGB.
+    Raises ValueError where there is no image or no such shape.
+    """
+    x = to_uint8(x)
+    if x.ndim != 4 or 0 in x.shape:
+        raise ValueError(f"a grid needs images [N, H, W, C], not {list(x.shape)}")
+    x = x[..., : 1 if x.shape[-1] < 3 else 3]
+    number, height, width, channels = x.shape
+    if gap is None:
+        gap = max(1, height // 16)
+    if columns is None:
+        columns = math.ceil(math.sqrt(number * height / width))
+    columns = max(1, min(columns, number))
+    rows = math.ceil(number / columns)
+    tiles = np.full(
+        (rows * columns, height + gap, width + gap, channels), _GAP, np.uint8
+    )
+    tiles[:number, :height, :width] = x
+    picture = (
+        tiles.reshape(rows, columns, height + gap, width + gap, channels)
+        .swapaxes(1, 2)
+        .reshape(rows * (height + gap), columns * (width + gap), channels)
+    )
+    picture = np.pad(picture, ((gap, 0), (gap, 0), (0, 0)), constant_values=_GAP)
+    factor = math.ceil(min_side / min(picture.shape[:2]))
+    return picture.repeat(factor, axis=0).repeat(factor, axis=1)
+
+
+def scatter(points: np.ndarray, limit: float = 1.5, side: int = 512) -> np.ndarray:
+    """Points [N, 2] in [-limit, limit]^2 as a picture, uint8 [side, side, 3].
+
+    x runs to the right and y upwards; the range stands in the corner. Where points
+    lie upon each other the ink is darker. Points outside are drawn at the frame, and
+    what is not finite is left out.
+    """
+    points = np.asarray(points, np.float32)
+    if points.ndim != 2 or points.shape[1] != 2:
+        raise ValueError(f"a scatter needs points [N, 2], not {list(points.shape)}")
+    points = points[np.isfinite(points).all(axis=1)].clip(-limit, limit)
+    radius = max(1, side // 170)
+    margin = radius + 2  # a point on the frame is drawn whole
+    scale = (side - 1 - 2 * margin) / (2 * limit)
+    centre = np.rint((points * (1, -1) + limit) * scale).astype(int) + margin
+
+    ink = np.zeros((side, side), np.float32)
+    for dx in range(-radius, radius + 1):
+        for dy in range(-radius, radius + 1):
+            if dx**2 + dy**2 <= radius**2:
+                np.add.at(ink, (centre[:, 1] + dy, centre[:, 0] + dx), 1)
+    paper, blue = np.full(3, 255.0), np.array([20.0, 60.0, 140.0])
+    picture = blue + (paper - blue) * np.exp(-0.6 * ink)[..., None]
+    picture[[0, -1]] = picture[:, [0, -1]] = _GAP
+    return _labelled(
+        np.rint(picture).astype(np.uint8), f"x, y in [-{limit:g}, {limit:g}]"
+    )
+
+
+def _labelled(picture: np.ndarray, text: str) -> np.ndarray:
+    """The picture with a line of small text in its upper left corner."""
+    from PIL import Image, ImageDraw
+
+    image = Image.fromarray(picture)
+    ImageDraw.Draw(image).text((8, 6), text, fill=(90, 90, 90))
+    return np.asarray(image)
+
+
+def picture(x: np.ndarray) -> np.ndarray:
+    """Samples as a picture, uint8 [H, W, 1 or 3]: a grid of images or a scatter.
+
+    x: images [N, H, W, C] in [-1, 1], or points [N, 2].
+
+    Raises ValueError for any other shape.
+    """
+    shape = np.shape(x)
+    if len(shape) == 4:
+        return grid(x)
+    if len(shape) == 2 and shape[1] == 2:
+        return scatter(x)
+    raise ValueError(f"no picture of {list(shape)}: images [N, H, W, C], points [N, 2]")
+
+
+def encode_png(x: np.ndarray) -> bytes:
+    """A picture, uint8 [H, W, 1 or 3], as the bytes of a PNG file."""
+    from PIL import Image
+
+    png = io.BytesIO()
+    Image.fromarray(x[..., 0] if x.shape[-1] == 1 else x).save(png, "PNG")
+    return png.getvalue()
+
+
+def save_png(path: str | os.PathLike, x: np.ndarray) -> None:
+    """Writes a picture, uint8 [H, W, 1 or 3], to `path`, whole or not at all.
+
+    Makes the folder where it is missing. Raises OSError where that, or writing, fails.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        unfinished.write_bytes(encode_png(x))
+        os.replace(unfinished, path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,214 @@
+"""What a run records and shows: metrics.jsonl, TensorBoard events, a progress bar.
+
+Events are written through tensorboardX's synchronous writer. Its usual SummaryWriter
+writes in a thread: on a full disk that thread dies unseen, and the next writes block
+for ever.
+"""
+
+import json
+import math
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gen_jax.images import encode_png
+
+
+class MetricsLog:
+    """The record of one run, in its folder; on several hosts the first one keeps it.
+
+    metrics.jsonl has one JSON object a logged step: step, images, every metric,
+    seconds; a value that is not finite is null, since JSON has no NaN. What was logged
+    after `resume_step`, and a last line torn by a kill, is dropped on opening, so a
+    resumed run's file ends as if it had never stopped. TensorBoard is told to forget
+    those steps too.
+
+    Every method raises OSError where the disk is full or the folder is gone.
+    """
+
+    def __init__(self, folder: str | os.PathLike, resume_step: int = 0):
+        from tensorboardX.event_file_writer import EventsWriter
+        from tensorboardX.proto.event_pb2 import SessionLog
+
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / "metrics.jsonl"
+        _drop_lines_after(path, resume_step)
+        self._lines = path.open("a", encoding="utf-8")
+        # The writer names its file by the second; two in one second would share it.
+        self._events = EventsWriter(str(folder / "events"), f".{time.time_ns()}")
+        if resume_step:
+            start = SessionLog(status=SessionLog.START)
+            self._write_event(resume_step + 1, session_log=start)
+
+    def write(
+        self, step: int, images: int, seconds: float, metrics: dict[str, float]
+    ) -> None:
+        """Records a step: images seen so far, seconds of training, scalars by name."""
+        scalars = {name: float(value) for name, value in metrics.items()}
+        record = {"step": step, "images": images, **scalars, "seconds": seconds}
+        record = {name: _finite_or_none(value) for name, value in record.items()}
+        self._lines.write(json.dumps(record, allow_nan=False) + "\n")
+        self._lines.flush()
+        values = [{"tag": tag, "simple_value": value} for tag, value in scalars.items()]
+        self._write_event(step, summary={"value": values})
+
+    def image(self, step: int, picture: np.ndarray, tag: str = "samples") -> None:
+        """Records a picture, uint8 [H, W, 1 or 3], for TensorBoard."""
+        height, width, channels = picture.shape
+        image = {
+            "height": height,
+            "width": width,
+            "colorspace": channels,
+            "encoded_image_string": encode_png(picture),
+        }
+        self._write_event(step, summary={"value": [{"tag": tag, "image": image}]})
+
+    def flush(self) -> None:
+        """Returns when metrics.jsonl is on the disk: call it before a checkpoint.
+
+        A checkpoint whose earlier lines are lost could not be continued as if nothing
+        had happened.
+        """
+        self._lines.flush()
+        os.fsync(self._lines.fileno())
+
+    def close(self) -> None:
+        """Flushes and closes both files."""
+        self.flush()
+        self._lines.close()
+        self._events.close()
+
+    def _write_event(self, step: int, **content: Any) -> None:
+        from tensorboardX.proto.event_pb2 import Event
+
+        event = Event(wall_time=time.time(), step=step, **content)
+        self._events.write_event(event)
+        self._events.flush()
+
+
+def _finite_or_none(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _drop_lines_after(path: Path, step: int) -> None:
+    """Keeps the whole lines up to a step; the file is replaced in one move."""
+    if not path.exists():
+        return
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+    kept = [line for line in lines if _is_record_up_to(step, line)]
+    if kept == lines:
+        return
+    unfinished = path.with_name(path.name + ".tmp")
+    with unfinished.open("w", encoding="utf-8") as file:
+        file.writelines(kept)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(unfinished, path)
+
+
+def _is_record_up_to(step: int, line: str) -> bool:
+    if not line.endswith("\n"):
+        return False
+    try:
+        return json.loads(line)["step"] <= step
+    except (ValueError, TypeError, KeyError):
+        return False
+
+
+class Progress:
+    """How far a run is, on standard error: step, losses, images/s, time left.
+
+    A bar on a terminal; elsewhere (a log file, a batch queue) a plain line now and
+    then. Usable with `with`, so that an error leaves the bar's line finished.
+
+    total: the last step. start: the step already done, for a resumed run.
+    """
+
+    def __init__(self, total: int, start: int = 0, seconds_between_lines: float = 10.0):
+        self._total, self._interval = total, seconds_between_lines
+        self._bar = _terminal_bar(total, start) if sys.stderr.isatty() else None
+        if self._bar is not None:
+            self._interval = 0.2
+        self._shown = None  # the last step shown, its images, and when
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def update(self, step: int, images: int, metrics: dict[str, float]) -> None:
+        """Shows a step: the first, the last, and between them one now and then.
+
+        images: seen so far, earlier runs included. metrics: host floats by name, of
+        which the losses are shown, three at most.
+        """
+        now = time.monotonic()
+        speed, left = "", ""
+        if self._shown is not None:  # the first step is slow: XLA compiles it
+            shown_step, shown_images, shown_time = self._shown
+            seconds = max(now - shown_time, 1e-9)
+            if seconds < self._interval and step < self._total:
+                return
+            speed = f"{(images - shown_images) / seconds:,.0f} images/s"
+            if step > shown_step and step < self._total:
+                rate = (step - shown_step) / seconds
+                left = f"{_clock((self._total - step) / rate)} left"
+        self._shown = step, images, now
+        losses = short_losses(metrics)
+        if self._bar is not None:
+            self._bar.set_postfix_str(_joined(losses, speed), refresh=False)
+            self._bar.update(step - self._bar.n)
+        else:
+            self.say(_joined(f"step {step}/{self._total}", losses, speed, left))
+
+    def say(self, message: str) -> None:
+        """Prints a line on standard error, above the bar where there is one."""
+        if self._bar is not None:
+            self._bar.write(message, file=sys.stderr)
+        else:
+            print(message, file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """Leaves the bar as it is, its line finished."""
+        if self._bar is not None:
+            self._bar.close()
+
+
+def _terminal_bar(total: int, start: int):
+    from tqdm import tqdm
+
+    return tqdm(
+        total=total,
+        initial=start,
+        bar_format="|{bar}| step {n}/{total}{postfix} [{remaining} left]",
+        dynamic_ncols=True,
+        mininterval=0,
+    )
+
+
+def short_losses(metrics: dict[str, float]) -> str:
+    """The losses among metrics named `player/loss`, three at most, as a short text.
+
+    One player's is called loss; of several players each goes by its name.
+    """
+    losses = {n: v for n, v in metrics.items() if n.rpartition("/")[2] == "loss"}
+    names = ["loss"] if len(losses) == 1 else [n.partition("/")[0] for n in losses]
+    digits = 4 if len(losses) == 1 else 3  # the bar should fit into 80 columns
+    pairs = list(zip(names, losses.values(), strict=True))[:3]
+    return _joined(*(f"{name} {value:.{digits}g}" for name, value in pairs))
+
+
+def _joined(*parts: str) -> str:
+    return "  ".join(filter(None, parts))
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

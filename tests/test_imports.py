@@ -1,0 +1,96 @@
+"""The rules of the house: who may import whom, how long things are, what is said."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+LIBRARY = sorted((ROOT / "gen_jax").rglob("*.py"))
+EVERYTHING = [*LIBRARY, *sorted((ROOT / "experiments").rglob("*.py"))]
+EVERYTHING += sorted((ROOT / "tests").rglob("*.py"))
+LATE = ["orbax", "grain", "tensorflow", "tensorflow_datasets", "sklearn", "PIL"]
+LATE += ["tensorboardX", "tqdm", "array_record", "experiments"]
+LATE += ["gen_jax.data", "gen_jax.metrics", "gen_jax.checkpoint"]
+
+
+def name(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def imported(path: Path) -> set[str]:
+    """Every module that a file names in an import, at the top or inside a function.
+
+    `from a import b` counts as a and as a.b, since b may be a module.
+    """
+    modules = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            modules |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name(path)}: a relative import"
+            modules |= {f"{node.module}.{alias.name}" for alias in node.names}
+            modules.add(node.module)
+    return modules
+
+
+def breaks(path: Path, *packages: str) -> list[str]:
+    """The imports of a file that lie in one of the packages."""
+    return [m for m in imported(path) for p in packages if f"{m}.".startswith(f"{p}.")]
+
+
+@pytest.mark.parametrize("path", LIBRARY, ids=name)
+def test_the_library_knows_no_flags_experiments_or_tensorflow(path):
+    assert breaks(path, "experiments", "absl", "tensorflow") == []
+
+
+@pytest.mark.parametrize("path", LIBRARY, ids=name)
+def test_models_and_objectives_do_not_know_each_other(path):
+    room = path.relative_to(ROOT / "gen_jax").parts[0]
+    others = {"models": "gen_jax.objectives", "objectives": "gen_jax.models"}
+    assert breaks(path, others.get(room, "nothing")) == []
+
+
+def test_import_gen_jax_is_light():
+    """The heavy and the optional libraries wait until they are used."""
+    command = f"""
+import sys, gen_jax
+late = {LATE!r}
+print(*sorted(m for m in sys.modules for l in late if (m + ".").startswith(l + ".")))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", command], cwd=ROOT, capture_output=True, text=True
+    )
+    assert (done.stdout.strip(), done.returncode) == ("", 0), done.stderr
+
+
+@pytest.mark.parametrize("path", EVERYTHING, ids=name)
+def test_nothing_is_long(path):
+    text = path.read_text()
+    assert len(text.splitlines()) <= 400
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef):
+            lines = node.end_lineno - node.lineno + 1
+            assert lines <= 60, f"{node.name} has {lines} lines"
+
+
+@pytest.mark.parametrize("path", LIBRARY, ids=name)
+def test_what_is_public_is_explained(path):
+    tree = ast.parse(path.read_text())
+    silent = [] if ast.get_docstring(tree) or not tree.body else ["the module"]
+    public = {"": public_definitions(tree)}
+    for node in public[""]:
+        if isinstance(node, ast.ClassDef):
+            public[f"{node.name}."] = public_definitions(node)
+    for scope, nodes in public.items():
+        silent += [scope + node.name for node in nodes if not ast.get_docstring(node)]
+    assert silent == []
+
+
+def public_definitions(scope: ast.Module | ast.ClassDef) -> list[ast.stmt]:
+    """Functions and classes without an underscore; linen's `setup` is no user's."""
+    kinds = (ast.FunctionDef, ast.ClassDef)
+    nodes = [node for node in scope.body if isinstance(node, kinds)]
+    return [n for n in nodes if not n.name.startswith("_") and n.name != "setup"]
