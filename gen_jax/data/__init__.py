@@ -1,1 +1,23 @@
-"""Datasets: decoded once, sampled as a function of (seed, step)."""
+"""Datasets: decoded once, sampled as a function of (seed, step).
+
+    dataset = load(DataConfig("digits"))
+    for batch in batches(dataset.train, 128, seed=0)(start=0): ...
+
+`gen_jax.data.prepare` holds what happens to a batch on the device.
+"""
+
+from gen_jax.data.dataset import Batch, DataConfig, Dataset, Info, MemorySplit, Split
+from gen_jax.data.order import batches
+from gen_jax.data.sources import describe, load
+
+__all__ = [
+    "Batch",
+    "DataConfig",
+    "Dataset",
+    "Info",
+    "MemorySplit",
+    "Split",
+    "batches",
+    "describe",
+    "load",
+]

@@ -1,0 +1,82 @@
+"""Pictures to arrays: oriented, flattened onto white, cropped and resized."""
+
+import io
+
+import numpy as np
+
+from gen_jax.errors import UserError
+
+_GREY_MODES = ("1", "L", "LA", "La")
+
+
+def open_image(content: bytes):
+    """An encoded picture as a PIL image, upright, in mode L or RGB.
+
+    Sixteen-bit greys keep their upper eight bits; transparency shows white.
+
+    Raises whatever Pillow raises where the picture is broken or truncated.
+    """
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    try:
+        image = Image.open(io.BytesIO(content))
+    except UnidentifiedImageError:
+        raise ValueError("in no format that Pillow reads") from None
+    image.load()
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        raise ValueError(f"pixels of mode {image.mode} have no known range")
+    mode = "L" if image.mode in _GREY_MODES else "RGB"
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image)
+    return image if image.mode == mode else image.convert(mode)
+
+
+def to_array(image, size: int, channels: int) -> np.ndarray:
+    """A PIL image of mode L or RGB as uint8 [H, W, C].
+
+    size: the side of the centred square that is kept, its shorter side resized to
+        `size` pixels with antialiasing; 0 leaves the image as it is.
+    channels: 1 or 3; 0 keeps the image's own.
+    """
+    from PIL import Image, ImageOps
+
+    mode = {0: image.mode, 1: "L", 3: "RGB"}[channels]
+    if image.mode != mode:
+        image = image.convert(mode)
+    if size:
+        image = ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
+    array = np.asarray(image)
+    return array if array.ndim == 3 else array[:, :, None]
+
+
+def fitted_shape(
+    shape: tuple[int, ...], size: int, channels: int, where: str
+) -> tuple[int, int, int]:
+    """What `fitted` makes of images (H, W, C).
+
+    Raises UserError, naming `where`, if asked to change images of 2 or over 3 channels.
+    """
+    height, width, own = shape
+    if (size or channels) and own not in (1, 3):
+        raise UserError(
+            f"{where}: images of {own} channels can be neither resized nor recoloured; "
+            "leave --config.data.image_size and channels at 0"
+        )
+    return (size or height, size or width, channels or own)
+
+
+def fitted(x: np.ndarray, size: int, channels: int) -> np.ndarray:
+    """Images uint8 [N, H, W, C], each treated as by `to_array`."""
+    from PIL import Image
+
+    if (not size or x.shape[1:3] == (size, size)) and channels in (0, x.shape[3]):
+        return x
+    images = (
+        Image.fromarray(image[:, :, 0] if x.shape[3] == 1 else image) for image in x
+    )
+    return np.stack([to_array(image, size, channels) for image in images])

@@ -1,0 +1,86 @@
+"""The order of examples: a batch is a function of (seed, step), nothing is carried.
+
+Step s of batch size B takes positions s B .. (s + 1) B - 1 of an endless sequence of
+epochs; epoch e of N examples is a permutation derived from (seed, e) alone. Each
+example is seen once an epoch, batches may straddle epochs, and a run that starts at
+step s reads what a run from step 0 would read there.
+"""
+
+import functools
+import itertools
+import os
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from gen_jax.data.dataset import Batch, Split
+from gen_jax.errors import UserError
+
+_LAST_STEP = 2**31 - 1  # steps are int32
+
+
+def permutation(seed: int, epoch: int, size: int) -> np.ndarray:
+    """The order of `size` examples in an epoch: int64 [size].
+
+    It sorts Philox's raw numbers, which NumPy promises never to change, as it does
+    not for `Generator.permutation`.
+    """
+    entropy = np.random.SeedSequence(seed % 2**64, spawn_key=(epoch,))
+    return np.argsort(np.random.Philox(entropy).random_raw(size), kind="stable")
+
+
+def batches(
+    split: Split,
+    batch_size: int,
+    seed: int,
+    *,
+    process_index: int = 0,
+    process_count: int = 1,
+) -> Callable[[int], Iterator[Batch]]:
+    """The batches of a split, from any step on.
+
+    batch_size: B, of all processes together; it may exceed the split.
+    process_index: whose contiguous B / process_count examples of each batch to yield.
+
+    Returns start -> an endless iterator over the batches of step start, start + 1, ...:
+    {"x": [B / process_count, ...], "y": int32 [B / process_count]}. A split that is
+    decoded on reading is read ahead in threads.
+
+    Raises UserError where the batch does not divide by the processes.
+    """
+    if batch_size < 1 or batch_size % process_count:
+        raise UserError(
+            f"a batch of {batch_size} does not divide by {process_count} processes"
+        )
+    own_size = batch_size // process_count
+    epoch_order = functools.lru_cache(maxsize=4)(
+        lambda epoch: permutation(seed, epoch, len(split))
+    )
+
+    def read(step: int) -> Batch:
+        first = int(step) * batch_size + process_index * own_size
+        epochs, places = np.divmod(first + np.arange(own_size), len(split))
+        indices = np.empty(own_size, np.int64)
+        for epoch in np.unique(epochs):
+            now = epochs == epoch
+            indices[now] = epoch_order(int(epoch))[places[now]]
+        return split.read(indices)
+
+    if split.in_memory:
+        return lambda start: map(read, itertools.count(start))
+    return lambda start: _read_ahead(read, start)
+
+
+def _read_ahead(read: Callable[[int], Batch], start: int) -> Iterator[Batch]:
+    """The same batches, decoded by grain's threads before they are asked for."""
+    try:
+        import grain
+    except ImportError:
+        raise UserError(
+            "this dataset does not fit in memory_gib, and streaming it needs grain: "
+            "pip install 'gen_jax[stream]', or raise --config.data.memory_gib"
+        ) from None
+    threads = min(16, os.cpu_count() or 1)
+    options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=2 * threads)
+    steps = grain.MapDataset.range(start, _LAST_STEP).map(read)
+    return iter(steps.to_iter_dataset(options))

@@ -1,0 +1,62 @@
+"""From a specification such as "digits" or "folder:DIR" to a dataset."""
+
+import difflib
+
+from gen_jax.data.arrays import open_digits, open_npz, open_ring
+from gen_jax.data.dataset import DataConfig, Dataset, Info, Source
+from gen_jax.data.folder import open_folder
+from gen_jax.data.idx import open_idx
+from gen_jax.data.tfds import open_tfds
+from gen_jax.errors import UserError
+
+_BUILT_IN = {"digits": open_digits, "ring": open_ring}
+_LOCATED = {
+    "idx": (open_idx, "DIR"),
+    "folder": (open_folder, "DIR"),
+    "npz": (open_npz, "FILE"),
+    "tfds": (open_tfds, "NAME"),
+}
+_SHORT = {name: f"tfds:{name}" for name in ("mnist", "fashion_mnist", "cifar10")}
+
+
+def load(config: DataConfig) -> Dataset:
+    """The dataset that `config.spec` names, decoded unless it has to be streamed.
+
+    A source without a split of its own holds out a tenth, chosen by content.
+
+    Raises UserError for anything unknown, missing, empty, damaged or out of range.
+    """
+    return _open(config).load()
+
+
+def describe(config: DataConfig) -> Info:
+    """What `load` will give, (H, W, C) and classes, from headers or one example.
+
+    Raises UserError as `load` does, for what can be seen without reading it all.
+    """
+    return _open(config).info
+
+
+def _open(config: DataConfig) -> Source:
+    _check_options(config)
+    kind, colon, where = _SHORT.get(config.spec, config.spec).partition(":")
+    if kind in _BUILT_IN and not colon:
+        return _BUILT_IN[kind](config)
+    if kind in _LOCATED and where:
+        return _LOCATED[kind][0](config, where)
+    located = {kind: f"{kind}:{what}" for kind, (_, what) in _LOCATED.items()}
+    if kind in located:
+        raise UserError(f"data {config.spec!r} is incomplete: write {located[kind]}")
+    near = difflib.get_close_matches(kind, [*_BUILT_IN, *_SHORT, *_LOCATED], 1)
+    hint = f"did you mean {located.get(near[0], near[0])}? " if near else ""
+    known = ", ".join([*_BUILT_IN, *_SHORT, *located.values()])
+    raise UserError(f"there is no data {config.spec!r}: {hint}Allowed: {known}")
+
+
+def _check_options(config: DataConfig) -> None:
+    if config.image_size < 0:
+        raise UserError(f"data.image_size is {config.image_size}; allowed: 0 or more")
+    if config.channels not in (0, 1, 3):
+        raise UserError(f"data.channels is {config.channels}; allowed: 0, 1 or 3")
+    if not config.memory_gib >= 0:
+        raise UserError(f"data.memory_gib is {config.memory_gib}; allowed: 0 or more")
