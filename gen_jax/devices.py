@@ -96,6 +96,8 @@ def run_once(function: Callable, *args):
     them; on a CPU, optimising that code takes far longer than running it (10 s against
     2 s for a U-Net), so it is not optimised.
     """
+    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(args)):
+        return function(*args)  # an outer jit, vmap or eval_shape compiles, or nobody
     cpu = jax.default_backend() == "cpu"
     options = {"xla_backend_optimization_level": 0} if cpu else {}
     return jax.jit(function, compiler_options=options)(*args)

@@ -8,6 +8,7 @@
 
 from gen_jax.data.dataset import Batch, DataConfig, Dataset, Info, MemorySplit, Split
 from gen_jax.data.order import batches
+from gen_jax.data.prepare import prepare
 from gen_jax.data.sources import describe, load
 
 __all__ = [
@@ -20,4 +21,5 @@ __all__ = [
     "batches",
     "describe",
     "load",
+    "prepare",
 ]

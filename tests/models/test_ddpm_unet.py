@@ -91,8 +91,7 @@ def test_at_least_four_channels_share_a_norm(channels, groups):
 def test_at_the_start_the_output_is_zero():
     x, t = normal(2, 4, 4, 1), jnp.array([1, 2], jnp.int32)
     unet = UNet(features=4, multipliers=(1,), blocks=1, attention=())
-    key = jax.random.key(0)
-    variables = devices.init_weights(lambda key, xt: unet.init(key, *xt), key, (x, t))
+    variables = devices.run_once(lambda key: unet.init(key, x, t), jax.random.key(0))
     np.testing.assert_array_equal(unet.apply(variables, x, t), 0)
 
 
