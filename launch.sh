@@ -99,6 +99,7 @@ compare() {
 
 make_environment() {
     local previous=unfinished
+    trap 'exit 130' INT # pip ends on Ctrl-C as if it had failed: then nothing is sure
     if [[ $made == "$identity" ]]; then
         say "bringing $venv up to date for ${jax:-cpu}"
         previous=$(<"$stamp")

@@ -41,17 +41,17 @@ class MetricsLog:
         self._lines = path.open("a", encoding="utf-8")
         # The writer names its file by the second; two in one second would share it.
         self._events = EventsWriter(str(folder / "events"), f".{time.time_ns()}")
-        if resume_step:
-            start = SessionLog(status=SessionLog.START)
-            self._write_event(resume_step + 1, session_log=start)
+        start = SessionLog(status=SessionLog.START)
+        self._write_event(resume_step + 1, session_log=start)
 
     def write(
         self, step: int, images: int, seconds: float, metrics: dict[str, float]
     ) -> None:
         """Records a step: images seen so far, seconds of training, scalars by name."""
         scalars = {name: float(value) for name, value in metrics.items()}
-        record = {"step": step, "images": images, **scalars, "seconds": seconds}
-        record = {name: _finite_or_none(value) for name, value in record.items()}
+        record = {"step": int(step), "images": int(images)}
+        record |= {name: _finite_or_none(value) for name, value in scalars.items()}
+        record["seconds"] = float(seconds)
         self._lines.write(json.dumps(record, allow_nan=False) + "\n")
         self._lines.flush()
         values = [{"tag": tag, "simple_value": value} for tag, value in scalars.items()]
