@@ -135,8 +135,8 @@ def _open(records, info, config, in_memory: bool, needs_digests: bool) -> _Opene
 
     def examine(start: int) -> None:
         chunk = range(start, min(start + _CHUNK, count))
-        for i, (content, y[i]) in zip(chunk, records.read(chunk), strict=True):
-            digests[i] = digest(content)
+        for i, (content, label) in zip(chunk, records.read(chunk), strict=True):
+            y[i], digests[i] = label, digest(content)
             if not (in_memory or config.skip_broken):
                 continue
             try:

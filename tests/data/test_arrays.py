@@ -1,5 +1,8 @@
 """digits, ring and npz files; the held-out tenth."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -14,6 +17,13 @@ def _everything(dataset):
     """x and y of both splits together."""
     parts = [split.read(range(len(split))) for split in (dataset.train, dataset.test)]
     return (np.concatenate([part[key] for part in parts]) for key in "xy")
+
+
+def test_the_import_is_light():
+    heavy = "sklearn PIL grain tensorflow_datasets tensorflow jax"
+    code = f"import sys, gen_jax.data; print(set('{heavy}'.split()) & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.stdout.strip(), done.stderr) == ("set()", "")
 
 
 def test_digits_are_those_of_scikit_learn():
