@@ -1,0 +1,41 @@
+"""Draws with one key an example, so that no example depends on its neighbours.
+
+`keys` is always a [B] array of typed keys. What is drawn for example i depends on
+keys[i] alone: not on the batch's size, its order, or the devices it is spread over.
+"""
+
+import jax
+import jax.numpy as jnp
+
+
+def split(keys: jax.Array, num: int) -> tuple[jax.Array, ...]:
+    """Keys [B] -> `num` arrays of new keys [B]; the old ones are then spent.
+
+    Not for `fold_in` either: JAX's split(key)[i] is its fold_in(key, i).
+    """
+    new = jax.vmap(lambda key: jax.random.split(key, num))(keys)
+    return tuple(new[:, i] for i in range(num))
+
+
+def fold_in(keys: jax.Array, number: int | jax.Array) -> jax.Array:
+    """Keys [B] -> keys [B], one stream for every `number` (int32 [])."""
+    return jax.vmap(jax.random.fold_in, (0, None))(keys, number)
+
+
+def normal(keys: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    """N(0, I): float32 [B, *shape]."""
+    return jax.vmap(lambda key: jax.random.normal(key, shape, jnp.float32))(keys)
+
+
+def uniform(keys: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    """Uniform on [-1, 1): float32 [B, *shape]."""
+
+    def draw(key):
+        return jax.random.uniform(key, shape, jnp.float32, minval=-1.0, maxval=1.0)
+
+    return jax.vmap(draw)(keys)
+
+
+def integers(keys: jax.Array, low: int, high: int) -> jax.Array:
+    """Uniform on low..high, both included: int32 [B]."""
+    return jax.vmap(lambda key: jax.random.randint(key, (), low, high + 1))(keys)

@@ -1,0 +1,173 @@
+"""The simple loss by hand, its sampling op, and that a ring of points is learned."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from gen_jax import samplers, schedules
+from gen_jax.errors import UserError
+from gen_jax.game import Weights, averaged, init_state
+from gen_jax.objectives.ddpm import ddpm
+from gen_jax.step import make_train_step
+
+RNG = jax.random.key(0)
+SMALL = schedules.make_schedule(schedules.linear_betas(10, 0.01, 0.5))
+EMPTY = {"model": Weights({})}
+
+
+class Context:
+    """All that the loss reads of a context."""
+
+    def __init__(self, n):
+        self.keys = jax.random.split(RNG, n)
+
+
+class Zero(nn.Module):
+    """eps_hat = 0."""
+
+    def __call__(self, x, t, keys):
+        return jnp.zeros_like(x)
+
+
+class Point(nn.Module):
+    """The exact denoiser of data that are all one value; keys exactly in training."""
+
+    value: float
+    train: bool
+
+    def __call__(self, x, t, keys):
+        assert (keys is not None) == self.train
+        alpha_bar = jnp.asarray(SMALL.alpha_bar, jnp.float32)[t]
+        alpha_bar = alpha_bar.reshape(-1, *[1] * (x.ndim - 1))
+        return (x - jnp.sqrt(alpha_bar) * self.value) / jnp.sqrt(1 - alpha_bar)
+
+
+class Denoiser(nn.Module):
+    """A small MLP of points and time."""
+
+    @nn.compact
+    def __call__(self, x, t, keys=None):
+        t = t.astype(jnp.float32)[:, None] / 10
+        for _ in range(3):
+            waves = [jnp.sin(t), jnp.cos(t), jnp.sin(t / 4), jnp.cos(t / 4)]
+            x = nn.silu(nn.Dense(64)(jnp.concatenate([x, *waves], -1)))
+        return nn.Dense(2)(x)
+
+
+class WrongShape(nn.Module):
+    """One channel too few."""
+
+    def __call__(self, x, t, keys):
+        return x[..., :1]
+
+
+def _game(network, shape, **options):
+    options = {"optimizer": optax.sgd(0.1), "schedule": SMALL, **options}
+    return ddpm(network, shape=shape, **options)
+
+
+def _loss(network, x):
+    game = _game(network, x.shape[1:])
+    value, _ = game.players["model"].loss(EMPTY, {"x": x}, Context(x.shape[0]))
+    return value
+
+
+def test_the_loss_of_no_prediction_is_the_mean_square_of_noise():
+    """A mean over pixels, not a sum: 1 within five standard errors."""
+    value = _loss(Zero(), jnp.zeros((200, 4, 4, 1)))
+    np.testing.assert_allclose(value, 1, atol=5 * np.sqrt(2 / 3200))
+
+
+def test_the_loss_of_the_exact_denoiser_is_zero():
+    value = _loss(Point(0.3, train=True), jnp.full((50, 4, 4, 1), 0.3))
+    np.testing.assert_allclose(value, 0, atol=1e-8)
+
+
+def test_an_output_that_would_broadcast_raises():
+    with pytest.raises(ValueError, match="shapes differ"):
+        _loss(WrongShape(), jnp.zeros((3, 4, 4, 2)))
+
+
+def test_data_of_another_shape_raise():
+    with pytest.raises(ValueError, match="shape"):
+        init_state(_game(Denoiser(), (3,)), RNG, {"x": jnp.zeros((4, 2))})
+
+
+def test_the_default_is_the_papers_schedule():
+    """x_1000 is what the network sees first."""
+    seen = []
+
+    class Spy(nn.Module):
+        def __call__(self, x, t, keys):
+            jax.debug.callback(lambda t: seen.append(int(t[0])), t, ordered=True)
+            return jnp.zeros_like(x)
+
+    game = ddpm(Spy(), shape=(2,), optimizer=optax.sgd(0.1))
+    keys = jax.random.split(RNG, 2)
+    jax.block_until_ready(
+        game.ops["sample"](EMPTY, keys, sampler="ddim", sampling_steps=4)
+    )
+    jax.effects_barrier()
+    assert seen == [1000, 750, 500, 250]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"sampler": "ddim"}, {"sampler": "ddim", "sampling_steps": 3, "eta": 1.0}],
+)
+def test_sampling_finds_the_one_image_there_is(options):
+    game = _game(Point(-0.5, train=False), (4, 4, 1))
+    keys = jax.random.split(RNG, 3)
+    x = jax.jit(lambda keys: game.ops["sample"](EMPTY, keys, **options))(keys)
+    np.testing.assert_allclose(x, np.full((3, 4, 4, 1), -0.5), atol=1e-5)
+
+
+def test_sampling_depends_on_each_key_alone():
+    game = _game(Zero(), (2,), clip=False)
+    keys = jax.random.split(RNG, 3)
+    x = game.ops["sample"](EMPTY, keys)
+    np.testing.assert_allclose(game.ops["sample"](EMPTY, keys[1:2]), x[1:2], rtol=1e-6)
+    x_T = jnp.stack([jax.random.normal(jax.random.fold_in(k, 0), (2,)) for k in keys])
+    expected = samplers.ancestral(
+        lambda x, t: jnp.zeros_like(x), SMALL, x_T, keys, clip=False
+    )
+    np.testing.assert_allclose(x, expected, rtol=1e-6)
+
+
+def test_it_learns_a_ring():
+    schedule = schedules.make_schedule(schedules.linear_betas(50, 2e-3, 0.2))
+    game = _game(
+        Denoiser(),
+        (2,),
+        schedule=schedule,
+        optimizer=optax.adam(1e-2),
+        ema_halflife_images=(2000.0,),
+    )
+    angle = np.random.default_rng(0).uniform(0, 2 * np.pi, (1000, 128))
+    x = jnp.float32(0.8 * np.stack([np.cos(angle), np.sin(angle)], -1))
+    state = init_state(game, RNG, {"x": x[0]})
+    step = make_train_step(game, steps_per_call=1000)
+    state, metrics = step(state, {"x": x}, RNG)
+    assert metrics["model/loss"][-50:].mean() < 0.6 * metrics["model/loss"][:10].mean()
+    keys = jax.random.split(jax.random.key(1), 500)
+    x = np.asarray(jax.jit(game.ops["sample"])(averaged(state.players), keys))
+    radius = np.linalg.norm(x, axis=-1)
+    np.testing.assert_allclose(radius.mean(), 0.8, atol=0.08)
+    assert radius.std() < 0.15
+    np.testing.assert_allclose(x.mean(0), [0, 0], atol=0.15)
+
+
+def test_mistakes_are_named():
+    game, keys = _game(Zero(), (2,)), jax.random.split(RNG, 2)
+    with pytest.raises(UserError, match="ancestral, ddim"):
+        game.ops["sample"](EMPTY, keys, sampler="euler")
+    for options in ({"sampling_steps": 5}, {"eta": 0.5}):
+        with pytest.raises(UserError, match="all 10 steps"):
+            game.ops["sample"](EMPTY, keys, **options)
+    with pytest.raises(UserError, match="1 to 10"):
+        game.ops["sample"](EMPTY, keys, sampler="ddim", sampling_steps=11)
+    with pytest.raises(UserError, match="fixed_large, fixed_small"):
+        _game(Zero(), (2,), variance="learned")

@@ -1,0 +1,226 @@
+"""The game of two against hand-computed values, and that it is learned."""
+
+import dataclasses
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from gen_jax.errors import UserError
+from gen_jax.game import Turn, Weights, init_state
+from gen_jax.objectives.gan import gan
+from gen_jax.step import make_train_step
+
+B, Z = 8, 2
+RNG = jax.random.key(0)
+
+
+class Generator(nn.Module):
+    """z -> points, with BatchNorm."""
+
+    @nn.compact
+    def __call__(self, z, train):
+        norm = nn.BatchNorm(use_running_average=not train, momentum=0.9)
+        return nn.Dense(2)(norm(z))
+
+
+class Discriminator(nn.Module):
+    """x -> logits [B], with BatchNorm."""
+
+    @nn.compact
+    def __call__(self, x, train):
+        x = nn.BatchNorm(use_running_average=not train, momentum=0.9)(x)
+        return nn.Dense(1)(x)[:, 0]
+
+
+class Linear(nn.Module):
+    """One matrix and nothing else."""
+
+    features: int
+
+    @nn.compact
+    def __call__(self, x, train):
+        out = nn.Dense(self.features, use_bias=False)(x)
+        return out[:, 0] if self.features == 1 else out
+
+
+class Critic(nn.Module):
+    """x -> logits [B], a small MLP."""
+
+    @nn.compact
+    def __call__(self, x, train):
+        return nn.Dense(1)(nn.relu(nn.Dense(32)(x)))[:, 0]
+
+
+class Affine(nn.Module):
+    """z -> points, no norm."""
+
+    @nn.compact
+    def __call__(self, z, train):
+        return nn.Dense(2)(z)
+
+
+def _game(generator=None, discriminator=None, **options):
+    options = {
+        "generator_optimizer": optax.sgd(0.1),
+        "discriminator_optimizer": optax.sgd(0.1),
+        **options,
+    }
+    return gan(
+        generator or Generator(), discriminator or Discriminator(), z_dim=Z, **options
+    )
+
+
+def _batch(seed=0):
+    x = np.random.default_rng(seed).normal(3, 2, (B, 2)).astype(np.float32)
+    return {"x": jnp.asarray(x), "y": jnp.full((B,), -1, jnp.int32)}
+
+
+def _step(game, state, batch=None):
+    return make_train_step(game, donate=False)(state, batch or _batch(), RNG)
+
+
+def _log_sigmoid(logits):
+    return -np.log1p(np.exp(-logits))
+
+
+@pytest.mark.parametrize("payoff", ["minimax", "non_saturating"])
+def test_payoffs_by_hand(payoff):
+    """Losses of linear players, recomputed in NumPy from their own fakes."""
+    w, v = np.array([[1.0, -0.5], [0.3, 2.0]]), np.array([[0.7], [-0.4]])
+    given = {
+        "generator": {"Dense_0": {"kernel": jnp.float32(w)}},
+        "discriminator": {"Dense_0": {"kernel": jnp.float32(v)}},
+    }
+    game = _game(Linear(2), Linear(1), payoff=payoff)
+    state = init_state(game, RNG, _batch(), given)
+    keys = jax.random.split(jax.random.key(5), B)
+    context = _Context(keys)
+    z = np.stack([jax.random.normal(key, (Z,)) for key in keys]).astype(np.float64)
+    real, fake = (_batch()["x"] @ v)[:, 0], (z @ w @ v)[:, 0]
+
+    value, (mutable, metrics) = game.players["discriminator"].loss(
+        state.players, _batch(), context
+    )
+    v_of_d = _log_sigmoid(real).mean() + _log_sigmoid(-fake).mean()
+    np.testing.assert_allclose(value, -v_of_d, rtol=1e-5)
+    assert mutable == {}
+    np.testing.assert_allclose(
+        metrics["d_real"], np.exp(_log_sigmoid(real)).mean(), rtol=1e-5
+    )
+    np.testing.assert_allclose(
+        metrics["d_fake"], np.exp(_log_sigmoid(fake)).mean(), rtol=1e-5
+    )
+
+    value, _ = game.players["generator"].loss(state.players, _batch(), context)
+    expected = {
+        "minimax": _log_sigmoid(-fake).mean(),
+        "non_saturating": -_log_sigmoid(fake).mean(),
+    }[payoff]
+    np.testing.assert_allclose(value, expected, rtol=1e-5)
+
+
+@dataclasses.dataclass
+class _Context:
+    keys: jax.Array
+
+
+def test_a_discriminator_that_knows_nothing_is_worth_log_4():
+    game = _game(Linear(2), Linear(1))
+    given = {"discriminator": {"Dense_0": {"kernel": jnp.zeros((2, 1))}}}
+    state = init_state(game, RNG, _batch(), given)
+    _, metrics = _step(game, state)
+    np.testing.assert_allclose(metrics["discriminator/loss"], np.log(4), rtol=1e-6)
+    np.testing.assert_allclose(metrics["discriminator/d_real"], 0.5, rtol=1e-6)
+
+
+def test_each_player_moves_in_its_own_turn_alone():
+    game = _game()
+    first = init_state(game, RNG, _batch())
+    for mover, other in (
+        ("discriminator", "generator"),
+        ("generator", "discriminator"),
+    ):
+        state, _ = _step(dataclasses.replace(game, turns=(Turn((mover,)),)), first)
+        for tree in ("params", "mutable"):
+            moved, stayed = (
+                [
+                    np.array_equal(a, b)
+                    for a, b in zip(
+                        jax.tree.leaves(getattr(first.players[name], tree)),
+                        jax.tree.leaves(getattr(state.players[name], tree)),
+                        strict=True,
+                    )
+                ]
+                for name in (mover, other)
+            )
+            assert not all(moved)
+            assert all(stayed)
+
+
+def test_the_discriminators_statistics_see_real_then_fake():
+    game = _game(Linear(2))
+    game = dataclasses.replace(game, turns=(Turn(("discriminator",)),))
+    zero = {"Dense_0": {"kernel": jnp.zeros((2, 2))}}  # fakes are all 0
+    state = init_state(game, RNG, _batch(), {"generator": zero})
+    state, _ = _step(game, state)
+    statistics = state.players["discriminator"].mutable["batch_stats"]["BatchNorm_0"]
+    x = np.asarray(_batch()["x"])
+    np.testing.assert_allclose(statistics["mean"], 0.9 * 0.1 * x.mean(0), rtol=1e-5)
+    variance = 0.9 * (0.9 * 1 + 0.1 * x.var(0)) + 0.1 * 0
+    np.testing.assert_allclose(statistics["var"], variance, rtol=1e-5)
+
+
+def test_samples_use_running_statistics():
+    """So a sample depends on its own key and on no neighbour."""
+    game = _game(prior="uniform")
+    players = init_state(game, RNG, _batch()).players
+    keys = jax.random.split(jax.random.key(1), 4)
+    x = game.ops["sample"](players, keys)
+    assert x.shape == (4, 2)
+    np.testing.assert_allclose(
+        game.ops["sample"](players, keys[2:3]), x[2:3], rtol=1e-6
+    )
+    dense = jax.tree.map(np.asarray, players["generator"].params["Dense_0"])
+    z = np.stack([jax.random.uniform(k, (Z,), minval=-1, maxval=1) for k in keys])
+    expected = z / np.sqrt(1 + 1e-5) @ dense["kernel"] + dense["bias"]
+    np.testing.assert_allclose(x, expected, rtol=1e-5)
+
+
+def test_only_the_generator_is_averaged():
+    game = _game(ema_halflife_images=(100.0, 1000.0))
+    players = init_state(game, RNG, _batch()).players
+    assert len(players["generator"].ema) == 2
+    assert isinstance(players["generator"].ema[0], Weights)
+    assert players["discriminator"].ema == ()
+
+
+def test_it_learns_where_the_data_are():
+    target = np.array([2.0, -1.0])
+    adam = optax.adam(5e-3, b1=0.5)
+    game = _game(
+        Affine(), Critic(), generator_optimizer=adam, discriminator_optimizer=adam
+    )
+    rng = np.random.default_rng(0)
+    x = jnp.asarray(target + 0.5 * rng.normal(size=(400, 64, 2)), jnp.float32)
+    state = init_state(game, RNG, {"x": x[0]})
+    step = make_train_step(game, steps_per_call=400)
+    state, metrics = step(state, {"x": x}, RNG)
+    assert all(np.isfinite(value).all() for value in metrics.values())
+    samples = game.ops["sample"](
+        state.players, jax.random.split(jax.random.key(2), 1000)
+    )
+    np.testing.assert_allclose(samples.mean(0), target, atol=0.35)
+    np.testing.assert_allclose(
+        metrics["discriminator/d_real"][-50:].mean(), 0.5, atol=0.1
+    )
+
+
+def test_mistakes_are_named():
+    with pytest.raises(UserError, match="minimax, non_saturating"):
+        _game(payoff="wasserstein")
+    with pytest.raises(UserError, match="normal, uniform"):
+        _game(prior="cauchy")

@@ -1,0 +1,163 @@
+"""The terms of losses against hand-computed arrays, SciPy and Monte Carlo."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.integrate
+import scipy.spatial.distance
+import scipy.special
+import scipy.stats
+
+from gen_jax import losses
+
+EXTREME = jnp.array([-1e4, -90.0, 0.0, 90.0, 1e4])
+
+
+def test_gan_terms_by_hand():
+    logits = jnp.log(jnp.array([3.0, 1.0, 1 / 3]))  # D = 3/4, 1/2, 1/4
+    np.testing.assert_allclose(
+        losses.log_d(logits), [-0.28768207, -0.69314718, -1.38629436], rtol=1e-6
+    )
+    np.testing.assert_allclose(
+        losses.log_one_minus_d(logits),
+        [-1.38629436, -0.69314718, -0.28768207],
+        rtol=1e-6,
+    )
+
+
+def test_gan_value_is_minus_log_4_at_one_half():
+    logits = jnp.zeros((5,))
+    value = losses.log_d(logits).mean() + losses.log_one_minus_d(logits).mean()
+    np.testing.assert_allclose(value, -np.log(4), rtol=1e-6)
+
+
+def test_gan_optimal_discriminator_and_its_value():
+    """D* = p / (p + q) is where V's gradient vanishes, and V(D*) = 2 JSD - log 4."""
+    p = np.array([0.1, 0.2, 0.3, 0.4], np.float32)
+    q = np.array([0.4, 0.1, 0.25, 0.25], np.float32)
+
+    def value(logits):
+        v = jnp.sum(p * losses.log_d(logits) + q * losses.log_one_minus_d(logits))
+        return v
+
+    best = jnp.log(p / q)
+    np.testing.assert_allclose(jax.nn.sigmoid(best), p / (p + q), rtol=1e-5)
+    np.testing.assert_allclose(jax.grad(value)(best), np.zeros(4), atol=1e-6)
+    divergence = scipy.spatial.distance.jensenshannon(p, q) ** 2
+    np.testing.assert_allclose(value(best), 2 * divergence - np.log(4), rtol=1e-5)
+    assert value(best) > value(best + 0.1)
+    assert value(best) > value(best - 0.1)
+
+
+def test_only_the_non_saturating_payoff_moves_a_losing_generator():
+    losing = jnp.float32(-20.0)
+    minimax = jax.grad(losses.log_one_minus_d)(losing)
+    non_saturating = jax.grad(lambda logits: -losses.log_d(logits))(losing)
+    np.testing.assert_allclose(minimax, -np.exp(-20), rtol=1e-3)
+    np.testing.assert_allclose(non_saturating, -1, rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "term",
+    [
+        losses.log_d,
+        losses.log_one_minus_d,
+        lambda x: losses.bernoulli_log_likelihood(x, jnp.full_like(x, 0.3)),
+        lambda x: losses.bernoulli_log_likelihood(x, jnp.ones_like(x)),
+        lambda x: losses.gaussian_log_likelihood(jnp.zeros_like(x), x, 0.0),
+        lambda x: losses.gaussian_kl(x, jnp.zeros_like(x)),
+        lambda x: losses.squared_error(x, jnp.zeros_like(x)),
+    ],
+)
+def test_finite_value_and_gradient_at_extreme_outputs(term):
+    value, gradient = jax.vmap(jax.value_and_grad(term))(EXTREME)
+    assert np.isfinite(value).all()
+    assert np.isfinite(gradient).all()
+
+
+def test_extreme_logits_have_the_right_value():
+    np.testing.assert_allclose(losses.log_d(EXTREME)[:2], [-1e4, -90], rtol=1e-6)
+    np.testing.assert_allclose(losses.log_one_minus_d(EXTREME)[3:], [-90, -1e4])
+
+
+def test_bernoulli_log_likelihood_against_scipy():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(4, 3)).astype(np.float32)
+    p = scipy.special.expit(logits.astype(np.float64))
+    coins = rng.integers(0, 2, (4, 3))
+    np.testing.assert_allclose(
+        losses.bernoulli_log_likelihood(jnp.asarray(logits), coins.astype(np.float32)),
+        scipy.stats.bernoulli.logpmf(coins, p),
+        rtol=1e-5,
+    )
+    grey = rng.uniform(size=(4, 3)).astype(np.float32)
+    expected = scipy.special.xlogy(grey, p) + scipy.special.xlogy(1 - grey, 1 - p)
+    np.testing.assert_allclose(
+        losses.bernoulli_log_likelihood(jnp.asarray(logits), grey), expected, rtol=1e-5
+    )
+
+
+def test_gaussian_log_likelihood_against_scipy():
+    rng = np.random.default_rng(1)
+    x, mean, log_scale = rng.normal(size=(3, 4, 2)).astype(np.float32)
+    np.testing.assert_allclose(
+        losses.gaussian_log_likelihood(x, mean, log_scale),
+        scipy.stats.norm.logpdf(x, mean, np.exp(log_scale)),
+        rtol=1e-5,
+    )
+
+
+def test_gaussian_kl_against_quadrature():
+    for mean, log_var in [(0.0, 0.0), (1.5, -1.0), (-0.3, 0.8)]:
+        q = scipy.stats.norm(mean, np.exp(log_var / 2))
+
+        def integrand(z, q=q):
+            return q.pdf(z) * (q.logpdf(z) - scipy.stats.norm.logpdf(z))
+
+        expected, _ = scipy.integrate.quad(integrand, -12, 12)
+        kl = losses.gaussian_kl(jnp.float32(mean), jnp.float32(log_var))
+        np.testing.assert_allclose(kl, expected, rtol=1e-5, atol=1e-7)
+
+
+def test_gaussian_kl_against_monte_carlo():
+    mean, log_var = np.array([0.7, -1.2]), np.array([-0.5, 0.3])
+    q = scipy.stats.multivariate_normal(mean, np.diag(np.exp(log_var)))
+    prior = scipy.stats.multivariate_normal(np.zeros(2), np.eye(2))
+    z = q.rvs(100_000, random_state=0)
+    draws = q.logpdf(z) - prior.logpdf(z)
+    kl = losses.gaussian_kl(jnp.float32(mean), jnp.float32(log_var)).sum()
+    assert abs(kl - draws.mean()) < 4 * draws.std() / np.sqrt(len(draws))
+
+
+def test_gaussian_kl_keeps_its_digits_near_the_prior():
+    log_var = jnp.float32(1e-3)
+    expected = np.float64(log_var) ** 2 / 4 + np.float64(log_var) ** 3 / 12
+    np.testing.assert_allclose(
+        losses.gaussian_kl(jnp.float32(0), log_var), expected, rtol=1e-3
+    )
+
+
+def test_bfloat16_is_computed_in_float32():
+    logits = jnp.array([2.0, -3.0], jnp.bfloat16)
+    assert losses.log_d(logits).dtype == jnp.float32
+    assert losses.gaussian_kl(logits, logits).dtype == jnp.float32
+    assert losses.squared_error(logits, jnp.zeros(2)).dtype == jnp.float32
+
+
+def test_shapes_that_would_broadcast_raise():
+    a, b = jnp.zeros((4, 1)), jnp.zeros((4, 4))
+    for term in (
+        losses.bernoulli_log_likelihood,
+        losses.gaussian_kl,
+        losses.squared_error,
+        lambda a, b: losses.gaussian_log_likelihood(a, b, 0.0),
+    ):
+        with pytest.raises(ValueError, match="shapes differ"):
+            term(a, b)
+
+
+def test_sum_per_example():
+    x = np.arange(24, dtype=np.float32).reshape(2, 3, 2, 2)
+    np.testing.assert_array_equal(losses.sum_per_example(jnp.asarray(x)), [66, 210])
+    np.testing.assert_array_equal(losses.sum_per_example(jnp.ones((3,))), np.ones(3))
