@@ -81,7 +81,7 @@ def ddpm(
         )
         return samplers.ddim(run, schedule, x_T, keys, steps=steps, eta=eta, clip=clip)
 
-    def sample(board, keys, *, sampler="ancestral", sampling_steps=None, eta=0.0):
+    def sample(board, keys, *, sampler="ddim", sampling_steps=None, eta=0.0):
         chain = choose("sampler", sampler, {"ancestral": ancestral, "ddim": ddim})
         # Time 0 adds no noise, so its stream is free for x_T.
         x_T = randomness.normal(randomness.fold_in(keys, 0), shape)
