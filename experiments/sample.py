@@ -78,16 +78,14 @@ def draw(game, board, num: int, seed: int, **options) -> np.ndarray:
 
     Drawn in chunks of one size: a sample depends neither on `num` nor on the chunk.
     """
-    import jax
-
-    from gen_jax.step import example_keys
+    from gen_jax.step import sample_keys
 
     size = min(_CHUNK, num)
     sample = devices.jit(lambda board, keys: game.ops["sample"](board, keys, **options))
     chunks = []
     for first in range(0, num, size):
         index = np.arange(first, first + size, dtype=np.int32)
-        keys = example_keys(jax.random.key(seed), index)
+        keys = sample_keys(seed, index)
         chunks.append(np.asarray(sample(board, keys)))
     return np.concatenate(chunks)[:num]
 

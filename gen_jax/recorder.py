@@ -19,10 +19,9 @@ import numpy as np
 from gen_jax import checkpoint, devices, images, logging
 from gen_jax.config import FitConfig
 from gen_jax.game import Game, State, Tree, averaged
-from gen_jax.step import example_keys
+from gen_jax.step import sample_keys
 
 _PICTURED = 64  # samples in a picture
-_PICTURE_STREAM = 2**32 - 2  # no step counts that far
 
 
 class Recorder:
@@ -195,8 +194,7 @@ def _picture_function(game: Game, seed: int):
     """Samples of the averaged weights, the same latents at every call."""
     if "sample" not in game.ops:
         return None
-    key = jax.random.fold_in(jax.random.key(seed), _PICTURE_STREAM)
-    keys = example_keys(key, np.arange(_PICTURED, dtype=np.int32))
+    keys = sample_keys(seed, np.arange(_PICTURED, dtype=np.int32))
     return devices.jit(lambda board: game.ops["sample"](averaged(board), keys))
 
 

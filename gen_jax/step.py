@@ -23,6 +23,7 @@ Metrics = dict[str, jax.Array]
 Step = Callable[[State, Tree, jax.Array], tuple[State, Metrics]]
 
 _SHARED, _PREPARE, _FIRST_TURN = 0, 1, 2  # streams of keys within a step
+_SAMPLES = 2**32 - 2  # no step counts that far
 
 
 def train_step(
@@ -125,6 +126,11 @@ def _accumulated(gradient: Callable, microbatches: int) -> Callable:
 def example_keys(rng: jax.Array, index: jax.Array) -> jax.Array:
     """Keys [B]: one for each example's place in the global batch."""
     return jax.vmap(jax.random.fold_in, (None, 0))(rng, index)
+
+
+def sample_keys(seed: int, index: jax.Array) -> jax.Array:
+    """Keys [B] of the samples at `index`: apart from those of a run of the same seed."""
+    return example_keys(jax.random.fold_in(jax.random.key(seed), _SAMPLES), index)
 
 
 def _strided(tree: Tree, part: int, parts: int) -> Tree:
