@@ -129,7 +129,7 @@ def example_keys(rng: jax.Array, index: jax.Array) -> jax.Array:
 
 
 def sample_keys(seed: int, index: jax.Array) -> jax.Array:
-    """Keys [B] of the samples at `index`: apart from those of a run of the same seed."""
+    """Keys [B] of the samples at `index`, apart from all keys of a run's steps."""
     return example_keys(jax.random.fold_in(jax.random.key(seed), _SAMPLES), index)
 
 
