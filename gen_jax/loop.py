@@ -6,7 +6,10 @@ checkpoints and pictures in the background, so that the device never waits for i
 """
 
 import collections
+import concurrent.futures
 import contextlib
+import contextvars
+import functools
 import signal
 import sys
 import threading
@@ -15,10 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from gen_jax import devices
+from gen_jax.checkpoint import state_like
 from gen_jax.config import FitConfig
 from gen_jax.game import Game, State, Tree, init_state
 from gen_jax.recorder import Recorder
@@ -57,19 +62,22 @@ def fit(
     mesh = mesh or devices.data_mesh()
     rng = jax.random.key(config.seed)
     replicated = NamedSharding(mesh, PartitionSpec())
-    example = _prepared_shapes(next(iter(batches(0))), prepare)
+    first = next(iter(batches(0)))
+    example = _prepared_shapes(first, prepare)
     size = jax.tree.leaves(example)[0].shape[0]
     check_divides(size, game, mesh, config.microbatches)
     recorder = Recorder(game, config, example, workdir, dict(meta or {}))
+    take = _Stepper(game, config, backend, mesh, prepare, rng)
     state = recorder.restore(replicated)
+    if state is None and start is not None:
+        state = jax.device_put(jax.tree.map(jnp.array, start), replicated)
     if state is None:
-        state = start or init_state(game, rng, example)
-        state = jax.device_put(state, replicated)
+        with take.compiling(state_like(game, example, replicated), first):
+            state = jax.device_put(init_state(game, rng, example), replicated)
     step = int(state.step)
     if step >= config.steps:
         recorder.already_done(step)
         return state
-    take = _Stepper(game, config, backend, mesh, prepare, rng)
     stream = iter(batches(step))
     with recorder.recording(state), _caught_signals() as caught:
         while step < config.steps and not recorder.agree(step, bool(caught)):
@@ -116,6 +124,23 @@ class _Stepper:
         # Forced host devices meet in a collective only if steps do not queue.
         platform = mesh.devices.flat[0].platform
         self._most_ahead = 0 if platform == "cpu" and mesh.size > 1 else _STEPS_AHEAD
+
+    @contextlib.contextmanager
+    def compiling(self, state: State, batch: Tree) -> Iterator[None]:
+        """Compiles the step in another thread while the body runs; XLA lets go the GIL.
+
+        state: ShapeDtypeStructs. The first call finds what was compiled, and compiles
+        again, raising, where that failed.
+        """
+        if jax.process_count() > 1:
+            yield
+            return
+        stacked = self._to_devices([batch] * self._per_call)
+        lower = functools.partial(self._steps[self._per_call].lower, state, stacked)
+        context = contextvars.copy_context()
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            pool.submit(context.run, lambda: lower(self._rng).compile())
+            yield
 
     def __call__(
         self, state: State, stream: Iterator[Tree], left: int
