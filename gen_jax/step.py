@@ -5,8 +5,8 @@ from its own key, derived from (seed, step, turn, player, i), so that the same s
 gives the same run on one device or many, under jit or pmap, and after a restart.
 """
 
-import functools
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -43,26 +43,28 @@ def train_step(
         examples = _strided((batch, _global_index(batch)), turn.part, game.parts)
         moved = {}
         for name in turn.players:
-            player, order = game.players[name], list(game.players).index(name)
-            own = jax.random.fold_in(
-                jax.random.fold_in(rng, _FIRST_TURN + number), order
-            )
-            shared = jax.random.fold_in(rng, _SHARED)
-            payoff = functools.partial(
-                _payoff, player.loss, board, name, (state.step, own, shared)
-            )
-            moved[name], report = _move(
-                player, board[name], payoff, examples, microbatches
-            )
-            reports.append({f"{name}/{key}": value for key, value in report.items()})
+            player, streams = game.players[name], _streams(rng, number, game, name)
+            payoff = partial(_payoff, player.loss, board, name, state.step, streams)
+            move = _move(player, board[name], payoff, examples, microbatches)
+            moved[name], report = move
+            reports.append({f"{name}/{key}": report[key] for key in report})
         board = {**board, **moved}
     return State(state.step + 1, board), _mean_by_name(reports)
 
 
-def _payoff(loss, board, name, randomness, params, examples):
+def _streams(
+    rng: jax.Array, number: int, game: Game, name: str
+) -> tuple[jax.Array, jax.Array]:
+    """The keys of a player's own randomness in a turn, and of the step's shared one."""
+    own = jax.random.fold_in(rng, _FIRST_TURN + number)
+    own = jax.random.fold_in(own, list(game.players).index(name))
+    return own, jax.random.fold_in(rng, _SHARED)
+
+
+def _payoff(loss, board, name, step, streams, params, examples):
     """One player's loss as a function of its own parameters: V with a subscript."""
     board = {**board, name: board[name]._replace(params=params)}
-    (batch, index), (step, own, shared) = examples, randomness
+    (batch, index), (own, shared) = examples, streams
     context = Context(
         step=step,
         keys=example_keys(own, index),
