@@ -189,7 +189,10 @@ def differences(config: Any, other: Any) -> list[str]:
 
 
 def is_free(config: Any, path: str) -> bool:
-    """Whether a field may change when a run goes on."""
+    """Whether a field may change when a run goes on; a recipe's own default keeps it."""
     *parents, name = path.split(".")
-    owner = get(config, ".".join(parents)) if parents else config
-    return bool(type(owner).__dataclass_fields__[name].metadata.get("free"))
+    owner = type(get(config, ".".join(parents)) if parents else config)
+    ancestry = [getattr(base, "__dataclass_fields__", {}) for base in owner.__mro__]
+    return any(
+        fields[name].metadata.get("free") for fields in ancestry if name in fields
+    )

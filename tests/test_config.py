@@ -13,6 +13,7 @@ from gen_jax.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class Recipe(RunConfig):
+    steps: int = 77
     rate: float = 1e-3
     hidden: tuple[int, ...] = (500,)
     payoff: Literal["minimax", "non_saturating"] = "minimax"

@@ -1,0 +1,64 @@
+"""The README's code runs as it stands, and its train step is the train step."""
+
+import inspect
+import re
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from gen_jax import data, experiment, fit, step
+from gen_jax.checkpoint import make_meta
+
+README = (Path(__file__).parents[1] / "README.md").read_text()
+
+
+def block(beginning: str) -> str:
+    """The one Python block that begins so."""
+    blocks = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    (found,) = [text for text in blocks if text.startswith(beginning)]
+    return found
+
+
+def test_the_train_step_is_the_one_that_runs():
+    source = inspect.getsource(step.train_step)
+    body = source[source.index('"""', source.index('"""') + 3) + 4 :]
+    shown = block("def train_step")
+    assert shown[shown.index("\n") + 1 :] == body
+
+
+def test_a_strangers_game_of_two(tmp_path, monkeypatch):
+    text = block("import flax.linen as nn")
+    assert len(text.splitlines()) < 40
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec(text, names)
+    assert int(names["state"].step) == 1000
+    keys = jax.random.split(jax.random.key(0), 500)
+    x = np.asarray(names["sample"](names["state"].players, keys))
+    nearest = np.linalg.norm(x[:, None] - centres()[None], axis=-1).min(axis=1)
+    assert np.median(nearest) < 0.2
+
+
+def centres():
+    ring = data.load(data.DataConfig("ring")).train.read(range(1000))
+    return np.stack([ring["x"][ring["y"] == label].mean(0) for label in range(8)])
+
+
+def test_a_run_is_restored(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    recipe = experiment.find("vae")
+    config = recipe.config.__class__(steps=2, hidden=(8,))
+    digits = data.load(config.data)
+    fit(
+        recipe.build(config, digits.info),
+        data.batches(digits.train, 8, seed=0),
+        config,
+        workdir="runs/vae",
+        prepare=data.prepare(),
+        meta=make_meta("vae", config, digits.info),
+    )
+    names = {}
+    exec(block("import jax\nfrom gen_jax import averaged"), names)
+    assert names["x"].shape == (16, 8, 8, 1)
+    assert set(names["weights"]) == {"encoder", "decoder"}
