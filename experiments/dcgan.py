@@ -6,14 +6,13 @@ python -m experiments.train --experiment=dcgan --workdir=runs/dcgan
 import dataclasses
 from typing import Literal
 
-from gen_jax.objectives.gan import gan
-
 from gen_jax.config import RunConfig
 from gen_jax.data import Info
 from gen_jax.errors import UserError
 from gen_jax.experiment import Experiment
 from gen_jax.game import Game
 from gen_jax.models import dcgan
+from gen_jax.objectives.gan import gan
 from gen_jax.optimizers import adam
 
 

@@ -6,13 +6,12 @@ python -m experiments.train --experiment=vae --workdir=runs/vae
 import dataclasses
 from typing import Literal
 
-from gen_jax.objectives.autoencoder import vae
-
 from gen_jax.config import RunConfig
 from gen_jax.data import Info
 from gen_jax.experiment import Experiment
 from gen_jax.game import Game
 from gen_jax.models import autoencoder, mlp
+from gen_jax.objectives.autoencoder import vae
 from gen_jax.optimizers import adam
 
 

@@ -192,7 +192,6 @@ def is_free(config: Any, path: str) -> bool:
     """Whether a field may change when a run goes on; a recipe's own default keeps it."""
     *parents, name = path.split(".")
     owner = type(get(config, ".".join(parents)) if parents else config)
-    ancestry = [getattr(base, "__dataclass_fields__", {}) for base in owner.__mro__]
-    return any(
-        fields[name].metadata.get("free") for fields in ancestry if name in fields
-    )
+    inherited = [getattr(base, "__dataclass_fields__", {}) for base in owner.__mro__]
+    declared = [fields[name] for fields in inherited if name in fields]
+    return any(field.metadata.get("free") for field in declared)
