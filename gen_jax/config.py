@@ -189,7 +189,7 @@ def differences(config: Any, other: Any) -> list[str]:
 
 
 def is_free(config: Any, path: str) -> bool:
-    """Whether a field may change when a run goes on; a recipe's own default keeps it."""
+    """Whether a field may change when a run goes on, in whichever class it stands."""
     *parents, name = path.split(".")
     owner = type(get(config, ".".join(parents)) if parents else config)
     inherited = [getattr(base, "__dataclass_fields__", {}) for base in owner.__mro__]
