@@ -53,11 +53,27 @@ def test_without_test_files_some_are_held_out(folder):
         ("train-labels-idx1-ubyte", _idx(X), "with 1 dimensions: it starts with"),
         ("train-labels-idx1-ubyte", _idx(Y) + b"more", "promises 12 bytes.*holds 16"),
         ("train-images-idx3-ubyte.gz", _idx(X), "cannot be read: Not a gzipped file"),
-        ("train-images-idx3-ubyte.gz", gzip.compress(_idx(X)[:99]), "holds 83"),
-        ("train-images-idx3-ubyte.gz", gzip.compress(_idx(X))[:-40], "cannot be read"),
-        ("train-images-idx3-ubyte.gz", gzip.compress(b""), "is not an IDX file"),
-        ("train-images-idx3-ubyte.gz", gzip.compress(_idx(X[:0])), "0 images"),
-        ("t10k-labels-idx1-ubyte.gz", gzip.compress(_idx(Y[:4] + 9)), "label 9"),
+        (
+            "train-images-idx3-ubyte.gz",
+            gzip.compress(_idx(X)[:99], mtime=0),
+            "holds 83",
+        ),
+        (
+            "train-images-idx3-ubyte.gz",
+            gzip.compress(_idx(X), mtime=0)[:-40],
+            "cannot be read",
+        ),
+        (
+            "train-images-idx3-ubyte.gz",
+            gzip.compress(b"", mtime=0),
+            "is not an IDX file",
+        ),
+        ("train-images-idx3-ubyte.gz", gzip.compress(_idx(X[:0]), mtime=0), "0 images"),
+        (
+            "t10k-labels-idx1-ubyte.gz",
+            gzip.compress(_idx(Y[:4] + 9), mtime=0),
+            "label 9",
+        ),
         ("t10k-images.idx3-ubyte", _idx(X[:4, :3]), r"expected \[4, 4, 3\]"),
     ],
 )
