@@ -8,15 +8,14 @@ is the paper's recipe.
 
 import dataclasses
 
-from gen_jax.objectives.ddpm import ddpm
-from gen_jax.schedules import linear_betas, make_schedule
-
 from gen_jax.config import RunConfig
 from gen_jax.data import DataConfig, Info
 from gen_jax.experiment import Experiment
 from gen_jax.game import Game
 from gen_jax.models import ddpm_unet, mlp
+from gen_jax.objectives.ddpm import ddpm
 from gen_jax.optimizers import adam
+from gen_jax.schedules import linear_betas, make_schedule
 
 
 @dataclasses.dataclass(frozen=True)
