@@ -1,6 +1,12 @@
 """VAE (Kingma & Welling 2013): an encoder and a decoder that bound log p(x).
 
-python -m experiments.train --experiment=vae --workdir=runs/vae
+    python -m experiments.train --experiment=vae --workdir=runs/vae [--data=ring]
+
+On two CPU cores, about 15 s either way; bounds are of training batches. digits: from
+-29.9 nats an image (step 50) to -23.9 (mean of 20 batches of the last 1000 steps); the
+samples are blurred, about half read as digits. ring: from -9.6 to -0.9 nats a point;
+1000 samples lie at radius 0.73 +- 0.11, with bridges between the components, where the
+data's components lie at 0.8.
 """
 
 import dataclasses

@@ -38,7 +38,7 @@ class Generator(nn.Module):
     def __call__(self, z: jax.Array, train: bool) -> jax.Array:
         """z [B, z_dim] -> x [B, H, W, C] in [-1, 1]; UserError for a side below 8."""
         height, width, channels = self.shape
-        depth = layers.halvings(height, width)
+        depth = _depth(height, width)
         base = layers.halved(height, depth), layers.halved(width, depth)
         features = self.features * 2 ** (depth - 1)
 
@@ -66,7 +66,7 @@ class Discriminator(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         """x [B, H, W, C] in [-1, 1] -> logits [B]; UserError for a side below 8."""
-        depth = layers.halvings(*x.shape[1:3])
+        depth = _depth(*x.shape[1:3])
         for level in range(depth):
             x = nn.Conv(
                 self.features * 2**level,
@@ -81,6 +81,14 @@ class Discriminator(nn.Module):
         # A convolution by a kernel as large as the image is a matrix product too.
         x = x.reshape(x.shape[0], -1)
         return nn.Dense(1, use_bias=False, kernel_init=_kernel_init)(x)[:, 0]
+
+
+def _depth(height: int, width: int) -> int:
+    """How often an image is halved: until 4 to 7 pixels are left, but at least twice.
+
+    By one halving of 8 pixels the discriminator would have a single hidden layer.
+    """
+    return max(2, layers.halvings(height, width))
 
 
 def _up(features: int) -> layers.ConvTranspose:

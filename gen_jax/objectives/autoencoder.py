@@ -6,6 +6,7 @@ with p(z) = N(0, I), q(z|x) = N(mean(x), var(x) I) and one draw
 z = mean + sqrt(var) eps, through which the gradient flows. In nats per image.
 """
 
+import dataclasses
 import math
 from collections.abc import Callable
 from typing import NamedTuple
@@ -45,6 +46,67 @@ def gaussian(scale: float) -> Likelihood:
     )
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Vae:
+    """q(z|x) and p(x|z), which share the player "model"."""
+
+    encoder: nn.Module
+    decoder: nn.Module
+    z_dim: int
+    likelihood: Likelihood
+
+    def init(self, rng: jax.Array, batch) -> Weights:
+        rng_encoder, rng_decoder = jax.random.split(rng)
+        x, z = modules.example(batch), jnp.zeros((1, self.z_dim), jnp.float32)
+        return Weights(
+            {
+                "encoder": modules.init_params(self.encoder, rng_encoder, x),
+                "decoder": modules.init_params(self.decoder, rng_decoder, z),
+            }
+        )
+
+    def q(self, board, x):
+        """q(z|x) as its mean and log variance."""
+        params = board["model"].params["encoder"]
+        return modules.apply_params(self.encoder, params, x)
+
+    def p(self, board, z):
+        """p(x|z) as what the likelihood is made from."""
+        params = board["model"].params["decoder"]
+        return modules.apply_params(self.decoder, params, z)
+
+    def elbo_terms(self, board, x, keys):
+        """Equation 3's two terms, nats [B] each."""
+        mean, log_var = self.q(board, x)
+        z = _draw(mean, log_var, keys)
+        # 1. KL, in closed form
+        kl = losses.sum_per_example(losses.gaussian_kl(mean, log_var))
+        # 2. RECONSTRUCTION, by one draw
+        log_p = self.likelihood.log_prob(x, self.p(board, z))
+        return kl, losses.sum_per_example(log_p)
+
+    def loss(self, board, batch, context):
+        kl, log_p = self.elbo_terms(board, batch["x"], context.keys)
+        metrics = {"kl": kl.mean(), "reconstruction": log_p.mean()}
+        return -(log_p - kl).mean(), ({}, metrics)
+
+    def bound(self, board, x, keys):
+        kl, log_p = self.elbo_terms(board, x, keys)
+        return log_p - kl
+
+    def sample(self, board, keys):
+        return self.decode(board, randomness.normal(keys, (self.z_dim,)))
+
+    def encode(self, board, x, keys=None):
+        return _draw(*self.q(board, x), keys)
+
+    def decode(self, board, z):
+        return self.likelihood.mean(self.p(board, z))
+
+    def reconstruct(self, board, x, keys=None):
+        return self.decode(board, self.encode(board, x, keys))
+
+
 def vae(
     encoder: nn.Module,
     decoder: nn.Module,
@@ -72,64 +134,18 @@ def vae(
         raise UserError(f"scale is {scale}, but a standard deviation is above 0")
     likelihoods = {"bernoulli": bernoulli, "gaussian": lambda: gaussian(scale)}
     p_x = choose("likelihood", likelihood, likelihoods)()
-
-    def init(rng: jax.Array, batch) -> Weights:
-        rng_encoder, rng_decoder = jax.random.split(rng)
-        z = jnp.zeros((1, z_dim), jnp.float32)
-        return Weights(
-            {
-                "encoder": modules.init_params(
-                    encoder, rng_encoder, modules.example(batch)
-                ),
-                "decoder": modules.init_params(decoder, rng_decoder, z),
-            }
-        )
-
-    def q(board, x):
-        return modules.apply_params(encoder, board["model"].params["encoder"], x)
-
-    def decoded(board, z):
-        return modules.apply_params(decoder, board["model"].params["decoder"], z)
-
-    def elbo_terms(board, x, keys):
-        mean, log_var = q(board, x)
-        z = _draw(mean, log_var, keys)
-        # 1. KL, in closed form
-        kl = losses.sum_per_example(losses.gaussian_kl(mean, log_var))
-        # 2. RECONSTRUCTION, by one draw
-        log_p = losses.sum_per_example(p_x.log_prob(x, decoded(board, z)))
-        return kl, log_p
-
-    def loss(board, batch, context):
-        kl, log_p = elbo_terms(board, batch["x"], context.keys)
-        metrics = {"kl": kl.mean(), "reconstruction": log_p.mean()}
-        return -(log_p - kl).mean(), ({}, metrics)
-
-    def sample(board, keys):
-        return decode(board, randomness.normal(keys, (z_dim,)))
-
-    def encode(board, x, keys=None):
-        return _draw(*q(board, x), keys)
-
-    def decode(board, z):
-        return p_x.mean(decoded(board, z))
-
-    def reconstruct(board, x, keys=None):
-        return decode(board, encode(board, x, keys))
-
-    def bound(board, x, keys):
-        kl, log_p = elbo_terms(board, x, keys)
-        return log_p - kl
-
+    model = _Vae(encoder, decoder, z_dim, likelihood=p_x)
     return Game(
-        players={"model": Player(init, loss, optimizer, ema_halflife_images)},
+        players={
+            "model": Player(model.init, model.loss, optimizer, ema_halflife_images)
+        },
         turns=(Turn(("model",)),),
         ops={
-            "sample": sample,
-            "encode": encode,
-            "decode": decode,
-            "reconstruct": reconstruct,
-            "bound": bound,
+            "sample": model.sample,
+            "encode": model.encode,
+            "decode": model.decode,
+            "reconstruct": model.reconstruct,
+            "bound": model.bound,
         },
     )
 

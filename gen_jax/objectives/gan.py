@@ -7,6 +7,9 @@ G. At the optimum D = 1/2 everywhere and V = -log 4. The turns alternate: the ge
 answers the discriminator that has just moved.
 """
 
+import dataclasses
+from collections.abc import Callable
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -24,6 +27,54 @@ PAYOFFS = {
     "non_saturating": lambda logits: -losses.log_d(logits),
 }
 PRIORS = {"normal": randomness.normal, "uniform": randomness.uniform}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Gan:
+    """G, D and what is played for."""
+
+    generator: nn.Module
+    discriminator: nn.Module
+    z_dim: int
+    prior: Callable  # (keys [B], shape) -> z [B, *shape]
+    payoff: Callable  # D's logits of samples -> what G minimises the mean of
+
+    def init_generator(self, rng: jax.Array, batch) -> Weights:
+        z = jnp.zeros((1, self.z_dim), jnp.float32)
+        return modules.init(self.generator, rng, z, train=True)
+
+    def init_discriminator(self, rng: jax.Array, batch) -> Weights:
+        x = modules.example(batch)
+        return modules.init(self.discriminator, rng, x, train=True)
+
+    def generate(self, board, keys, *, train: bool):
+        """G(z) for a z of each key, and G's mutable state."""
+        z = self.prior(keys, (self.z_dim,))
+        return modules.apply(self.generator, board["generator"], z, train=train)
+
+    def judge(self, weights, x):
+        """D's logits of x, and D's mutable state."""
+        return modules.apply(self.discriminator, weights, x, train=True)
+
+    def discriminator_loss(self, board, batch, context):
+        """-V(D, G), equation 1."""
+        x_fake, _ = self.generate(board, context.keys, train=True)
+        mine = board["discriminator"]
+        real, mutable = self.judge(mine, batch["x"])
+        fake, mutable = self.judge(mine._replace(mutable=mutable), x_fake)
+        value = losses.log_d(real).mean() + losses.log_one_minus_d(fake).mean()
+        return -value, (mutable, {"d_real": _mean_d(real), "d_fake": _mean_d(fake)})
+
+    def generator_loss(self, board, batch, context):
+        """The second term of equation 1, or what is played in its place."""
+        x_fake, mutable = self.generate(board, context.keys, train=True)
+        fake, _ = self.judge(board["discriminator"], x_fake)
+        return self.payoff(fake).mean(), (mutable, {"d_fake": _mean_d(fake)})
+
+    def sample(self, board, keys):
+        """G(z) by running statistics: a sample depends on its own key alone."""
+        x, _ = self.generate(board, keys, train=False)
+        return x
 
 
 def gan(
@@ -49,53 +100,29 @@ def gan(
     two batches, each with BatchNorm statistics of its own, and D's running ones see
     both. ops: sample. Raises UserError for an unknown payoff or prior.
     """
-    generator_term = choose("payoff", payoff, PAYOFFS)
-    draw = choose("prior", prior, PRIORS)
-
-    def init_generator(rng: jax.Array, batch) -> Weights:
-        z = jnp.zeros((1, z_dim), jnp.float32)
-        return modules.init(generator, rng, z, train=True)
-
-    def init_discriminator(rng: jax.Array, batch) -> Weights:
-        return modules.init(discriminator, rng, modules.example(batch), train=True)
-
-    def discriminator_loss(board, batch, context):
-        z = draw(context.keys, (z_dim,))
-        x_fake, _ = modules.apply(generator, board["generator"], z, train=True)
-        mine = board["discriminator"]
-        real, mutable = modules.apply(discriminator, mine, batch["x"], train=True)
-        mine = mine._replace(mutable=mutable)
-        fake, mutable = modules.apply(discriminator, mine, x_fake, train=True)
-        value = losses.log_d(real).mean() + losses.log_one_minus_d(fake).mean()
-        return -value, (mutable, {"d_real": _mean_d(real), "d_fake": _mean_d(fake)})
-
-    def generator_loss(board, batch, context):
-        z = draw(context.keys, (z_dim,))
-        x_fake, mutable = modules.apply(generator, board["generator"], z, train=True)
-        fake, _ = modules.apply(
-            discriminator, board["discriminator"], x_fake, train=True
-        )
-        return generator_term(fake).mean(), (mutable, {"d_fake": _mean_d(fake)})
-
-    def sample(board, keys):
-        z = draw(keys, (z_dim,))
-        x, _ = modules.apply(generator, board["generator"], z, train=False)
-        return x
-
+    members = _Gan(
+        generator,
+        discriminator,
+        z_dim,
+        prior=choose("prior", prior, PRIORS),
+        payoff=choose("payoff", payoff, PAYOFFS),
+    )
     return Game(
         players={
             "generator": Player(
-                init_generator,
-                generator_loss,
+                members.init_generator,
+                members.generator_loss,
                 generator_optimizer,
                 ema_halflife_images,
             ),
             "discriminator": Player(
-                init_discriminator, discriminator_loss, discriminator_optimizer
+                members.init_discriminator,
+                members.discriminator_loss,
+                discriminator_optimizer,
             ),
         },
         turns=(Turn(("discriminator",)), Turn(("generator",))),
-        ops={"sample": sample},
+        ops={"sample": members.sample},
     )
 
 

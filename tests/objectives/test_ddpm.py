@@ -1,5 +1,7 @@
 """The simple loss by hand, its sampling op, and that a ring of points is learned."""
 
+import functools
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -96,7 +98,15 @@ def test_data_of_another_shape_raise():
         init_state(_game(Denoiser(), (3,)), RNG, {"x": jnp.zeros((4, 2))})
 
 
-def test_the_default_is_the_papers_schedule():
+@pytest.mark.parametrize(
+    ("options", "times"),
+    [
+        ({"sampling_steps": 4}, [1000, 750, 500, 250]),
+        ({}, list(range(1000, 0, -20))),
+        ({"sampler": "ancestral"}, list(range(1000, 0, -1))),
+    ],
+)
+def test_the_papers_schedule_in_few_steps_is_the_default(options, times):
     """x_1000 is what the network sees first."""
     seen = []
 
@@ -107,16 +117,14 @@ def test_the_default_is_the_papers_schedule():
 
     game = ddpm(Spy(), shape=(2,), optimizer=optax.sgd(0.1))
     keys = jax.random.split(RNG, 2)
-    jax.block_until_ready(
-        game.ops["sample"](EMPTY, keys, sampler="ddim", sampling_steps=4)
-    )
+    jax.block_until_ready(game.ops["sample"](EMPTY, keys, **options))
     jax.effects_barrier()
-    assert seen == [1000, 750, 500, 250]
+    assert seen == times
 
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"sampler": "ddim"}, {"sampler": "ddim", "sampling_steps": 3, "eta": 1.0}],
+    [{}, {"sampling_steps": 3, "eta": 1.0}, {"sampler": "ancestral"}],
 )
 def test_sampling_finds_the_one_image_there_is(options):
     game = _game(Point(-0.5, train=False), (4, 4, 1))
@@ -128,13 +136,17 @@ def test_sampling_finds_the_one_image_there_is(options):
 def test_sampling_depends_on_each_key_alone():
     game = _game(Zero(), (2,), clip=False)
     keys = jax.random.split(RNG, 3)
-    x = game.ops["sample"](EMPTY, keys)
-    np.testing.assert_allclose(game.ops["sample"](EMPTY, keys[1:2]), x[1:2], rtol=1e-6)
     x_T = jnp.stack([jax.random.normal(jax.random.fold_in(k, 0), (2,)) for k in keys])
-    expected = samplers.ancestral(
-        lambda x, t: jnp.zeros_like(x), SMALL, x_T, keys, clip=False
-    )
-    np.testing.assert_allclose(x, expected, rtol=1e-6)
+    inputs = (lambda x, t: jnp.zeros_like(x), SMALL, x_T, keys)
+    expected = {
+        "ddim": samplers.ddim(*inputs, steps=10, clip=False),
+        "ancestral": samplers.ancestral(*inputs, clip=False),
+    }
+    for sampler, x_expected in expected.items():
+        sample = functools.partial(game.ops["sample"], EMPTY, sampler=sampler)
+        x = sample(keys)
+        np.testing.assert_allclose(x, x_expected, rtol=1e-6)
+        np.testing.assert_allclose(sample(keys[1:2]), x[1:2], rtol=1e-6)
 
 
 def test_it_learns_a_ring():
@@ -166,8 +178,8 @@ def test_mistakes_are_named():
         game.ops["sample"](EMPTY, keys, sampler="euler")
     for options in ({"sampling_steps": 5}, {"eta": 0.5}):
         with pytest.raises(UserError, match="all 10 steps"):
-            game.ops["sample"](EMPTY, keys, **options)
+            game.ops["sample"](EMPTY, keys, sampler="ancestral", **options)
     with pytest.raises(UserError, match="1 to 10"):
-        game.ops["sample"](EMPTY, keys, sampler="ddim", sampling_steps=11)
+        game.ops["sample"](EMPTY, keys, sampling_steps=11)
     with pytest.raises(UserError, match="fixed_large, fixed_small"):
         _game(Zero(), (2,), variance="learned")
