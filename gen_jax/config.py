@@ -189,7 +189,12 @@ def differences(config: Any, other: Any) -> list[str]:
 
 
 def is_free(config: Any, path: str) -> bool:
-    """Whether a field may change when a run goes on."""
+    """Whether a field may change when a run goes on.
+
+    Declared once, where the field is: a recipe that gives it another default need not
+    repeat it.
+    """
     *parents, name = path.split(".")
     owner = get(config, ".".join(parents)) if parents else config
-    return bool(type(owner).__dataclass_fields__[name].metadata.get("free"))
+    declared = (getattr(c, "__dataclass_fields__", {}) for c in type(owner).__mro__)
+    return any(c[name].metadata.get("free") for c in declared if name in c)
