@@ -7,6 +7,7 @@ cifar10 are short for theirs). Any field of the configuration is a flag:
 --config.FIELD=VALUE; --dry_run shows the fields and what they are.
 """
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from absl import flags
 
 from experiments import flags as parsing
 from gen_jax import config as configs
-from gen_jax import devices, experiment
+from gen_jax import data, devices, experiment
 from gen_jax.errors import UserError
 
 _NAME = flags.DEFINE_string("experiment", None, "which recipe; --list names them")
@@ -100,16 +101,12 @@ def _resolve(
                 + ", ".join(experiment.names())
             )
         config = experiment.find(_NAME.value).config
-        for path, text in overrides:
-            config = configs.override(config, path, text)
-        return _NAME.value, config
+        return _NAME.value, _overridden(config, overrides)
     name = saved.get("experiment")
     if _NAME.value not in (None, name):
         raise UserError(f"{_WORKDIR.value} holds a run of {name}, not of {_NAME.value}")
     before = configs.from_dict(experiment.find(name).config, saved["config"])
-    config = before
-    for path, text in overrides:
-        config = configs.override(config, path, text)
+    config = _overridden(before, overrides)
     if _RESUME.value == "auto":
         for path in configs.differences(config, before):
             if not configs.is_free(config, path):
@@ -120,11 +117,19 @@ def _resolve(
     return name, config
 
 
+def _overridden(
+    config: configs.RunConfig, overrides: list[tuple[str, str]]
+) -> configs.RunConfig:
+    """The configuration with the flags' values, paths made absolute."""
+    for path, text in overrides:
+        config = configs.override(config, path, text)
+    return dataclasses.replace(config, data=data.absolute(config.data))
+
+
 def _plan(name: str, recipe: experiment.Experiment, config: configs.RunConfig) -> str:
     """What --dry_run prints: configuration, shapes and parameter counts."""
     import jax
 
-    from gen_jax import data
     from gen_jax.game import init_state
 
     info = data.describe(config.data)
@@ -159,7 +164,7 @@ def _train(
 
     if _DISTRIBUTED.value:
         jax.distributed.initialize()
-    from gen_jax import checkpoint, data
+    from gen_jax import checkpoint
     from gen_jax.loop import fit
 
     dataset = data.load(config.data)

@@ -189,9 +189,12 @@ def differences(config: Any, other: Any) -> list[str]:
 
 
 def is_free(config: Any, path: str) -> bool:
-    """Whether a field may change when a run goes on, in whichever class it stands."""
+    """Whether a field may change when a run goes on.
+
+    Declared once, where the field is: a recipe that gives it another default need not
+    repeat it.
+    """
     *parents, name = path.split(".")
-    owner = type(get(config, ".".join(parents)) if parents else config)
-    inherited = [getattr(base, "__dataclass_fields__", {}) for base in owner.__mro__]
-    declared = [fields[name] for fields in inherited if name in fields]
-    return any(field.metadata.get("free") for field in declared)
+    owner = get(config, ".".join(parents)) if parents else config
+    declared = (getattr(c, "__dataclass_fields__", {}) for c in type(owner).__mro__)
+    return any(c[name].metadata.get("free") for c in declared if name in c)

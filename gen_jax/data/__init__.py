@@ -9,7 +9,7 @@
 from gen_jax.data.dataset import Batch, DataConfig, Dataset, Info, MemorySplit, Split
 from gen_jax.data.order import batches
 from gen_jax.data.prepare import prepare
-from gen_jax.data.sources import describe, load
+from gen_jax.data.sources import absolute, describe, load
 
 __all__ = [
     "Batch",
@@ -18,6 +18,7 @@ __all__ = [
     "Info",
     "MemorySplit",
     "Split",
+    "absolute",
     "batches",
     "describe",
     "load",

@@ -1,6 +1,8 @@
 """From a specification such as "digits" or "folder:DIR" to a dataset."""
 
+import dataclasses
 import difflib
+from pathlib import Path
 
 from gen_jax.data.arrays import open_digits, open_npz, open_ring
 from gen_jax.data.dataset import DataConfig, Dataset, Info, Source
@@ -16,6 +18,7 @@ _LOCATED = {
     "npz": (open_npz, "FILE"),
     "tfds": (open_tfds, "NAME"),
 }
+_PATHS = ("idx", "folder", "npz")
 _SHORT = {name: f"tfds:{name}" for name in ("mnist", "fashion_mnist", "cifar10")}
 
 
@@ -35,6 +38,17 @@ def describe(config: DataConfig) -> Info:
     Raises UserError as `load` does, for what can be seen without reading it all.
     """
     return _open(config).info
+
+
+def absolute(config: DataConfig) -> DataConfig:
+    """The same data, named so that any working directory finds them."""
+    kind, colon, where = config.spec.partition(":")
+    spec, data_dir = config.spec, config.data_dir
+    if kind in _PATHS and where:
+        spec = f"{kind}:{Path(where).expanduser().absolute()}"
+    if data_dir and "://" not in data_dir:  # a bucket's URL is absolute
+        data_dir = str(Path(data_dir).expanduser().absolute())
+    return dataclasses.replace(config, spec=spec, data_dir=data_dir)
 
 
 def _open(config: DataConfig) -> Source:

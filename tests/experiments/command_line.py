@@ -1,0 +1,71 @@
+"""The commands in processes of their own, and the recipes shrunk to compile fast."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+
+ROOT = Path(__file__).parents[2]
+
+# What compiles in seconds: few layers, few steps of a chain.
+SHRUNK = {
+    "dcgan": {"features": 4, "z_dim": 8},
+    "vae": {"hidden": 8, "z_dim": 2},
+    "ddpm": {"features": 8, "multipliers": 1, "blocks": 1, "timesteps": 20},
+}
+# Real recipes log and draw less often.
+RECORDED = {"log_every_steps": 1, "sample_every_steps": 4}
+
+
+def environment(**variables: str) -> dict[str, str]:
+    """A user's: one device, none of the tests' strictness; but the tests' cache."""
+    clean = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
+    return {
+        **clean,
+        "PYTHONPATH": str(ROOT),
+        "JAX_COMPILATION_CACHE_DIR": jax.config.jax_compilation_cache_dir,
+        **variables,
+    }
+
+
+def command(name: str, *flags: str) -> list[str]:
+    """The arguments of `python -m experiments.NAME FLAGS`."""
+    return [sys.executable, "-m", f"experiments.{name}", *map(str, flags)]
+
+
+def run(name: str, *flags: str, cwd=None, env=None, **options):
+    """Runs a command to its end; its streams are text."""
+    return subprocess.run(
+        command(name, *flags),
+        cwd=cwd or ROOT,
+        env=environment(**(env or {})),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+        **options,
+    )
+
+
+def shrunk(name: str, steps: int, **fields) -> list[str]:
+    """The flags of a shrunk recipe."""
+    fields = {"batch_size": 8, "steps": steps, **SHRUNK[name], **RECORDED, **fields}
+    return [f"--experiment={name}", *(f"--config.{k}={v}" for k, v in fields.items())]
+
+
+def succeed(name: str, *flags: str, **options):
+    """Runs a command that has to exit with 0, silent of warnings."""
+    done = run(name, *flags, **options)
+    assert done.returncode == 0, done.stderr
+    assert "Warning" not in done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def logged(workdir: Path) -> list[dict]:
+    """metrics.jsonl without the timings."""
+    records = map(json.loads, (workdir / "metrics.jsonl").read_text().splitlines())
+    return [{k: v for k, v in r.items() if k != "seconds"} for r in records]

@@ -1,0 +1,162 @@
+"""The same seed gives the same run: jit on one device, jit on four, pmap on four.
+
+The recipes are the experiments' own, shrunk; the images have 16 pixels a side, so that
+both of the DCGAN's networks have BatchNorm.
+"""
+
+import functools
+
+import jax
+import jax.export
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from command_line import SHRUNK
+
+from gen_jax import config as configs
+from gen_jax import devices, experiment
+from gen_jax.data import Info
+from gen_jax.game import Game, init_state
+from gen_jax.step import make_train_step, train_step
+
+STEPS, BATCH, SHAPE = 10, 16, (16, 16, 1)
+FIELDS = {"ddpm": {"dropout": 0.1}}
+WAYS = {"jit on 1": ("jit", 1), "jit on 4": ("jit", 4), "pmap on 4": ("pmap", 4)}
+
+# Their true gradient is zero, so Adam, which divides by its size, moves them by the
+# noise of rounding: a key's bias shifts all scores of a softmax alike.
+ZERO_GRADIENT = {
+    "dcgan": [],
+    "vae": [],
+    "ddpm": ["SelfAttention_0/k/bias", "SelfAttention_1/k/bias"],
+}
+
+
+def switched(adam, learning_rate=0.01) -> optax.GradientTransformation:
+    """Adam, or SGD where the state says so: one compilation serves both."""
+
+    def init(params):
+        return adam.init(params), jnp.bool_(False)
+
+    def update(grads, state, params):
+        state, is_sgd = state
+        updates, state = adam.update(grads, state, params)
+        updates = jax.tree.map(
+            lambda u, g: jnp.where(is_sgd, -learning_rate * g, u), updates, grads
+        )
+        return updates, (state, is_sgd)
+
+    return optax.GradientTransformation(init, update)
+
+
+@functools.cache
+def game_of(name: str) -> Game:
+    recipe = experiment.find(name)
+    config = recipe.config
+    for field, value in {**SHRUNK[name], **FIELDS.get(name, {})}.items():
+        config = configs.override(config, field, str(value))
+    game = recipe.build(config, Info(SHAPE, 0))
+    players = {
+        name: player._replace(optimizer=switched(player.optimizer))
+        for name, player in game.players.items()
+    }
+    return Game(players, game.turns, game.ops)
+
+
+def batch_of(step: int):
+    x = np.random.default_rng(step).uniform(-1, 1, (BATCH, *SHAPE))
+    return {"x": x.astype(np.float32), "y": np.full(BATCH, -1, np.int32)}
+
+
+def first_state(name: str, optimizer: str = "adam"):
+    state = init_state(game_of(name), jax.random.key(0), batch_of(0))
+    players = {
+        name: player._replace(opt=(player.opt[0], jnp.bool_(optimizer == "sgd")))
+        for name, player in state.players.items()
+    }
+    return state._replace(players=players)
+
+
+@functools.cache
+def step_of(name: str, way: str):
+    backend, count = WAYS[way]
+    mesh = devices.data_mesh(jax.devices()[:count])
+    return make_train_step(game_of(name), backend, mesh, donate=False)
+
+
+@functools.cache
+def trained(name: str, way: str, optimizer: str):
+    """The parameters after ten steps, and every step's metrics, as numpy arrays."""
+    state, history = first_state(name, optimizer), []
+    for number in range(STEPS):
+        state, metrics = step_of(name, way)(state, batch_of(number), jax.random.key(0))
+        history.append(jax.device_get(metrics))
+    return jax.device_get({n: p.params for n, p in state.players.items()}), history
+
+
+def named(params) -> dict[str, np.ndarray]:
+    leaves, _ = jax.tree.flatten_with_path(params)
+    return {jax.tree_util.keystr(k, simple=True, separator="/"): x for k, x in leaves}
+
+
+def check_metrics(found, expected):
+    for step, (mine, others) in enumerate(zip(found, expected, strict=True)):
+        assert mine.keys() == others.keys()
+        for key in mine:
+            np.testing.assert_allclose(
+                mine[key], others[key], rtol=1e-5, atol=1e-5, err_msg=f"{key} at {step}"
+            )
+
+
+def differing(found, expected) -> list[str]:
+    found, expected = named(found), named(expected)
+    return [
+        key
+        for key in found
+        if not np.allclose(found[key], expected[key], rtol=1e-5, atol=1e-5)
+    ]
+
+
+@pytest.mark.parametrize("way", ["jit on 4", "pmap on 4"])
+@pytest.mark.parametrize("name", SHRUNK)
+class TestOnFourDevices:
+    """Ten steps on four devices against ten on one."""
+
+    def test_under_sgd_all_agrees(self, name, way):
+        params, metrics = trained(name, way, "sgd")
+        expected, expected_metrics = trained(name, "jit on 1", "sgd")
+        check_metrics(metrics, expected_metrics)
+        assert differing(params, expected) == []
+        start = {n: p.params for n, p in first_state(name).players.items()}
+        assert differing(params, start)  # it has moved
+
+    def test_under_adam_all_with_a_gradient_agrees(self, name, way):
+        params, metrics = trained(name, way, "adam")
+        expected, expected_metrics = trained(name, "jit on 1", "adam")
+        check_metrics(metrics, expected_metrics)
+        apart = [key.partition("/params/")[2] for key in differing(params, expected)]
+        assert set(apart) <= set(ZERO_GRADIENT[name])
+
+
+@pytest.mark.parametrize("name", SHRUNK)
+def test_five_steps_in_a_call_are_five_calls(name):
+    params, history = trained(name, "jit on 1", "sgd")
+    step = make_train_step(game_of(name), steps_per_call=5, donate=False)
+    state, found = first_state(name, "sgd"), []
+    for first in (0, 5):
+        five = [batch_of(number) for number in range(first, first + 5)]
+        stacked = jax.tree.map(lambda *x: np.stack(x), *five)
+        state, metrics = step(state, stacked, jax.random.key(0))
+        found += [jax.tree.map(lambda x, i=i: x[i], metrics) for i in range(5)]
+    check_metrics(found, history)
+    assert differing({n: p.params for n, p in state.players.items()}, params) == []
+
+
+@pytest.mark.parametrize("name", SHRUNK)
+def test_a_step_lowers_for_a_tpu(name):
+    step = jax.jit(functools.partial(train_step, game=game_of(name)))
+    arguments = first_state(name), batch_of(0), jax.random.key(0)
+    with devices.forms("tpu"):
+        exported = jax.export.export(step, platforms=["tpu"])(*arguments)
+    assert exported.platforms == ("tpu",)
