@@ -9,7 +9,8 @@ each class, and gives 65 % of them a probability above 0.8 (of real held-out dig
 """
 
 import dataclasses
-from typing import Literal
+import math
+from typing import ClassVar, Literal
 
 from gen_jax.config import RunConfig
 from gen_jax.data import Info
@@ -33,6 +34,15 @@ class Config(RunConfig):
     b1: float = 0.5  # Adam's momentum
     payoff: Literal["non_saturating", "minimax"] = "non_saturating"
     ema_halflife_images: float = 20_000.0
+
+    LIMITS: ClassVar = {
+        **RunConfig.LIMITS,
+        "features": (1, math.inf),
+        "z_dim": (1, math.inf),
+        "learning_rate": (0, math.inf),
+        "b1": (0, 1),
+        "ema_halflife_images": (0, math.inf),
+    }
 
 
 def game(config: Config, info: Info) -> Game:

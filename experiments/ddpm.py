@@ -7,6 +7,8 @@ is the paper's recipe.
 """
 
 import dataclasses
+import math
+from typing import ClassVar
 
 from gen_jax.config import RunConfig
 from gen_jax.data import DataConfig, Info
@@ -38,6 +40,20 @@ class Config(RunConfig):
     warmup_steps: int = 50
     clip_norm: float = 1.0
     ema_halflife_images: float = 5_000.0
+
+    LIMITS: ClassVar = {
+        **RunConfig.LIMITS,
+        "features": (2, math.inf),
+        "multipliers": (1, math.inf),
+        "blocks": (1, math.inf),
+        "dropout": (0, 0.99),
+        "hidden": (1, math.inf),
+        "timesteps": (1, math.inf),
+        "learning_rate": (0, math.inf),
+        "warmup_steps": (0, math.inf),
+        "clip_norm": (1e-6, math.inf),
+        "ema_halflife_images": (0, math.inf),
+    }
 
 
 def game(config: Config, info: Info) -> Game:

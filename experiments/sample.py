@@ -10,8 +10,9 @@ import numpy as np
 from absl import flags
 
 from experiments import flags as parsing
-from gen_jax import devices
+from gen_jax import averaged, checkpoint, devices, images
 from gen_jax.errors import UserError
+from gen_jax.step import sample_keys
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "the run's folder")
 _CHECKPOINT = flags.DEFINE_string(
@@ -40,12 +41,11 @@ def main(overrides: list[tuple[str, str]]) -> None:
         )
     if not _WORKDIR.value and not _CHECKPOINT.value:
         raise UserError("--workdir=DIR is needed: the run's folder")
+    source = _CHECKPOINT.value or _WORKDIR.value
+    checkpoint.step_directories(source)
     out = _output_path()
     devices.use_compilation_cache()
-    from gen_jax.checkpoint import load
-    from gen_jax.game import averaged
-
-    run = load(_CHECKPOINT.value or _WORKDIR.value)
+    run = checkpoint.load(source)
     board = run.state.players if _RAW.value else averaged(run.state.players)
     x = draw(run.game, board, _NUM.value, _SEED.value, **_options(run.game))
     _write(out, x)
@@ -78,8 +78,6 @@ def draw(game, board, num: int, seed: int, **options) -> np.ndarray:
 
     Drawn in chunks of one size: a sample depends neither on `num` nor on the chunk.
     """
-    from gen_jax.step import sample_keys
-
     size = min(_CHUNK, num)
     sample = devices.jit(lambda board, keys: game.ops["sample"](board, keys, **options))
     chunks = []
@@ -91,8 +89,6 @@ def draw(game, board, num: int, seed: int, **options) -> np.ndarray:
 
 
 def _write(out: Path, x: np.ndarray) -> None:
-    from gen_jax import images
-
     if out.suffix == ".npy":
         np.save(out, x)
     else:

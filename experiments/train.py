@@ -53,6 +53,8 @@ def main(overrides: list[tuple[str, str]]) -> None:
         return
     if not _DRY_RUN.value and not _WORKDIR.value:
         raise UserError("--workdir=DIR is needed: the run's folder")
+    if _WORKDIR.value and Path(_WORKDIR.value).is_file():
+        raise UserError(f"--workdir={_WORKDIR.value} is a file; it has to be a folder")
     overrides = parsing.given(_SHORT) + overrides
     saved = _saved_run()
     name, config = _resolve(overrides, saved)

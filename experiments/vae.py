@@ -10,7 +10,8 @@ data's components lie at 0.8.
 """
 
 import dataclasses
-from typing import Literal
+import math
+from typing import ClassVar, Literal
 
 from gen_jax.config import RunConfig
 from gen_jax.data import Info
@@ -36,6 +37,16 @@ class Config(RunConfig):
     scale: float = 0.1  # the Gaussian's standard deviation, on x in [-1, 1]
     learning_rate: float = 1e-3
     ema_halflife_images: float = 10_000.0
+
+    LIMITS: ClassVar = {
+        **RunConfig.LIMITS,
+        "hidden": (1, math.inf),
+        "features": (1, math.inf),
+        "z_dim": (1, math.inf),
+        "scale": (1e-6, math.inf),
+        "learning_rate": (0, math.inf),
+        "ema_halflife_images": (0, math.inf),
+    }
 
 
 def game(config: Config, info: Info) -> Game:

@@ -11,7 +11,7 @@ import math
 import types
 import typing
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from gen_jax.data.dataset import DataConfig
 from gen_jax.errors import UserError
@@ -35,23 +35,26 @@ class FitConfig:
     checkpoint_every_seconds: float = free(60.0)
     keep_every_steps: int = free(0)  # kept for good, beside the last 3; 0: none
 
+    # The least and the most that a field, or each number in its list, may be.
+    LIMITS: ClassVar[dict[str, tuple[float, float]]] = {
+        "seed": (0, 2**32 - 1),
+        "microbatches": (1, math.inf),
+        "steps": (1, 2**31 - 1),
+        "steps_per_call": (1, math.inf),
+        "log_every_steps": (1, math.inf),
+        "sample_every_steps": (0, math.inf),
+        "checkpoint_every_seconds": (0, math.inf),
+        "keep_every_steps": (0, math.inf),
+    }
+
     def __post_init__(self):
-        at_least = {
-            "microbatches": 1,
-            "steps": 1,
-            "steps_per_call": 1,
-            "log_every_steps": 1,
-            "sample_every_steps": 0,
-            "checkpoint_every_seconds": 0,
-            "keep_every_steps": 0,
-            "seed": 0,
-        }
-        for name, least in at_least.items():
-            if getattr(self, name) < least:
-                value = getattr(self, name)
-                raise UserError(f"{name}={value} is too small: it is at least {least}")
-        if self.seed >= 2**32:
-            raise UserError(f"seed={self.seed} is too large: it is below 2**32")
+        for name, (least, most) in self.LIMITS.items():
+            value = getattr(self, name)
+            numbers = value if isinstance(value, tuple) else (value,)
+            for number in numbers:
+                if number is not None and not least <= number <= most:
+                    bound = f"at least {least}" if number < least else f"at most {most}"
+                    raise UserError(f"{name}={value} is out of range: {bound}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,10 +65,7 @@ class RunConfig(FitConfig):
     batch_size: int = 128  # examples of all devices together
     flip: bool = False  # mirror training images left to right at random
 
-    def __post_init__(self):
-        super().__post_init__()
-        if self.batch_size < 1:
-            raise UserError(f"batch_size={self.batch_size} is too small: at least 1")
+    LIMITS: ClassVar = {**FitConfig.LIMITS, "batch_size": (1, math.inf)}
 
 
 def nearest(word: str, words: typing.Iterable[str]) -> str:

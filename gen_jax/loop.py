@@ -25,6 +25,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from gen_jax import devices
 from gen_jax.checkpoint import state_like
 from gen_jax.config import FitConfig
+from gen_jax.errors import UserError
 from gen_jax.game import Game, State, Tree, init_state
 from gen_jax.recorder import Recorder
 from gen_jax.step import batch_sharding, check_divides, example_keys, make_train_step
@@ -129,8 +130,8 @@ class _Stepper:
     def compiling(self, state: State, batch: Tree) -> Iterator[None]:
         """Compiles the step in another thread while the body runs; XLA lets go the GIL.
 
-        state: ShapeDtypeStructs. The first call finds what was compiled, and compiles
-        again, raising, where that failed.
+        state: ShapeDtypeStructs. The first call finds what was compiled. Raises the
+        UserError of a game that the step cannot play, before anything is written.
         """
         if jax.process_count() > 1:
             yield
@@ -139,8 +140,10 @@ class _Stepper:
         lower = functools.partial(self._steps[self._per_call].lower, state, stacked)
         context = contextvars.copy_context()
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
-            pool.submit(context.run, lambda: lower(self._rng).compile())
+            compiled = pool.submit(context.run, lambda: lower(self._rng).compile())
             yield
+        if isinstance(compiled.exception(), UserError):
+            raise compiled.exception()
 
     def __call__(
         self, state: State, stream: Iterator[Tree], left: int

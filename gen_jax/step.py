@@ -83,7 +83,7 @@ def _move(
     gradient = jax.value_and_grad(payoff, has_aux=True)
     if microbatches > 1:
         if jax.tree.leaves(mine.mutable):
-            raise ValueError(
+            raise UserError(
                 "microbatches need a player without mutable state: with BatchNorm, "
                 "accumulated gradients are those of another model"
             )

@@ -2,7 +2,8 @@
 
 import dataclasses
 import json
-from typing import Literal
+import math
+from typing import ClassVar, Literal
 
 import pytest
 
@@ -18,6 +19,7 @@ class Recipe(RunConfig):
     hidden: tuple[int, ...] = (500,)
     payoff: Literal["minimax", "non_saturating"] = "minimax"
     scale: float | None = None
+    LIMITS: ClassVar = {**RunConfig.LIMITS, "hidden": (1, math.inf), "scale": (0, 9)}
 
 
 @pytest.mark.parametrize(
@@ -56,13 +58,14 @@ def test_overrides_are_typed(path, text, value):
         ("steps", "many", "steps=many is not a whole number"),
         ("steps", "1.5", "steps=1.5 is not a whole number"),
         ("steps", "True", "steps=True is not a whole number"),
-        ("steps", "0", "steps=0 is too small: it is at least 1"),
-        ("batch_size", "-3", "batch_size=-3 is too small"),
-        ("seed", "4294967296", "seed=4294967296 is too large"),
+        ("steps", "0", "steps=0 is out of range: at least 1"),
+        ("batch_size", "-3", "batch_size=-3 is out of range: at least 1"),
+        ("seed", "4294967296", "seed=4294967296 is out of range: at most 4294967295"),
         ("rate", "fast", "rate=fast is not a number"),
         ("rate", "float('nan')", "is not a number"),
         ("hidden", "a,b", "is not"),
         ("hidden", "1,x", "is not"),
+        ("hidden", "5,0", r"hidden=\(5, 0\) is out of range: at least 1"),
         ("payoff", "hinge", "payoff=hinge is not one of minimax, non_saturating"),
         ("flip", "maybe", "flip=maybe is not true or false"),
     ],

@@ -42,7 +42,7 @@ def describe(config: DataConfig) -> Info:
 
 def absolute(config: DataConfig) -> DataConfig:
     """The same data, named so that any working directory finds them."""
-    kind, colon, where = config.spec.partition(":")
+    kind, _, where = config.spec.partition(":")
     spec, data_dir = config.spec, config.data_dir
     if kind in _PATHS and where:
         spec = f"{kind}:{Path(where).expanduser().absolute()}"
