@@ -37,7 +37,8 @@ class MetricsLog:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "metrics.jsonl"
-        _drop_lines_after(path, resume_step)
+        kept = _drop_lines_after(path, resume_step)
+        self._seconds_before = json.loads(kept[-1]).get("seconds") or 0 if kept else 0
         self._lines = path.open("a", encoding="utf-8")
         # The writer names its file by the second; two in one second would share it.
         self._events = EventsWriter(str(folder / "events"), f".{time.time_ns()}")
@@ -47,11 +48,14 @@ class MetricsLog:
     def write(
         self, step: int, images: int, seconds: float, metrics: dict[str, float]
     ) -> None:
-        """Records a step: images seen so far, seconds of training, scalars by name."""
+        """Records a step: images seen so far, seconds of this process, scalars by name.
+
+        The seconds go on from the last record kept: the run's own, without its pauses.
+        """
         scalars = {name: float(value) for name, value in metrics.items()}
         record = {"step": int(step), "images": int(images)}
         record |= {name: _finite_or_none(value) for name, value in scalars.items()}
-        record["seconds"] = float(seconds)
+        record["seconds"] = self._seconds_before + float(seconds)
         self._lines.write(json.dumps(record, allow_nan=False) + "\n")
         self._lines.flush()
         values = [{"tag": tag, "simple_value": value} for tag, value in scalars.items()]
@@ -95,20 +99,21 @@ def _finite_or_none(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _drop_lines_after(path: Path, step: int) -> None:
-    """Keeps the whole lines up to a step; the file is replaced in one move."""
+def _drop_lines_after(path: Path, step: int) -> list[str]:
+    """Keeps and returns the whole lines up to a step; replaces the file in one move."""
     if not path.exists():
-        return
+        return []
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
     kept = [line for line in lines if _is_record_up_to(step, line)]
     if kept == lines:
-        return
+        return kept
     unfinished = path.with_name(path.name + ".tmp")
     with unfinished.open("w", encoding="utf-8") as file:
         file.writelines(kept)
         file.flush()
         os.fsync(file.fileno())
     os.replace(unfinished, path)
+    return kept
 
 
 def _is_record_up_to(step: int, line: str) -> bool:
