@@ -35,7 +35,10 @@ _RESUME = flags.DEFINE_string(
     "PATH: begin a new workdir from that checkpoint",
 )
 _DISTRIBUTED = flags.DEFINE_bool(
-    "distributed", False, "one of several processes (JAX_COORDINATOR_ADDRESS and so on)"
+    "distributed",
+    False,
+    "one of several processes: on a TPU pod, under Slurm or Open MPI, or as "
+    "JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID say",
 )
 _DRY_RUN = flags.DEFINE_bool("dry_run", False, "print what would be run; write nothing")
 _LIST = flags.DEFINE_bool("list", False, "print the experiments")
@@ -165,7 +168,7 @@ def _train(
     import jax
 
     if _DISTRIBUTED.value:
-        jax.distributed.initialize()
+        devices.join_processes()
     from gen_jax import checkpoint
     from gen_jax.loop import fit
 

@@ -15,6 +15,8 @@ from pathlib import Path
 import jax
 from jax.sharding import AxisType, Mesh
 
+from gen_jax.errors import UserError
+
 BATCH_AXIS = "batch"
 
 _forms: contextvars.ContextVar[str | None] = contextvars.ContextVar(
@@ -37,6 +39,25 @@ def data_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
     return jax.make_mesh(
         (len(devices),), (BATCH_AXIS,), (AxisType.Auto,), devices=devices
     )
+
+
+def join_processes() -> None:
+    """Makes this process one of several; to be called before any use of a device.
+
+    A TPU pod, Slurm and Open MPI say who is who; elsewhere the environment does:
+    JAX_COORDINATOR_ADDRESS=HOST:PORT of process 0, JAX_NUM_PROCESSES, JAX_PROCESS_ID.
+
+    Raises UserError where nobody says it, or the processes do not find each other.
+    """
+    names = {"num_processes": "JAX_NUM_PROCESSES", "process_id": "JAX_PROCESS_ID"}
+    try:
+        numbers = {k: int(os.environ[v]) for k, v in names.items() if v in os.environ}
+        jax.distributed.initialize(**numbers)
+    except (ValueError, RuntimeError) as error:
+        raise UserError(
+            f"this process cannot join the others: {error} Set JAX_COORDINATOR_ADDRESS,"
+            " JAX_NUM_PROCESSES and JAX_PROCESS_ID"
+        ) from error
 
 
 def use_cpu_forms() -> bool:

@@ -134,8 +134,8 @@ class Recorder:
         self._save(step, state)
         if step < self._config.steps:
             return
-        if self._draw is not None:
-            self._start_picture(step, state)
+        self._start_picture(step, state)
+        if self._picture is not None:
             self._picture.result()
             self._say(f"samples: {self._folder / 'samples' / f'{step}.png'}")
         self._say(f"done: step {step}, checkpoint in {self._folder}")
