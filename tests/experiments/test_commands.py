@@ -1,0 +1,227 @@
+"""What the commands do for a user who means well."""
+
+import io
+import shutil
+import struct
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+from command_line import SHRUNK, logged, run, shrunk, succeed
+from PIL import Image
+
+X = np.random.default_rng(0).integers(0, 256, (24, 8, 8, 1), np.uint8)
+Y = np.arange(24) % 3
+
+
+def written_npz(folder):
+    np.savez(folder / "some.npz", x=X, y=Y)
+    return [f"--data=npz:{folder / 'some.npz'}"]
+
+
+def written_idx(folder):
+    for name, array in (("images-idx3", X[..., 0]), ("labels-idx1", np.uint8(Y))):
+        head = bytes([0, 0, 8, array.ndim]) + struct.pack(
+            f">{array.ndim}i", *array.shape
+        )
+        (folder / f"train-{name}-ubyte").write_bytes(head + array.tobytes())
+    return [f"--data=idx:{folder}"]
+
+
+def written_folder(folder):
+    for number, pixels in enumerate(X):
+        (folder / str(Y[number])).mkdir(exist_ok=True)
+        Image.fromarray(pixels[..., 0]).resize((12, 9)).save(
+            folder / str(Y[number]) / f"{number}.png"
+        )
+    return [f"--data=folder:{folder}", "--config.data.image_size=8"]
+
+
+class Specks(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    """A TFDS dataset as a user would write it."""
+
+    name = "specks"
+    VERSION = tfds.core.Version("1.0.0")
+
+    def _info(self):
+        features = {
+            "image": tfds.features.Image(shape=(8, 8, 1)),
+            "label": tfds.features.ClassLabel(num_classes=3),
+        }
+        return tfds.core.DatasetInfo(
+            builder=self, features=tfds.features.FeaturesDict(features)
+        )
+
+    def _split_generators(self, dl_manager):
+        return {"train": self._generate_examples()}
+
+    def _generate_examples(self):
+        for number, (x, y) in enumerate(zip(X[..., 0], Y, strict=True)):
+            file = io.BytesIO()
+            Image.fromarray(x).save(file, "PNG")
+            file.seek(0)
+            yield number, {"image": file, "label": int(y)}
+
+
+def written_tfds(folder):
+    builder = Specks(data_dir=folder, file_format="array_record")
+    builder.download_and_prepare()
+    return ["--data=tfds:specks", f"--config.data.data_dir={folder}"]
+
+
+def points(folder):
+    return ["--data=ring"]
+
+
+@pytest.mark.parametrize(
+    "write", [written_npz, written_idx, written_folder, written_tfds, points]
+)
+def test_every_kind_of_data_trains_and_samples(write, tmp_path):
+    data, workdir = tmp_path / "data", tmp_path / "run"
+    data.mkdir()
+    succeed("train", *shrunk("vae", 2), *write(data), f"--workdir={workdir}")
+    assert len(logged(workdir)) == 2
+    shutil.rmtree(data)  # the folder of the run is all that sampling needs
+    out = tmp_path / "x.npy"
+    succeed("sample", f"--workdir={workdir}", "--num=3", f"--out={out}")
+    shape = (2,) if write is points else (8, 8, 1)
+    assert np.load(out).shape == (3, *shape)
+    assert min(pixels(workdir / "samples" / "2.png").shape[:2]) >= 256
+
+
+def pixels(path):
+    with Image.open(path) as picture:
+        return np.asarray(picture)
+
+
+@pytest.fixture(scope="module")
+def vae(tmp_path_factory):
+    """A shrunk VAE after six steps."""
+    workdir = tmp_path_factory.mktemp("vae") / "run"
+    succeed("train", *shrunk("vae", 6), f"--workdir={workdir}")
+    return workdir
+
+
+def drawn(workdir, *flags):
+    out = workdir.parent / "drawn.npy"
+    done = succeed("sample", f"--workdir={workdir}", f"--out={out}", *flags)
+    assert done.stdout == f"{out}\n"
+    return np.load(out)
+
+
+def test_a_ddpm_is_sampled_in_every_way(tmp_path):
+    workdir = tmp_path / "run"
+    succeed("train", *shrunk("ddpm", 4), f"--workdir={workdir}")
+    four = drawn(workdir, "--num=4")
+    assert four.shape == (4, 8, 8, 1)
+    assert np.abs(four).max() <= 1
+    # One more or less changes rounding alone.
+    np.testing.assert_allclose(drawn(workdir, "--num=5")[:4], four, atol=1e-4)
+    for flags in (["--sampler=ancestral"], ["--sampling_steps=3", "--eta=1"]):
+        others = drawn(workdir, "--num=4", *flags)
+        assert np.abs(others).max() <= 1
+        assert np.abs(others - four).max() > 0.01
+
+
+class TestARun:
+    """One run, and what can be done with it."""
+
+    def test_is_sampled(self, vae, tmp_path):
+        out = tmp_path / "x.png"
+        succeed("sample", f"--checkpoint={vae / 'checkpoints' / '6'}", f"--out={out}")
+        last = pixels(vae / "samples" / "6.png")
+        assert min(last.shape[:2]) >= 256
+        np.testing.assert_array_equal(pixels(out), last)  # the same seed and weights
+        averaged = drawn(vae)
+        assert len(averaged) == 64
+        assert np.abs(drawn(vae, "--raw") - averaged).max() > 1e-4
+        assert np.abs(drawn(vae, "--seed=1") - averaged).max() > 0.01
+
+    def test_done_is_said_loudly(self, vae):
+        before = sorted(path.stat().st_mtime_ns for path in vae.rglob("*"))
+        done = succeed("train", f"--workdir={vae}")
+        assert "already at step 6 of 6: nothing to do; raise --steps" in done.stderr
+        assert before == sorted(path.stat().st_mtime_ns for path in vae.rglob("*"))
+
+    def test_another_run_begins_where_it_ended(self, vae, tmp_path):
+        flags = (f"--resume={vae}", "--config.learning_rate=1e-5", "--steps=8")
+        succeed("train", f"--workdir={tmp_path / 'next'}", *flags)
+        assert [r["step"] for r in logged(tmp_path / "next")] == [7, 8]
+
+    @pytest.mark.parametrize(
+        ("flags", "says"),
+        [
+            (["--resume=never"], "holds checkpoints, and --resume=never begins a new"),
+            (["--experiment=dcgan"], "holds a run of vae, not of dcgan"),
+            (["--seed=5"], "seed=5 disagrees with the run in"),
+            (["--config.z_dim=16"], "z_dim=16 disagrees with the run in"),
+            (["--data=ring"], "data.spec=ring disagrees with the run in"),
+        ],
+    )
+    def test_a_run_stays_what_it_is(self, vae, flags, says):
+        before = sorted(path.stat().st_mtime_ns for path in vae.rglob("*"))
+        done = run("train", f"--workdir={vae}", *flags)
+        assert done.returncode == 2
+        assert says in done.stderr
+        assert done.stderr.count("\n") == 1
+        assert before == sorted(path.stat().st_mtime_ns for path in vae.rglob("*"))
+
+    def test_a_truncated_checkpoint_gives_way_to_the_one_before(self, vae, tmp_path):
+        workdir = tmp_path / "copy"
+        shutil.copytree(vae, workdir)
+        succeed("train", f"--workdir={workdir}", "--steps=7")
+        newest = workdir / "checkpoints" / "7"
+        largest = max(newest.rglob("*"), key=lambda path: path.stat().st_size)
+        largest.write_bytes(largest.read_bytes()[:-100])
+        done = succeed("train", f"--workdir={workdir}", "--steps=8")
+        assert "7 is damaged" in done.stderr
+        assert "going on from step 6" in done.stderr
+        assert [r["step"] for r in logged(workdir)] == list(range(1, 9))
+        assert (workdir / "damaged" / "7").is_dir()
+
+    def test_a_damaged_run_cannot_be_sampled(self, vae, tmp_path):
+        workdir = tmp_path / "copy"
+        shutil.copytree(vae, workdir)
+        for path in (workdir / "checkpoints" / "6" / "state").rglob("*"):
+            if path.is_file():
+                path.write_bytes(b"")
+        done = run("sample", f"--workdir={workdir}", f"--out={tmp_path / 'x.png'}")
+        assert done.returncode == 2
+        assert done.stderr.count("\n") == 1
+        assert "cannot be read" in done.stderr
+
+
+def test_list_dry_run_and_help(tmp_path):
+    listed = succeed("train", "--list").stdout
+    assert [line.split()[0] for line in listed.splitlines()] == [
+        *("dcgan", "ddpm", "ddpm_cifar10", "vae")
+    ]
+    dry = run("train", "--experiment=ddpm_cifar10", "--dry_run", cwd=tmp_path)
+    assert dry.returncode == 0
+    assert "model: 35,746,307 parameters" in dry.stdout
+    assert "batch: x float32 [128, 32, 32, 3]" in dry.stdout
+    flags = ("--experiment=vae", "--dry_run", "--steps=9", "--config.z_dim=3")
+    first, *rest = succeed("train", *flags).stdout.splitlines()
+    assert first == "experiment: vae"
+    assert [line.strip() for line in rest[:2]] == [
+        "steps = 9  (recipe: 5000)",
+        "z_dim = 3  (recipe: 20)",
+    ]
+    for name in ("train", "sample", "benchmark"):
+        done = succeed(name, "--help")
+        assert "--experiment" in done.stdout or "--workdir" in done.stdout
+        assert done.stderr == ""
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", SHRUNK)
+@pytest.mark.slow
+def test_every_experiment_trains_on_four_devices(name, tmp_path):
+    env = {"XLA_FLAGS": "--xla_force_host_platform_device_count=4", "PJRT_NPROC": "16"}
+    flags = shrunk(name, 4)
+    for backend in ("jit", "pmap"):
+        workdir = f"--workdir={tmp_path / backend}"
+        succeed("train", *flags, workdir, f"--backend={backend}", env=env)
+    jit, pmap = (logged(tmp_path / backend) for backend in ("jit", "pmap"))
+    for one, other in zip(jit, pmap, strict=True):
+        np.testing.assert_allclose([*one.values()], [*other.values()], rtol=1e-4)
