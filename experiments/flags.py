@@ -26,8 +26,15 @@ def run(main: Callable[[list[tuple[str, str]]], None]) -> None:
         with errors_in_one_line():
             main(_overrides(argv[1:]))
 
-    logging.set_verbosity(logging.WARNING)
+    logging.set_verbosity(logging.FATAL)  # Orbax logs what it raises, at length
+    sys.unraisablehook = _silent_of_closed_loops
     app.run(guarded, flags_parser=_parse)
+
+
+def _silent_of_closed_loops(unraisable) -> None:
+    """Leaves out what tensorstore's threads say after a write that has failed."""
+    if str(unraisable.exc_value) != "Event loop is closed":
+        sys.__unraisablehook__(unraisable)
 
 
 @contextlib.contextmanager

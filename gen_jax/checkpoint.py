@@ -8,9 +8,11 @@ data's shape. Nothing is pickled, and no module that a file names is imported.
 import concurrent.futures
 import contextlib
 import dataclasses
+import errno
 import hashlib
 import json
 import os
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -92,11 +94,12 @@ class Writer:
         """Starts to write; the state's buffers may be donated as soon as it returns.
 
         Raises UserError for a state that is not finite, which is never written, and
-        OSError where an earlier write failed.
+        OSError where an earlier write failed or there is no room for this one.
         """
         from orbax.checkpoint import args
 
         self.wait()
+        check_room(self._folder, state)
         last = self._manager.latest_step()
         if not self._finite(state):
             kept = f"the last checkpoint is step {last}" if last else "none was written"
@@ -126,17 +129,31 @@ class Writer:
         except OSError:
             raise
         except Exception as error:  # tensorstore has errors of its own for a full disk
-            raise OSError(
-                f"a checkpoint could not be written: {_line(error)}"
-            ) from error
+            reason = str(error).rpartition(": ")[2]
+            line = f"a checkpoint could not be written ({reason})"
+            raise OSError(errno.EIO, line, str(self._folder)) from error
 
     def close(self) -> None:
-        """Waits and releases the threads."""
+        """Waits and releases the threads. Raises OSError as `wait` does."""
         try:
             self.wait()
         finally:
             self._thread.shutdown()
-            self._manager.close()
+            with contextlib.suppress(Exception):  # it repeats the error of a write
+                self._manager.close()
+
+
+def check_room(folder: Path, state: State) -> None:
+    """Raises OSError where the disk of a folder has no room for a state's checkpoint.
+
+    Asked first, because Orbax tells of a full disk in hundreds of lines.
+    """
+    needed = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
+    existing = next(place for place in (folder, *folder.parents) if place.exists())
+    free = shutil.disk_usage(existing).free
+    if free < needed:
+        line = f"no room for a checkpoint of {needed:,} bytes, the disk has {free:,}"
+        raise OSError(errno.ENOSPC, line, str(folder))
 
 
 def write_manifest(directory: Path) -> None:

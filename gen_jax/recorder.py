@@ -70,6 +70,8 @@ class Recorder:
     def recording(self, state: State) -> Iterator[None]:
         """Opens the folder's files at the state's step, and closes them."""
         step = int(state.step)
+        if self._folder is not None:
+            checkpoint.check_room(self._folder, state)
         with contextlib.ExitStack() as stack:
             if self._leads:
                 progress = logging.Progress(self._config.steps, step)

@@ -1,0 +1,136 @@
+"""Mistakes: one line on standard error, exit code 2, and nothing written or lost."""
+
+import resource
+
+import numpy as np
+import pytest
+from command_line import run, shrunk
+
+GOOD = np.random.default_rng(0).integers(0, 256, (12, 8, 8, 1), np.uint8)
+VAE = "--experiment=vae"
+
+
+def fails(command, *flags, says, **options):
+    """Runs a command that has to end with one line and exit code 2."""
+    done = run(command, *flags, **options)
+    assert done.returncode == 2, done.stderr
+    errors = done.stderr.splitlines()
+    assert len(errors) == 1, done.stderr
+    assert errors[0].startswith("error: ")
+    assert says in errors[0]
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (["--experiment=dcgam"], "no experiment 'dcgam'. Did you mean dcgan?"),
+        ([], "--experiment=NAME is needed; there are: dcgan, ddpm"),
+        ([VAE, "--stesp=5"], "no flag --stesp. Did you mean --steps?"),
+        ([VAE, "--backend=tpu"], "should be one of <jit|pmap>"),
+        ([VAE, "--steps=many"], "invalid literal"),
+        ([VAE, "--steps=0"], "steps=0 is out of range: at least 1"),
+        ([VAE, "--config.z_dmi=3"], "Did you mean z_dim?"),
+        ([VAE, "--config.z_dim=3.5"], "z_dim=3.5 is not a whole number"),
+        ([VAE, "--config.z_dim=0"], "z_dim=0 is out of range"),
+        ([VAE, "--config.likelihood=poisson"], "likelihood=poisson is not one of"),
+        ([VAE, "--config.z_dim"], "--config.z_dim needs a value"),
+        ([VAE, "digits"], "stray argument 'digits'"),
+        ([VAE, "--devices=3"], "--devices=3: there are 1"),
+        ([VAE, "--config.microbatches=3"], "a batch of 128 does not divide by 3"),
+        ([VAE, "--data=digit"], "did you mean digits?"),
+        ([VAE, "--data=folder:nowhere"], "nowhere: there is no such folder"),
+        ([VAE, "--data=idx:."], "holds no train-images-idx3-ubyte"),
+        ([VAE, "--data=npz:nothing.npz"], "there is no such file"),
+        ([VAE, "--data=tfds:mnits"], "did you mean mnist"),
+        (["--experiment=dcgan", "--data=ring"], "dcgan needs images, but ring has"),
+        (
+            ["--experiment=dcgan", "--config.data.image_size=4"],
+            "images of 4x4 are too small",
+        ),
+        (["--experiment=ddpm_cifar10", "--data=digits"], "of shape (32, 32, 3)"),
+        ([VAE, "--resume=elsewhere"], "elsewhere does not exist"),
+    ],
+)
+def test_training(flags, says, tmp_path):
+    fails("train", "--workdir=run", *flags, says=says, cwd=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_batch_divides_by_the_devices(tmp_path):
+    env = {"XLA_FLAGS": "--xla_force_host_platform_device_count=4", "PJRT_NPROC": "16"}
+    for backend in ("jit", "pmap"):
+        flags = [VAE, f"--backend={backend}", "--batch_size=6", "--workdir=run"]
+        fails("train", *flags, says="does not divide", cwd=tmp_path, env=env)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_workdir_that_is_none(tmp_path):
+    (tmp_path / "file").write_text("")
+    fails("train", VAE, says="--workdir=DIR is needed", cwd=tmp_path)
+    fails("train", VAE, "--workdir=file", says="is a file", cwd=tmp_path)
+    fails("train", VAE, "--workdir=/proc/run", says="/proc/run", cwd=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "says"),
+    [
+        ({"y": np.zeros(12, np.int64)}, "holds y; it needs x"),
+        ({"x": GOOD[..., 0, 0]}, "x is uint8 [12, 8]"),
+        ({"x": GOOD, "y": np.zeros(5, np.int64)}, "y is int64 [5]"),
+        ({"x": GOOD, "y": np.full(12, -7)}, "label -7 of example 0 is out of range"),
+        ({"x": GOOD.astype(np.float64)}, "x is float64 [12, 8, 8, 1]"),
+    ],
+)
+def test_an_npz_file(arrays, says, tmp_path):
+    np.savez(tmp_path / "a.npz", **arrays)
+    flags = [VAE, "--data=npz:a.npz", "--workdir=run"]
+    fails("train", *flags, says=says, cwd=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
+
+
+def test_a_broken_image(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "torn.png").write_bytes(b"\x89PNG\r\n\x1a\nand no more")
+    flags = [VAE, "--data=folder:data", "--workdir=run"]
+    fails("train", *flags, says="torn.png", cwd=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        ([], "--workdir=DIR is needed"),
+        (["--workdir=run"], "run does not exist"),
+        (["--workdir=."], "holds no checkpoint"),
+        (["--workdir=.", "--num=0"], "num"),
+        (["--workdir=.", "--config.z_dim=3"], "sample has no --config.z_dim"),
+        (["--workdir=.", "--nmu=3"], "Did you mean --num?"),
+    ],
+)
+def test_sampling(flags, says, tmp_path):
+    fails("sample", *flags, says=says, cwd=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_sampling_a_run(tmp_path):
+    assert run("train", *shrunk("vae", 2), "--workdir=run", cwd=tmp_path)
+    for flag, says in (
+        ("--sampler=ddim", "--sampler does not apply"),
+        ("--out=x.jpg", "neither a .png nor an .npy file"),
+        ("--out=nowhere/x.png", "there is no folder"),
+    ):
+        fails("sample", "--workdir=run", flag, says=says, cwd=tmp_path)
+    assert not (tmp_path / "run" / "samples.png").exists()
+
+
+def test_a_disk_that_takes_no_more(tmp_path):
+    def limit():  # as a quota would: no file may grow over 100 kB
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+    flags = [VAE, "--steps=9", "--workdir=run"]
+    done = run("train", *flags, cwd=tmp_path, preexec_fn=limit)
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    line = done.stderr.splitlines()[-1]
+    assert line.startswith("error: a checkpoint could not be written (")
+    assert run("train", *flags, cwd=tmp_path).returncode == 0  # nothing is in the way
