@@ -12,6 +12,7 @@ from typing import ClassVar
 
 from gen_jax.config import RunConfig
 from gen_jax.data import DataConfig, Info
+from gen_jax.errors import UserError
 from gen_jax.experiment import Experiment
 from gen_jax.game import Game
 from gen_jax.models import ddpm_unet, mlp
@@ -60,12 +61,11 @@ def game(config: Config, info: Info) -> Game:
     """A U-Net for images, an MLP for points."""
     is_image = len(info.shape) == 3
     if is_image:
-        coarsest = info.shape[0] // 2 ** (len(config.multipliers) - 1)
         network = ddpm_unet.UNet(
             features=config.features,
             multipliers=config.multipliers,
             blocks=config.blocks,
-            attention=(coarsest,) if config.attention is None else config.attention,
+            attention=_attention(config, info.shape[0]),
             dropout=config.dropout,
         )
     else:
@@ -82,6 +82,19 @@ def game(config: Config, info: Info) -> Game:
         ema_halflife_images=(config.ema_halflife_images,),
         clip=is_image,
     )
+
+
+def _attention(config: Config, height: int) -> tuple[int, ...]:
+    """The heights of the feature maps with attention."""
+    heights = [height // 2**level for level in range(len(config.multipliers))]
+    if config.attention is None:
+        return (heights[-1],)
+    if unknown := set(config.attention) - set(heights):
+        raise UserError(
+            f"attention={min(unknown)}: the U-Net's feature maps have the heights "
+            f"{', '.join(map(str, heights))}"
+        )
+    return config.attention
 
 
 EXPERIMENT = Experiment(Config(), game, about="DDPM, Ho et al. 2020, any data")

@@ -1,18 +1,18 @@
 """Mistakes: one line on standard error, exit code 2, and nothing written or lost."""
 
-import resource
+import subprocess
 
 import numpy as np
 import pytest
-from command_line import run, shrunk
+from command_line import command, environment, run, shrunk, succeed
 
 GOOD = np.random.default_rng(0).integers(0, 256, (12, 8, 8, 1), np.uint8)
 VAE = "--experiment=vae"
 
 
-def fails(command, *flags, says, **options):
+def fails(name, *flags, says, **options):
     """Runs a command that has to end with one line and exit code 2."""
-    done = run(command, *flags, **options)
+    done = run(name, *flags, **options)
     assert done.returncode == 2, done.stderr
     errors = done.stderr.splitlines()
     assert len(errors) == 1, done.stderr
@@ -45,9 +45,10 @@ def fails(command, *flags, says, **options):
         (["--experiment=dcgan", "--data=ring"], "dcgan needs images, but ring has"),
         (
             ["--experiment=dcgan", "--config.data.image_size=4"],
-            "images of 4x4 are too small",
+            "4x4 are too small",
         ),
         (["--experiment=ddpm_cifar10", "--data=digits"], "of shape (32, 32, 3)"),
+        (["--experiment=ddpm", "--config.attention=5"], "the heights 8, 4"),
         ([VAE, "--resume=elsewhere"], "elsewhere does not exist"),
     ],
 )
@@ -113,7 +114,7 @@ def test_sampling(flags, says, tmp_path):
 
 
 def test_sampling_a_run(tmp_path):
-    assert run("train", *shrunk("vae", 2), "--workdir=run", cwd=tmp_path)
+    succeed("train", *shrunk("vae", 2), "--workdir=run", cwd=tmp_path)
     for flag, says in (
         ("--sampler=ddim", "--sampler does not apply"),
         ("--out=x.jpg", "neither a .png nor an .npy file"),
@@ -124,13 +125,14 @@ def test_sampling_a_run(tmp_path):
 
 
 def test_a_disk_that_takes_no_more(tmp_path):
-    def limit():  # as a quota would: no file may grow over 100 kB
-        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
-
     flags = [VAE, "--steps=9", "--workdir=run"]
-    done = run("train", *flags, cwd=tmp_path, preexec_fn=limit)
+    # As a quota would: no file may grow over 100 KiB.
+    limited = ["bash", "-c", 'ulimit -f 100; exec "$@"', "-", *command("train", *flags)]
+    done = subprocess.run(
+        limited, cwd=tmp_path, env=environment(), capture_output=True, text=True
+    )
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
     line = done.stderr.splitlines()[-1]
     assert line.startswith("error: a checkpoint could not be written (")
-    assert run("train", *flags, cwd=tmp_path).returncode == 0  # nothing is in the way
+    succeed("train", *flags, cwd=tmp_path)  # nothing is in the way
