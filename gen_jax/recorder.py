@@ -7,6 +7,8 @@ The folder is enough to go on, to sample and to evaluate:
 
 import concurrent.futures
 import contextlib
+import fcntl
+import os
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -18,6 +20,7 @@ import numpy as np
 
 from gen_jax import checkpoint, devices, images, logging
 from gen_jax.config import FitConfig
+from gen_jax.errors import UserError
 from gen_jax.game import Game, State, Tree, averaged
 from gen_jax.step import sample_keys
 
@@ -84,6 +87,7 @@ class Recorder:
     def _open(self, step: int, stack: contextlib.ExitStack) -> None:
         if self._leads:
             self._folder.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(_held(self._folder))
             checkpoint.write_json(self._folder / "config.json", self._meta)
             self._log = logging.MetricsLog(self._folder, step)
             stack.callback(self._log.close)
@@ -190,6 +194,22 @@ class Recorder:
             self._progress.say(line)
         else:
             print(line, file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Keeps other runs out of a folder, until this process lets go of it or dies."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"another process is training in {folder}") from None
+        except OSError:  # a file system without locks
+            pass
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _picture_function(game: Game, seed: int):

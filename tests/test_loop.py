@@ -173,3 +173,17 @@ def test_a_batch_that_does_not_divide_writes_nothing(tmp_path):
     with pytest.raises(UserError, match="a batch of 7 does not divide by 4"):
         fit(mean_game(), seven, config(2), workdir=tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_takes_one_run_at_a_time(tmp_path):
+    def intruding(start):
+        for step, batch in enumerate(batches(start), start):
+            if step == 3:
+                before = (tmp_path / "config.json").stat()
+                with pytest.raises(UserError, match="another process is training in"):
+                    fit(mean_game(), batches, config(9), workdir=tmp_path)
+                assert (tmp_path / "config.json").stat() == before
+            yield batch
+
+    fit(noisy_game(), intruding, config(5), workdir=tmp_path)
+    fit(noisy_game(), batches, config(6), workdir=tmp_path)
