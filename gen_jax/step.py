@@ -213,14 +213,20 @@ def make_train_step(
     if compiler_options is not None:
         options["compiler_options"] = compiler_options
     batch_axis = 0 if steps_per_call == 1 else 1
+    places = _shardings(mesh, spec, batch_axis)
+    of_state = places["out_shardings"][0]
     if backend == "pmap":
         compiled = devices.jit(_pmapped(steps, mesh, batch_axis), **options)
     else:
-        compiled = devices.jit(steps, **options, **_shardings(mesh, spec, batch_axis))
+        compiled = devices.jit(steps, **options, **places)
 
     def checked(state, batch, rng):
         size = jax.tree.leaves(batch)[0].shape[batch_axis]
         check_divides(size, game, mesh, microbatches)
+        if getattr(state.step, "sharding", None) != jax.tree.leaves(of_state)[0]:
+            # A first state lies elsewhere than a step's result, for which jit would
+            # compile the step once more.
+            state = jax.device_put(state, of_state)
         return compiled(state, batch, rng)
 
     checked.lower = compiled.lower

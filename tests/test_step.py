@@ -279,6 +279,23 @@ def test_the_state_is_donated_unless_asked():
         assert state.players["model"].params["w"].is_deleted() == donate
 
 
+@pytest.mark.parametrize("backend", ["jit", "pmap"])
+def test_the_first_call_compiles_for_all(backend):
+    traced = []
+
+    def loss(board, batch, context):
+        traced.append(context.batch_size)
+        return jnp.mean((board["model"].params["w"] - batch["x"]) ** 2), ({}, {})
+
+    game = Game({"model": scalar_player(loss)}, (("model",),))
+    step = make_train_step(game, backend, devices.data_mesh())
+    state, _ = step(start(game), BATCH, RNG)
+    once = len(traced)
+    for _ in range(2):
+        state, _ = step(state, BATCH, RNG)
+    assert len(traced) == once
+
+
 def test_a_state_may_be_sharded():
     def loss(board, batch, context):
         return jnp.sum(board["model"].params["w"] ** 2), ({}, {})

@@ -69,6 +69,7 @@ def batch_of(step: int):
     return {"x": x.astype(np.float32), "y": np.full(BATCH, -1, np.int32)}
 
 
+@functools.cache
 def first_state(name: str, optimizer: str = "adam"):
     state = init_state(game_of(name), jax.random.key(0), batch_of(0))
     players = {
