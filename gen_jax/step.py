@@ -220,17 +220,24 @@ def make_train_step(
     else:
         compiled = devices.jit(steps, **options, **places)
 
-    def checked(state, batch, rng):
-        size = jax.tree.leaves(batch)[0].shape[batch_axis]
-        check_divides(size, game, mesh, microbatches)
+    check = partial(check_divides, game=game, mesh=mesh, microbatches=microbatches)
+    return _guarded(compiled, check, batch_axis, of_state)
+
+
+def _guarded(compiled, check, batch_axis: int, of_state) -> Step:
+    """The compiled step behind a check of the batch's size, for a state from anywhere.
+
+    A first state lies elsewhere than a step's result; jit would compile for each.
+    """
+
+    def step(state, batch, rng):
+        check(jax.tree.leaves(batch)[0].shape[batch_axis])
         if getattr(state.step, "sharding", None) != jax.tree.leaves(of_state)[0]:
-            # A first state lies elsewhere than a step's result, for which jit would
-            # compile the step once more.
             state = jax.device_put(state, of_state)
         return compiled(state, batch, rng)
 
-    checked.lower = compiled.lower
-    return checked
+    step.lower = compiled.lower
+    return step
 
 
 def check_divides(size: int, game: Game, mesh: Mesh, microbatches: int) -> None:
