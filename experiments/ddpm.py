@@ -2,8 +2,11 @@
 
     python -m experiments.train --experiment=ddpm --workdir=runs/ddpm
 
-`ddpm` adapts to any dataset and is sized for digits on two CPU cores; `ddpm_cifar10`
-is the paper's recipe.
+`ddpm` adapts to any dataset and is sized for digits on two CPU cores, where its 600
+steps take 102 s on a quiet machine and 143 s on a busy one. The Fréchet distance of raw
+pixels between 512 samples (DDIM, 50 steps, averaged weights) and real digits is then
+0.45; between two halves of the real ones it is 0.26. `ddpm_cifar10` is the paper's
+recipe, not run.
 """
 
 import dataclasses
