@@ -7,6 +7,7 @@ cifar10 are short for theirs). Any field of the configuration is a flag:
 --config.FIELD=VALUE; --dry_run shows the fields and what they are.
 """
 
+import contextlib
 import dataclasses
 import json
 from pathlib import Path
@@ -85,11 +86,12 @@ def _saved_run() -> dict | None:
         return checkpoint.read_meta(checkpoint.step_directories(resume)[0])
     if not has_checkpoints:
         return None
-    try:
-        return json.loads((workdir / "config.json").read_text())
-    except (OSError, ValueError):
-        directories = checkpoint.step_directories(workdir)
-        return checkpoint.newest_meta(directories)
+    meta = checkpoint.newest_meta(checkpoint.step_directories(workdir))
+    with contextlib.suppress(OSError, ValueError):
+        latest = json.loads((workdir / "config.json").read_text())
+        if isinstance(latest, dict) and meta.keys() <= latest.keys():
+            meta = latest  # it knows of steps that were raised since
+    return meta
 
 
 def _resolve(
@@ -108,6 +110,8 @@ def _resolve(
         config = experiment.find(_NAME.value).config
         return _NAME.value, _overridden(config, overrides)
     name = saved.get("experiment")
+    if name is None:
+        raise UserError("the saved run is of a game of its own: go on with it by fit()")
     if _NAME.value not in (None, name):
         raise UserError(f"{_WORKDIR.value} holds a run of {name}, not of {_NAME.value}")
     before = configs.from_dict(experiment.find(name).config, saved["config"])

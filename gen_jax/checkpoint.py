@@ -342,7 +342,7 @@ def load_params(path: str | Path, ema: int | None = None) -> dict[str, Weights]:
     checkpointer = ocp.PyTreeCheckpointer()
     try:
         verify(directory.parent)
-        saved = checkpointer.metadata(directory).item_metadata.tree["players"]
+        saved = ocp.PyTreeCheckpointHandler().metadata(directory).tree["players"]
         kinds = ("params", "mutable", "ema")
         item = {
             "players": {

@@ -5,6 +5,9 @@ import subprocess
 import numpy as np
 import pytest
 from command_line import command, environment, run, shrunk, succeed
+from games import mean_game
+
+from gen_jax import FitConfig, fit
 
 GOOD = np.random.default_rng(0).integers(0, 256, (12, 8, 8, 1), np.uint8)
 VAE = "--experiment=vae"
@@ -122,6 +125,16 @@ def test_sampling_a_run(tmp_path):
     ):
         fails("sample", "--workdir=run", flag, says=says, cwd=tmp_path)
     assert not (tmp_path / "run" / "samples.png").exists()
+
+
+def test_a_run_of_a_game_of_ones_own(tmp_path):
+    def batches(start):
+        while True:
+            yield {"x": np.ones(8, np.float32)}
+
+    fit(mean_game(), batches, FitConfig(steps=1), workdir=tmp_path)
+    for name in ("train", "sample"):
+        fails(name, f"--workdir={tmp_path}", says="of a game of its own")
 
 
 def test_a_disk_that_takes_no_more(tmp_path):

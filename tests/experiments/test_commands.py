@@ -179,6 +179,13 @@ class TestARun:
         assert [r["step"] for r in logged(workdir)] == list(range(1, 9))
         assert (workdir / "damaged" / "7").is_dir()
 
+    @pytest.mark.parametrize("content", ["{}", "[]", '{"config": '])
+    def test_a_damaged_config_is_read_from_the_checkpoint(self, vae, content, tmp_path):
+        shutil.copytree(vae, tmp_path / "copy")
+        (tmp_path / "copy" / "config.json").write_text(content)
+        done = succeed("train", f"--workdir={tmp_path / 'copy'}")
+        assert "already at step 6 of 6" in done.stderr
+
     def test_a_damaged_run_cannot_be_sampled(self, vae, tmp_path):
         workdir = tmp_path / "copy"
         shutil.copytree(vae, workdir)
