@@ -7,6 +7,7 @@ import contextlib
 import sys
 from collections.abc import Callable, Iterator, Sequence
 
+import jax
 from absl import app, flags, logging
 
 from gen_jax.config import nearest
@@ -46,6 +47,12 @@ def errors_in_one_line() -> Iterator[None]:
         _exit(str(error), 2)
     except OSError as error:
         _exit(f"{error.strerror or error}: {error.filename or 'disk'}", 2)
+    except MemoryError as error:
+        _exit(f"out of memory: {error}", 2)
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        _exit(f"the device is out of memory; lower --batch_size. {error}"[:300], 2)
     except KeyboardInterrupt:
         sys.exit(130)
 

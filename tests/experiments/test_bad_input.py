@@ -39,6 +39,7 @@ def fails(name, *flags, says, **options):
         ([VAE, "--config.z_dim"], "--config.z_dim needs a value"),
         ([VAE, "digits"], "stray argument 'digits'"),
         ([VAE, "--devices=3"], "--devices=3: there are 1"),
+        ([VAE, "--batch_size=100000000000"], "out of memory: Unable to allocate"),
         ([VAE, "--config.microbatches=3"], "a batch of 128 does not divide by 3"),
         ([VAE, "--data=digit"], "did you mean digits?"),
         ([VAE, "--data=folder:nowhere"], "nowhere: there is no such folder"),
