@@ -107,10 +107,13 @@ class Game:
     players: the players by name.
     turns: who moves when. `(("discriminator",), ("generator",))` alternates: a later
         turn sees the earlier moves; names in one turn move simultaneously.
-    ops: what the trained game can do, by presence, on a board and one key an example:
-        sample(board, keys, **options) -> x      encode(board, x, keys) -> z
-        reconstruct(board, x, keys) -> x_hat     decode(board, z) -> x_hat
-        translate(board, x, keys) -> y           bound(board, x, keys) -> nats [B]
+    ops: what the trained game can do, by presence, on a board and one key an example;
+        y int32 [B] are labels, None and -1 for none:
+        sample(board, keys, y, **options) -> x   prior(board, keys) -> z
+        encode(board, x, keys, y) -> z           decode(board, z, y) -> x_hat
+        reconstruct(board, x, keys, y) -> x_hat  bound(board, x, keys, y) -> nats [B]
+        translate(board, x, keys) -> image y     score(board, x, y) -> logits [B]
+    num_classes: how many classes the ops tell apart by y; 0: they are never given y.
 
     Raises ValueError where a turn names an unknown player, or one that cannot move.
     """
@@ -118,6 +121,7 @@ class Game:
     players: Mapping[str, Player]
     turns: tuple[Turn | tuple[str, ...], ...]
     ops: Mapping[str, Callable] = dataclasses.field(default_factory=dict)
+    num_classes: int = 0
 
     def __post_init__(self):
         turns = tuple(t if isinstance(t, Turn) else Turn(tuple(t)) for t in self.turns)

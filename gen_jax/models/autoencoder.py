@@ -14,41 +14,48 @@ from gen_jax.models import layers
 
 
 class ConvEncoder(nn.Module):
-    """q(z|x), a Gaussian of diagonal covariance.
+    """q(z|x, y), by default a Gaussian of diagonal covariance.
 
     features: channels after the first halving; they double with each.
+    heads: what is said of z. num_classes: of y, which enters as further channels of x;
+    0 where there are no labels.
     """
 
     z_dim: int
     features: int = 32
+    heads: tuple[str, ...] = ("mean", "log_var")
+    num_classes: int = 0
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """x [B, H, W, C] -> mean [B, z_dim], log variance [B, z_dim].
+    def __call__(self, x: jax.Array, y: jax.Array) -> tuple[jax.Array, ...]:
+        """x [B, H, W, C], y int32 [B] -> [B, z_dim] for each head.
 
         Raises UserError for a side below 8.
         """
+        x = layers.with_label(x, y, self.num_classes)
         for level in range(layers.halvings(*x.shape[1:3])):
             x = nn.swish(nn.Conv(self.features * 2**level, (4, 4), strides=2)(x))
         h = x.reshape(x.shape[0], -1)
-        mean = nn.Dense(self.z_dim, name="mean")(h)
-        return mean, nn.Dense(self.z_dim, name="log_var")(h)
+        return tuple(nn.Dense(self.z_dim, name=head)(h) for head in self.heads)
 
 
 class ConvDecoder(nn.Module):
-    """p(x|z), unbounded.
+    """p(x|z, y), unbounded.
 
     shape: the image's (H, W, C), H and W at least 8. An image whose sides cannot be
         halved evenly is cut out of the next larger one that can.
     features: channels at half the image's size; they double as the size halves.
+    num_classes: of y, which enters beside z; 0 where there are no labels.
     """
 
     shape: tuple[int, int, int]
     features: int = 32
+    num_classes: int = 0
 
     @nn.compact
-    def __call__(self, z: jax.Array) -> jax.Array:
-        """z [B, z_dim] -> [B, H, W, C]; UserError for a side below 8."""
+    def __call__(self, z: jax.Array, y: jax.Array) -> jax.Array:
+        """z [B, z_dim], y int32 [B] -> [B, H, W, C]; UserError for a side below 8."""
+        z = layers.with_label(z, y, self.num_classes)
         height, width, channels = self.shape
         depth = layers.halvings(height, width)
         base = layers.halved(height, depth), layers.halved(width, depth)

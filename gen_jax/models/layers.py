@@ -61,16 +61,20 @@ def batch_norm(
 
 
 class ConvTranspose(nn.Module):
-    """The transposed 4x4 convolution of stride 2, which doubles an image's sides."""
+    """The transposed convolution of stride 2, which doubles an image's sides.
+
+    kernel: the side of its square kernel.
+    """
 
     features: int
+    kernel: int = 4
     use_bias: bool = True
     kernel_init: Initializer = nn.initializers.lecun_normal()
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """x [B, H, W, C] -> [B, 2H, 2W, features]."""
-        shape = (4, 4, x.shape[-1], self.features)
+        shape = (self.kernel, self.kernel, x.shape[-1], self.features)
         kernel = self.param("kernel", self.kernel_init, shape)
         form = _phases if devices.use_cpu_forms() else _dilated
         x = form(x, kernel)
@@ -81,25 +85,33 @@ class ConvTranspose(nn.Module):
 
 
 def _dilated(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """The native form: y[o] = sum_k kernel[k] x[(o + k - 2) / 2], along each side."""
+    """The native form: y[o] = sum_k kernel[k] x[(o + k - p) / 2], p = ceil(K / 2)."""
     return jax.lax.conv_transpose(
         x, kernel, (2, 2), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
     )
 
 
 def _phases(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """The same as four 2x2 convolutions, interleaved: nothing is multiplied by zero.
+    """The same as four small convolutions, interleaved: nothing is multiplied by zero.
 
-    Along each side, even outputs see x[i-1], x[i] through kernel[0::2], odd ones see
+    Along each side, outputs of one parity see every other entry of the kernel. Of a
+    kernel of 4, even outputs see x[i-1], x[i] through kernel[0::2], odd ones see
     x[i], x[i+1] through kernel[1::2].
     """
 
-    def phase(row, column):
+    def taps(size: int, parity: int):
+        before = -(-size // 2) - parity  # of the entry that meets x[i], by twos
+        first, low = before % 2, before // 2
+        return slice(first, None, 2), (low, len(range(first, size, 2)) - 1 - low)
+
+    def phase(row: int, column: int):
+        rows, row_padding = taps(kernel.shape[0], row)
+        columns, column_padding = taps(kernel.shape[1], column)
         return jax.lax.conv_general_dilated(
             x,
-            kernel[row::2, column::2],
+            kernel[rows, columns],
             window_strides=(1, 1),
-            padding=((1 - row, row), (1 - column, column)),
+            padding=(row_padding, column_padding),
             dimension_numbers=("NHWC", "HWIO", "NHWC"),
         )
 
@@ -148,6 +160,20 @@ def _attention_backward(kept, do):
 
 
 _attention.defvjp(_attention_forward, _attention_backward)
+
+
+def one_hot(y: jax.Array, num_classes: int) -> jax.Array:
+    """Labels y int32 [B] -> float32 [B, num_classes]; -1, no label, gives zeros."""
+    return jax.nn.one_hot(y, num_classes, dtype=jnp.float32)
+
+
+def with_label(x: jax.Array, y: jax.Array, num_classes: int) -> jax.Array:
+    """x [B, ..., C] with y's one-hot as further channels; x itself if no classes."""
+    if not num_classes:
+        return x
+    hot = one_hot(y, num_classes).reshape(-1, *[1] * (x.ndim - 2), num_classes)
+    hot = jnp.broadcast_to(hot, (*x.shape[:-1], num_classes))
+    return jnp.concatenate([x, hot.astype(x.dtype)], axis=-1)
 
 
 def time_embedding(t: jax.Array, dim: int) -> jax.Array:

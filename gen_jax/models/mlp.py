@@ -15,57 +15,73 @@ from gen_jax.models import layers
 
 
 class MlpEncoder(nn.Module):
-    """q(z|x), a Gaussian of diagonal covariance. hidden: the hidden layers' widths."""
+    """q(z|x, y), by default a Gaussian of diagonal covariance.
+
+    hidden: the hidden layers' widths. heads: what is said of z. num_classes: of y,
+    which enters beside x; 0 where there are no labels.
+    """
 
     z_dim: int
     hidden: tuple[int, ...] = (500,)
+    heads: tuple[str, ...] = ("mean", "log_var")
+    num_classes: int = 0
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """x [B, ...] -> mean [B, z_dim], log variance [B, z_dim]."""
-        h = _tanh_layers(self.hidden, x.reshape(x.shape[0], -1))
-        return nn.Dense(self.z_dim, name="mean")(h), nn.Dense(
-            self.z_dim, name="log_var"
-        )(h)
+    def __call__(self, x: jax.Array, y: jax.Array) -> tuple[jax.Array, ...]:
+        """x [B, ...], y int32 [B] -> [B, z_dim] for each head."""
+        x = layers.with_label(x.reshape(x.shape[0], -1), y, self.num_classes)
+        h = _tanh_layers(self.hidden, x)
+        return tuple(nn.Dense(self.z_dim, name=head)(h) for head in self.heads)
 
 
 class MlpDecoder(nn.Module):
-    """p(x|z). shape: one example's. hidden: the hidden layers' widths."""
+    """p(x|z, y). shape: what is said of an image. Else as the encoder."""
 
     shape: tuple[int, ...]
     hidden: tuple[int, ...] = (500,)
+    num_classes: int = 0
 
     @nn.compact
-    def __call__(self, z: jax.Array) -> jax.Array:
-        """z [B, z_dim] -> [B, *shape], unbounded."""
-        h = _tanh_layers(self.hidden, z)
+    def __call__(self, z: jax.Array, y: jax.Array) -> jax.Array:
+        """z [B, z_dim], y int32 [B] -> [B, *shape], unbounded."""
+        h = _tanh_layers(self.hidden, layers.with_label(z, y, self.num_classes))
         return nn.Dense(math.prod(self.shape))(h).reshape(-1, *self.shape)
 
 
 class TimeMlp(nn.Module):
     """A denoiser of points, called as the U-Net is.
 
-    Each hidden layer adds a projection of the time's embedding, as a block of the
-    U-Net of Ho et al. (2020) does.
+    Each hidden layer adds a projection of the embeddings of time and label, as a block
+    of the U-Net of Ho et al. (2020) does.
 
-    hidden: the hidden layers' widths. time_dim: the embedding's, even.
+    hidden: the hidden layers' widths. time_dim: the embedding's, even. out_dim: None
+    for as many as the input's. num_classes: of y; 0 where there are no labels.
     """
 
     hidden: tuple[int, ...] = (128, 128, 128)
     time_dim: int = 64
+    out_dim: int | None = None
+    num_classes: int = 0
 
     @nn.compact
     def __call__(
-        self, x: jax.Array, t: jax.Array, keys: jax.Array | None = None
+        self,
+        x: jax.Array,
+        t: jax.Array,
+        y: jax.Array | None = None,
+        keys: jax.Array | None = None,
     ) -> jax.Array:
-        """x [B, D], t [B] -> [B, D]; keys [B] are not used: there is no dropout."""
-        del keys
+        """x [B, D], t [B], y int32 [B] -> [B, out_dim]; keys [B] are not used."""
+        del keys  # there is no dropout
         temb = layers.time_embedding(t, self.time_dim)
-        temb = nn.swish(nn.Dense(4 * self.time_dim, name="time")(temb))
-        h = x
+        temb = nn.Dense(4 * self.time_dim, name="time")(temb)
+        if self.num_classes:
+            hot = layers.one_hot(y, self.num_classes)
+            temb += nn.Dense(4 * self.time_dim, use_bias=False, name="label")(hot)
+        temb, h = nn.swish(temb), x
         for width in self.hidden:
             h = nn.swish(nn.Dense(width)(h) + nn.Dense(width, use_bias=False)(temb))
-        return nn.Dense(x.shape[-1])(h)
+        return nn.Dense(self.out_dim or x.shape[-1])(h)
 
 
 def _tanh_layers(hidden: tuple[int, ...], x: jax.Array) -> jax.Array:

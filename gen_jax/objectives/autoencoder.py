@@ -1,15 +1,17 @@
-"""The variational autoencoder (Kingma & Welling 2013): a game of one.
+"""Autoencoders, games of one: the plain one, and the variational (Kingma & Welling 2013).
 
     log p(x) >= ELBO(x) = -KL(q(z|x) || p(z)) + E_{q(z|x)} log p(x|z)         (3)
 
-with p(z) = N(0, I), q(z|x) = N(mean(x), var(x) I) and one draw
-z = mean + sqrt(var) eps, through which the gradient flows. In nats per image.
+with p(z) = N(0, I), q(z|x) = N(mean(x), var(x) I) and draws
+z = mean + sqrt(var) eps, through which the gradient flows. In nats per image. Given
+labels y, all is conditioned on them: q(z|x, y) and p(x|z, y) (Sohn et al. 2015).
+
+The plain autoencoder is the same without noise: z = f(x), of which it maximises
+log p(x|z) alone. It has no prior; new images come of a Gaussian fitted to the codes of
+its training images.
 """
 
 import dataclasses
-import math
-from collections.abc import Callable
-from typing import NamedTuple
 
 import flax.linen as nn
 import jax
@@ -17,94 +19,183 @@ import jax.numpy as jnp
 import optax
 
 from gen_jax import losses, randomness
-from gen_jax.errors import UserError, choose
 from gen_jax.game import Game, Player, Turn, Weights
+from gen_jax.likelihoods import Likelihood, bernoulli
 from gen_jax.objectives import modules
 
-
-class Likelihood(NamedTuple):
-    """p(x|z) from what a decoder gives: log p elementwise, and the mean image."""
-
-    log_prob: Callable[[jax.Array, jax.Array], jax.Array]  # (x, out) -> [B, ...]
-    mean: Callable[[jax.Array], jax.Array]  # out -> x_hat [B, ...]
-
-
-def bernoulli() -> Likelihood:
-    """Pixels as coins: the decoder gives logits [B, ...] of (x + 1) / 2."""
-    return Likelihood(
-        log_prob=lambda x, out: losses.bernoulli_log_likelihood(out, (x + 1) / 2),
-        mean=lambda out: 2 * jax.nn.sigmoid(out) - 1,
-    )
-
-
-def gaussian(scale: float) -> Likelihood:
-    """N(out, scale^2 I), a density in image space: the decoder gives means [B, ...]."""
-    log_scale = math.log(scale)
-    return Likelihood(
-        log_prob=lambda x, out: losses.gaussian_log_likelihood(x, out, log_scale),
-        mean=lambda out: out,
-    )
+_CODES = 0.01  # the share of the newest batch in the fitted Gaussian, after 100
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class _Vae:
-    """q(z|x) and p(x|z), which share the player "model"."""
+class _Autoencoder:
+    """Encoder and decoder, which share the player "model"."""
 
     encoder: nn.Module
     decoder: nn.Module
     z_dim: int
     likelihood: Likelihood
+    num_classes: int
 
     def init(self, rng: jax.Array, batch) -> Weights:
         rng_encoder, rng_decoder = jax.random.split(rng)
         x, z = modules.example(batch), jnp.zeros((1, self.z_dim), jnp.float32)
+        y = modules.no_labels(1)
         return Weights(
             {
-                "encoder": modules.init_params(self.encoder, rng_encoder, x),
-                "decoder": modules.init_params(self.decoder, rng_decoder, z),
+                "encoder": modules.init_params(self.encoder, rng_encoder, x, y),
+                "decoder": modules.init_params(self.decoder, rng_decoder, z, y),
             }
         )
 
-    def q(self, board, x):
-        """q(z|x) as its mean and log variance."""
+    def heads(self, board, x, y):
+        """What the encoder says of z, one array [B, z_dim] a head."""
         params = board["model"].params["encoder"]
-        return modules.apply_params(self.encoder, params, x)
+        return modules.apply_params(self.encoder, params, x, y)
 
-    def p(self, board, z):
-        """p(x|z) as what the likelihood is made from."""
+    def log_prob(self, board, x, z, y):
+        """log p(x|z, y), nats [B]."""
+        return losses.sum_per_example(self.likelihood.log_prob(x, self.out(board, z, y)))
+
+    def out(self, board, z, y):
+        """p(x|z, y) as what the likelihood is made from."""
         params = board["model"].params["decoder"]
-        return modules.apply_params(self.decoder, params, z)
+        return modules.apply_params(self.decoder, params, z, y)
 
-    def elbo_terms(self, board, x, keys):
-        """Equation 3's two terms, nats [B] each."""
-        mean, log_var = self.q(board, x)
-        z = _draw(mean, log_var, keys)
-        # 1. KL, in closed form
-        kl = losses.sum_per_example(losses.gaussian_kl(mean, log_var))
-        # 2. RECONSTRUCTION, by one draw
-        log_p = self.likelihood.log_prob(x, self.p(board, z))
-        return kl, losses.sum_per_example(log_p)
+    def sample(self, board, keys, y=None):
+        y = modules.labels_or_drawn(y, keys, self.num_classes)
+        return self.decode(board, self.prior(board, keys), y)
+
+    def decode(self, board, z, y=None):
+        return self.likelihood.mean(self.out(board, z, modules.labels_or_none(y, z)))
+
+    def reconstruct(self, board, x, keys=None, y=None):
+        return self.decode(board, self.encode(board, x, keys, y), y)
+
+    def game(self, optimizer, ema_halflife_images, **more_ops) -> Game:
+        player = Player(self.init, self.loss, optimizer, ema_halflife_images)
+        ops = {
+            "sample": self.sample,
+            "prior": self.prior,
+            "encode": self.encode,
+            "decode": self.decode,
+            "reconstruct": self.reconstruct,
+        }
+        return Game(
+            players={"model": player},
+            turns=(Turn(("model",)),),
+            ops=ops | more_ops,
+            num_classes=self.num_classes,
+        )
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Plain(_Autoencoder):
+    """z = f(x), and a Gaussian of the codes as mutable state."""
+
+    def init(self, rng: jax.Array, batch) -> Weights:
+        codes = {"mean": jnp.zeros(self.z_dim), "cov": jnp.eye(self.z_dim)}
+        return super().init(rng, batch)._replace(mutable={"codes": codes})
+
+    def encode(self, board, x, keys=None, y=None):
+        (z,) = self.heads(board, x, modules.labels_or_none(y, x))
+        return z
 
     def loss(self, board, batch, context):
-        kl, log_p = self.elbo_terms(board, batch["x"], context.keys)
-        metrics = {"kl": kl.mean(), "reconstruction": log_p.mean()}
-        return -(log_p - kl).mean(), ({}, metrics)
+        x, y = batch["x"], modules.labels(batch)
+        z = self.encode(board, x, y=y)
+        log_p = self.log_prob(board, x, z, y)
+        mutable = {"codes": self.fitted(board["model"], context.gather(z))}
+        return -log_p.mean(), (mutable, {"reconstruction": log_p.mean()})
 
-    def bound(self, board, x, keys):
-        kl, log_p = self.elbo_terms(board, x, keys)
+    def fitted(self, mine, z):
+        """Mean and covariance of the codes so far, the older the less."""
+        z, codes = jax.lax.stop_gradient(z), mine.mutable["codes"]
+        share = jnp.maximum(_CODES, 1 / (mine.updates.astype(jnp.float32) + 1))
+        mean = codes["mean"] + share * (z.mean(axis=0) - codes["mean"])
+        apart = z - mean[None]
+        cov = jnp.einsum("bi,bj->ij", apart, apart) / len(z)
+        return {"mean": mean, "cov": codes["cov"] + share * (cov - codes["cov"])}
+
+    def prior(self, board, keys):
+        """z from the Gaussian fitted to the training codes."""
+        codes = board["model"].mutable["codes"]
+        # A direction that the codes do not use has an eigenvalue of 0, or just below.
+        variance, axes = jnp.linalg.eigh(codes["cov"])
+        scale = jnp.sqrt(jnp.maximum(variance, 0))
+        eps = randomness.normal(keys, (self.z_dim,))
+        return codes["mean"][None] + (eps * scale[None]) @ axes.T
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Variational(_Autoencoder):
+    """q(z|x, y), and equation 3."""
+
+    beta: float
+    kl_warmup_steps: int
+    draws: int
+
+    def elbo_terms(self, board, x, keys, y):
+        """Equation 3's two terms, nats [B] each."""
+        mean, log_var = self.heads(board, x, y)
+        # 1. KL, in closed form
+        kl = losses.sum_per_example(losses.gaussian_kl(mean, log_var))
+        # 2. RECONSTRUCTION, by draws of z
+        streams = [keys] if self.draws == 1 else randomness.split(keys, self.draws)
+        log_p = [
+            self.log_prob(board, x, _draw(mean, log_var, stream), y)
+            for stream in streams
+        ]
+        return kl, sum(log_p) / len(log_p)
+
+    def loss(self, board, batch, context):
+        y = modules.labels(batch)
+        kl, log_p = self.elbo_terms(board, batch["x"], context.keys, y)
+        metrics = {
+            "kl": kl.mean(),
+            "reconstruction": log_p.mean(),
+            "elbo": (log_p - kl).mean(),
+        }
+        return (self.weight(context.step) * kl - log_p).mean(), ({}, metrics)
+
+    def weight(self, step):
+        """beta, reached linearly from 0."""
+        if not self.kl_warmup_steps:
+            return self.beta
+        share = (step.astype(jnp.float32) + 1) / self.kl_warmup_steps
+        return self.beta * jnp.minimum(share, 1)
+
+    def bound(self, board, x, keys, y=None):
+        """ELBO(x), nats [B], whatever beta is."""
+        kl, log_p = self.elbo_terms(board, x, keys, modules.labels_or_none(y, x))
         return log_p - kl
 
-    def sample(self, board, keys):
-        return self.decode(board, randomness.normal(keys, (self.z_dim,)))
+    def encode(self, board, x, keys=None, y=None):
+        return _draw(*self.heads(board, x, modules.labels_or_none(y, x)), keys)
 
-    def encode(self, board, x, keys=None):
-        return _draw(*self.q(board, x), keys)
+    def prior(self, board, keys):
+        """z from N(0, I)."""
+        return randomness.normal(keys, (self.z_dim,))
 
-    def decode(self, board, z):
-        return self.likelihood.mean(self.p(board, z))
 
-    def reconstruct(self, board, x, keys=None):
-        return self.decode(board, self.encode(board, x, keys))
+def autoencoder(
+    encoder: nn.Module,
+    decoder: nn.Module,
+    *,
+    z_dim: int,
+    optimizer: optax.GradientTransformation,
+    likelihood: Likelihood | None = None,
+    num_classes: int = 0,
+    ema_halflife_images: tuple[float, ...] = (),
+) -> Game:
+    """The plain autoencoder of two modules without mutable state, on batches as `vae`.
+
+    encoder: (x [B, ...], y int32 [B]) -> (z [B, z_dim],), a tuple of one.
+    All else is as in `vae`. The model's mutable state is the codes' `mean` and `cov`.
+    ops: sample, prior, encode, decode, reconstruct.
+    """
+    likelihood = likelihood or bernoulli()
+    model = _Plain(encoder, decoder, z_dim, likelihood, num_classes)
+    return model.game(optimizer, ema_halflife_images)
 
 
 def vae(
@@ -113,41 +204,42 @@ def vae(
     *,
     z_dim: int,
     optimizer: optax.GradientTransformation,
-    likelihood: str = "bernoulli",
-    scale: float = 1.0,
+    likelihood: Likelihood | None = None,
+    num_classes: int = 0,
+    beta: float = 1.0,
+    kl_warmup_steps: int = 0,
+    draws: int = 1,
     ema_halflife_images: tuple[float, ...] = (),
 ) -> Game:
-    """The VAE of two modules without mutable state, on batches {"x": [B, ...]}.
+    """The VAE of two modules without mutable state.
 
-    encoder: x [B, ...] -> (mean [B, z_dim], log_var [B, z_dim]).
-    decoder: z [B, z_dim] -> [B, ...], logits ("bernoulli") or means ("gaussian").
-    likelihood: "bernoulli" wants x in [-1, 1]; "gaussian" takes any x.
-    scale: the Gaussian's standard deviation, in units of x; above 0.
+    On batches {"x": [B, ...], "y": int32 [B] or absent}.
 
-    The one player is "model", its parameters {"encoder", "decoder"}. It reports ELBO's
-    two terms, numbered as in equation 3: `kl` and `reconstruction` = log p(x|z).
-    ops: sample, encode, decode, reconstruct, bound; images come as means of p(x|z),
-    and encode and reconstruct take q's mean for z where keys are None.
-    Raises UserError for an unknown likelihood or a scale not above 0.
+    encoder: (x [B, ...], y int32 [B]) -> (mean [B, z_dim], log_var [B, z_dim]).
+    decoder: (z [B, z_dim], y int32 [B]) -> what the likelihood takes.
+    likelihood: p(x|z), `likelihoods.bernoulli()` by default; that one wants x in
+        [-1, 1], as does the discretised logistic.
+    num_classes: how many classes the modules tell apart by y; 0 where they ignore it.
+    beta: weight of the KL (Higgins et al. 2017); 1 for the bound itself.
+    kl_warmup_steps: steps over which beta rises linearly from 0 (Bowman et al. 2016).
+    draws: of z for each image, L in Kingma & Welling.
+
+    The one player is "model", its parameters {"encoder", "decoder"}. It reports ELBO
+    and its two terms, numbered as in equation 3: `kl`, `reconstruction` = log p(x|z).
+    ops: sample, prior, encode, decode, reconstruct, bound; images come as means of
+    p(x|z), and encode and reconstruct take q's mean for z where keys are None.
     """
-    if scale <= 0:
-        raise UserError(f"scale is {scale}, but a standard deviation is above 0")
-    likelihoods = {"bernoulli": bernoulli, "gaussian": lambda: gaussian(scale)}
-    p_x = choose("likelihood", likelihood, likelihoods)()
-    model = _Vae(encoder, decoder, z_dim, likelihood=p_x)
-    return Game(
-        players={
-            "model": Player(model.init, model.loss, optimizer, ema_halflife_images)
-        },
-        turns=(Turn(("model",)),),
-        ops={
-            "sample": model.sample,
-            "encode": model.encode,
-            "decode": model.decode,
-            "reconstruct": model.reconstruct,
-            "bound": model.bound,
-        },
+    model = _Variational(
+        encoder,
+        decoder,
+        z_dim,
+        likelihood or bernoulli(),
+        num_classes,
+        beta=beta,
+        kl_warmup_steps=kl_warmup_steps,
+        draws=draws,
     )
+    return model.game(optimizer, ema_halflife_images, bound=model.bound)
 
 
 def _draw(mean: jax.Array, log_var: jax.Array, keys: jax.Array | None) -> jax.Array:

@@ -4,29 +4,39 @@
 
 V_G(D), with G held still, is maximised by D; V_D(G), with D held still, is minimised by
 G. At the optimum D = 1/2 everywhere and V = -log 4. The turns alternate: the generator
-answers the discriminator that has just moved.
+answers the discriminator that has just moved. Where there are labels y, both players
+are told them, D(x, y) and G(z, y): Mirza & Osindero (2014). Payoffs that came later,
+and what holds D back, are in `adversarial.py`.
 """
 
 import dataclasses
-from collections.abc import Callable
+from typing import NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
 
-from gen_jax import losses, randomness
+from gen_jax import adversarial, randomness
 from gen_jax.errors import choose
-from gen_jax.game import Game, Player, Turn, Weights
+from gen_jax.game import Context, Game, Player, Turn, Weights
 from gen_jax.objectives import modules
 
-# What the generator minimises the mean of, from the logits of its samples.
-PAYOFFS = {
-    "minimax": losses.log_one_minus_d,
-    # Same fixed point, but a gradient where D is sure of itself (their section 3).
-    "non_saturating": lambda logits: -losses.log_d(logits),
-}
 PRIORS = {"normal": randomness.normal, "uniform": randomness.uniform}
+
+
+class Penalties(NamedTuple):
+    """What D pays, beside its payoff, for the length of its gradient in x.
+
+    gradient: the weight of `adversarial.gradient_penalty`; 10 in its paper.
+    r1: the weight gamma of `adversarial.r1`; 10 in its paper.
+    r1_every: R1 is paid in one of so many steps, so many times as much ("lazily",
+        Karras et al. 2020).
+    """
+
+    gradient: float = 0.0
+    r1: float = 0.0
+    r1_every: int = 1
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -36,45 +46,97 @@ class _Gan:
     generator: nn.Module
     discriminator: nn.Module
     z_dim: int
-    prior: Callable  # (keys [B], shape) -> z [B, *shape]
-    payoff: Callable  # D's logits of samples -> what G minimises the mean of
+    num_classes: int
+    payoff: adversarial.Payoff
+    prior_name: str
+    penalties: Penalties
+    shared_noise: bool
 
     def init_generator(self, rng: jax.Array, batch) -> Weights:
         z = jnp.zeros((1, self.z_dim), jnp.float32)
-        return modules.init(self.generator, rng, z, train=True)
+        return modules.init(self.generator, rng, z, modules.no_labels(1), train=True)
 
     def init_discriminator(self, rng: jax.Array, batch) -> Weights:
-        x = modules.example(batch)
-        return modules.init(self.discriminator, rng, x, train=True)
+        x, y = modules.example(batch), modules.no_labels(1)
+        return modules.init(self.discriminator, rng, x, y, train=True)
 
-    def generate(self, board, keys, *, train: bool):
-        """G(z) for a z of each key, and G's mutable state."""
-        z = self.prior(keys, (self.z_dim,))
-        return modules.apply(self.generator, board["generator"], z, train=train)
+    def prior(self, board, keys):
+        """z [B, z_dim] of keys [B]."""
+        return PRIORS[self.prior_name](keys, (self.z_dim,))
 
-    def judge(self, weights, x):
-        """D's logits of x, and D's mutable state."""
-        return modules.apply(self.discriminator, weights, x, train=True)
+    def draw(self, board, y, keys):
+        """G(z, y) for a z of each key, while training, and G's mutable state."""
+        keys_z, keys_dropout = randomness.split(keys, 2)
+        z, mine = self.prior(board, keys_z), board["generator"]
+        return modules.apply(self.generator, mine, z, y, train=True, keys=keys_dropout)
+
+    def judge(self, weights, x, y, keys):
+        """D's logits of x, while training, and D's mutable state."""
+        return modules.apply(self.discriminator, weights, x, y, train=True, keys=keys)
+
+    def noise(self, context: Context):
+        """Keys of z: a player's own, or those that all turns of a step share."""
+        return context.shared if self.shared_noise else context.keys
 
     def discriminator_loss(self, board, batch, context):
-        """-V(D, G), equation 1."""
-        x_fake, _ = self.generate(board, context.keys, train=True)
+        """-V(D, G), equation 1, or what is played in its place, and the penalties."""
+        x, y = batch["x"], modules.labels(batch)
+        keys_real, keys_fake, keys_u = randomness.split(
+            randomness.fold_in(context.keys, 2), 3
+        )
+        x_fake, _ = self.draw(board, y, self.noise(context))
         mine = board["discriminator"]
-        real, mutable = self.judge(mine, batch["x"])
-        fake, mutable = self.judge(mine._replace(mutable=mutable), x_fake)
-        value = losses.log_d(real).mean() + losses.log_one_minus_d(fake).mean()
-        return -value, (mutable, {"d_real": _mean_d(real), "d_fake": _mean_d(fake)})
+        real, mutable = self.judge(mine, x, y, keys_real)
+        mine = mine._replace(mutable=mutable)
+        fake, mutable = self.judge(mine, x_fake, y, keys_fake)
+        value, metrics = adversarial.discriminator_loss(self.payoff, real, fake)
+
+        def score(x):
+            return self.judge(mine, x, y, keys_real)[0]
+
+        if self.penalties.gradient:
+            u = (1 + randomness.uniform(keys_u, ())) / 2
+            penalty = adversarial.gradient_penalty(score, x, x_fake, u).mean()
+            value += self.penalties.gradient * penalty
+            metrics["gradient_penalty"] = penalty
+        if self.penalties.r1:
+            value += self.r1(score, x, context.step)
+        return value, (mutable, metrics)
+
+    def r1(self, score, x, step):
+        """gamma R1 of the real images, in the steps in which it is due."""
+        _, gamma, every = self.penalties
+        return jax.lax.cond(
+            step % every == 0,
+            lambda: every * gamma * adversarial.r1(score, x).mean(),
+            lambda: jnp.float32(0),
+        )
 
     def generator_loss(self, board, batch, context):
         """The second term of equation 1, or what is played in its place."""
-        x_fake, mutable = self.generate(board, context.keys, train=True)
-        fake, _ = self.judge(board["discriminator"], x_fake)
-        return self.payoff(fake).mean(), (mutable, {"d_fake": _mean_d(fake)})
+        y = modules.labels(batch)
+        x_fake, mutable = self.draw(board, y, self.noise(context))
+        keys = randomness.fold_in(context.keys, 2)
+        fake, _ = self.judge(board["discriminator"], x_fake, y, keys)
+        metrics = {"d_fake": self.payoff.judgement(fake).mean()}
+        return self.payoff.generator(fake).mean(), (mutable, metrics)
 
-    def sample(self, board, keys):
-        """G(z) by running statistics: a sample depends on its own key alone."""
-        x, _ = self.generate(board, keys, train=False)
+    def sample(self, board, keys, y=None):
+        """G(z, y) for a z of each key: a sample depends on its own key alone."""
+        y = modules.labels_or_drawn(y, keys, self.num_classes)
+        return self.decode(board, self.prior(board, randomness.split(keys, 2)[0]), y)
+
+    def decode(self, board, z, y=None):
+        """G(z, y) by running statistics, without dropout."""
+        y = modules.labels_or_none(y, z)
+        x, _ = modules.apply(self.generator, board["generator"], z, y, train=False)
         return x
+
+    def score(self, board, x, y=None):
+        """D's logits [B] of x under labels y, by running statistics."""
+        y, mine = modules.labels_or_none(y, x), board["discriminator"]
+        logits, _ = modules.apply(self.discriminator, mine, x, y, train=False)
+        return logits
 
 
 def gan(
@@ -84,29 +146,44 @@ def gan(
     z_dim: int,
     generator_optimizer: optax.GradientTransformation,
     discriminator_optimizer: optax.GradientTransformation,
+    num_classes: int = 0,
     payoff: str = "non_saturating",
+    penalties: Penalties = Penalties(),
+    critic_turns: int = 1,
     prior: str = "normal",
+    shared_noise: bool = False,
     ema_halflife_images: tuple[float, ...] = (),
 ) -> Game:
-    """The GAN of two modules, on batches {"x": [B, ...]}, images in [-1, 1].
+    """The GAN of two modules, on batches {"x": [B, ...], "y": int32 [B] or absent}.
 
-    generator: (z [B, z_dim], train=bool) -> x [B, ...].
-    discriminator: (x [B, ...], train=bool) -> logits of D, [B] or a map of them.
-    payoff: the generator's, "non_saturating" or "minimax".
+    generator: (z [B, z_dim], y [B], train=bool, keys=[B] or None) -> x [B, ...].
+    discriminator: (x [B, ...], y [B], train=bool, keys=[B] or None) -> logits of D,
+        [B] or a map of them. The keys are for dropout; y is -1 where there is no label.
+    num_classes: how many classes the modules tell apart; 0 where they ignore y.
+    payoff: one of `adversarial.PAYOFFS`.
+    penalties: on D's gradient; for a D that treats every image by itself.
+    critic_turns: D's turns in a step, each on its own part of the batch, before G's.
     prior: of z, "normal" for N(0, I) or "uniform" for uniform on [-1, 1).
+    shared_noise: whether all turns of a step draw the same z for the same example.
     ema_halflife_images: half-lives of the generator's averages.
 
     Either module may have mutable state. Real and generated images go through D as
     two batches, each with BatchNorm statistics of its own, and D's running ones see
-    both. ops: sample. Raises UserError for an unknown payoff or prior.
+    both. ops: sample, prior, decode (all of G) and score (D's logits of x given y).
+    Raises UserError for an unknown payoff or prior.
     """
+    choose("prior", prior, PRIORS)
     members = _Gan(
         generator,
         discriminator,
         z_dim,
-        prior=choose("prior", prior, PRIORS),
-        payoff=choose("payoff", payoff, PAYOFFS),
+        num_classes,
+        payoff=choose("payoff", payoff, adversarial.PAYOFFS),
+        prior_name=prior,
+        penalties=penalties,
+        shared_noise=shared_noise,
     )
+    critic = tuple(Turn(("discriminator",), part) for part in range(critic_turns))
     return Game(
         players={
             "generator": Player(
@@ -121,10 +198,12 @@ def gan(
                 discriminator_optimizer,
             ),
         },
-        turns=(Turn(("discriminator",)), Turn(("generator",))),
-        ops={"sample": members.sample},
+        turns=(*critic, Turn(("generator",))),
+        ops={
+            "sample": members.sample,
+            "prior": members.prior,
+            "decode": members.decode,
+            "score": members.score,
+        },
+        num_classes=num_classes,
     )
-
-
-def _mean_d(logits: jax.Array) -> jax.Array:
-    return jax.nn.sigmoid(logits).mean()

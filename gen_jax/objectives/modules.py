@@ -6,7 +6,10 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from gen_jax import randomness
 from gen_jax.game import PlayerState, Tree, Weights
+
+_LABELS = 2**31 - 1  # a stream of an example's key that nothing else takes
 
 
 def init(module: nn.Module, rng: jax.Array, *args: Any, **kwargs: Any) -> Weights:
@@ -56,3 +59,27 @@ def example(batch: Tree) -> jax.Array:
 def _float32(out: Any) -> Any:
     """What a network computed in bfloat16, ready for a loss's arithmetic."""
     return jax.tree.map(lambda x: x.astype(jnp.float32), out)
+
+
+def no_labels(size: int) -> jax.Array:
+    """int32 [size] of -1, which stands for no label; its one-hot is the zero vector."""
+    return jnp.full(size, -1, jnp.int32)
+
+
+def labels(batch: Tree) -> jax.Array:
+    """The batch's labels, int32 [B], or -1 where it has none."""
+    return labels_or_none(batch.get("y"), batch["x"])
+
+
+def labels_or_none(y: jax.Array | None, like: jax.Array) -> jax.Array:
+    """y int32 [B]; where it is not given, -1 for each of `like` [B, ...]."""
+    return no_labels(len(like)) if y is None else y
+
+
+def labels_or_drawn(
+    y: jax.Array | None, keys: jax.Array, num_classes: int
+) -> jax.Array:
+    """y int32 [B]; where it is not given, a class of each key, -1 if there is none."""
+    if y is not None or not num_classes:
+        return labels_or_none(y, keys)
+    return randomness.integers(randomness.fold_in(keys, _LABELS), 0, num_classes - 1)

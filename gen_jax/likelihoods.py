@@ -1,0 +1,59 @@
+"""p(x|z): how probable an image is, given what a decoder makes of a latent z.
+
+Kingma & Welling (2013), appendix C, and Kingma et al. (2016), for images of 8 bits. A
+decoder gives `channels` numbers for each channel of the image.
+"""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from gen_jax import losses
+
+
+class Likelihood(NamedTuple):
+    """log p(x|z) from what a decoder gives, and the image to show of it."""
+
+    log_prob: Callable[[jax.Array, jax.Array], jax.Array]  # (x, out) -> [B, ...]
+    mean: Callable[[jax.Array], jax.Array]  # out -> x_hat [B, ...]
+    channels: int = 1  # of `out` for each channel of x
+
+
+def bernoulli() -> Likelihood:
+    """Pixels as coins: the decoder gives logits [B, ...] of (x + 1) / 2."""
+    return Likelihood(
+        log_prob=lambda x, out: losses.bernoulli_log_likelihood(out, (x + 1) / 2),
+        mean=lambda out: 2 * jax.nn.sigmoid(out) - 1,
+    )
+
+
+def gaussian(scale: float) -> Likelihood:
+    """N(out, scale^2 I), a density in image space: the decoder gives means [B, ...]."""
+    log_scale = math.log(scale)
+    return Likelihood(
+        log_prob=lambda x, out: losses.gaussian_log_likelihood(x, out, log_scale),
+        mean=lambda out: out,
+    )
+
+
+def discretised_logistic() -> Likelihood:
+    """A probability of each of 256 grey levels: logistic, cut into bins.
+
+    The decoder gives means and log scales, [B, ..., 2 C]. Log scales start near the
+    scale of images, exp(-2) in units of x, and are kept above exp(-7), a tenth of a
+    bin.
+    """
+
+    def split(out):
+        mean, log_scale = jnp.split(out, 2, axis=-1)
+        return mean, jnp.maximum(log_scale - 2, -7.0)
+
+    def log_prob(x, out):
+        return losses.discretised_logistic_log_likelihood(x, *split(out))
+
+    return Likelihood(
+        log_prob, mean=lambda out: jnp.clip(split(out)[0], -1, 1), channels=2
+    )
