@@ -29,6 +29,7 @@ class UNet(nn.Module):
     attention: feature maps of these heights are followed by self-attention.
     dropout: the share of features dropped in each block, where there are keys.
     out_channels: of the output; None for as many as the input's.
+    num_classes: of y, whose embedding is added to the time's; 0 without labels.
     groups: GroupNorm's, or fewer: at least four channels share one, because the bias
         of a convolution has no gradient behind the norm of a single channel.
     """
@@ -40,21 +41,33 @@ class UNet(nn.Module):
     dropout: float = 0.1
     out_channels: int | None = None
     groups: int = 32
+    num_classes: int = 0
 
     @nn.compact
     def __call__(
-        self, x: jax.Array, t: jax.Array, keys: jax.Array | None = None
+        self,
+        x: jax.Array,
+        t: jax.Array,
+        y: jax.Array | None = None,
+        keys: jax.Array | None = None,
     ) -> jax.Array:
-        """x [B, H, W, C], t [B], keys [B] -> [B, H, W, out_channels].
+        """x [B, H, W, C], t [B], y int32 [B], keys [B] -> [B, H, W, out_channels].
 
-        Without keys there is no dropout. Raises UserError where H or W does not divide
+        A y of -1 is no label. Without keys there is no dropout. Raises UserError where H or W does not divide
         by 2**(levels - 1).
         """
         levels = len(self.multipliers)
         _check_divisible(x.shape[1:3], 2 ** (levels - 1))
         temb = layers.time_embedding(t, self.features)
         temb = _dense(4 * self.features)(temb)
-        temb = nn.swish(_dense(4 * self.features)(nn.swish(temb)))
+        temb = _dense(4 * self.features)(nn.swish(temb))
+        if self.num_classes:
+            hot = layers.one_hot(y, self.num_classes)
+            embedding = nn.initializers.normal(1.0)
+            temb += nn.Dense(
+                temb.shape[-1], use_bias=False, kernel_init=embedding, name="label"
+            )(hot)
+        temb = nn.swish(temb)
 
         def block(h, features):
             h = ResidualBlock(features, self.dropout, self.groups)(h, temb, keys)

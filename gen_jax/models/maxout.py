@@ -68,7 +68,8 @@ class Discriminator(nn.Module):
     """Images or points to the logit of being real.
 
     hidden: the joint layers' maxout units; pieces: linear functions of each.
-    x_hidden, y_hidden, y_pieces: the entrances of x and y, in the conditional form.
+    x_hidden, y_hidden: units of the entrances of x and y, in the conditional form, and
+        x_pieces their linear functions.
     num_classes: of y; 0 where there are no labels.
     dropout: the share of every hidden layer dropped, dropout_x: of the inputs.
     """
@@ -77,6 +78,7 @@ class Discriminator(nn.Module):
     pieces: int = 5
     x_hidden: int = 240
     y_hidden: int = 50
+    x_pieces: int = 5
     num_classes: int = 0
     dropout: float = 0.5
     dropout_x: float = 0.2
@@ -89,17 +91,18 @@ class Discriminator(nn.Module):
         """x [B, ...], y int32 [B] -> logits [B]; keys [B] are for dropout."""
         keys = keys if train else None
 
-        def layer(h, width):
-            dense = nn.Dense(width * self.pieces, kernel_init=_uniform(self.init_limit))
-            h = dense(h).reshape(-1, width, self.pieces).max(axis=-1)
+        def layer(h, width, pieces):
+            dense = nn.Dense(width * pieces, kernel_init=_uniform(self.init_limit))
+            h = dense(h).reshape(-1, width, pieces).max(axis=-1)
             return layers.Dropout(self.dropout)(h, keys)
 
         x = x.reshape(x.shape[0], -1)
         h = layers.Dropout(self.dropout_x)(x, keys)
         if self.num_classes:
             hot = layers.one_hot(y, self.num_classes)
-            of_x, of_y = layer(h, self.x_hidden), layer(hot, self.y_hidden)
+            of_x = layer(h, self.x_hidden, self.x_pieces)
+            of_y = layer(hot, self.y_hidden, self.x_pieces)
             h = jnp.concatenate([of_x, of_y], axis=-1)
         for width in self.hidden:
-            h = layer(h, width)
+            h = layer(h, width, self.pieces)
         return nn.Dense(1, kernel_init=_uniform(self.init_limit))(h)[:, 0]

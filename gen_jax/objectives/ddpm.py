@@ -2,37 +2,83 @@
 
     L_simple = E_{t, x_0, eps} |eps - eps_hat(x_t, t)|^2,  t ~ U{1..T}        (14)
 
-where x_t = sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) eps (`schedules.py`). The
-reverse chains that make images of the trained network are in `samplers.py`: DDIM's few
-steps by default, the paper's T on request.
+where x_t = sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) eps. Nichol & Dhariwal (2021)
+learn the variance too, by L_hybrid = L_simple + 0.001 L_vlb, L_vlb being the
+variational bound, whose terms are in `diffusion/variational.py`. What may be predicted
+in eps's place is in `diffusion/predictions.py`; the reverse chains that make images are
+in `diffusion/samplers.py`: DDIM's few steps by default, the paper's T on request.
+
+Given labels y, the network is told them, but for a share that is dropped, so that it
+can be guided: out(y) + w (out(y) - out()) (Ho & Salimans 2022, equation 6).
 """
 
 import dataclasses
 import functools
+import math
+from typing import NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
 
-from gen_jax import losses, randomness, samplers
+from gen_jax import losses, randomness
+from gen_jax.diffusion import importance, samplers, variational
+from gen_jax.diffusion.predictions import Prediction, make_prediction
+from gen_jax.diffusion.samplers import Denoised
+from gen_jax.diffusion.schedules import (
+    Schedule,
+    at,
+    linear_betas,
+    make_schedule,
+    q_sample,
+)
 from gen_jax.errors import UserError, choose
 from gen_jax.game import Game, Player, Turn, Weights
 from gen_jax.objectives import modules
-from gen_jax.schedules import Schedule, linear_betas, make_schedule, q_sample
 
-DDIM_STEPS = 50  # within one point of the FID of 1000, Song et al. (2021), table 1
+SAMPLER_STEPS = 50  # within one point of the FID of 1000, Song et al. (2021), table 1
+
+LOSSES = ("simple", "variational", "hybrid")
+_ON_VLB = 0.001  # of L_hybrid, Nichol & Dhariwal (2021), equation 16
+
+
+class Recipe(NamedTuple):
+    """What is learned, and how t is drawn.
+
+    prediction: "eps", "x_0", "v" or "mean".
+    variance: of p(x_{t-1} | x_t): "fixed_small", "fixed_large" or "learned_range",
+        for which the network gives twice the channels.
+    loss: "simple"; "variational", an estimate of the bound in bits/dim; or "hybrid".
+    min_snr: gamma of the weights of Hang et al. (2023) on the simple loss; 0 for none.
+    importance: whether t is drawn more often where its loss is large.
+    self_conditioning: whether the network is also given its estimate of x_0 from a
+        step before, as further channels (Chen et al. 2023).
+    label_dropout: the share of labels dropped in training.
+    clip: whether samplers clip x_0_hat to [-1, 1], and x_0 has 256 levels there.
+    """
+
+    prediction: str = "eps"
+    variance: str = "fixed_large"
+    loss: str = "simple"
+    min_snr: float = 0.0
+    importance: bool = False
+    self_conditioning: bool = False
+    label_dropout: float = 0.1
+    clip: bool = True
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Ddpm:
-    """The denoiser, and the two chains that it is one step of."""
+    """The denoiser, and the chains that it is one step of."""
 
     network: nn.Module
     shape: tuple[int, ...]
     schedule: Schedule
-    variance: str
-    clip: bool
+    prediction: Prediction
+    recipe: Recipe
+    num_classes: int
+    guidance: float
 
     def init(self, rng: jax.Array, batch) -> Weights:
         x, t = modules.example(batch), jnp.ones((1,), jnp.int32)
@@ -40,46 +86,183 @@ class _Ddpm:
             raise ValueError(
                 f"the data's shape is {x.shape[1:]}, the model's {self.shape}"
             )
-        return Weights(modules.init_params(self.network, rng, x, t, None))
+        if self.recipe.self_conditioning:
+            x = jnp.concatenate([x, x], axis=-1)
+        params = modules.init_params(self.network, rng, x, t, modules.no_labels(1))
+        if self.recipe.importance:
+            return Weights(params, {"history": importance.init(self.schedule.T)})
+        return Weights(params)
 
-    def denoise(self, board, x_t, t, keys=None):
-        """eps_hat(x_t, t), with dropout where there are keys."""
+    def out(self, board, x_t, t, y, before, keys=None):
+        """What the network predicts at x_t, and v of `Denoised`; dropout by keys."""
         params = board["model"].params
-        return modules.apply_params(self.network, params, x_t, t, keys)
+        if self.recipe.self_conditioning:
+            x_t = jnp.concatenate([x_t, before], axis=-1)
+        out = modules.apply_params(self.network, params, x_t, t, y, keys)
+        if self.recipe.variance != "learned_range":
+            return out, None
+        out, v = jnp.split(out, 2, axis=-1)
+        return out, (v + 1) / 2
+
+    def denoise(self, board, y, guidance, x_t, t, before) -> Denoised:
+        """The denoiser of the samplers, guided by w = `guidance`."""
+        out, v = self.out(board, x_t, t, y, before)
+        if guidance:
+            free, _ = self.out(board, x_t, t, modules.no_labels(len(y)), before)
+            out += guidance * (out - free)
+        return Denoised(self.prediction.x_0(out, x_t, t), v)
 
     def loss(self, board, batch, context):
-        """L_simple, equation 14, by one draw of t and eps an example."""
-        keys_t, keys_eps, keys_dropout = randomness.split(context.keys, 3)
-        t = randomness.integers(keys_t, 1, self.schedule.T)
+        """The chosen loss, by one draw of t and eps an example."""
+        keys = randomness.split(context.keys, 5)
+        keys_t, keys_eps, keys_dropout, keys_label, keys_self = keys
+        t, weight = self.draw_t(board["model"], keys_t)
         eps = randomness.normal(keys_eps, self.shape)
         x_t = q_sample(self.schedule, batch["x"], t, eps)
-        eps_hat = self.denoise(board, x_t, t, keys_dropout)
-        # The mean over examples and pixels, as in the paper's code.
-        return losses.squared_error(eps, eps_hat).mean(), ({}, {})
+        y = self.drop_labels(modules.labels(batch), keys_label)
+        before = jnp.zeros_like(x_t)
+        if self.recipe.self_conditioning:
+            before = self.estimate_before(board, x_t, t, y, keys_self)
+        out, v = self.out(board, x_t, t, y, before, keys_dropout)
+        terms = self.loss_terms(batch["x"], x_t, t, eps, out, v)
+        value = sum(terms.values())
+        mutable = self.remember(board["model"], t, value, context)
+        metrics = {name: (weight * term).mean() for name, term in terms.items()}
+        return (weight * value).mean(), (mutable, metrics if len(terms) > 1 else {})
 
-    def sample(self, board, keys, *, sampler="ddim", sampling_steps=None, eta=0.0):
+    def loss_terms(self, x_0, x_t, t, eps, out, v) -> dict[str, jax.Array]:
+        """The parts that the loss is the sum of, [B] each."""
+        recipe, terms = self.recipe, {}
+        if recipe.loss in ("simple", "hybrid"):
+            # The mean over pixels, as in the paper's code.
+            error = losses.squared_error(self.prediction.target(x_0, eps, t), out)
+            if recipe.min_snr:
+                args = self.schedule, recipe.min_snr
+                error *= at(self.prediction.min_snr_weights(*args), t, error)
+            terms["simple"] = losses.sum_per_example(error) / math.prod(self.shape)
+        if recipe.loss in ("variational", "hybrid"):
+            # In L_hybrid the bound teaches the variance alone.
+            given = jax.lax.stop_gradient(out) if recipe.loss == "hybrid" else out
+            denoised = Denoised(self.prediction.x_0(given, x_t, t), v)
+            nats = self.schedule.T * self.step_term(denoised, x_0, x_t, t)
+            bits = nats / (math.prod(self.shape) * math.log(2))
+            terms["vlb"] = bits * (_ON_VLB if recipe.loss == "hybrid" else 1)
+        return terms
+
+    def step_term(self, denoised, x_0, x_t, t):
+        """L_{t-1} of the variational bound, nats [B]."""
+        return variational.step_term(
+            self.schedule,
+            denoised,
+            x_0,
+            x_t,
+            t,
+            v=samplers.VARIANCES[self.recipe.variance],
+            discrete=self.recipe.clip,
+        )
+
+    def drop_labels(self, y, keys):
+        if not self.num_classes:
+            return y
+        u = (1 + randomness.uniform(keys, ())) / 2
+        return jnp.where(u < self.recipe.label_dropout, -1, y)
+
+    def estimate_before(self, board, x_t, t, y, keys):
+        """x_0_hat without a gradient for half of the examples, 0 for the others."""
+        zeros = jnp.zeros_like(x_t)
+        out, _ = self.out(board, x_t, t, y, zeros)
+        x_0_hat = jax.lax.stop_gradient(self.prediction.x_0(out, x_t, t))
+        is_given = randomness.uniform(keys, (1,) * (x_t.ndim - 1)) < 0
+        return jnp.where(is_given, x_0_hat, zeros)
+
+    def draw_t(self, mine, keys):
+        """t int32 [B], and the weight of its loss."""
+        if self.recipe.importance:
+            return importance.draw(mine.mutable["history"], keys)
+        return randomness.integers(keys, 1, self.schedule.T), jnp.float32(1)
+
+    def remember(self, mine, t, value, context):
+        """The mutable state after the losses [B] of the times t [B]."""
+        if not self.recipe.importance:
+            return {}
+        seen = context.gather(t), context.gather(jax.lax.stop_gradient(value))
+        return {"history": importance.remember(mine.mutable["history"], *seen)}
+
+    def prior(self, board, keys):
+        """x_T from N(0, I)."""
+        return randomness.normal(keys, self.shape)
+
+    def sample(
+        self,
+        board,
+        keys,
+        y=None,
+        *,
+        sampler="ddim",
+        sampling_steps=None,
+        eta=0.0,
+        guidance=None,
+    ):
         """x_0 [B, *shape], one a key, from x_T down the chosen chain."""
-        chains = {"ancestral": self.ancestral, "ddim": self.ddim}
-        chain = choose("sampler", sampler, chains)
+        y = modules.labels_or_drawn(y, keys, self.num_classes)
         # Time 0 adds no noise, so its stream is free for x_T.
-        x_T = randomness.normal(randomness.fold_in(keys, 0), self.shape)
-        denoise = functools.partial(self.denoise, board)
-        return chain(denoise, x_T, keys, sampling_steps, eta)
+        x_T = self.prior(board, randomness.fold_in(keys, 0))
+        chain = choose("sampler", sampler, SAMPLERS)
+        if eta and sampler != "ddim":
+            raise UserError(f"eta={eta} is ddim's; the sampler is {sampler}")
+        options = {"steps": sampling_steps, "clip": self.recipe.clip}
+        if sampler == "ancestral":
+            options["variance"] = self.recipe.variance
+        elif sampling_steps is None:
+            options["steps"] = min(SAMPLER_STEPS, self.schedule.T)
+        if sampler == "ddim":
+            options["eta"] = eta
+        denoise = self.denoiser(board, y, guidance)
+        return chain(denoise, self.schedule, x_T, keys, **options)
 
-    def ancestral(self, denoise, x_T, keys, steps, eta):
-        if steps not in (None, self.schedule.T) or eta:
-            raise UserError(
-                f"the ancestral sampler takes all {self.schedule.T} steps and no eta; "
-                "for fewer steps use ddim"
-            )
-        options = {"variance": self.variance, "clip": self.clip}
-        return samplers.ancestral(denoise, self.schedule, x_T, keys, **options)
+    def denoiser(self, board, y, guidance=None):
+        """The samplers' denoiser, guided as is usual here if not told how much."""
+        if guidance is None:
+            guidance = self.guidance
+        if guidance and not self.num_classes:
+            raise UserError("guidance is towards a class, and this model knows none")
+        return functools.partial(self.denoise, board, y, guidance)
 
-    def ddim(self, denoise, x_T, keys, steps, eta):
-        if steps is None:
-            steps = min(DDIM_STEPS, self.schedule.T)
-        options = {"steps": steps, "eta": eta, "clip": self.clip}
-        return samplers.ddim(denoise, self.schedule, x_T, keys, **options)
+    def encode(self, board, x, keys=None, y=None):
+        """The x_T that `decode` leads back to x, nearly: DDIM upwards."""
+        denoise = self.denoiser(board, modules.labels_or_none(y, x), 0.0)
+        steps = min(SAMPLER_STEPS, self.schedule.T)
+        return samplers.ddim_inverse(denoise, self.schedule, x, steps=steps)
+
+    def decode(self, board, z, y=None):
+        """DDIM without noise from x_T = z, neither clipped nor guided."""
+        denoise = self.denoiser(board, modules.labels_or_none(y, z), 0.0)
+        keys = jax.random.split(jax.random.key(0), len(z))  # of no noise at all
+        steps = min(SAMPLER_STEPS, self.schedule.T)
+        return samplers.ddim(denoise, self.schedule, z, keys, steps=steps, clip=False)
+
+    def bound(self, board, x, keys, y=None):
+        """The variational bound on log p(x), nats [B], by one draw of each x_t."""
+        denoise = self.denoiser(board, modules.labels_or_none(y, x), 0.0)
+
+        def add(total, t):
+            noise = randomness.normal(randomness.fold_in(keys, t), self.shape)
+            t = jnp.full(len(x), t)
+            x_t = q_sample(self.schedule, x, t, noise)
+            denoised = denoise(x_t, t, jnp.zeros_like(x))
+            return total + self.step_term(denoised, x, x_t, t), None
+
+        prior = variational.prior_term(self.schedule, x)
+        total, _ = jax.lax.scan(add, prior, jnp.arange(1, self.schedule.T + 1))
+        return -total
+
+
+SAMPLERS = {
+    "ancestral": samplers.ancestral,
+    "ddim": samplers.ddim,
+    "dpm_solver": samplers.dpm_solver,
+    "heun": samplers.heun,
+}
 
 
 def ddpm(
@@ -88,32 +271,55 @@ def ddpm(
     shape: tuple[int, ...],
     optimizer: optax.GradientTransformation,
     schedule: Schedule | None = None,
-    variance: str = "fixed_large",
-    clip: bool = True,
+    recipe: Recipe = Recipe(),
+    num_classes: int = 0,
+    guidance: float = 0.0,
     ema_halflife_images: tuple[float, ...] = (),
 ) -> Game:
-    """The DDPM of a module without mutable state, on batches {"x": [B, *shape]}.
+    """The DDPM of a module without mutable state.
 
-    network: (x_t [B, *shape], t int32 [B], keys [B] or None) -> eps_hat [B, *shape];
-        the keys are for dropout, None when sampling.
+    On batches {"x": [B, *shape], "y": int32 [B] or absent}.
+
+    network: (x_t [B, *shape], t int32 [B], y int32 [B], keys [B] or None) ->
+        [B, *shape]; with twice the channels out for a learned variance, and in for
+        self-conditioning. The keys are for dropout, None when sampling.
     shape: of one example, (H, W, C) for images in [-1, 1], (D,) for points.
     schedule: None for the paper's, T = 1000 and beta_t from 1e-4 to 0.02.
-    variance: of ancestral sampling (`samplers.ancestral`).
-    clip: whether both samplers clip x_0_hat to [-1, 1].
+    recipe: what is learned, and how.
+    num_classes: how many classes the network tells apart; 0 where it ignores y.
+    guidance: w above, of samples that are not told another.
 
-    The one player is "model". ops: sample(board, keys, *, sampler="ddim",
-    sampling_steps=None, eta=0.0) -> x_0, in few steps unless asked for more, since
-    grids are drawn while training: None is DDIM_STEPS (all T where T is less).
-    sampler="ancestral" is the paper's, which takes all T steps and no eta.
-    Raises UserError for an unknown variance; `sample` for what a sampler cannot do.
+    The one player is "model". ops: sample(board, keys, y, *, sampler, sampling_steps,
+    eta, guidance), prior (x_T), encode and decode (DDIM upwards and down), bound (one
+    evaluation for each of the T steps). The sampler is "ddim", "ancestral", "heun" or
+    "dpm_solver", and takes SAMPLER_STEPS steps unless told otherwise ("ancestral": T),
+    few, since grids are drawn while training.
+
+    Raises UserError for a recipe that cannot be; `sample` for what a sampler cannot.
     """
-    choose("variance", variance, samplers.VARIANCES)
+    choose("variance", recipe.variance, samplers.VARIANCES)
+    choose("loss", recipe.loss, dict.fromkeys(LOSSES))
+    if (recipe.loss == "hybrid") != (recipe.variance == "learned_range"):
+        if recipe.loss != "variational":
+            raise UserError(
+                f"loss={recipe.loss} does not go with variance={recipe.variance}: a "
+                "learned variance is taught by the hybrid or the variational loss"
+            )
     schedule = schedule or make_schedule(linear_betas())
-    model = _Ddpm(network, tuple(shape), schedule, variance, clip)
+    prediction = make_prediction(recipe.prediction, schedule)
+    model = _Ddpm(
+        network, tuple(shape), schedule, prediction, recipe, num_classes, guidance
+    )
+    player = Player(model.init, model.loss, optimizer, ema_halflife_images)
     return Game(
-        players={
-            "model": Player(model.init, model.loss, optimizer, ema_halflife_images)
-        },
+        players={"model": player},
         turns=(Turn(("model",)),),
-        ops={"sample": model.sample},
+        ops={
+            "sample": model.sample,
+            "prior": model.prior,
+            "encode": model.encode,
+            "decode": model.decode,
+            "bound": model.bound,
+        },
+        num_classes=num_classes,
     )

@@ -31,10 +31,34 @@ class Schedule(NamedTuple):
         """The number of steps."""
         return len(self.beta) - 1
 
+    @property
+    def signal(self) -> np.ndarray:
+        """sqrt(alpha_bar_t), of x_0 in x_t: float64 [T + 1]."""
+        return np.sqrt(self.alpha_bar)
+
+    @property
+    def noise(self) -> np.ndarray:
+        """sqrt(1 - alpha_bar_t), of eps in x_t: float64 [T + 1]."""
+        return np.sqrt(1 - self.alpha_bar)
+
 
 def linear_betas(T: int = 1000, first: float = 1e-4, last: float = 0.02) -> np.ndarray:
     """beta_1..beta_T on a line, float64 [T]; the defaults are Ho et al.'s."""
     return np.linspace(first, last, T, dtype=np.float64)
+
+
+def cosine_betas(T: int = 1000, offset: float = 0.008) -> np.ndarray:
+    """beta_1..beta_T of an alpha_bar that falls as a squared cosine, float64 [T].
+
+    alpha_bar_t = f(t) / f(0), f(t) = cos^2((t / T + s) / (1 + s) pi / 2), with betas
+    of at most 0.999. Nichol & Dhariwal (2021), equation 17; s is `offset`.
+    """
+    angle = (np.arange(T + 1) / T + offset) / (1 + offset) * np.pi / 2
+    f = np.cos(angle) ** 2
+    return np.minimum(1 - f[1:] / f[:-1], 0.999)
+
+
+BETAS = {"linear": linear_betas, "cosine": cosine_betas}
 
 
 def make_schedule(betas: np.ndarray) -> Schedule:
@@ -66,21 +90,27 @@ def q_sample(
     x_0: [B, ...], images in [-1, 1]. t: int32 [B], 0..T. eps: [B, ...] from N(0, I).
     Returns x_t [B, ...].
     """
-    signal = at(np.sqrt(schedule.alpha_bar), t, x_0)
-    noise = at(np.sqrt(1 - schedule.alpha_bar), t, x_0)
-    return signal * x_0 + noise * eps
+    return at(schedule.signal, t, x_0) * x_0 + at(schedule.noise, t, x_0) * eps
 
 
-def predict_x_0(
-    schedule: Schedule, x_t: jax.Array, t: jax.Array, eps: jax.Array
-) -> jax.Array:
-    """The x_0 [B, ...] that eps [B, ...] would have led from to x_t [B, ...].
+def times(schedule: Schedule, steps: int) -> np.ndarray:
+    """tau_i = floor(i T / S) for i = 0..S, int64 [S + 1]: from 0 to T.
 
-    (x_t - sqrt(1 - alpha_bar_t) eps) / sqrt(alpha_bar_t); t: int32 [B], 0..T.
+    The linear rule of Song et al. (2021), appendix D.2, with T at its end, where x_T is
+    noise. (Their code strides from the other end and starts short of T.)
     """
-    signal = at(1 / np.sqrt(schedule.alpha_bar), t, x_t)
-    noise = at(np.sqrt(1 / schedule.alpha_bar - 1), t, x_t)
-    return signal * x_t - noise * eps
+    return np.arange(steps + 1) * schedule.T // steps
+
+
+def respaced(schedule: Schedule, tau: np.ndarray) -> Schedule:
+    """The schedule that visits only the times tau, increasing from 0: [S + 1].
+
+    beta_i = 1 - alpha_bar_{tau_i} / alpha_bar_{tau_{i-1}}: the same q(x_tau | x_0).
+    Nichol & Dhariwal (2021), section 4.
+    """
+    alpha_bar = schedule.alpha_bar[tau]
+    beta = np.concatenate([[0.0], 1 - alpha_bar[1:] / alpha_bar[:-1]])
+    return Schedule(beta=beta, alpha_bar=alpha_bar)
 
 
 def posterior_tables(
@@ -114,3 +144,18 @@ def posterior(
     on_x_0, on_x_t, variance = posterior_tables(schedule)
     mean = at(on_x_0, t, x_0) * x_0 + at(on_x_t, t, x_t) * x_t
     return mean, jnp.asarray(variance, jnp.float32)[t]
+
+
+def log_variances(schedule: Schedule) -> tuple[np.ndarray, np.ndarray]:
+    """log of the posterior's variance and of beta_t, float64 [T + 1].
+
+    The least and the most that the variance of p(x_{t-1} | x_t) should be: where x_0 is
+    one point, and where it is from N(0, I). The posterior's is 0 at t = 1; as in Ho et
+    al.'s code both have its value at t = 2 there (none, where T is 1).
+
+    Entry 0, which no step uses, is that of t = 1.
+    """
+    small, large = posterior_tables(schedule)[2], schedule.beta.copy()
+    first = small[2] if schedule.T > 1 else large[1]
+    small[:2] = large[:2] = first
+    return np.log(small), np.log(large)

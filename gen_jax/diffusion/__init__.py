@@ -1,0 +1,1 @@
+"""Diffusion without networks: its schedules, predictions, samplers and bound."""

@@ -1,0 +1,89 @@
+"""What a denoising network predicts: the noise, the image, or something between.
+
+Each prediction is linear in the image and the noise that x_t is made of,
+
+    x_t = sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) eps
+    out = c_t x_0 + d_t eps,
+
+so two tables c, d say all: the target, and the x_0_hat of an output. They are
+
+    eps     0, 1                    the noise; Ho et al. (2020)
+    x_0     1, 0                    the image
+    v       -sqrt(1 - alpha_bar_t), sqrt(alpha_bar_t); Salimans & Ho (2022)
+    mean    of q(x_{t-1} | x_t, x_0): the image one step before, the first form of Ho
+            et al. (2020), equations 7 and 8
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from gen_jax.diffusion.schedules import Schedule, at, posterior_tables
+from gen_jax.errors import choose
+
+
+class Prediction(NamedTuple):
+    """Tables, float64 [T + 1], of what a network predicts. Entry 0 is not used.
+
+    The target is on_x_0 x_0 + on_eps eps; an output means x_0_hat = from_x_t x_t +
+    from_out out.
+    """
+
+    on_x_0: np.ndarray
+    on_eps: np.ndarray
+    from_x_t: np.ndarray
+    from_out: np.ndarray
+
+    def target(self, x_0: jax.Array, eps: jax.Array, t: jax.Array) -> jax.Array:
+        """What the network should give [B, ...] for x_0, eps [B, ...], t int32 [B]."""
+        return at(self.on_x_0, t, x_0) * x_0 + at(self.on_eps, t, eps) * eps
+
+    def x_0(self, out: jax.Array, x_t: jax.Array, t: jax.Array) -> jax.Array:
+        """The image [B, ...] that an output [B, ...] at x_t, t int32 [B], means."""
+        return at(self.from_x_t, t, x_t) * x_t + at(self.from_out, t, out) * out
+
+    def min_snr_weights(self, schedule: Schedule, gamma: float) -> np.ndarray:
+        """min(SNR_t, gamma) as a weight on |x_0 - x_0_hat|^2, for the output's: [T + 1].
+
+        SNR_t = alpha_bar_t / (1 - alpha_bar_t). Hang et al. (2023), section 3.4.
+        """
+        alpha_bar = schedule.alpha_bar[1:]
+        snr = alpha_bar / (1 - alpha_bar)
+        weights = np.minimum(snr, gamma) * self.from_out[1:] ** 2
+        return np.concatenate([[0.0], weights])
+
+
+def _eps(schedule: Schedule):
+    return np.zeros(schedule.T + 1), np.ones(schedule.T + 1)
+
+
+def _x_0(schedule: Schedule):
+    return np.ones(schedule.T + 1), np.zeros(schedule.T + 1)
+
+
+def _v(schedule: Schedule):
+    return -schedule.noise, schedule.signal
+
+
+def _mean(schedule: Schedule):
+    on_x_0, on_x_t, _ = posterior_tables(schedule)
+    return on_x_0 + on_x_t * schedule.signal, on_x_t * schedule.noise
+
+
+PREDICTIONS: dict[str, Callable] = {"eps": _eps, "x_0": _x_0, "v": _v, "mean": _mean}
+
+
+def make_prediction(name: str, schedule: Schedule) -> Prediction:
+    """The prediction of a name: "eps", "x_0", "v" or "mean".
+
+    Solving both equations above for x_0: x_0_hat = (d x_t - sigma out) / (d alpha -
+    c sigma), with alpha = sqrt(alpha_bar_t), sigma = sqrt(1 - alpha_bar_t).
+
+    Raises UserError for an unknown name.
+    """
+    c, d = choose("prediction", name, PREDICTIONS)(schedule)
+    determinant = d * schedule.signal - c * schedule.noise
+    determinant[0] = 1.0  # x_t is x_0: there is nothing to solve
+    return Prediction(c, d, d / determinant, -schedule.noise / determinant)

@@ -1,0 +1,59 @@
+"""The variational bound of diffusion, term by term (Ho et al. 2020, equation 5).
+
+    -log p(x_0) <= L_T + sum_{t > 1} L_{t-1} + L_0
+
+    L_T      = KL(q(x_T | x_0) || N(0, I))                            the prior
+    L_{t-1}  = KL(q(x_{t-1} | x_t, x_0) || p(x_{t-1} | x_t))
+    L_0      = -log p(x_0 | x_1)                                      reconstruction
+
+in nats per image. p(x_{t-1} | x_t) is the posterior at x_0_hat, with a variance from
+beta_t's to the posterior's own.
+"""
+
+import math
+
+import jax
+import jax.numpy as jnp
+
+from gen_jax import losses
+from gen_jax.diffusion.samplers import Denoised
+from gen_jax.diffusion.schedules import Schedule, at, log_variances, posterior
+
+
+def prior_term(schedule: Schedule, x_0: jax.Array) -> jax.Array:
+    """L_T of x_0 [B, ...]: nats [B]."""
+    mean = float(schedule.signal[-1]) * x_0
+    log_var = jnp.full_like(mean, math.log(1 - schedule.alpha_bar[-1]))
+    return losses.sum_per_example(losses.gaussian_kl(mean, log_var))
+
+
+def step_term(
+    schedule: Schedule,
+    denoised: Denoised,
+    x_0: jax.Array,
+    x_t: jax.Array,
+    t: jax.Array,
+    *,
+    v: float | None,
+    discrete: bool,
+) -> jax.Array:
+    """L_{t-1} for t in 1..T, L_0 among them: nats [B].
+
+    denoised: what is said of x_t [B, ...] at t int32 [B]. v: as `Denoised.v`, for a
+    variance that is not learned. discrete: whether x_0 has 256 levels in [-1, 1], so
+    that L_0 is a probability (equation 13); else it is a density.
+    """
+    mean, _ = posterior(schedule, x_0, x_t, t)
+    mean_hat, _ = posterior(schedule, denoised.x_0, x_t, t)
+    small, large = (at(table, t, x_t) for table in log_variances(schedule))
+    v = denoised.v if v is None else v
+    log_var_hat = jnp.broadcast_to(small + v * (large - small), x_t.shape)
+    kl = losses.gaussian_kl_between(mean, small, mean_hat, log_var_hat)
+    if discrete:
+        log_p = losses.discretised_gaussian_log_likelihood(
+            x_0, mean_hat, 0.5 * log_var_hat
+        )
+    else:
+        log_p = losses.gaussian_log_likelihood(x_0, mean_hat, 0.5 * log_var_hat)
+    is_first = (t == 1).reshape(-1, *[1] * (x_0.ndim - 1))
+    return losses.sum_per_example(jnp.where(is_first, -log_p, kl))
