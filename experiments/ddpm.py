@@ -11,22 +11,24 @@ recipe, not run.
 
 import dataclasses
 import math
-from typing import ClassVar
+from typing import ClassVar, Literal
+
+import flax.linen as nn
 
 from gen_jax.config import RunConfig
 from gen_jax.data import DataConfig, Info
+from gen_jax.diffusion.schedules import BETAS, make_schedule
 from gen_jax.errors import UserError
 from gen_jax.experiment import Experiment
 from gen_jax.game import Game
 from gen_jax.models import ddpm_unet, mlp
-from gen_jax.objectives.ddpm import ddpm
+from gen_jax.objectives.ddpm import Recipe, ddpm
 from gen_jax.optimizers import adam
-from gen_jax.schedules import linear_betas, make_schedule
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(RunConfig):
-    """A narrow U-Net that draws digits after minutes.
+class NetworkConfig(RunConfig):
+    """A narrow U-Net that draws digits after minutes, and how it is trained.
 
     The paper's learning rate, warm-up and average give noise in that time.
     """
@@ -39,7 +41,6 @@ class Config(RunConfig):
     attention: tuple[int, ...] | None = None  # at these heights; None: the coarsest
     dropout: float = 0.0
     hidden: tuple[int, ...] = (256, 256, 256)  # of the MLP that denoises points
-    timesteps: int = 1000
     learning_rate: float = 1e-3
     warmup_steps: int = 50
     clip_norm: float = 1.0
@@ -52,7 +53,6 @@ class Config(RunConfig):
         "blocks": (1, math.inf),
         "dropout": (0, 0.99),
         "hidden": (1, math.inf),
-        "timesteps": (1, math.inf),
         "learning_rate": (0, math.inf),
         "warmup_steps": (0, math.inf),
         "clip_norm": (1e-6, math.inf),
@@ -60,34 +60,88 @@ class Config(RunConfig):
     }
 
 
-def game(config: Config, info: Info) -> Game:
-    """A U-Net for images, an MLP for points."""
-    is_image = len(info.shape) == 3
-    if is_image:
-        network = ddpm_unet.UNet(
-            features=config.features,
-            multipliers=config.multipliers,
-            blocks=config.blocks,
-            attention=_attention(config, info.shape[0]),
-            dropout=config.dropout,
+@dataclasses.dataclass(frozen=True)
+class Config(NetworkConfig):
+    """What diffusion may choose; the defaults are Ho et al.'s."""
+
+    timesteps: int = 1000
+    schedule: Literal["linear", "cosine"] = "linear"
+    prediction: Literal["eps", "x_0", "v", "mean"] = "eps"
+    variance: Literal["fixed_small", "fixed_large", "learned_range"] = "fixed_large"
+    loss: Literal["simple", "variational", "hybrid"] = "simple"
+    min_snr: float = 0.0  # gamma; Hang et al. (2023): 5; 0: no weights
+    importance: bool = False  # draws t where the loss is large
+    self_conditioning: bool = False
+
+    LIMITS: ClassVar = {
+        **NetworkConfig.LIMITS,
+        "timesteps": (1, math.inf),
+        "min_snr": (0, math.inf),
+    }
+
+
+def network(
+    config: NetworkConfig, info: Info, num_classes: int = 0, channels_out: int = 1
+) -> nn.Module:
+    """A U-Net for images, an MLP for points.
+
+    channels_out: as a multiple of the examples' own.
+    """
+    channels = channels_out * info.shape[-1]
+    if len(info.shape) == 1:
+        return mlp.TimeMlp(
+            hidden=config.hidden, out_dim=channels, num_classes=num_classes
         )
-    else:
-        network = mlp.TimeMlp(hidden=config.hidden)
-    return ddpm(
-        network,
-        shape=info.shape,
-        schedule=make_schedule(linear_betas(config.timesteps)),
-        optimizer=adam(
+    return ddpm_unet.UNet(
+        features=config.features,
+        multipliers=config.multipliers,
+        blocks=config.blocks,
+        attention=_attention(config, info.shape[0]),
+        dropout=config.dropout,
+        out_channels=channels,
+        num_classes=num_classes,
+    )
+
+
+def training(config: NetworkConfig) -> dict:
+    """The optimizer and the average of the weights."""
+    return {
+        "optimizer": adam(
             config.learning_rate,
             clip_norm=config.clip_norm,
             warmup_steps=config.warmup_steps,
         ),
-        ema_halflife_images=(config.ema_halflife_images,),
-        clip=is_image,
+        "ema_halflife_images": (config.ema_halflife_images,),
+    }
+
+
+def game(
+    config: Config, info: Info, num_classes: int = 0, guidance: float = 0.0, **recipe
+) -> Game:
+    """The DDPM that a configuration describes."""
+    recipe = Recipe(
+        prediction=config.prediction,
+        variance=config.variance,
+        loss=config.loss,
+        min_snr=config.min_snr,
+        importance=config.importance,
+        self_conditioning=config.self_conditioning,
+        clip=len(info.shape) == 3,
+        **recipe,
+    )
+    channels_out = 2 if config.variance == "learned_range" else 1
+    return ddpm(
+        network(config, info, num_classes, channels_out),
+        shape=info.shape,
+        schedule=make_schedule(BETAS[config.schedule](config.timesteps)),
+        recipe=recipe,
+        num_classes=num_classes,
+        guidance=guidance,
+        **training(config),
     )
 
 
-def _attention(config: Config, height: int) -> tuple[int, ...]:
+def _attention(config: NetworkConfig, height: int) -> tuple[int, ...]:
     """The heights of the feature maps with attention."""
     heights = [height // 2**level for level in range(len(config.multipliers))]
     if config.attention is None:

@@ -13,6 +13,7 @@ import dataclasses
 import math
 from typing import ClassVar, Literal
 
+from gen_jax import likelihoods
 from gen_jax.config import RunConfig
 from gen_jax.data import Info
 from gen_jax.experiment import Experiment
@@ -23,7 +24,7 @@ from gen_jax.optimizers import adam
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(RunConfig):
+class AutoencoderConfig(RunConfig):
     """One hidden layer of 500 as in the paper's MNIST networks, with Adam."""
 
     steps: int = 5000
@@ -33,7 +34,7 @@ class Config(RunConfig):
     features: int = 32  # of the convolutional network's widest image
     z_dim: int = 20
     # None: Bernoulli for images, Gaussian for points.
-    likelihood: Literal["bernoulli", "gaussian"] | None = None
+    likelihood: Literal["bernoulli", "gaussian", "logistic"] | None = None
     scale: float = 0.1  # the Gaussian's standard deviation, on x in [-1, 1]
     learning_rate: float = 1e-3
     ema_halflife_images: float = 10_000.0
@@ -49,24 +50,68 @@ class Config(RunConfig):
     }
 
 
-def game(config: Config, info: Info) -> Game:
-    """An MLP for any shape, or a convolutional pair for images."""
+@dataclasses.dataclass(frozen=True)
+class Config(AutoencoderConfig):
+    """The variational one's own choices; the defaults are the paper's."""
+
+    beta: float = 1.0  # weight of the KL
+    kl_warmup_steps: int = 0  # over which beta rises from 0
+    draws: int = 1  # of z an image, the paper's L
+
+    LIMITS: ClassVar = {
+        **AutoencoderConfig.LIMITS,
+        "beta": (0, math.inf),
+        "kl_warmup_steps": (0, math.inf),
+        "draws": (1, math.inf),
+    }
+
+
+def parts(
+    config: AutoencoderConfig,
+    info: Info,
+    num_classes: int = 0,
+    heads: tuple[str, ...] = ("mean", "log_var"),
+) -> dict:
+    """What an autoencoder is made of: an MLP for any shape, or a pair for images."""
     is_image = len(info.shape) == 3
+    likelihood = {
+        "bernoulli": likelihoods.bernoulli,
+        "gaussian": lambda: likelihoods.gaussian(config.scale),
+        "logistic": likelihoods.discretised_logistic,
+    }[config.likelihood or ("bernoulli" if is_image else "gaussian")]()
+    shape = (*info.shape[:-1], info.shape[-1] * likelihood.channels)
+    encoder = {"z_dim": config.z_dim, "heads": heads, "num_classes": num_classes}
+    decoder = {"shape": shape, "num_classes": num_classes}
     if config.network == "conv" and is_image:
-        encoder = autoencoder.ConvEncoder(z_dim=config.z_dim, features=config.features)
-        decoder = autoencoder.ConvDecoder(shape=info.shape, features=config.features)
+        width = {"features": config.features}
+        pair = (
+            autoencoder.ConvEncoder(**encoder, **width),
+            autoencoder.ConvDecoder(**decoder, **width),
+        )
     else:
-        encoder = mlp.MlpEncoder(hidden=config.hidden, z_dim=config.z_dim)
-        decoder = mlp.MlpDecoder(hidden=config.hidden[::-1], shape=info.shape)
+        pair = (
+            mlp.MlpEncoder(hidden=config.hidden, **encoder),
+            mlp.MlpDecoder(hidden=config.hidden[::-1], **decoder),
+        )
+    return {
+        "encoder": pair[0],
+        "decoder": pair[1],
+        "z_dim": config.z_dim,
+        "likelihood": likelihood,
+        "num_classes": num_classes,
+        "optimizer": adam(config.learning_rate),
+        "ema_halflife_images": (config.ema_halflife_images,),
+    }
+
+
+def game(config: Config, info: Info, num_classes: int = 0) -> Game:
+    """The VAE of these parts."""
     return vae(
-        encoder,
-        decoder,
-        z_dim=config.z_dim,
-        likelihood=config.likelihood or ("bernoulli" if is_image else "gaussian"),
-        scale=config.scale,
-        optimizer=adam(config.learning_rate),
-        ema_halflife_images=(config.ema_halflife_images,),
+        **parts(config, info, num_classes),
+        beta=config.beta,
+        kl_warmup_steps=config.kl_warmup_steps,
+        draws=config.draws,
     )
 
 
-EXPERIMENT = Experiment(Config(), game, about="VAE, Kingma & Welling 2013")
+EXPERIMENT = Experiment(Config(), game, about="VAE, Kingma & Welling 2013, any data")

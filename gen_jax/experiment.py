@@ -23,16 +23,29 @@ class Experiment(NamedTuple):
     config: its defaults; every field can be overridden.
     game: (config, info of the data) -> Game; UserError where the data do not suit.
     shape: the examples' shape, where the recipe is exact; None adapts to the data.
+    needs: what the data have to be, of "images", "labels" and "pairs".
     about: one line for --list.
     """
 
     config: RunConfig
     game: Callable[[RunConfig, Info], Game]
     shape: tuple[int, ...] | None = None
+    needs: tuple[str, ...] = ()
     about: str = ""
 
     def build(self, config: RunConfig, info: Info) -> Game:
-        """The game, after checking that the data have the recipe's shape."""
+        """The game, after checking that the data are what the recipe needs."""
+        spec = config.data.spec
+        has = {
+            "images": len(info.shape) == 3,
+            "labels": info.num_classes > 0,
+            "pairs": bool(info.target_shape),
+        }
+        for need in self.needs:
+            if not has[need]:
+                raise UserError(f"this recipe needs {need}; {spec} has none")
+        if has["pairs"] and "pairs" not in self.needs:
+            raise UserError(f"{spec} has pairs of images, which are for pix2pix")
         if self.shape is not None and info.shape != self.shape:
             raise UserError(
                 f"this recipe is for examples of shape {self.shape}; "

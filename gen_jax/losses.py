@@ -163,6 +163,15 @@ def squared_error(x: jax.Array, x_hat: jax.Array) -> jax.Array:
     return jnp.square(x.astype(jnp.float32) - x_hat.astype(jnp.float32))
 
 
+def absolute_error(x: jax.Array, x_hat: jax.Array) -> jax.Array:
+    """|x - x_hat| for each of the elements [B, ...].
+
+    Raises ValueError where the shapes differ.
+    """
+    _check_shapes(x, x_hat)
+    return jnp.abs(x.astype(jnp.float32) - x_hat.astype(jnp.float32))
+
+
 def sum_per_example(x: jax.Array) -> jax.Array:
     """The sum over all but the first axis: [B, ...] -> [B], nats per image."""
     return jnp.sum(x, axis=tuple(range(1, x.ndim)))

@@ -32,6 +32,28 @@ def adam(
     return optax.chain(*parts)
 
 
+def sgd_of_2014(
+    learning_rate: float = 0.1,
+    decay: float = 1.000004,
+    momentum: tuple[float, float] = (0.5, 0.7),
+    momentum_steps: int = 125_000,
+) -> optax.GradientTransformation:
+    """SGD with momentum as Goodfellow et al. (2014) ran it.
+
+    The learning rate is divided by `decay` at each update, down to 1e-6; the momentum
+    rises linearly over `momentum_steps` updates. m <- mu m - rate g; w <- w + m.
+    """
+
+    def rate(count):
+        return jnp.maximum(learning_rate * decay ** -count.astype(jnp.float32), 1e-6)
+
+    mu = optax.linear_schedule(*momentum, momentum_steps)
+    return optax.chain(
+        optax.scale_by_learning_rate(rate),
+        optax.inject_hyperparams(optax.trace)(decay=mu),
+    )
+
+
 def ema_decay(
     halflife_images: float, images_per_update: int, updates: jax.Array
 ) -> jax.Array:

@@ -32,6 +32,7 @@ class Info(NamedTuple):
 
     shape: tuple[int, ...]  # of one example: (H, W, C), or (2,) for points
     num_classes: int  # 0 where the examples have no labels
+    target_shape: tuple[int, ...] = ()  # of y, where y is an image
 
 
 class Split(Protocol):

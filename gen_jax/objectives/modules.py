@@ -51,9 +51,9 @@ def apply_params(module: nn.Module, params: Tree, *args: Any) -> Any:
     return _float32(module.apply({"params": params}, *args))
 
 
-def example(batch: Tree) -> jax.Array:
+def example(batch: Tree, name: str = "x") -> jax.Array:
     """Zeros float32 [1, ...] shaped like one x of the batch: enough to start from."""
-    return jnp.zeros((1, *batch["x"].shape[1:]), jnp.float32)
+    return jnp.zeros((1, *batch[name].shape[1:]), jnp.float32)
 
 
 def _float32(out: Any) -> Any:

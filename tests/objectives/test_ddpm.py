@@ -9,7 +9,7 @@ import numpy as np
 import optax
 import pytest
 
-from gen_jax import samplers, schedules
+from gen_jax.diffusion import samplers, schedules
 from gen_jax.errors import UserError
 from gen_jax.game import Weights, averaged, init_state
 from gen_jax.objectives.ddpm import ddpm

@@ -1,0 +1,65 @@
+"""CGAN (Mirza & Osindero 2014): a GAN whose two players are both told the label.
+
+    python -m experiments.train --experiment=cgan --workdir=runs/cgan
+    python -m experiments.sample --workdir=runs/cgan --label=3
+
+RESULT
+"""
+
+import dataclasses
+import math
+from typing import ClassVar, Literal
+
+from experiments import dcgan
+from experiments.gan import play
+from gen_jax.data import DataConfig, Info
+from gen_jax.experiment import Experiment
+from gen_jax.game import Game
+from gen_jax.models import maxout
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(dcgan.Config):
+    """Convolutional by default; network=mlp is the paper's form."""
+
+    network: Literal["conv", "mlp"] = "conv"
+    z_hidden: int = 200  # of the MLP: units of z's own layer
+    y_hidden: int = 1000  # and of y's, in the generator
+    hidden: int = 1200  # units of the joint layer
+    dropout: float = 0.5
+
+    LIMITS: ClassVar = {
+        **dcgan.Config.LIMITS,
+        "z_hidden": (1, math.inf),
+        "y_hidden": (1, math.inf),
+        "hidden": (1, math.inf),
+        "dropout": (0, 0.99),
+    }
+
+
+def game(config: Config, info: Info) -> Game:
+    """The DCGAN's networks with labels, or the paper's MLPs, for any shape."""
+    if config.network == "conv" and len(info.shape) == 3:
+        return dcgan.game(config, info, info.num_classes)
+    generator = maxout.Generator(
+        shape=info.shape,
+        hidden=(config.hidden,),
+        z_hidden=config.z_hidden,
+        y_hidden=config.y_hidden,
+        num_classes=info.num_classes,
+        dropout=config.dropout,
+    )
+    discriminator = maxout.Discriminator(
+        hidden=(240,),
+        pieces=4,
+        num_classes=info.num_classes,
+        dropout=config.dropout,
+        dropout_x=0.0,
+        init_limit=0.05,
+    )
+    return play(config, generator, discriminator, info.num_classes)
+
+
+EXPERIMENT = Experiment(
+    Config(), game, needs=("labels",), about="CGAN, Mirza & Osindero 2014, labelled data"
+)

@@ -1,0 +1,22 @@
+"""CVAE (Sohn et al. 2015): a VAE whose encoder and decoder are told the label.
+
+    python -m experiments.train --experiment=cvae --workdir=runs/cvae
+    python -m experiments.sample --workdir=runs/cvae --label=3
+
+RESULT
+"""
+
+from experiments import vae
+from gen_jax.data import Info
+from gen_jax.experiment import Experiment
+from gen_jax.game import Game
+
+
+def game(config: vae.Config, info: Info) -> Game:
+    """The VAE with labels."""
+    return vae.game(config, info, info.num_classes)
+
+
+EXPERIMENT = Experiment(
+    vae.Config(), game, needs=("labels",), about="CVAE, Sohn et al. 2015, labelled data"
+)

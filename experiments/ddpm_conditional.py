@@ -1,0 +1,48 @@
+"""DDPM told the label, with classifier-free guidance (Ho & Salimans 2022).
+
+    python -m experiments.train --experiment=ddpm_conditional --workdir=runs/cond
+    python -m experiments.sample --workdir=runs/cond --label=3 --guidance=2
+
+RESULT
+"""
+
+import dataclasses
+from typing import ClassVar
+
+from experiments import ddpm
+from gen_jax.data import Info
+from gen_jax.experiment import Experiment
+from gen_jax.game import Game
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(ddpm.Config):
+    """The DDPM's, and how labels are used."""
+
+    label_dropout: float = 0.1  # the share of training labels that is withheld
+    guidance: float = 1.0  # w of samples that are not told another
+
+    LIMITS: ClassVar = {
+        **ddpm.Config.LIMITS,
+        "label_dropout": (0, 1),
+        "guidance": (0, 100),
+    }
+
+
+def game(config: Config, info: Info) -> Game:
+    """The DDPM with labels."""
+    return ddpm.game(
+        config,
+        info,
+        info.num_classes,
+        guidance=config.guidance,
+        label_dropout=config.label_dropout,
+    )
+
+
+EXPERIMENT = Experiment(
+    Config(),
+    game,
+    needs=("labels",),
+    about="DDPM with labels and guidance, Ho & Salimans 2022, labelled data",
+)

@@ -1,0 +1,150 @@
+"""GAN (Goodfellow et al. 2014): an MLP that draws against a maxout net that judges.
+
+    python -m experiments.train --experiment=gan --workdir=runs/gan [--data=ring]
+
+RESULT
+"""
+
+import dataclasses
+import math
+from typing import ClassVar, Literal
+
+import flax.linen as nn
+
+from gen_jax import adversarial
+from gen_jax.config import RunConfig
+from gen_jax.data import DataConfig, Info
+from gen_jax.experiment import Experiment
+from gen_jax.game import Game
+from gen_jax.models import maxout
+from gen_jax.objectives.gan import Penalties, gan
+from gen_jax.optimizers import adam, sgd_of_2014
+
+
+@dataclasses.dataclass(frozen=True)
+class GanConfig(RunConfig):
+    """What all games against a discriminator may play for."""
+
+    z_dim: int = 100
+    prior: Literal["normal", "uniform"] = "normal"
+    payoff: Literal[
+        "non_saturating", "minimax", "least_squares", "wasserstein", "hinge"
+    ] = "non_saturating"
+    critic_turns: int = 1  # of the discriminator in a step, on parts of the batch
+    shared_noise: bool = False  # the same z for both players in a step
+    gradient_penalty: float = 0.0  # its weight; Gulrajani et al. (2017): 10
+    r1: float = 0.0  # its weight gamma; Mescheder et al. (2018): 10
+    r1_every: int = 1  # steps
+    clip_weights: float = 0.0  # the critic's limit, Arjovsky et al. (2017): 0.01; 0: no
+    learning_rate: float = 2e-4
+    b1: float = 0.5  # Adam's momentum
+    ema_halflife_images: float = 20_000.0
+
+    LIMITS: ClassVar = {
+        **RunConfig.LIMITS,
+        "z_dim": (1, math.inf),
+        "critic_turns": (1, math.inf),
+        "gradient_penalty": (0, math.inf),
+        "r1": (0, math.inf),
+        "r1_every": (1, math.inf),
+        "clip_weights": (0, math.inf),
+        "learning_rate": (0, math.inf),
+        "b1": (0, 1),
+        "ema_halflife_images": (0, math.inf),
+    }
+
+
+def play(
+    config: GanConfig,
+    generator: nn.Module,
+    discriminator: nn.Module,
+    num_classes: int = 0,
+    optimizer=None,
+) -> Game:
+    """The game of two networks that a configuration describes."""
+    optimizer = optimizer or adam(config.learning_rate, b1=config.b1)
+    critic = optimizer
+    if config.clip_weights:
+        critic = adversarial.clipped(optimizer, config.clip_weights)
+    return gan(
+        generator,
+        discriminator,
+        z_dim=config.z_dim,
+        num_classes=num_classes,
+        payoff=config.payoff,
+        prior=config.prior,
+        penalties=Penalties(config.gradient_penalty, config.r1, config.r1_every),
+        critic_turns=config.critic_turns,
+        shared_noise=config.shared_noise,
+        generator_optimizer=optimizer,
+        discriminator_optimizer=critic,
+        ema_halflife_images=(config.ema_halflife_images,),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(GanConfig):
+    """The paper's form, narrower and with Adam, for minutes on two CPU cores."""
+
+    steps: int = 6000
+    sample_every_steps: int = 1000
+    prior: Literal["normal", "uniform"] = "uniform"
+    hidden: tuple[int, ...] = (256, 256)  # the generator's ReLUs
+    maxout: tuple[int, ...] = (128, 128)  # the discriminator's units
+    pieces: int = 3  # linear functions in each unit
+    dropout: float = 0.3  # of the discriminator's hidden layers
+    dropout_x: float = 0.1  # of its inputs
+    init_limit: float = 0.05  # the discriminator's first weights: uniform up to this
+    optimizer: Literal["adam", "sgd_of_2014"] = "adam"
+
+    LIMITS: ClassVar = {
+        **GanConfig.LIMITS,
+        "hidden": (1, math.inf),
+        "maxout": (1, math.inf),
+        "pieces": (1, math.inf),
+        "dropout": (0, 0.99),
+        "dropout_x": (0, 0.99),
+        "init_limit": (0, math.inf),
+    }
+
+
+def game(config: Config, info: Info) -> Game:
+    """An MLP and a maxout net for examples of any shape."""
+    optimizer = None
+    if config.optimizer == "sgd_of_2014":
+        optimizer = sgd_of_2014(config.learning_rate)
+    return play(
+        config,
+        maxout.Generator(shape=info.shape, hidden=config.hidden),
+        maxout.Discriminator(
+            hidden=config.maxout,
+            pieces=config.pieces,
+            dropout=config.dropout,
+            dropout_x=config.dropout_x,
+            init_limit=config.init_limit,
+        ),
+        optimizer=optimizer,
+    )
+
+
+EXPERIMENT = Experiment(Config(), game, about="GAN, Goodfellow et al. 2014, any data")
+
+MNIST = Experiment(
+    Config(
+        data=DataConfig(spec="mnist"),
+        batch_size=100,
+        steps=250_000,
+        sample_every_steps=5_000,
+        hidden=(1200, 1200),
+        maxout=(240, 240),
+        pieces=5,
+        dropout=0.5,
+        dropout_x=0.2,
+        init_limit=0.005,
+        optimizer="sgd_of_2014",
+        learning_rate=0.1,
+    ),
+    game,
+    shape=(28, 28, 1),
+    about="GAN, Goodfellow et al. 2014, the paper's recipe for MNIST (not run here)",
+)

@@ -1,0 +1,77 @@
+"""pix2pix (Isola et al. 2017): pictures to pictures, by a U-Net and a PatchGAN.
+
+    python -m experiments.train --experiment=pix2pix --workdir=runs/p2p --data=pairs:DIR
+    python -m experiments.sample --workdir=runs/p2p --input=FILE_OR_DIR --out=x.png
+
+RESULT
+"""
+
+import dataclasses
+import math
+from typing import ClassVar, Literal
+
+from gen_jax.config import RunConfig
+from gen_jax.data import DataConfig, Info
+from gen_jax.experiment import Experiment
+from gen_jax.game import Game
+from gen_jax.models import patchgan, unet
+from gen_jax.objectives.pix2pix import pix2pix
+from gen_jax.optimizers import adam
+
+_LAYERS = {1: 0, 16: 1, 70: 3, 286: 5}  # of strided convolutions, by patch
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(RunConfig):
+    """The paper's, but narrower: 32 features, for two CPU cores."""
+
+    data: DataConfig = dataclasses.field(
+        default_factory=lambda: DataConfig(task="low_resolution")
+    )
+    batch_size: int = 1
+    steps: int = 10_000
+    sample_every_steps: int = 2_000
+    features: int = 32  # of both networks' first layers
+    patch: Literal[1, 16, 70, 286] | None = None  # pixels; None: 70, or 16 if they fit
+    dropout: float = 0.5  # of the generator: its noise
+    adversarial: bool = True  # False: the baseline, a U-Net with the L1 loss alone
+    on_l1: float = 100.0
+    learning_rate: float = 2e-4
+    b1: float = 0.5
+    ema_halflife_images: float = 0.0  # 0: no average, as in the paper
+
+    LIMITS: ClassVar = {
+        **RunConfig.LIMITS,
+        "features": (1, math.inf),
+        "dropout": (0, 0.99),
+        "on_l1": (0, math.inf),
+        "learning_rate": (0, math.inf),
+        "b1": (0, 1),
+        "ema_halflife_images": (0, math.inf),
+    }
+
+
+def game(config: Config, info: Info) -> Game:
+    """A U-Net whose depth follows the images, and a PatchGAN that fits into them."""
+    patch = config.patch or (70 if min(info.shape[:2]) >= 32 else 16)
+    judge = patchgan.PatchGan(features=config.features, layers=_LAYERS[patch])
+    optimizer = adam(config.learning_rate, b1=config.b1)
+    return pix2pix(
+        unet.UNet(
+            out_channels=info.target_shape[-1],
+            features=config.features,
+            dropout=config.dropout,
+        ),
+        judge if config.adversarial else None,
+        on_l1=config.on_l1,
+        generator_optimizer=optimizer,
+        discriminator_optimizer=optimizer,
+        ema_halflife_images=(config.ema_halflife_images,)[
+            : bool(config.ema_halflife_images)
+        ],
+    )
+
+
+EXPERIMENT = Experiment(
+    Config(), game, needs=("pairs",), about="pix2pix, Isola et al. 2017, pairs of images"
+)

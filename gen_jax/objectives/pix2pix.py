@@ -1,0 +1,115 @@
+"""pix2pix (Isola et al. 2017): pictures to pictures, a game of two.
+
+    V(D, G) = E_{x,y} log D(x, y) + E_{x,z} log(1 - D(x, G(x, z)))            (1)
+    L_L1(G) = E_{x,y,z} |y - G(x, z)|_1                                       (3)
+
+D maximises V and G minimises V + lambda L_L1, lambda = 100 (4), L_L1 the mean over
+pixels. x is the input, y the target; D judges the pair, patch by patch. The noise z is
+G's dropout, which stays on when the trained G translates. As in the authors' code, G
+plays the non-saturating form and D's loss is halved.
+"""
+
+import dataclasses
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+
+from gen_jax import adversarial, losses
+from gen_jax.errors import choose
+from gen_jax.game import Game, Player, Turn, Weights
+from gen_jax.objectives import modules
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Pix2Pix:
+    """G, D and what is played for."""
+
+    generator: nn.Module
+    discriminator: nn.Module | None
+    payoff: adversarial.Payoff
+    on_l1: float
+
+    def init_generator(self, rng: jax.Array, batch) -> Weights:
+        params = modules.init_params(self.generator, rng, modules.example(batch))
+        return Weights(params)
+
+    def init_discriminator(self, rng: jax.Array, batch) -> Weights:
+        pair = modules.example(batch), modules.example(batch, "y")
+        return Weights(modules.init_params(self.discriminator, rng, *pair))
+
+    def translate(self, board, x, keys):
+        """G(x, z), z being the dropout of keys [B]; None leaves it out."""
+        params = board["generator"].params
+        return modules.apply_params(self.generator, params, x, keys)
+
+    def judge(self, board, x, y):
+        """D's logits of the pair's patches."""
+        params = board["discriminator"].params
+        return modules.apply_params(self.discriminator, params, x, y)
+
+    def discriminator_loss(self, board, batch, context):
+        """-V(D, G) / 2, equation 1."""
+        x, y = batch["x"], batch["y"]
+        # The keys of the generator's coming turn: D sees the picture that G will show.
+        y_hat = self.translate(board, x, context.shared)
+        real, fake = self.judge(board, x, y), self.judge(board, x, y_hat)
+        value, metrics = adversarial.discriminator_loss(self.payoff, real, fake)
+        return value / 2, ({}, metrics)
+
+    def generator_loss(self, board, batch, context):
+        """What G plays in V's place, plus lambda L_L1; equation 4."""
+        x, y = batch["x"], batch["y"]
+        y_hat = self.translate(board, x, context.shared)
+        l1 = losses.absolute_error(y, y_hat).mean()
+        value, metrics = self.on_l1 * l1, {"l1": l1}
+        if self.discriminator is not None:
+            logits = self.judge(board, x, y_hat)
+            metrics["d_fake"] = self.payoff.judgement(logits).mean()
+            value += self.payoff.generator(logits).mean()
+        return value, ({}, metrics)
+
+
+def pix2pix(
+    generator: nn.Module,
+    discriminator: nn.Module | None,
+    *,
+    generator_optimizer: optax.GradientTransformation,
+    discriminator_optimizer: optax.GradientTransformation | None = None,
+    payoff: str = "non_saturating",
+    on_l1: float = 100.0,
+    ema_halflife_images: tuple[float, ...] = (),
+) -> Game:
+    """The translator of two modules without mutable state.
+
+    On batches {"x": [B, H, W, C], "y": [B, H, W, C']}, input and target in [-1, 1].
+
+    generator: (x [B, H, W, C], keys [B] or None) -> y_hat [B, H, W, C'].
+    discriminator: (x, y) -> logits of D, a map [B, H', W'] of patches; None for the
+        paper's baseline, a generator that has the L1 loss alone.
+    payoff: one of `adversarial.PAYOFFS`.
+    on_l1: lambda.
+    ema_halflife_images: half-lives of the generator's averages.
+
+    ops: translate(board, x, keys) -> y_hat. Raises UserError for an unknown payoff.
+    """
+    payoff = choose("payoff", payoff, adversarial.PAYOFFS)
+    members = _Pix2Pix(generator, discriminator, payoff, on_l1)
+    players = {
+        "generator": Player(
+            members.init_generator,
+            members.generator_loss,
+            generator_optimizer,
+            ema_halflife_images,
+        )
+    }
+    turns = (Turn(("generator",)),)
+    if discriminator is not None:
+        players["discriminator"] = Player(
+            members.init_discriminator,
+            members.discriminator_loss,
+            discriminator_optimizer,
+        )
+        turns = (Turn(("discriminator",)), *turns)
+    return Game(players, turns, ops={"translate": members.translate})
