@@ -61,5 +61,8 @@ def game(config: Config, info: Info) -> Game:
 
 
 EXPERIMENT = Experiment(
-    Config(), game, needs=("labels",), about="CGAN, Mirza & Osindero 2014, labelled data"
+    Config(),
+    game,
+    needs=("labels",),
+    about="CGAN, Mirza & Osindero 2014, labelled data",
 )

@@ -73,5 +73,8 @@ def game(config: Config, info: Info) -> Game:
 
 
 EXPERIMENT = Experiment(
-    Config(), game, needs=("pairs",), about="pix2pix, Isola et al. 2017, pairs of images"
+    Config(),
+    game,
+    needs=("pairs",),
+    about="pix2pix, Isola et al. 2017, pairs of images",
 )

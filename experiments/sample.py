@@ -10,7 +10,7 @@ import numpy as np
 from absl import flags
 
 from experiments import flags as parsing
-from gen_jax import averaged, checkpoint, devices, images
+from gen_jax import averaged, checkpoint, data, devices, images
 from gen_jax.errors import UserError
 from gen_jax.step import sample_keys
 
@@ -24,17 +24,21 @@ _OUT = flags.DEFINE_string(
 )
 _SEED = flags.DEFINE_integer("seed", 0, "of the samples", lower_bound=0)
 _RAW = flags.DEFINE_bool("raw", False, "the last weights instead of the averaged ones")
-flags.DEFINE_string("sampler", None, "of a diffusion model: ddim or ancestral")
+flags.DEFINE_string("sampler", None, "of diffusion: ddim, ancestral, heun, dpm_solver")
 flags.DEFINE_integer("sampling_steps", None, "of a diffusion model", lower_bound=1)
 flags.DEFINE_float("eta", None, "DDIM's noise, from 0 to 1", lower_bound=0)
-flags.DEFINE_integer("label", None, "the class to draw")
+flags.DEFINE_float("guidance", None, "towards the label; 0: none", lower_bound=0)
+_LABEL = flags.DEFINE_integer(
+    "label", None, "the class to draw; by default all in turn"
+)
+_INPUT = flags.DEFINE_string("input", None, "a picture, or a folder, to translate")
 
-_OPTIONS = ("sampler", "sampling_steps", "eta", "label")
+_OPTIONS = ("sampler", "sampling_steps", "eta", "guidance")
 _CHUNK = 256  # samples on the device at once
 
 
 def main(overrides: list[tuple[str, str]]) -> None:
-    """Loads, samples, writes the file and prints its path."""
+    """Loads, samples or translates, writes the file and prints its path."""
     if overrides:
         raise UserError(
             f"sample has no --config.{overrides[0][0]}: the run has its own"
@@ -42,13 +46,16 @@ def main(overrides: list[tuple[str, str]]) -> None:
     if not _WORKDIR.value and not _CHECKPOINT.value:
         raise UserError("--workdir=DIR is needed: the run's folder")
     source = _CHECKPOINT.value or _WORKDIR.value
-    checkpoint.step_directories(source)
+    directories = checkpoint.step_directories(source)
     out = _output_path()
     devices.use_compilation_cache()
     run = checkpoint.load(source)
     board = run.state.players if _RAW.value else averaged(run.state.players)
-    x = draw(run.game, board, _NUM.value, _SEED.value, **_options(run.game))
-    _write(out, x)
+    if "translate" in run.game.ops:
+        shape = checkpoint.info_of(checkpoint.newest_meta(directories)).shape
+        _translate(run, board, shape, out)
+    else:
+        _sample(run, board, out)
     print(out)
 
 
@@ -62,6 +69,32 @@ def _output_path() -> Path:
     return out
 
 
+def _sample(run, board, out: Path) -> None:
+    """Writes samples: a grid, a column a class where there are classes."""
+    if _INPUT.value:
+        raise UserError("--input is for a model that translates pictures")
+    game, num = run.game, _NUM.value
+    y = _labels(game.num_classes, num)
+    x = draw(game, board, num, _SEED.value, y, **_options(game))
+    if out.suffix == ".npy":
+        np.save(out, x)
+        return
+    by_class = y is not None and _LABEL.value is None and game.num_classes <= 16
+    images.save_png(out, images.picture(x, game.num_classes if by_class else None))
+
+
+def _labels(num_classes: int, num: int) -> np.ndarray | None:
+    """int32 [num]: the given label, or every class in turn; None without classes."""
+    label = _LABEL.value
+    if label is not None and not -1 <= label < num_classes:
+        allowed = f"0 to {num_classes - 1}, or -1 for none" if num_classes else "none"
+        raise UserError(f"--label={label}: this model's labels are {allowed}")
+    if not num_classes:
+        return None
+    y = np.arange(num) % num_classes if label is None else np.full(num, label)
+    return y.astype(np.int32)
+
+
 def _options(game) -> dict:
     """The given options, those that this game's sampling knows."""
     known = inspect.signature(game.ops["sample"]).parameters
@@ -73,26 +106,51 @@ def _options(game) -> dict:
     return options
 
 
-def draw(game, board, num: int, seed: int, **options) -> np.ndarray:
+def draw(
+    game, board, num: int, seed: int, y: np.ndarray | None = None, **options
+) -> np.ndarray:
     """`num` samples [num, ...] in [-1, 1], the i-th from a key of its own.
 
+    y: int32 [num], the labels to draw; None for a game without.
     Drawn in chunks of one size: a sample depends neither on `num` nor on the chunk.
     """
-    size = min(_CHUNK, num)
-    sample = devices.jit(lambda board, keys: game.ops["sample"](board, keys, **options))
-    chunks = []
-    for first in range(0, num, size):
-        index = np.arange(first, first + size, dtype=np.int32)
-        keys = sample_keys(seed, index)
-        chunks.append(np.asarray(sample(board, keys)))
-    return np.concatenate(chunks)[:num]
+    index = np.arange(num, dtype=np.int32)
+    inputs = {"keys": sample_keys(seed, index)} | ({} if y is None else {"y": y})
+    return _in_chunks(lambda **now: game.ops["sample"](board, **now, **options), inputs)
 
 
-def _write(out: Path, x: np.ndarray) -> None:
-    if out.suffix == ".npy":
-        np.save(out, x)
+def _in_chunks(function, inputs: dict) -> np.ndarray:
+    """function(**inputs), [N, ...] each, on so many at once as `_CHUNK` says."""
+    number = len(next(iter(inputs.values())))
+    size = min(_CHUNK, number)
+    compiled, chunks = devices.jit(lambda now: function(**now)), []
+    for first in range(0, number, size):
+        # The last chunk is filled up with the last example: one shape, one compilation.
+        index = np.minimum(np.arange(first, first + size), number - 1)
+        chunks.append(np.asarray(compiled({k: v[index] for k, v in inputs.items()})))
+    return np.concatenate(chunks)[:number]
+
+
+def _translate(run, board, shape: tuple[int, ...], out: Path) -> None:
+    """Writes input and output side by side, and the target where it is known."""
+    if given := parsing.given({name: name for name in (*_OPTIONS, "label")}):
+        raise UserError(f"--{given[0][0]} does not apply to a model that translates")
+    if _INPUT.value:
+        pictures = data.read_pictures(_INPUT.value, shape)
+        x, targets = images.from_uint8(pictures), []
     else:
-        images.save_png(out, images.picture(x))
+        test = data.load(run.config.data).test
+        batch = data.prepare()(test.read(range(min(_NUM.value, len(test)))), None)
+        x, targets = np.asarray(batch["x"]), [np.asarray(batch["y"])]
+    keys = sample_keys(_SEED.value, np.arange(len(x), dtype=np.int32))
+    translate = run.game.ops["translate"]
+    y_hat = _in_chunks(
+        lambda x, keys: translate(board, x, keys), {"x": x, "keys": keys}
+    )
+    if out.suffix == ".npy":
+        np.save(out, y_hat)
+    else:
+        images.save_png(out, images.side_by_side(x, y_hat, *targets))
 
 
 if __name__ == "__main__":

@@ -44,6 +44,8 @@ _DISTRIBUTED = flags.DEFINE_bool(
 _DRY_RUN = flags.DEFINE_bool("dry_run", False, "print what would be run; write nothing")
 _LIST = flags.DEFINE_bool("list", False, "print the experiments")
 
+_SHOWN = 12  # held-out pairs in a picture
+
 _SHORT = {name: name for name in ("steps", "batch_size", "seed")} | {
     "data": "data.spec"
 }
@@ -143,10 +145,12 @@ def _plan(name: str, recipe: experiment.Experiment, config: configs.RunConfig) -
 
     info = data.describe(config.data)
     game = recipe.build(config, info)
-    batch = {
-        "x": jax.ShapeDtypeStruct((config.batch_size, *info.shape), "float32"),
-        "y": jax.ShapeDtypeStruct((config.batch_size,), "int32"),
-    }
+    y = jax.ShapeDtypeStruct((config.batch_size,), "int32")
+    if info.target_shape:
+        shape = (config.batch_size, *info.target_shape)
+        y = jax.ShapeDtypeStruct(shape, "float32")
+    shape = (config.batch_size, *info.shape)
+    batch = {"x": jax.ShapeDtypeStruct(shape, "float32"), "y": y}
     state = jax.eval_shape(lambda b: init_state(game, jax.random.key(0), b), batch)
     changed = configs.differences(config, recipe.config)
     paths = changed + [p for p in configs.field_paths(config) if p not in changed]
@@ -179,7 +183,7 @@ def _train(
     dataset = data.load(config.data)
     game = recipe.build(config, dataset.info)
     meta = checkpoint.make_meta(name, config, dataset.info)
-    if saved is not None and saved["info"] != json.loads(json.dumps(meta["info"])):
+    if saved is not None and checkpoint.info_of(saved) != dataset.info:
         raise UserError(f"{config.data.spec} is no longer what the run was trained on")
     batches = data.batches(
         dataset.train,
@@ -201,7 +205,14 @@ def _train(
         prepare=data.prepare(flip=config.flip),
         meta=meta,
         start=start,
+        held_out=_held_out(dataset) if "translate" in game.ops else None,
     )
+
+
+def _held_out(dataset: data.Dataset) -> dict:
+    """The first pairs of the held-out split, prepared: what pictures are made of."""
+    batch = dataset.test.read(range(min(_SHOWN, len(dataset.test))))
+    return data.prepare()(batch, None)
 
 
 def _chosen_devices():

@@ -302,8 +302,10 @@ def newest_meta(directories: Sequence[Path]) -> dict[str, Any]:
     return read_meta(directories[-1])
 
 
-def _info(meta: Mapping[str, Any]) -> Info:
-    return Info(**{**meta["info"], "shape": tuple(meta["info"]["shape"])})
+def info_of(meta: Mapping[str, Any]) -> Info:
+    """What a checkpoint's meta says of its data; an older one lacks newer fields."""
+    saved = meta["info"].items()
+    return Info(**{k: tuple(v) if isinstance(v, list) else v for k, v in saved})
 
 
 def load(path: str | Path, game: Game | None = None) -> Run:
@@ -321,7 +323,7 @@ def load(path: str | Path, game: Game | None = None) -> Run:
             raise UserError(f"{path} is of a game of its own: load(path, game=...)")
         recipe = experiment.find(meta["experiment"])
         config = from_dict(recipe.config, meta["config"])
-        game = recipe.build(config, _info(meta))
+        game = recipe.build(config, info_of(meta))
     device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     like = state_like(game, _batch_like(meta["batch"]), device)
     state, _ = restore_first(directories, like)

@@ -27,6 +27,11 @@ def to_uint8(x: np.ndarray) -> np.ndarray:
     return np.rint((np.clip(x, -1, 1) + 1) * 127.5).astype(np.uint8)
 
 
+def from_uint8(x: np.ndarray) -> np.ndarray:
+    """Images uint8 of any shape to float32 in [-1, 1]."""
+    return x.astype(np.float32) / 127.5 - 1
+
+
 def grid(
     x: np.ndarray,
     columns: int | None = None,
@@ -68,6 +73,19 @@ def grid(
     return picture.repeat(factor, axis=0).repeat(factor, axis=1)
 
 
+def side_by_side(*columns: np.ndarray, per_row: int = 2) -> np.ndarray:
+    """Images [N, H, W, C_i] of each column next to each other, as one picture.
+
+    per_row: examples in a row. Grey columns are shown as RGB where others are RGB.
+    """
+    columns = [to_uint8(x) for x in columns]
+    columns = [x[..., : 1 if x.shape[-1] < 3 else 3] for x in columns]
+    channels = max(x.shape[-1] for x in columns)
+    columns = [np.broadcast_to(x, (*x.shape[:3], channels)) for x in columns]
+    together = np.stack(columns, axis=1).reshape(-1, *columns[0].shape[1:])
+    return grid(together, columns=per_row * len(columns))
+
+
 def scatter(points: np.ndarray, limit: float = 1.5, side: int = 512) -> np.ndarray:
     """Points [N, 2] in [-limit, limit]^2 as a picture, uint8 [side, side, 3].
 
@@ -106,16 +124,16 @@ def _labelled(picture: np.ndarray, text: str) -> np.ndarray:
     return np.asarray(image)
 
 
-def picture(x: np.ndarray) -> np.ndarray:
+def picture(x: np.ndarray, columns: int | None = None) -> np.ndarray:
     """Samples as a picture, uint8 [H, W, 1 or 3]: a grid of images or a scatter.
 
-    x: images [N, H, W, C] in [-1, 1], or points [N, 2].
+    x: images [N, H, W, C] in [-1, 1], or points [N, 2]. columns: of the grid.
 
     Raises ValueError for any other shape.
     """
     shape = np.shape(x)
     if len(shape) == 4:
-        return grid(x)
+        return grid(x, columns)
     if len(shape) == 2 and shape[1] == 2:
         return scatter(x)
     raise ValueError(f"no picture of {list(shape)}: images [N, H, W, C], points [N, 2]")

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from gen_jax import losses
+from gen_jax.errors import UserError
 
 
 class Likelihood(NamedTuple):
@@ -31,7 +32,12 @@ def bernoulli() -> Likelihood:
 
 
 def gaussian(scale: float) -> Likelihood:
-    """N(out, scale^2 I), a density in image space: the decoder gives means [B, ...]."""
+    """N(out, scale^2 I), a density in image space: the decoder gives means [B, ...].
+
+    Raises UserError for a scale not above 0.
+    """
+    if scale <= 0:
+        raise UserError(f"scale is {scale}, but a standard deviation is above 0")
     log_scale = math.log(scale)
     return Likelihood(
         log_prob=lambda x, out: losses.gaussian_log_likelihood(x, out, log_scale),

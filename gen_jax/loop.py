@@ -44,6 +44,7 @@ def fit(
     prepare: Callable[[Tree, jax.Array], Tree] | None = None,
     meta: Mapping[str, Any] | None = None,
     start: State | None = None,
+    held_out: Tree | None = None,
 ) -> State:
     """Trains to `config.steps`, going on from the newest checkpoint in `workdir`.
 
@@ -54,6 +55,7 @@ def fit(
     backend, mesh, prepare: see `make_train_step`; mesh: by default all devices.
     meta: what to say in the checkpoints beside what they need (`make_meta`).
     start: the state to begin with in a new folder; by default `init_state`'s.
+    held_out: a prepared batch that a game which translates is shown on.
 
     Ctrl-C and SIGTERM save first, then raise KeyboardInterrupt and SystemExit(143).
     Raises UserError for a state that is no longer finite, OSError for a full disk;
@@ -67,7 +69,7 @@ def fit(
     example = _prepared_shapes(first, prepare)
     size = jax.tree.leaves(example)[0].shape[0]
     check_divides(size, game, mesh, config.microbatches)
-    recorder = Recorder(game, config, example, workdir, dict(meta or {}))
+    recorder = Recorder(game, config, example, workdir, dict(meta or {}), held_out)
     take = _Stepper(game, config, backend, mesh, prepare, rng)
     state = recorder.restore(replicated)
     if state is None and start is not None:

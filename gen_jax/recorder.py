@@ -37,6 +37,7 @@ class Recorder:
         example: Tree,
         workdir: str | Path | None,
         meta: dict[str, Any],
+        held_out: Tree | None = None,
     ):
         self._game, self._config, self._example = game, config, example
         self._batch_size = jax.tree.leaves(example)[0].shape[0]
@@ -47,7 +48,7 @@ class Recorder:
         self._shown: dict[str, float] = {}
         self._progress: logging.Progress | None = None
         self._pending: list[tuple[int, Mapping[str, jax.Array]]] = []
-        self._draw = _picture_function(game, config.seed)
+        self._draw, self._arrange = _picture_functions(game, config.seed, held_out)
 
     def restore(self, sharding: jax.sharding.Sharding) -> State | None:
         """The newest readable state in the folder, None where it has none."""
@@ -181,7 +182,7 @@ class Recorder:
         self._picture = self._pool.submit(self._write_picture, step, drawn)
 
     def _write_picture(self, step: int, drawn: jax.Array) -> None:
-        picture = images.picture(np.asarray(drawn))
+        picture = self._arrange(np.asarray(drawn))
         folder = self._folder / "samples"
         folder.mkdir(exist_ok=True)
         images.save_png(folder / f"{step}.png", picture)
@@ -212,12 +213,30 @@ def _held(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _picture_function(game: Game, seed: int):
-    """Samples of the averaged weights, the same latents at every call."""
+def _picture_functions(game: Game, seed: int, held_out: Tree | None):
+    """What shows the averaged weights: board -> arrays, and arrays -> picture.
+
+    The same latents, or held-out inputs, at every call. None where nothing can be shown.
+    """
+    if "translate" in game.ops and held_out is not None:
+        x, y = held_out["x"], held_out["y"]
+        keys = sample_keys(seed, np.arange(len(x), dtype=np.int32))
+
+        def translate(board):
+            return game.ops["translate"](averaged(board), x, keys)
+
+        return devices.jit(translate), lambda y_hat: images.side_by_side(x, y_hat, y)
     if "sample" not in game.ops:
-        return None
-    keys = sample_keys(seed, np.arange(_PICTURED, dtype=np.int32))
-    return devices.jit(lambda board: game.ops["sample"](averaged(board), keys))
+        return None, None
+    index = np.arange(_PICTURED, dtype=np.int32)
+    options, columns = {}, None
+    if game.num_classes:
+        options, columns = {"y": index % game.num_classes}, game.num_classes
+    keys = sample_keys(seed, index)
+    return (
+        devices.jit(lambda board: game.ops["sample"](averaged(board), keys, **options)),
+        lambda x: images.picture(x, columns if columns and columns <= 16 else None),
+    )
 
 
 def _due(step: int, count: int, every: int) -> range:

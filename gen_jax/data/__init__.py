@@ -7,6 +7,7 @@
 """
 
 from gen_jax.data.dataset import Batch, DataConfig, Dataset, Info, MemorySplit, Split
+from gen_jax.data.folder import read_pictures
 from gen_jax.data.order import batches
 from gen_jax.data.prepare import prepare
 from gen_jax.data.sources import absolute, describe, load
@@ -23,4 +24,5 @@ __all__ = [
     "describe",
     "load",
     "prepare",
+    "read_pictures",
 ]

@@ -168,10 +168,10 @@ def _open(records, info, config, in_memory: bool, needs_digests: bool) -> _Opene
 
 def _open_record(records: Records, index: int):
     [(content, _)] = records.read([index])
-    return _open_image(content, records.name(index))
+    return open_image(content, records.name(index))
 
 
-def _open_image(content: bytes, name: str):
+def open_image(content: bytes, name: str):
     try:
         return images.open_image(content)
     except Exception as error:  # on damaged files decoders raise whatever they meet
@@ -183,7 +183,7 @@ def _open_image(content: bytes, name: str):
 
 def _decode(content: bytes, name: str, info: Info, config: DataConfig) -> np.ndarray:
     """uint8 [H, W, C] of the dataset's shape."""
-    image = _open_image(content, name)
+    image = open_image(content, name)
     channels = info.shape[2]
     if image.mode == "RGB" and channels == 1 and not config.channels:
         raise UserError(

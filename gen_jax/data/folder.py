@@ -5,8 +5,10 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from gen_jax.data.dataset import DataConfig, Dataset, Info, Source
-from gen_jax.data.encoded import encoded_dataset, first_shape
+from gen_jax.data.encoded import encoded_dataset, first_shape, open_image
 from gen_jax.errors import UserError
 
 _TESTS = ("test", "val", "valid", "validation")
@@ -103,3 +105,26 @@ def _content(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def read_pictures(path: str | Path, shape: tuple[int, int, int]) -> np.ndarray:
+    """The picture at `path`, or all under a folder, as uint8 [N, *shape].
+
+    Each is cropped to the shape's proportions and resized to it.
+
+    Raises UserError where there is none, or one cannot be read.
+    """
+    path = Path(path).expanduser()
+    if not path.exists():
+        raise UserError(f"there is no picture or folder {path}")
+    files = [path] if path.is_file() else [file for file, _ in _find_images(path)]
+    return np.stack([_fitted(open_image(_content(f), str(f)), shape) for f in files])
+
+
+def _fitted(image, shape: tuple[int, int, int]) -> np.ndarray:
+    from PIL import Image, ImageOps
+
+    height, width, channels = shape
+    image = image.convert("L" if channels == 1 else "RGB")
+    array = np.asarray(ImageOps.fit(image, (width, height), Image.Resampling.BICUBIC))
+    return array.reshape(shape)

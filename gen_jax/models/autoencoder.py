@@ -27,7 +27,9 @@ class ConvEncoder(nn.Module):
     num_classes: int = 0
 
     @nn.compact
-    def __call__(self, x: jax.Array, y: jax.Array) -> tuple[jax.Array, ...]:
+    def __call__(
+        self, x: jax.Array, y: jax.Array | None = None
+    ) -> tuple[jax.Array, ...]:
         """x [B, H, W, C], y int32 [B] -> [B, z_dim] for each head.
 
         Raises UserError for a side below 8.
@@ -53,7 +55,7 @@ class ConvDecoder(nn.Module):
     num_classes: int = 0
 
     @nn.compact
-    def __call__(self, z: jax.Array, y: jax.Array) -> jax.Array:
+    def __call__(self, z: jax.Array, y: jax.Array | None = None) -> jax.Array:
         """z [B, z_dim], y int32 [B] -> [B, H, W, C]; UserError for a side below 8."""
         z = layers.with_label(z, y, self.num_classes)
         height, width, channels = self.shape

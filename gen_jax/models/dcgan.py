@@ -43,7 +43,8 @@ class Generator(nn.Module):
     def __call__(
         self,
         z: jax.Array,
-        y: jax.Array,
+        y: jax.Array | None = None,
+        *,
         train: bool,
         keys: jax.Array | None = None,
     ) -> jax.Array:
@@ -93,7 +94,8 @@ class Discriminator(nn.Module):
     def __call__(
         self,
         x: jax.Array,
-        y: jax.Array,
+        y: jax.Array | None = None,
+        *,
         train: bool,
         keys: jax.Array | None = None,
     ) -> jax.Array:

@@ -43,7 +43,12 @@ class Generator(nn.Module):
 
     @nn.compact
     def __call__(
-        self, z: jax.Array, y: jax.Array, train: bool, keys: jax.Array | None = None
+        self,
+        z: jax.Array,
+        y: jax.Array | None = None,
+        *,
+        train: bool,
+        keys: jax.Array | None = None,
     ) -> jax.Array:
         """z [B, z_dim], y int32 [B] -> x [B, *shape]; keys [B] are for dropout."""
         keys = keys if train else None
@@ -86,7 +91,12 @@ class Discriminator(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: jax.Array, y: jax.Array, train: bool, keys: jax.Array | None = None
+        self,
+        x: jax.Array,
+        y: jax.Array | None = None,
+        *,
+        train: bool,
+        keys: jax.Array | None = None,
     ) -> jax.Array:
         """x [B, ...], y int32 [B] -> logits [B]; keys [B] are for dropout."""
         keys = keys if train else None

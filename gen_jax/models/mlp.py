@@ -27,7 +27,9 @@ class MlpEncoder(nn.Module):
     num_classes: int = 0
 
     @nn.compact
-    def __call__(self, x: jax.Array, y: jax.Array) -> tuple[jax.Array, ...]:
+    def __call__(
+        self, x: jax.Array, y: jax.Array | None = None
+    ) -> tuple[jax.Array, ...]:
         """x [B, ...], y int32 [B] -> [B, z_dim] for each head."""
         x = layers.with_label(x.reshape(x.shape[0], -1), y, self.num_classes)
         h = _tanh_layers(self.hidden, x)
@@ -42,7 +44,7 @@ class MlpDecoder(nn.Module):
     num_classes: int = 0
 
     @nn.compact
-    def __call__(self, z: jax.Array, y: jax.Array) -> jax.Array:
+    def __call__(self, z: jax.Array, y: jax.Array | None = None) -> jax.Array:
         """z [B, z_dim], y int32 [B] -> [B, *shape], unbounded."""
         h = _tanh_layers(self.hidden, layers.with_label(z, y, self.num_classes))
         return nn.Dense(math.prod(self.shape))(h).reshape(-1, *self.shape)

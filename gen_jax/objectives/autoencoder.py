@@ -54,7 +54,9 @@ class _Autoencoder:
 
     def log_prob(self, board, x, z, y):
         """log p(x|z, y), nats [B]."""
-        return losses.sum_per_example(self.likelihood.log_prob(x, self.out(board, z, y)))
+        return losses.sum_per_example(
+            self.likelihood.log_prob(x, self.out(board, z, y))
+        )
 
     def out(self, board, z, y):
         """p(x|z, y) as what the likelihood is made from."""

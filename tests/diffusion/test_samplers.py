@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from gen_jax import randomness, samplers, schedules
+from gen_jax import randomness
+from gen_jax.diffusion import samplers, schedules
+from gen_jax.diffusion.samplers import Denoised
 from gen_jax.errors import UserError
 
 SMALL = schedules.make_schedule(schedules.linear_betas(10, 0.01, 0.5))
@@ -16,9 +18,22 @@ def _keys(n, seed=0):
     return jax.random.split(jax.random.key(seed), n)
 
 
-def _denoise(x_t, t):
-    """Some smooth function of both, with no meaning."""
-    return jnp.sin(x_t) + 0.05 * t.astype(jnp.float32)[:, None]
+def _of_eps(schedule, predict_eps):
+    """The denoiser of a function that predicts eps: equation 4 solved for x_0."""
+    alpha_bar = jnp.asarray(schedule.alpha_bar, jnp.float32)
+
+    def denoise(x_t, t, x_0_before):
+        abar = alpha_bar[t].reshape(-1, *[1] * (x_t.ndim - 1))
+        eps_hat = predict_eps(x_t, t)
+        return Denoised((x_t - jnp.sqrt(1 - abar) * eps_hat) / jnp.sqrt(abar))
+
+    return denoise
+
+
+# Some smooth function of both, with no meaning.
+_denoise = _of_eps(
+    SMALL, lambda x_t, t: jnp.sin(x_t) + 0.05 * t.astype(jnp.float32)[:, None]
+)
 
 
 def _start(n=3):
@@ -30,7 +45,7 @@ def _exact_denoiser(schedule, weights, means, scale):
     table = jnp.asarray(schedule.alpha_bar, jnp.float32)
     weights, means = jnp.float32(weights), jnp.float32(means)
 
-    def denoise(x_t, t):
+    def predict_eps(x_t, t):
         alpha_bar = table[t][:, None]
         offset = x_t - jnp.sqrt(alpha_bar) * means[None]
         variance = alpha_bar * scale**2 + 1 - alpha_bar
@@ -38,7 +53,7 @@ def _exact_denoiser(schedule, weights, means, scale):
         score = jnp.sum(jax.nn.softmax(log_p, 1) * -offset / variance, 1, keepdims=True)
         return -jnp.sqrt(1 - alpha_bar) * score
 
-    return denoise
+    return _of_eps(schedule, predict_eps)
 
 
 @pytest.mark.parametrize("variance", ["fixed_large", "fixed_small"])
@@ -174,9 +189,10 @@ def test_ddim_with_the_exact_score_transports_quantiles_to_quantiles():
 def test_the_program_does_not_grow_with_the_number_of_steps():
     def size(T):
         schedule = schedules.make_schedule(schedules.linear_betas(T, 1e-4, 0.02))
+        denoise = _of_eps(schedule, lambda x_t, t: jnp.sin(x_t))
 
         def run(x_T, keys):
-            return samplers.ancestral(_denoise, schedule, x_T, keys)
+            return samplers.ancestral(denoise, schedule, x_T, keys)
 
         return len(jax.make_jaxpr(run)(_start(), _keys(3)).eqns)
 
@@ -185,10 +201,119 @@ def test_the_program_does_not_grow_with_the_number_of_steps():
 
 def test_mistakes_are_named():
     x_T, keys = _start(), _keys(3)
-    with pytest.raises(UserError, match="fixed_large, fixed_small"):
-        samplers.ancestral(_denoise, SMALL, x_T, keys, variance="learned")
-    for steps in (0, 11):
-        with pytest.raises(UserError, match="1 to 10"):
-            samplers.ddim(_denoise, SMALL, x_T, keys, steps=steps)
+    for sampler in (samplers.ddim, samplers.heun, samplers.dpm_solver):
+        for steps in (0, 11):
+            with pytest.raises(UserError, match="1 to 10"):
+                sampler(_denoise, SMALL, x_T, keys, steps=steps)
     with pytest.raises(UserError, match="between 0 and 1"):
         samplers.ddim(_denoise, SMALL, x_T, keys, steps=5, eta=1.5)
+
+
+def test_respaced_ancestral_is_ddim_at_eta_1_on_the_same_times():
+    """Nichol & Dhariwal's respaced posterior is Song et al.'s sigma at eta = 1."""
+    keys, x_T = _keys(3), _start()
+    options = {"steps": 4, "clip": False}
+    a = samplers.ancestral(
+        _denoise, SMALL, x_T, keys, variance="fixed_small", **options
+    )
+    b = samplers.ddim(_denoise, SMALL, x_T, keys, eta=1.0, **options)
+    np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("v", "variance"), [(0.0, "fixed_small"), (1.0, "fixed_large")]
+)
+def test_a_learned_variance_reaches_from_the_posteriors_to_beta(v, variance):
+    """Equal to the fixed ones at the ends of its range, but for t = 2 down to 1."""
+    keys, x_T = _keys(3), _start()
+
+    def denoise(x_t, t, before):
+        return _denoise(x_t, t, before)._replace(v=jnp.full_like(x_t, v))
+
+    learned = samplers.ancestral(denoise, SMALL, x_T, keys, variance="learned_range")
+    fixed = samplers.ancestral(_denoise, SMALL, x_T, keys, variance=variance)
+    np.testing.assert_allclose(learned, fixed, rtol=1e-4, atol=1e-5)
+
+
+def test_dpm_solver_is_algorithm_2_on_its_times():
+    x_T = _start()
+    x = np.asarray(x_T, np.float64)
+    abar = np.concatenate([[1.0], np.cumprod(1 - np.linspace(0.01, 0.5, 10))])
+    alpha, sigma = np.sqrt(abar), np.sqrt(1 - abar)
+    with np.errstate(divide="ignore"):
+        lam = np.log(alpha / sigma)
+    before, h_before = None, None
+    for t, s in [(10, 7), (7, 5), (5, 2), (2, 0)]:
+        x_0_hat = (x - sigma[t] * (np.sin(x) + 0.05 * t)) / alpha[t]
+        h, d = lam[s] - lam[t], x_0_hat
+        if before is not None and s > 0:
+            r = h_before / h
+            d = (1 + 1 / (2 * r)) * x_0_hat - 1 / (2 * r) * before
+        x = sigma[s] / sigma[t] * x - alpha[s] * (np.exp(-h) - 1) * d
+        before, h_before = x_0_hat, h
+    x_0 = samplers.dpm_solver(_denoise, SMALL, x_T, _keys(3), steps=4, clip=False)
+    np.testing.assert_allclose(x_0, x, rtol=1e-4, atol=1e-4)
+
+
+def test_heun_is_the_trapezoid_rule_on_its_times():
+    x_T = _start()
+    abar = np.concatenate([[1.0], np.cumprod(1 - np.linspace(0.01, 0.5, 10))])
+    ratio = np.sqrt((1 - abar) / abar)
+    x_bar = np.asarray(x_T, np.float64) / np.sqrt(abar[10])
+
+    def slope(x_bar, t):
+        return np.sin(np.sqrt(abar[t]) * x_bar) + 0.05 * t
+
+    for t, s in [(10, 7), (7, 5), (5, 2), (2, 0)]:
+        step = ratio[s] - ratio[t]
+        first = slope(x_bar, t)
+        second = slope(x_bar + step * first, s) if s else first
+        x_bar = x_bar + step * (first + second) / 2
+    x_0 = samplers.heun(_denoise, SMALL, x_T, _keys(3), steps=4, clip=False)
+    np.testing.assert_allclose(x_0, x_bar, rtol=1e-4, atol=1e-4)
+
+
+def _gaussian_flow():
+    """Data from N(0, 1/4): the exact flow scales x_0 / (1/2) = x_T / sqrt(var x_T)."""
+    schedule = schedules.make_schedule(schedules.linear_betas())
+    denoise = _exact_denoiser(schedule, [1.0], [0.0], 0.5)
+    x_T = jnp.linspace(-2, 2, 9)[:, None]
+    variance = schedule.alpha_bar[-1] / 4 + 1 - schedule.alpha_bar[-1]
+    return schedule, denoise, x_T, 0.5 * np.asarray(x_T) / np.sqrt(variance)
+
+
+@pytest.mark.parametrize("name", ["heun", "dpm_solver"])
+def test_second_order_samplers_need_fewer_steps(name):
+    schedule, denoise, x_T, exact = _gaussian_flow()
+
+    def error(name, steps):
+        sampler = getattr(samplers, name)
+        x_0 = sampler(denoise, schedule, x_T, _keys(9), steps=steps, clip=False)
+        return np.abs(x_0 - exact).max()
+
+    # ddim halves its error with twice the steps; these quarter it.
+    assert error("ddim", 20) > 1.6 * error("ddim", 40)
+    assert error(name, 20) > 3 * error(name, 40)
+    assert error(name, 100) < 0.15 * error("ddim", 100)
+
+
+def test_ddim_inverse_follows_the_flow_upwards():
+    schedule, denoise, x_T, x_0 = _gaussian_flow()
+
+    def error(steps):
+        found = samplers.ddim_inverse(denoise, schedule, jnp.asarray(x_0), steps=steps)
+        return np.abs(found - x_T).max()
+
+    assert error(100) > 3 * error(400)
+    assert error(1000) < 0.01
+
+
+def test_the_estimate_of_the_step_before_is_handed_on():
+    """Self-conditioning: 0 at first, then what was said a step before."""
+
+    def denoise(x_t, t, before):
+        return Denoised(before + 1)
+
+    for sampler in (samplers.ddim, samplers.dpm_solver):
+        x_0 = sampler(denoise, SMALL, _start(), _keys(3), steps=5, clip=False)
+        np.testing.assert_allclose(x_0, np.full((3, 2), 5.0), atol=1e-5)

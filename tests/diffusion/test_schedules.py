@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from gen_jax import schedules
+from gen_jax.diffusion import schedules
 
 PAPER = schedules.make_schedule(schedules.linear_betas())
 COARSE = schedules.make_schedule(np.array([0.1, 0.4, 0.05, 0.6, 0.3]))
@@ -83,15 +83,34 @@ def test_posterior_of_the_first_step_is_x_0():
     np.testing.assert_array_equal(variance, [0.0])
 
 
-def test_predict_x_0_inverts_q_sample():
-    keys = jax.random.split(jax.random.key(0))
-    x_0, eps = (jax.random.normal(key, (4, 3)) for key in keys)
-    t = jnp.array([1, 10, 300, 1000])
-    x_t = schedules.q_sample(PAPER, x_0, t, eps)
-    # alpha_bar_T = 4e-5 magnifies float32's rounding 160-fold
+def test_cosine_betas_are_equation_17():
+    betas = schedules.cosine_betas(1000)
+    t = np.arange(1, 1001)
+    f = np.cos((t / 1000 + 0.008) / 1.008 * np.pi / 2) ** 2
+    f_0 = np.cos(0.008 / 1.008 * np.pi / 2) ** 2
+    alpha_bar = schedules.make_schedule(betas).alpha_bar[1:]
+    np.testing.assert_allclose(alpha_bar[:-1], (f / f_0)[:-1], rtol=1e-9)
+    assert betas[-1] == 0.999
+    assert betas.max() == 0.999
+
+
+@pytest.mark.parametrize("steps", [1, 3, 10, 1000])
+def test_a_respaced_schedule_keeps_alpha_bar_at_its_times(steps):
+    tau = schedules.times(PAPER, steps)
+    spaced = schedules.respaced(PAPER, tau)
+    assert (tau[0], tau[-1], spaced.T) == (0, 1000, steps)
+    assert (np.diff(tau) > 0).all()
     np.testing.assert_allclose(
-        schedules.predict_x_0(PAPER, x_t, t, eps), x_0, atol=1e-4
+        np.cumprod(1 - spaced.beta), PAPER.alpha_bar[tau], rtol=1e-9
     )
+
+
+def test_log_variances_enclose_what_is_learned():
+    small, large = schedules.log_variances(PAPER)
+    betas = np.linspace(1e-4, 0.02, 1000)
+    np.testing.assert_allclose(np.exp(large[2:]), betas[1:])
+    assert small[1] == large[1] == small[2]  # as in the authors' code
+    assert (small[2:] < large[2:]).all()
 
 
 @pytest.mark.parametrize("betas", [[0.1, 1.0], [0.0, 0.1], [[0.1, 0.2]], [0.1, np.nan]])

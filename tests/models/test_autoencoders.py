@@ -87,7 +87,7 @@ def test_the_denoiser_of_points_knows_the_time():
     t = jnp.array([1, 500, 500], jnp.int32)
     variables = made_up(variables_of(denoiser, x, t))
     y = np.asarray(
-        denoiser.apply(variables, x, t, jax.random.split(jax.random.key(0), 3))
+        denoiser.apply(variables, x, t, keys=jax.random.split(jax.random.key(0), 3))
     )
     assert y.shape == (3, 2)
     assert not np.allclose(y[0], y[1])

@@ -23,18 +23,21 @@ def test_depth_follows_the_shape(shape):
     z = images(2, 10)
     generator, discriminator = Generator(shape, features=4), Discriminator(features=4)
     variables = variables_of(generator, z, train=True)
-    x = jax.eval_shape(lambda v, z: generator.apply(v, z, False), variables, z)
+    x = jax.eval_shape(lambda v, z: generator.apply(v, z, train=False), variables, z)
     assert x.shape == (2, *shape)
     assert x.dtype == jnp.float32
     variables = variables_of(discriminator, x, train=True)
-    logits = jax.eval_shape(lambda v, x: discriminator.apply(v, x, False), variables, x)
+    logits = jax.eval_shape(
+        lambda v, x: discriminator.apply(v, x, train=False), variables, x
+    )
     assert logits.shape == (2,)
 
 
 def test_weights_start_as_radford_says():
     generator = Generator((8, 8, 1), features=64)
     variables = devices.run_once(
-        lambda key: generator.init(key, jnp.zeros((2, 50)), True), jax.random.key(0)
+        lambda key: generator.init(key, jnp.zeros((2, 50)), train=True),
+        jax.random.key(0),
     )
     params = variables["params"]
     kernel = np.asarray(params["Dense_0"]["kernel"])
@@ -48,8 +51,10 @@ def test_images_lie_in_range_and_the_mode_chooses_the_statistics():
     generator = Generator((9, 8, 1), features=2)
     z = normal(3, 4)
     variables = made_up(variables_of(generator, images(3, 4), train=True))
-    trained, updated = generator.apply(variables, z, True, mutable=["batch_stats"])
-    running = generator.apply(variables, z, False)
+    trained, updated = generator.apply(
+        variables, z, train=True, mutable=["batch_stats"]
+    )
+    running = generator.apply(variables, z, train=False)
     assert np.abs(trained).max() <= 1
     assert not np.allclose(trained, running)
     assert jax.tree.structure(updated["batch_stats"]) == jax.tree.structure(
@@ -57,7 +62,7 @@ def test_images_lie_in_range_and_the_mode_chooses_the_statistics():
     )
     # By running statistics an image depends on its own latents alone.
     np.testing.assert_allclose(
-        generator.apply(variables, z[:1], False), running[:1], atol=1e-6
+        generator.apply(variables, z[:1], train=False), running[:1], atol=1e-6
     )
 
 
@@ -68,7 +73,7 @@ def test_the_discriminators_input_is_not_normalised():
     assert set(variables["batch_stats"]) == {"BatchNorm_0"}  # two halvings, one norm
     x = normal(2, 8, 8, 1)
     logits, shifted = (
-        discriminator.apply(variables, x, True, mutable=["batch_stats"])[0]
+        discriminator.apply(variables, x, train=True, mutable=["batch_stats"])[0]
         for x in (x, x + 1)
     )
     assert not np.allclose(logits, shifted, rtol=0.01)
@@ -85,12 +90,12 @@ def test_small_images_are_refused():
 def test_the_full_size_networks_apply():
     generator, discriminator = Generator((64, 64, 3)), Discriminator()
     variables = made_up(variables_of(generator, images(2, 100), train=True))
-    x, _ = jax.jit(lambda v, z: generator.apply(v, z, True, mutable=["batch_stats"]))(
-        variables, normal(2, 100)
-    )
+    x, _ = jax.jit(
+        lambda v, z: generator.apply(v, z, train=True, mutable=["batch_stats"])
+    )(variables, normal(2, 100))
     assert x.shape == (2, 64, 64, 3)
     variables = made_up(variables_of(discriminator, images(2, 64, 64, 3), train=True))
     logits, _ = jax.jit(
-        lambda v, x: discriminator.apply(v, x, True, mutable=["batch_stats"])
+        lambda v, x: discriminator.apply(v, x, train=True, mutable=["batch_stats"])
     )(variables, x)
     assert np.isfinite(logits).all()

@@ -28,7 +28,7 @@ def small_variables():
 def apply_small(form="cpu"):
     def apply(variables, x, t, keys):
         with devices.forms(form):
-            return SMALL.apply(variables, x, t, keys)
+            return SMALL.apply(variables, x, t, keys=keys)
 
     return jax.jit(apply)
 

@@ -29,8 +29,11 @@ def in_form(form, function, *args):
 def stuffed_with_zeros(x, kernel):
     """The transposed convolution by its definition, one pair of channels at a time."""
     batch, height, width, channels = x.shape
-    stuffed = np.zeros((batch, 2 * height + 3, 2 * width + 3, channels))
-    stuffed[:, 2:-2:2, 2:-2:2] = x
+    size = len(kernel)
+    before = -(-size // 2)  # zeros before the first pixel
+    stuffed = np.zeros((batch, 2 * height + size - 1, 2 * width + size - 1, channels))
+    pixels = [slice(before, before + 2 * side, 2) for side in (height, width)]
+    stuffed[:, pixels[0], pixels[1]] = x
     y = np.zeros((batch, 2 * height, 2 * width, kernel.shape[-1]))
     for b, i, o in np.ndindex(batch, channels, kernel.shape[-1]):
         y[b, :, :, o] += scipy.signal.correlate2d(
@@ -39,10 +42,11 @@ def stuffed_with_zeros(x, kernel):
     return y
 
 
+@pytest.mark.parametrize("kernel", [2, 3, 4, 5])
 @pytest.mark.parametrize("form", FORMS)
-def test_conv_transpose_is_correlation_with_a_zero_stuffed_image(form):
+def test_conv_transpose_is_correlation_with_a_zero_stuffed_image(form, kernel):
     x = normal(2, 3, 5, 2)
-    layer = layers.ConvTranspose(3)
+    layer = layers.ConvTranspose(3, kernel=kernel)
     variables = made_up(variables_of(layer, x))
     with devices.forms(form):
         y = layer.apply(variables, x)

@@ -1,5 +1,7 @@
 """The bound against exact likelihoods of linear-Gaussian models, and learning."""
 
+import dataclasses
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -8,9 +10,11 @@ import optax
 import pytest
 import scipy.stats
 
+from gen_jax import likelihoods, losses
 from gen_jax.errors import UserError
 from gen_jax.game import Weights, init_state
-from gen_jax.objectives.autoencoder import vae
+from gen_jax.models.mlp import MlpDecoder, MlpEncoder
+from gen_jax.objectives.autoencoder import autoencoder, vae
 from gen_jax.step import make_train_step
 
 RNG = jax.random.key(0)
@@ -28,7 +32,7 @@ class LinearEncoder(nn.Module):
     z_dim: int = 2
 
     @nn.compact
-    def __call__(self, x):
+    def __call__(self, x, y):
         mean = nn.Dense(self.z_dim)(x)
         log_var = self.param("log_var", nn.initializers.zeros, (self.z_dim,))
         return mean, jnp.broadcast_to(log_var, mean.shape)
@@ -38,7 +42,7 @@ class Encoder(nn.Module):
     """A small MLP of images."""
 
     @nn.compact
-    def __call__(self, x):
+    def __call__(self, x, y):
         h = nn.tanh(nn.Dense(16)(x.reshape(x.shape[0], -1)))
         return nn.Dense(2)(h), nn.Dense(2)(h)
 
@@ -47,16 +51,32 @@ class Decoder(nn.Module):
     """The same, backwards."""
 
     @nn.compact
-    def __call__(self, z):
+    def __call__(self, z, y):
         return nn.Dense(16)(nn.tanh(nn.Dense(16)(z))).reshape(-1, 4, 4, 1)
+
+
+class Code(nn.Module):
+    """z = f(x), linear."""
+
+    @nn.compact
+    def __call__(self, x, y):
+        return (nn.Dense(2, name="code")(x),)
+
+
+class LinearDecoder(nn.Module):
+    """p(x|z)'s mean, W z + b."""
+
+    @nn.compact
+    def __call__(self, z, y):
+        return nn.Dense(3, name="linear")(z)
 
 
 class WithStatistics(nn.Module):
     """A module with mutable state."""
 
     @nn.compact
-    def __call__(self, x):
-        return LinearEncoder()(nn.BatchNorm(use_running_average=False)(x))
+    def __call__(self, x, y):
+        return LinearEncoder()(nn.BatchNorm(use_running_average=False)(x), y)
 
 
 def _linear_board(shift=0.0):
@@ -69,18 +89,22 @@ def _linear_board(shift=0.0):
         },
         "log_var": jnp.float32(np.log(VARIANCE)),
     }
-    decoder = {"kernel": jnp.float32(W.T), "bias": jnp.float32(BIAS)}
+    decoder = {"linear": {"kernel": jnp.float32(W.T), "bias": jnp.float32(BIAS)}}
     return {"model": Weights({"encoder": encoder, "decoder": decoder})}
 
 
-def _linear_vae():
+def _codes(mean=(0.0, 0.0), cov=((1.0, 0.0), (0.0, 1.0))):
+    return {"codes": {"mean": jnp.float32(mean), "cov": jnp.float32(cov)}}
+
+
+def _linear_vae(**options):
     return vae(
         LinearEncoder(),
-        nn.Dense(3),
+        LinearDecoder(),
         z_dim=2,
-        likelihood="gaussian",
-        scale=SCALE,
+        likelihood=likelihoods.gaussian(SCALE),
         optimizer=optax.sgd(0.1),
+        **options,
     )
 
 
@@ -109,7 +133,7 @@ def test_the_loss_is_minus_the_bound():
     keys = jax.random.split(RNG, 5)
 
     class Context:
-        pass
+        step = jnp.int32(0)
 
     Context.keys = keys
     value, (_, metrics) = game.players["model"].loss(board, {"x": x}, Context)
@@ -143,7 +167,7 @@ class Nothing(nn.Module):
     """q(z|x) = p(z)."""
 
     @nn.compact
-    def __call__(self, x):
+    def __call__(self, x, y):
         zeros = jnp.zeros((x.shape[0], 2))
         return zeros, zeros
 
@@ -154,7 +178,7 @@ class Constant(nn.Module):
     logit: float
 
     @nn.compact
-    def __call__(self, z):
+    def __call__(self, z, y):
         return jnp.full((z.shape[0], 4, 4, 1), self.logit)
 
 
@@ -171,14 +195,13 @@ def test_bernoulli_bound_in_nats_per_image():
     np.testing.assert_allclose(samples, np.full((2, 4, 4, 1), 0.5), rtol=1e-6)
 
 
-@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
+@pytest.mark.parametrize("likelihood", [None, likelihoods.gaussian(0.3)])
 def test_it_learns_two_images(likelihood):
     game = vae(
         Encoder(),
         Decoder(),
         z_dim=2,
         likelihood=likelihood,
-        scale=0.3,
         optimizer=optax.adam(1e-2),
     )
     images = np.random.default_rng(0).choice([-1.0, 1.0], (2, 4, 4, 1))
@@ -195,11 +218,141 @@ def test_it_learns_two_images(likelihood):
 def test_mistakes_are_named():
     def build(encoder=None, **options):
         encoder = encoder or LinearEncoder()
-        return vae(encoder, nn.Dense(3), z_dim=2, optimizer=optax.sgd(1.0), **options)
+        return vae(
+            encoder, LinearDecoder(), z_dim=2, optimizer=optax.sgd(1.0), **options
+        )
 
-    with pytest.raises(UserError, match="bernoulli, gaussian"):
-        build(likelihood="poisson")
     with pytest.raises(UserError, match="above 0"):
-        build(likelihood="gaussian", scale=0.0)
+        likelihoods.gaussian(0.0)
     with pytest.raises(ValueError, match="batch_stats"):
         init_state(build(WithStatistics()), RNG, {"x": jnp.zeros((2, 3))})
+
+
+@dataclasses.dataclass
+class Context:
+    """All that the losses read of a context."""
+
+    keys: jax.Array
+    step: jax.Array = dataclasses.field(default_factory=lambda: jnp.int32(0))
+
+    def gather(self, x):
+        return x
+
+
+def _loss(game, board, x, step=0):
+    context = Context(jax.random.split(RNG, len(x)), jnp.int32(step))
+    return game.players["model"].loss(board, {"x": jnp.float32(x)}, context)
+
+
+def test_beta_weighs_the_kl_and_is_reached_linearly():
+    x = np.random.default_rng(0).normal(size=(5, 3))
+
+    def loss(step, **options):
+        game = _linear_vae(**options)
+        value, (_, metrics) = _loss(game, _linear_board(0.4), x, step)
+        return value, metrics["kl"], metrics["reconstruction"]
+
+    value, kl, log_p = loss(0, beta=3.0)
+    np.testing.assert_allclose(value, 3 * kl - log_p, rtol=1e-5)
+    for step, share in ((0, 0.1), (4, 0.5), (9, 1.0), (500, 1.0)):
+        value, kl, log_p = loss(step, beta=2.0, kl_warmup_steps=10)
+        np.testing.assert_allclose(value, share * 2 * kl - log_p, rtol=1e-5)
+
+
+def test_more_draws_make_a_steadier_estimate_of_the_same_bound():
+    x = jnp.broadcast_to(jnp.float32([0.9, -1.1, 0.4]), (4000, 3))
+    keys = jax.random.split(RNG, 4000)
+    one, ten = (
+        np.asarray(_linear_vae(draws=draws).ops["bound"](_linear_board(0.4), x, keys))
+        for draws in (1, 10)
+    )
+    assert abs(one.mean() - ten.mean()) < 4 * one.std() / np.sqrt(4000)
+    np.testing.assert_allclose(ten.std(), one.std() / np.sqrt(10), rtol=0.1)
+
+
+def test_an_autoencoder_is_a_vae_without_noise_and_without_a_prior():
+    game = autoencoder(
+        Code(),
+        LinearDecoder(),
+        z_dim=2,
+        likelihood=likelihoods.gaussian(SCALE),
+        optimizer=optax.sgd(0.1),
+    )
+    linear = _linear_board()["model"].params
+    encoder = {"code": linear["encoder"]["Dense_0"]}
+    x = np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32)
+    state = init_state(
+        game,
+        RNG,
+        {"x": x},
+        {"model": Weights({**linear, "encoder": encoder}, _codes())},
+    )
+    value, (mutable, _) = _loss(game, state.players, x)
+    code = x @ np.asarray(encoder["code"]["kernel"]) + np.asarray(
+        encoder["code"]["bias"]
+    )
+    x_hat = code @ W.T + BIAS
+    log_p = scipy.stats.norm(x_hat, SCALE).logpdf(x).sum(1)
+    np.testing.assert_allclose(value, -log_p.mean(), rtol=1e-5)
+    np.testing.assert_allclose(
+        game.ops["reconstruct"](state.players, jnp.asarray(x)), x_hat, rtol=1e-4
+    )
+    # After its first batch the fitted Gaussian is that of the batch's codes.
+    np.testing.assert_allclose(mutable["codes"]["mean"], code.mean(0), rtol=1e-4)
+    np.testing.assert_allclose(
+        mutable["codes"]["cov"], np.cov(code.T, bias=True), rtol=1e-3
+    )
+
+
+def test_an_autoencoder_draws_from_the_gaussian_of_its_codes():
+    game = autoencoder(Code(), LinearDecoder(), z_dim=2, optimizer=optax.sgd(0.1))
+    mean, cov = np.array([1.0, -2.0]), np.array([[2.0, 0.9], [0.9, 0.5]])
+    board = {"model": Weights({}, _codes(mean, cov))}
+    z = np.asarray(game.ops["prior"](board, jax.random.split(RNG, 50_000)))
+    np.testing.assert_allclose(z.mean(0), mean, atol=0.03)
+    np.testing.assert_allclose(np.cov(z.T), cov, atol=0.04)
+    alone = game.ops["prior"](board, jax.random.split(RNG, 50_000)[3:4])
+    np.testing.assert_allclose(alone, z[3:4], rtol=1e-5)
+    # A direction that the codes do not use is not used, nor is it NaN.
+    flat = {"model": Weights({}, _codes(mean, np.diag([1.0, 0.0])))}
+    z = np.asarray(game.ops["prior"](flat, jax.random.split(RNG, 100)))
+    np.testing.assert_allclose(z[:, 1], -2.0, atol=1e-6)
+
+
+def test_labels_reach_encoder_and_decoder():
+    game = vae(
+        MlpEncoder(2, (8,), num_classes=3),
+        MlpDecoder((3,), (8,), num_classes=3),
+        z_dim=2,
+        likelihood=likelihoods.gaussian(0.5),
+        num_classes=3,
+        optimizer=optax.sgd(0.1),
+    )
+    x = jnp.float32(np.random.default_rng(0).normal(size=(3, 3)))
+    board = init_state(game, RNG, {"x": x, "y": jnp.arange(3)}).players
+    ops, y = game.ops, jnp.arange(3)
+    same = jnp.tile(x[:1], (3, 1))
+    assert np.ptp(ops["encode"](board, same, None, y), axis=0).min() > 1e-4
+    z = jnp.zeros((3, 2))
+    assert np.ptp(ops["decode"](board, z, y), axis=0).min() > 1e-4
+    keys = jax.random.split(RNG, 3)
+    told = ops["sample"](board, keys, y)
+    expected = ops["decode"](board, ops["prior"](board, keys), y)
+    np.testing.assert_allclose(told, expected, rtol=1e-6)
+    assert not np.allclose(
+        ops["bound"](board, x, keys, y), ops["bound"](board, x, keys)
+    )
+
+
+def test_the_discretised_logistic_is_a_probability_of_grey_levels():
+    p_x = likelihoods.discretised_logistic()
+    levels = jnp.arange(256, dtype=jnp.float32)[:, None] / 127.5 - 1
+    out = jnp.broadcast_to(jnp.float32([[0.3, -1.0]]), (256, 2))
+    log_p = p_x.log_prob(levels, out)
+    np.testing.assert_allclose(np.exp(log_p).sum(), 1, rtol=1e-5)
+    expected = losses.discretised_logistic_log_likelihood(
+        levels, jnp.full((256, 1), 0.3), jnp.full((256, 1), -3.0)
+    )
+    np.testing.assert_allclose(log_p, expected, rtol=1e-5)
+    assert p_x.channels == 2
+    np.testing.assert_allclose(p_x.mean(out)[0], [0.3], rtol=1e-6)

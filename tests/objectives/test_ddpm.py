@@ -12,7 +12,7 @@ import pytest
 from gen_jax.diffusion import samplers, schedules
 from gen_jax.errors import UserError
 from gen_jax.game import Weights, averaged, init_state
-from gen_jax.objectives.ddpm import ddpm
+from gen_jax.objectives.ddpm import Recipe, ddpm
 from gen_jax.step import make_train_step
 
 RNG = jax.random.key(0)
@@ -26,11 +26,14 @@ class Context:
     def __init__(self, n):
         self.keys = jax.random.split(RNG, n)
 
+    def gather(self, x):
+        return x
+
 
 class Zero(nn.Module):
     """eps_hat = 0."""
 
-    def __call__(self, x, t, keys):
+    def __call__(self, x, t, y, keys):
         return jnp.zeros_like(x)
 
 
@@ -40,7 +43,7 @@ class Point(nn.Module):
     value: float
     train: bool
 
-    def __call__(self, x, t, keys):
+    def __call__(self, x, t, y, keys):
         assert (keys is not None) == self.train
         alpha_bar = jnp.asarray(SMALL.alpha_bar, jnp.float32)[t]
         alpha_bar = alpha_bar.reshape(-1, *[1] * (x.ndim - 1))
@@ -51,7 +54,7 @@ class Denoiser(nn.Module):
     """A small MLP of points and time."""
 
     @nn.compact
-    def __call__(self, x, t, keys=None):
+    def __call__(self, x, t, y=None, keys=None):
         t = t.astype(jnp.float32)[:, None] / 10
         for _ in range(3):
             waves = [jnp.sin(t), jnp.cos(t), jnp.sin(t / 4), jnp.cos(t / 4)]
@@ -62,7 +65,7 @@ class Denoiser(nn.Module):
 class WrongShape(nn.Module):
     """One channel too few."""
 
-    def __call__(self, x, t, keys):
+    def __call__(self, x, t, y, keys):
         return x[..., :1]
 
 
@@ -111,7 +114,7 @@ def test_the_papers_schedule_in_few_steps_is_the_default(options, times):
     seen = []
 
     class Spy(nn.Module):
-        def __call__(self, x, t, keys):
+        def __call__(self, x, t, y, keys):
             jax.debug.callback(lambda t: seen.append(int(t[0])), t, ordered=True)
             return jnp.zeros_like(x)
 
@@ -134,10 +137,15 @@ def test_sampling_finds_the_one_image_there_is(options):
 
 
 def test_sampling_depends_on_each_key_alone():
-    game = _game(Zero(), (2,), clip=False)
+    game = _game(Zero(), (2,), recipe=Recipe(clip=False))
     keys = jax.random.split(RNG, 3)
     x_T = jnp.stack([jax.random.normal(jax.random.fold_in(k, 0), (2,)) for k in keys])
-    inputs = (lambda x, t: jnp.zeros_like(x), SMALL, x_T, keys)
+    alpha_bar = jnp.asarray(SMALL.alpha_bar, jnp.float32)
+
+    def denoise(x, t, before):
+        return samplers.Denoised(x / jnp.sqrt(alpha_bar[t])[:, None])
+
+    inputs = (denoise, SMALL, x_T, keys)
     expected = {
         "ddim": samplers.ddim(*inputs, steps=10, clip=False),
         "ancestral": samplers.ancestral(*inputs, clip=False),
@@ -176,10 +184,18 @@ def test_mistakes_are_named():
     game, keys = _game(Zero(), (2,)), jax.random.split(RNG, 2)
     with pytest.raises(UserError, match="ancestral, ddim"):
         game.ops["sample"](EMPTY, keys, sampler="euler")
-    for options in ({"sampling_steps": 5}, {"eta": 0.5}):
-        with pytest.raises(UserError, match="all 10 steps"):
-            game.ops["sample"](EMPTY, keys, sampler="ancestral", **options)
+    with pytest.raises(UserError, match="eta=0.5 is ddim's"):
+        game.ops["sample"](EMPTY, keys, sampler="ancestral", eta=0.5)
     with pytest.raises(UserError, match="1 to 10"):
         game.ops["sample"](EMPTY, keys, sampling_steps=11)
-    with pytest.raises(UserError, match="fixed_large, fixed_small"):
-        _game(Zero(), (2,), variance="learned")
+    with pytest.raises(UserError, match="knows none"):
+        game.ops["sample"](EMPTY, keys, guidance=1.0)
+    for recipe, message in (
+        (Recipe(variance="learned"), "fixed_small, fixed_large"),
+        (Recipe(loss="mse"), "simple, variational"),
+        (Recipe(loss="hybrid"), "learned variance"),
+        (Recipe(variance="learned_range"), "learned variance"),
+        (Recipe(prediction="score"), "eps, x_0"),
+    ):
+        with pytest.raises(UserError, match=message):
+            _game(Zero(), (2,), recipe=recipe)

@@ -1,6 +1,7 @@
 """The game of two against hand-computed values, and that it is learned."""
 
 import dataclasses
+import functools
 
 import flax.linen as nn
 import jax
@@ -12,7 +13,7 @@ import pytest
 from gen_jax.errors import UserError
 from gen_jax.game import Turn, Weights, init_state
 from gen_jax.objectives.gan import gan
-from gen_jax.step import make_train_step
+from gen_jax.step import make_train_step, train_step
 
 B, Z = 8, 2
 RNG = jax.random.key(0)
@@ -22,7 +23,7 @@ class Generator(nn.Module):
     """z -> points, with BatchNorm."""
 
     @nn.compact
-    def __call__(self, z, train):
+    def __call__(self, z, y, train, keys=None):
         norm = nn.BatchNorm(use_running_average=not train, momentum=0.9)
         return nn.Dense(2)(norm(z))
 
@@ -31,7 +32,7 @@ class Discriminator(nn.Module):
     """x -> logits [B], with BatchNorm."""
 
     @nn.compact
-    def __call__(self, x, train):
+    def __call__(self, x, y, train, keys=None):
         x = nn.BatchNorm(use_running_average=not train, momentum=0.9)(x)
         return nn.Dense(1)(x)[:, 0]
 
@@ -42,7 +43,7 @@ class Linear(nn.Module):
     features: int
 
     @nn.compact
-    def __call__(self, x, train):
+    def __call__(self, x, y, train, keys=None):
         out = nn.Dense(self.features, use_bias=False)(x)
         return out[:, 0] if self.features == 1 else out
 
@@ -51,7 +52,7 @@ class Critic(nn.Module):
     """x -> logits [B], a small MLP."""
 
     @nn.compact
-    def __call__(self, x, train):
+    def __call__(self, x, y, train, keys=None):
         return nn.Dense(1)(nn.relu(nn.Dense(32)(x)))[:, 0]
 
 
@@ -59,7 +60,7 @@ class Affine(nn.Module):
     """z -> points, no norm."""
 
     @nn.compact
-    def __call__(self, z, train):
+    def __call__(self, z, y, train, keys=None):
         return nn.Dense(2)(z)
 
 
@@ -83,6 +84,13 @@ def _step(game, state, batch=None):
     return make_train_step(game, donate=False)(state, batch or _batch(), RNG)
 
 
+def _latents(keys, draw):
+    """z from the first of the two keys that each key is split into."""
+    return np.stack([draw(jax.random.split(key)[0], (Z,)) for key in keys]).astype(
+        np.float64
+    )
+
+
 def _log_sigmoid(logits):
     return -np.log1p(np.exp(-logits))
 
@@ -99,7 +107,7 @@ def test_payoffs_by_hand(payoff):
     state = init_state(game, RNG, _batch(), given)
     keys = jax.random.split(jax.random.key(5), B)
     context = _Context(keys)
-    z = np.stack([jax.random.normal(key, (Z,)) for key in keys]).astype(np.float64)
+    z = _latents(keys, jax.random.normal)
     real, fake = (_batch()["x"] @ v)[:, 0], (z @ w @ v)[:, 0]
 
     value, (mutable, metrics) = game.players["discriminator"].loss(
@@ -126,6 +134,8 @@ def test_payoffs_by_hand(payoff):
 @dataclasses.dataclass
 class _Context:
     keys: jax.Array
+    shared: jax.Array | None = None
+    step: int = 0
 
 
 def test_a_discriminator_that_knows_nothing_is_worth_log_4():
@@ -185,7 +195,7 @@ def test_samples_use_running_statistics():
         game.ops["sample"](players, keys[2:3]), x[2:3], rtol=1e-6
     )
     dense = jax.tree.map(np.asarray, players["generator"].params["Dense_0"])
-    z = np.stack([jax.random.uniform(k, (Z,), minval=-1, maxval=1) for k in keys])
+    z = _latents(keys, functools.partial(jax.random.uniform, minval=-1, maxval=1))
     expected = z / np.sqrt(1 + 1e-5) @ dense["kernel"] + dense["bias"]
     np.testing.assert_allclose(x, expected, rtol=1e-5)
 
@@ -219,8 +229,120 @@ def test_it_learns_where_the_data_are():
     )
 
 
+def _terms(payoff, logits_real, logits_fake):
+    """Every payoff as its paper writes it, in NumPy."""
+    real, fake = np.float64(logits_real), np.float64(logits_fake)
+
+    def relu(x):
+        return np.maximum(x, 0)
+
+    return {
+        "least_squares": (
+            0.5 * (real - 1) ** 2,
+            0.5 * fake**2,
+            0.5 * (fake - 1) ** 2,
+        ),
+        "wasserstein": (-real, fake, -fake),
+        "hinge": (relu(1 - real), relu(1 + fake), -fake),
+    }[payoff]
+
+
+@pytest.mark.parametrize("payoff", ["least_squares", "wasserstein", "hinge"])
+def test_later_payoffs_by_hand(payoff):
+    given = {
+        "generator": {"Dense_0": {"kernel": jnp.float32([[1.0, -0.5], [0.3, 2.0]])}},
+        "discriminator": {"Dense_0": {"kernel": jnp.float32([[0.7], [-0.4]])}},
+    }
+    game = _game(Linear(2), Linear(1), payoff=payoff)
+    players = init_state(game, RNG, _batch(), given).players
+    context = _Context(jax.random.split(jax.random.key(5), B))
+    z = _latents(context.keys, jax.random.normal)
+    fake = z @ np.array([[1.0, -0.5], [0.3, 2.0]]) @ np.array([0.7, -0.4])
+    real, fake, of_g = _terms(payoff, _batch()["x"] @ np.array([0.7, -0.4]), fake)
+    loss = {name: game.players[name].loss for name in game.players}
+    value, _ = loss["discriminator"](players, _batch(), context)
+    np.testing.assert_allclose(value, real.mean() + fake.mean(), rtol=1e-5)
+    value, _ = loss["generator"](players, _batch(), context)
+    np.testing.assert_allclose(value, of_g.mean(), rtol=1e-5)
+
+
+def test_labels_reach_both_players():
+    class Told(nn.Module):
+        @nn.compact
+        def __call__(self, x, y, train, keys=None):
+            hot = jax.nn.one_hot(y, 3)
+            return nn.Dense(2)(x) + nn.Dense(2, use_bias=False)(hot)
+
+    class Judge(nn.Module):
+        @nn.compact
+        def __call__(self, x, y, train, keys=None):
+            return (Told()(x, y, train) ** 2).sum(axis=-1)
+
+    game = _game(Told(), Judge(), num_classes=3)
+    batch = {**_batch(), "y": jnp.arange(B) % 3}
+    players = init_state(game, RNG, batch).players
+    context = _Context(jax.random.split(RNG, B))
+    for player in ("generator", "discriminator"):
+        loss = game.players[player].loss
+        mine, others = (
+            loss(players, {**batch, "y": y}, context)[0]
+            for y in (batch["y"], (batch["y"] + 1) % 3)
+        )
+        assert abs(mine - others) > 1e-3
+    keys = jax.random.split(RNG, 4)
+    y = jnp.array([0, 1, 2, -1])
+    x = game.ops["sample"](players, keys, y)
+    alone = game.ops["sample"](players, keys[1:2], y[1:2])
+    np.testing.assert_allclose(alone, x[1:2], rtol=1e-6)
+    told = game.ops["sample"](players, keys, jnp.zeros(4, jnp.int32))
+    assert not np.allclose(told[1:], x[1:])
+    assert game.ops["score"](players, x, y).shape == (4,)
+    # Told nothing, a sample draws its class from its own key.
+    drawn = {
+        int(i)
+        for i in jnp.argmin(
+            jnp.stack(
+                [
+                    jnp.abs(
+                        game.ops["sample"](players, keys)
+                        - game.ops["sample"](players, keys, jnp.full(4, i))
+                    ).sum(-1)
+                    for i in range(3)
+                ]
+            ),
+            axis=0,
+        )
+    }
+    assert drawn <= {0, 1, 2}
+
+
+def test_a_critics_turns_see_fresh_parts_and_shared_noise_is_shared():
+    seen = {}
+
+    class Spy(nn.Module):
+        @nn.compact
+        def __call__(self, z, y, train, keys=None):
+            jax.debug.callback(lambda z: seen.setdefault("z", []).append(z), z)
+            return nn.Dense(2)(z)
+
+    batch = {"x": jnp.arange(24, dtype=jnp.float32).reshape(12, 2)}
+    for shared in (False, True):
+        seen.clear()
+        game = _game(Spy(), Critic(), critic_turns=2, shared_noise=shared)
+        assert game.parts == 2
+        with jax.disable_jit():
+            state = init_state(game, RNG, batch)
+            seen.clear()
+            train_step(state, batch, RNG, game=game)
+        jax.effects_barrier()
+        first, second, generator = (np.asarray(z) for z in seen["z"][:3])
+        assert first.shape == (6, 2)
+        assert not np.allclose(first, second)
+        assert np.allclose(first, generator) == shared
+
+
 def test_mistakes_are_named():
     with pytest.raises(UserError, match="minimax, non_saturating"):
-        _game(payoff="wasserstein")
+        _game(payoff="earth_mover")
     with pytest.raises(UserError, match="normal, uniform"):
         _game(prior="cauchy")
