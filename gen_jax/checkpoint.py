@@ -303,7 +303,9 @@ def newest_meta(directories: Sequence[Path]) -> dict[str, Any]:
 
 
 def _info(meta: Mapping[str, Any]) -> Info:
-    return Info(**{**meta["info"], "shape": tuple(meta["info"]["shape"])})
+    # JSON knows lists only.
+    listed = {k: tuple(v) for k, v in meta["info"].items() if isinstance(v, list)}
+    return Info(**{**meta["info"], **listed})
 
 
 def load(path: str | Path, game: Game | None = None) -> Run:

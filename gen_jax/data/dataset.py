@@ -32,10 +32,14 @@ class Info(NamedTuple):
 
     shape: tuple[int, ...]  # of one example: (H, W, C), or (2,) for points
     num_classes: int  # 0 where the examples have no labels
+    target_shape: tuple[int, ...] = ()  # of y where it is an image: (H, W, C')
 
 
 class Split(Protocol):
-    """Examples at rest: `x` uint8 [N, H, W, C] or float32 [N, D], `y` int32 [N]."""
+    """Examples at rest: `x` uint8 [N, H, W, C] or float32 [N, D], `y` int32 [N].
+
+    Of pairs `y` is the target image, uint8 [N, H, W, C'].
+    """
 
     in_memory: bool  # whether reading only gathers, or has to decode
 
@@ -45,7 +49,8 @@ class Split(Protocol):
     def read(self, indices: Indices) -> Batch:
         """The examples at `indices`: {"x": [B, ...], "y": int32 [B], -1 for none}.
 
-        The arrays are new ones at each call: JAX on a CPU may keep them as they are.
+        Of pairs "y" is uint8 [B, H, W, C']. The arrays are new ones at each call: JAX
+        on a CPU may keep them as they are.
         """
 
 
@@ -66,7 +71,7 @@ class Source(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class MemorySplit:
-    """Decoded examples: x [N, ...], y int32 [N]."""
+    """Decoded examples: x [N, ...], y int32 [N] or uint8 [N, H, W, C']."""
 
     x: np.ndarray
     y: np.ndarray
