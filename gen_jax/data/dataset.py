@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 
@@ -19,12 +19,14 @@ _TENTH = 2**64 // 10
 class DataConfig:
     """Which examples, and how they are read. 0 and "" mean: as they come."""
 
-    spec: str = "digits"  # digits, ring, idx:DIR, folder:DIR, npz:FILE, tfds:NAME
+    # digits, ring, idx:DIR, folder:DIR, pairs:DIR, npz:FILE, tfds:NAME
+    spec: str = "digits"
     image_size: int = 0  # pixels: shorter side after resizing, then a centred square
     channels: int = 0  # 1 grey, 3 RGB
     data_dir: str = ""  # where TFDS keeps its datasets; "" for TFDS's own default
     skip_broken: bool = False  # leave out images that cannot be decoded, saying so
     memory_gib: float = 4.0  # GiB of decoded examples; what is larger is streamed
+    direction: Literal["a_to_b", "b_to_a"] = "a_to_b"  # which side of pairs: is x
 
 
 class Info(NamedTuple):

@@ -34,10 +34,17 @@ _CHUNK = 64  # records that a thread reads at once
 _T = TypeVar("_T")
 
 
+class Picture(NamedTuple):
+    """An encoded picture, and what to call it in an error message."""
+
+    content: bytes
+    name: str
+
+
 class Record(NamedTuple):
     """An example as it lies in its files: one picture, or the two of a pair."""
 
-    contents: tuple[bytes, ...]
+    pictures: tuple[Picture, ...]
     label: int = -1  # -1 for none
 
 
@@ -50,13 +57,10 @@ class Records(Protocol):
     def read(self, indices: Sequence[int]) -> list[Record]:
         """The records at `indices`."""
 
-    def name(self, index: int) -> str:
-        """What to call a record in an error message."""
 
-
-# (record, its name, info, config) -> x uint8 of info.shape, and y: a label, or an image
+# (record, info, config) -> x uint8 of info.shape, and y: a label, or an image
 # uint8 of info.target_shape. Raises UserError naming the record.
-Decode = Callable[[Record, str, Info, DataConfig], tuple[np.ndarray, int | np.ndarray]]
+Decode = Callable[[Record, Info, DataConfig], tuple[np.ndarray, int | np.ndarray]]
 
 
 class BrokenImageError(UserError):
@@ -64,11 +68,12 @@ class BrokenImageError(UserError):
 
 
 def decode_picture(
-    record: Record, name: str, info: Info, config: DataConfig
+    record: Record, info: Info, config: DataConfig
 ) -> tuple[np.ndarray, int]:
     """The picture of a record, uint8 [H, W, C], and its label."""
-    [content] = record.contents
-    return fitted(open_picture(content, name), name, info.shape, config), record.label
+    [picture] = record.pictures
+    image = open_picture(picture)
+    return fitted(image, picture.name, info.shape, config), record.label
 
 
 def encoded_dataset(
@@ -110,21 +115,21 @@ def encoded_dataset(
 def first_shape(records: Records, config: DataConfig) -> tuple[int, int, int]:
     """(H, W, C) after resizing, by the first picture that can be decoded."""
 
-    def shape(record: Record, name: str) -> tuple[int, int, int]:
-        image = open_picture(record.contents[0], name)
+    def shape(record: Record) -> tuple[int, int, int]:
+        image = open_picture(record.pictures[0])
         return images.to_array(image, config.image_size, config.channels).shape
 
     return first_intact(records, config, shape)
 
 
 def first_intact(
-    records: Records, config: DataConfig, look: Callable[[Record, str], _T]
+    records: Records, config: DataConfig, look: Callable[[Record], _T]
 ) -> _T:
-    """What `look` makes of the first record, (record, name), that is not broken."""
+    """What `look` makes of the first record that is not broken."""
     for index in range(len(records)):
         [record] = records.read([index])
         try:
-            return look(record, records.name(index))
+            return look(record)
         except BrokenImageError:
             if not config.skip_broken:
                 raise
@@ -153,8 +158,7 @@ class StreamedSplit:
         indices = [int(i) for i in indices]
         x, y = _room(len(indices), self.info)
         for place, record in enumerate(self.records.read(indices)):
-            name = self.records.name(indices[place])
-            x[place], y[place] = self.decode(record, name, self.info, self.config)
+            x[place], y[place] = self.decode(record, self.info, self.config)
         return {"x": x, "y": _checked(y, self.info, self.config)}
 
 
@@ -176,11 +180,11 @@ def _open(
     def examine(start: int) -> None:
         chunk = range(start, min(start + _CHUNK, count))
         for i, record in zip(chunk, records.read(chunk), strict=True):
-            digests[i] = digest(b"".join(record.contents))
+            digests[i] = digest(b"".join(p.content for p in record.pictures))
             if not (in_memory or config.skip_broken):
                 continue
             try:
-                example = decode(record, records.name(i), info, config)
+                example = decode(record, info, config)
             except BrokenImageError:
                 if not config.skip_broken:
                     raise
@@ -196,9 +200,10 @@ def _open(
             for _ in pool.map(examine, range(0, count, _CHUNK)):
                 pass
     if broken.any():
+        [first] = records.read([int(np.argmax(broken))])
         print(
             f"{config.spec}: left out {broken.sum()} broken images of {count}, such as "
-            f"{records.name(int(np.argmax(broken)))}",
+            f"{' and '.join(picture.name for picture in first.pictures)}",
             file=sys.stderr,
         )
     split = StreamedSplit(records, info, config, decode)
@@ -221,17 +226,17 @@ def _checked(y: np.ndarray, info: Info, config: DataConfig) -> np.ndarray:
     return checked_labels(y, info.num_classes, config.spec)
 
 
-def open_picture(content: bytes, name: str):
+def open_picture(picture: Picture):
     """An encoded picture as a PIL image of mode L or RGB.
 
     Raises BrokenImageError naming it.
     """
     try:
-        return images.open_image(content)
+        return images.open_image(picture.content)
     except Exception as error:  # on damaged files decoders raise whatever they meet
         raise BrokenImageError(
-            f"{name} is broken or truncated ({error}); to leave such images out, set "
-            "--config.data.skip_broken=True"
+            f"{picture.name} is broken or truncated ({error}); to leave such images "
+            "out, set --config.data.skip_broken=True"
         ) from error
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gen_jax.data.dataset import DataConfig, Dataset, Info, Source
-from gen_jax.data.encoded import Record, encoded_dataset, first_shape
+from gen_jax.data.encoded import Picture, Record, encoded_dataset, first_shape
 from gen_jax.errors import UserError
 
 TESTS = ("test", "val", "valid", "validation")
@@ -23,10 +23,7 @@ class _Files:
         return len(self.paths)
 
     def read(self, indices: Sequence[int]) -> list[Record]:
-        return [Record((content(self.paths[i]),), self.labels[i]) for i in indices]
-
-    def name(self, index: int) -> str:
-        return str(self.paths[index])
+        return [Record((picture(self.paths[i]),), self.labels[i]) for i in indices]
 
 
 def open_folder(config: DataConfig, path: str) -> Source:
@@ -102,9 +99,9 @@ def _labelled(files: list[tuple[Path, str]], classes: list[str]) -> _Files:
     return _Files([path for path, _ in files], [number[name] for _, name in files])
 
 
-def content(path: Path) -> bytes:
-    """The bytes of a file. Raises UserError where it cannot be read."""
+def picture(path: Path) -> Picture:
+    """A file, named by its path. Raises UserError where it cannot be read."""
     try:
-        return path.read_bytes()
+        return Picture(path.read_bytes(), str(path))
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from error

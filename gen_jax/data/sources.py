@@ -8,6 +8,7 @@ from gen_jax.data.arrays import open_digits, open_npz, open_ring
 from gen_jax.data.dataset import DataConfig, Dataset, Info, Source
 from gen_jax.data.folder import open_folder
 from gen_jax.data.idx import open_idx
+from gen_jax.data.pairs import open_pairs
 from gen_jax.data.tfds import open_tfds
 from gen_jax.errors import UserError
 
@@ -15,10 +16,11 @@ _BUILT_IN = {"digits": open_digits, "ring": open_ring}
 _LOCATED = {
     "idx": (open_idx, "DIR"),
     "folder": (open_folder, "DIR"),
+    "pairs": (open_pairs, "DIR"),
     "npz": (open_npz, "FILE"),
     "tfds": (open_tfds, "NAME"),
 }
-_PATHS = ("idx", "folder", "npz")
+_PATHS = ("idx", "folder", "pairs", "npz")
 _SHORT = {name: f"tfds:{name}" for name in ("mnist", "fashion_mnist", "cifar10")}
 
 
