@@ -27,6 +27,8 @@ class DataConfig:
     skip_broken: bool = False  # leave out images that cannot be decoded, saying so
     memory_gib: float = 4.0  # GiB of decoded examples; what is larger is streamed
     direction: Literal["a_to_b", "b_to_a"] = "a_to_b"  # which side of pairs: is x
+    # pairs of any images: y the image, x made of it; "" leaves the labels
+    task: Literal["", "low_resolution", "edges", "grey", "holes"] = ""
 
 
 class Info(NamedTuple):
