@@ -19,7 +19,7 @@ _TENTH = 2**64 // 10
 class DataConfig:
     """Which examples, and how they are read. 0 and "" mean: as they come."""
 
-    # digits, ring, idx:DIR, folder:DIR, pairs:DIR, npz:FILE, tfds:NAME
+    # digits, branches, ring, idx:DIR, folder:DIR, pairs:DIR, npz:FILE, tfds:NAME
     spec: str = "digits"
     image_size: int = 0  # pixels: shorter side after resizing, then a centred square
     channels: int = 0  # 1 grey, 3 RGB

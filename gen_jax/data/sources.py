@@ -6,6 +6,7 @@ import typing
 from pathlib import Path
 
 from gen_jax.data.arrays import open_digits, open_npz, open_ring
+from gen_jax.data.branches import open_branches
 from gen_jax.data.dataset import DataConfig, Dataset, Info, Source
 from gen_jax.data.folder import open_folder
 from gen_jax.data.idx import open_idx
@@ -14,7 +15,7 @@ from gen_jax.data.tasks import with_task
 from gen_jax.data.tfds import open_tfds
 from gen_jax.errors import UserError
 
-_BUILT_IN = {"digits": open_digits, "ring": open_ring}
+_BUILT_IN = {"digits": open_digits, "branches": open_branches, "ring": open_ring}
 _LOCATED = {
     "idx": (open_idx, "DIR"),
     "folder": (open_folder, "DIR"),
