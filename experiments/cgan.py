@@ -12,7 +12,7 @@ from typing import ClassVar, Literal
 
 from experiments import dcgan
 from experiments.gan import play
-from gen_jax.data import DataConfig, Info
+from gen_jax.data import Info
 from gen_jax.experiment import Experiment
 from gen_jax.game import Game
 from gen_jax.models import maxout

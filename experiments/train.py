@@ -2,9 +2,11 @@
 
   python -m experiments.train --experiment=NAME --workdir=DIR [--data=SPEC] [FLAGS]
 
-SPEC: digits, ring, idx:DIR, folder:DIR, npz:FILE, tfds:NAME (mnist, fashion_mnist and
-cifar10 are short for theirs). Any field of the configuration is a flag:
---config.FIELD=VALUE; --dry_run shows the fields and what they are.
+SPEC: digits, branches, ring, idx:DIR, folder:DIR, pairs:DIR, npz:FILE, tfds:NAME
+(mnist, fashion_mnist and cifar10 are short for theirs). branches and pairs: hold
+pictures to translate; --config.data.task makes such pairs of any other images. Any
+field of the configuration is a flag: --config.FIELD=VALUE; --dry_run shows the fields
+and what they are.
 """
 
 import contextlib

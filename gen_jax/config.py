@@ -147,7 +147,7 @@ def _typed(value: Any, kind: Any, path: str) -> Any:
 def _name(kind: Any) -> str:
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin is typing.Literal:
-        return "one of " + ", ".join(map(str, arguments))
+        return "one of " + ", ".join(str(a) or "''" for a in arguments)
     if origin is tuple:
         return f"a list such as 1,2 of {arguments[0].__name__}s"
     names = {int: "a whole number", float: "a number", bool: "true or false"}

@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 
@@ -19,12 +19,16 @@ _TENTH = 2**64 // 10
 class DataConfig:
     """Which examples, and how they are read. 0 and "" mean: as they come."""
 
-    spec: str = "digits"  # digits, ring, idx:DIR, folder:DIR, npz:FILE, tfds:NAME
+    # digits, branches, ring, idx:DIR, folder:DIR, pairs:DIR, npz:FILE, tfds:NAME
+    spec: str = "digits"
     image_size: int = 0  # pixels: shorter side after resizing, then a centred square
     channels: int = 0  # 1 grey, 3 RGB
     data_dir: str = ""  # where TFDS keeps its datasets; "" for TFDS's own default
     skip_broken: bool = False  # leave out images that cannot be decoded, saying so
     memory_gib: float = 4.0  # GiB of decoded examples; what is larger is streamed
+    direction: Literal["a_to_b", "b_to_a"] = "a_to_b"  # which side of pairs: is x
+    # makes pairs of images that come alone: y the image, x made of it
+    task: Literal["", "low_resolution", "edges", "grey", "holes"] = ""
 
 
 class Info(NamedTuple):
@@ -32,11 +36,14 @@ class Info(NamedTuple):
 
     shape: tuple[int, ...]  # of one example: (H, W, C), or (2,) for points
     num_classes: int  # 0 where the examples have no labels
-    target_shape: tuple[int, ...] = ()  # of y, where y is an image
+    target_shape: tuple[int, ...] = ()  # of y where it is an image: (H, W, C')
 
 
 class Split(Protocol):
-    """Examples at rest: `x` uint8 [N, H, W, C] or float32 [N, D], `y` int32 [N]."""
+    """Examples at rest: `x` uint8 [N, H, W, C] or float32 [N, D], `y` int32 [N].
+
+    Of pairs `y` is the target image, uint8 [N, H, W, C'].
+    """
 
     in_memory: bool  # whether reading only gathers, or has to decode
 
@@ -46,7 +53,8 @@ class Split(Protocol):
     def read(self, indices: Indices) -> Batch:
         """The examples at `indices`: {"x": [B, ...], "y": int32 [B], -1 for none}.
 
-        The arrays are new ones at each call: JAX on a CPU may keep them as they are.
+        Of pairs "y" is uint8 [B, H, W, C']. The arrays are new ones at each call: JAX
+        on a CPU may keep them as they are.
         """
 
 
@@ -67,7 +75,7 @@ class Source(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class MemorySplit:
-    """Decoded examples: x [N, ...], y int32 [N]."""
+    """Decoded examples: x [N, ...], y int32 [N] or uint8 [N, H, W, C']."""
 
     x: np.ndarray
     y: np.ndarray

@@ -7,9 +7,9 @@ both ways give the same examples at the same indices.
 import dataclasses
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
@@ -31,26 +31,57 @@ from gen_jax.errors import UserError
 
 _CHUNK = 64  # records that a thread reads at once
 
+_T = TypeVar("_T")
+
+
+class Picture(NamedTuple):
+    """An encoded picture, and what to call it in an error message."""
+
+    content: bytes
+    name: str
+
+
+class Record(NamedTuple):
+    """An example as it lies in its files: one picture, or the two of a pair."""
+
+    pictures: tuple[Picture, ...]
+    label: int = -1  # -1 for none
+
 
 class Records(Protocol):
-    """Encoded pictures with labels, by index; reading must be thread-safe."""
+    """Encoded examples by index; reading must be thread-safe."""
 
     def __len__(self) -> int:
         """N."""
 
-    def read(self, indices: Sequence[int]) -> list[tuple[bytes, int]]:
-        """The encoded pictures and their labels, -1 for none."""
+    def read(self, indices: Sequence[int]) -> list[Record]:
+        """The records at `indices`."""
 
-    def name(self, index: int) -> str:
-        """What to call a record in an error message."""
+
+# (record, info, config) -> x uint8 of info.shape, and y: a label, or an image
+# uint8 of info.target_shape. Raises UserError naming the record.
+Decode = Callable[[Record, Info, DataConfig], tuple[np.ndarray, int | np.ndarray]]
 
 
 class BrokenImageError(UserError):
     """A picture that cannot be decoded."""
 
 
+def decode_picture(
+    record: Record, info: Info, config: DataConfig
+) -> tuple[np.ndarray, int]:
+    """The picture of a record, uint8 [H, W, C], and its label."""
+    [picture] = record.pictures
+    image = open_picture(picture)
+    return fitted(image, picture.name, info.shape, config), record.label
+
+
 def encoded_dataset(
-    info: Info, config: DataConfig, train: Records, test: Records | None = None
+    info: Info,
+    config: DataConfig,
+    train: Records,
+    test: Records | None = None,
+    decode: Decode = decode_picture,
 ) -> Dataset:
     """The dataset of these records; `test` None holds out a tenth of `train`.
 
@@ -60,17 +91,19 @@ def encoded_dataset(
     Raises UserError, naming the record, where a picture is broken or of another shape.
     """
     records = [train] if test is None else [train, test]
-    size = sum(len(r) for r in records) * np.prod(info.shape, dtype=float)
+    pixels = sum(np.prod(s, dtype=float) for s in (info.shape, info.target_shape) if s)
+    size = sum(len(r) for r in records) * pixels
     in_memory = bool(size <= config.memory_gib * 2**30)
     if test is not None:
         splits = [
-            _open(r, info, config, in_memory, needs_digests=False) for r in records
+            _open(r, info, config, decode, in_memory, needs_digests=False)
+            for r in records
         ]
         splits = [Subset(s.split, s.intact) for s in splits]
         if min(len(split) for split in splits) < 1:
             raise UserError(f"{config.spec}: a split holds no images")
         return Dataset(info, *splits)
-    everything = _open(train, info, config, in_memory, needs_digests=True)
+    everything = _open(train, info, config, decode, in_memory, needs_digests=True)
     held = held_out(everything.digests[everything.intact])
     return Dataset(
         info,
@@ -81,14 +114,25 @@ def encoded_dataset(
 
 def first_shape(records: Records, config: DataConfig) -> tuple[int, int, int]:
     """(H, W, C) after resizing, by the first picture that can be decoded."""
+
+    def shape(record: Record) -> tuple[int, int, int]:
+        image = open_picture(record.pictures[0])
+        return images.to_array(image, config.image_size, config.channels).shape
+
+    return first_intact(records, config, shape)
+
+
+def first_intact(
+    records: Records, config: DataConfig, look: Callable[[Record], _T]
+) -> _T:
+    """What `look` makes of the first record that is not broken."""
     for index in range(len(records)):
+        [record] = records.read([index])
         try:
-            image = _open_record(records, index)
+            return look(record)
         except BrokenImageError:
             if not config.skip_broken:
                 raise
-            continue
-        return images.to_array(image, config.image_size, config.channels).shape
     raise UserError(f"{config.spec}: none of {len(records)} images can be decoded")
 
 
@@ -99,6 +143,7 @@ class StreamedSplit:
     records: Records
     info: Info
     config: DataConfig
+    decode: Decode
     in_memory = False
 
     def __len__(self) -> int:
@@ -111,12 +156,10 @@ class StreamedSplit:
         Raises UserError, naming the record, where a picture is broken.
         """
         indices = [int(i) for i in indices]
-        x = np.empty((len(indices), *self.info.shape), np.uint8)
-        y = np.empty(len(indices), np.int64)
-        for place, (content, label) in enumerate(self.records.read(indices)):
-            name = self.records.name(indices[place])
-            x[place], y[place] = _decode(content, name, self.info, self.config), label
-        return {"x": x, "y": checked_labels(y, self.info.num_classes, self.config.spec)}
+        x, y = _room(len(indices), self.info)
+        for place, record in enumerate(self.records.read(indices)):
+            x[place], y[place] = self.decode(record, self.info, self.config)
+        return {"x": x, "y": _checked(y, self.info, self.config)}
 
 
 class _Opened(NamedTuple):
@@ -125,28 +168,30 @@ class _Opened(NamedTuple):
     digests: np.ndarray  # uint64 [N]
 
 
-def _open(records, info, config, in_memory: bool, needs_digests: bool) -> _Opened:
+def _open(
+    records, info, config, decode: Decode, in_memory: bool, needs_digests: bool
+) -> _Opened:
     """A split of all the records, after one pass over them if one is needed."""
     count = len(records)
-    x = np.empty((count if in_memory else 0, *info.shape), np.uint8)
-    y = np.full(count, -1, np.int64)
+    x, y = _room(count if in_memory else 0, info)
     digests = np.zeros(count, np.uint64)
     broken = np.zeros(count, bool)
 
     def examine(start: int) -> None:
         chunk = range(start, min(start + _CHUNK, count))
-        for i, (content, label) in zip(chunk, records.read(chunk), strict=True):
-            y[i], digests[i] = label, digest(content)
+        for i, record in zip(chunk, records.read(chunk), strict=True):
+            digests[i] = digest(b"".join(p.content for p in record.pictures))
             if not (in_memory or config.skip_broken):
                 continue
             try:
-                image = _decode(content, records.name(i), info, config)
+                example = decode(record, info, config)
             except BrokenImageError:
                 if not config.skip_broken:
                     raise
                 broken[i] = True
             else:
-                x[i : i + 1] = image  # nothing, where x is empty
+                if in_memory:
+                    x[i], y[i] = example
 
     # Threads that decode tiny pictures spend their time waiting for each other.
     tiny = not config.image_size and info.shape[0] * info.shape[1] < 64 * 64
@@ -155,45 +200,61 @@ def _open(records, info, config, in_memory: bool, needs_digests: bool) -> _Opene
             for _ in pool.map(examine, range(0, count, _CHUNK)):
                 pass
     if broken.any():
+        [first] = records.read([int(np.argmax(broken))])
         print(
             f"{config.spec}: left out {broken.sum()} broken images of {count}, such as "
-            f"{records.name(int(np.argmax(broken)))}",
+            f"{' and '.join(picture.name for picture in first.pictures)}",
             file=sys.stderr,
         )
-    split = StreamedSplit(records, info, config)
+    split = StreamedSplit(records, info, config, decode)
     if in_memory:
-        split = MemorySplit(x, checked_labels(y, info.num_classes, config.spec))
+        split = MemorySplit(x, _checked(y, info, config))
     return _Opened(split, np.flatnonzero(~broken), digests)
 
 
-def _open_record(records: Records, index: int):
-    [(content, _)] = records.read([index])
-    return open_image(content, records.name(index))
+def _room(count: int, info: Info) -> tuple[np.ndarray, np.ndarray]:
+    """Arrays for x and y of so many examples, no labels written yet."""
+    x = np.empty((count, *info.shape), np.uint8)
+    if info.target_shape:
+        return x, np.empty((count, *info.target_shape), np.uint8)
+    return x, np.full(count, -1, np.int64)
 
 
-def open_image(content: bytes, name: str):
+def _checked(y: np.ndarray, info: Info, config: DataConfig) -> np.ndarray:
+    if info.target_shape:
+        return y
+    return checked_labels(y, info.num_classes, config.spec)
+
+
+def open_picture(picture: Picture):
+    """An encoded picture as a PIL image of mode L or RGB.
+
+    Raises BrokenImageError naming it.
+    """
     try:
-        return images.open_image(content)
+        return images.open_image(picture.content)
     except Exception as error:  # on damaged files decoders raise whatever they meet
         raise BrokenImageError(
-            f"{name} is broken or truncated ({error}); to leave such images out, set "
-            "--config.data.skip_broken=True"
+            f"{picture.name} is broken or truncated ({error}); to leave such images "
+            "out, set --config.data.skip_broken=True"
         ) from error
 
 
-def _decode(content: bytes, name: str, info: Info, config: DataConfig) -> np.ndarray:
-    """uint8 [H, W, C] of the dataset's shape."""
-    image = open_image(content, name)
-    channels = info.shape[2]
+def fitted(image, name: str, shape: tuple[int, ...], config: DataConfig) -> np.ndarray:
+    """A PIL image of mode L or RGB as uint8 of `shape` (H, W, C), resized if asked to.
+
+    Raises UserError, naming it, where it is of another size, or coloured among greys.
+    """
+    channels = shape[2]
     if image.mode == "RGB" and channels == 1 and not config.channels:
         raise UserError(
             f"{name} is coloured, the first image is grey: set --config.data.channels "
             "to 1 or 3"
         )
     array = images.to_array(image, config.image_size, channels)
-    if array.shape != info.shape:
+    if array.shape != shape:
         raise UserError(
             f"{name} is {array.shape[0]}x{array.shape[1]}, others "
-            f"{info.shape[0]}x{info.shape[1]}: set --config.data.image_size to resize"
+            f"{shape[0]}x{shape[1]}: set --config.data.image_size to resize"
         )
     return array

@@ -7,11 +7,18 @@ from pathlib import Path
 
 import numpy as np
 
+from gen_jax.data import images
 from gen_jax.data.dataset import DataConfig, Dataset, Info, Source
-from gen_jax.data.encoded import encoded_dataset, first_shape, open_image
+from gen_jax.data.encoded import (
+    Picture,
+    Record,
+    encoded_dataset,
+    first_shape,
+    open_picture,
+)
 from gen_jax.errors import UserError
 
-_TESTS = ("test", "val", "valid", "validation")
+TESTS = ("test", "val", "valid", "validation")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -24,11 +31,8 @@ class _Files:
     def __len__(self) -> int:
         return len(self.paths)
 
-    def read(self, indices: Sequence[int]) -> list[tuple[bytes, int]]:
-        return [(_content(self.paths[i]), self.labels[i]) for i in indices]
-
-    def name(self, index: int) -> str:
-        return str(self.paths[index])
+    def read(self, indices: Sequence[int]) -> list[Record]:
+        return [Record((picture(self.paths[i]),), self.labels[i]) for i in indices]
 
 
 def open_folder(config: DataConfig, path: str) -> Source:
@@ -43,11 +47,11 @@ def open_folder(config: DataConfig, path: str) -> Source:
     root = Path(path).expanduser()
     if not root.is_dir():
         raise UserError(f"folder:{path}: there is no such folder")
-    train_root, test_root = _splits(root)
-    train_files = _find_images(train_root)
+    train_root, test_root = splits(root)
+    train_files = find_images(train_root)
     classes = sorted({name for _, name in train_files if name})
     train = _labelled(train_files, classes)
-    test = _labelled(_find_images(test_root), classes) if test_root else None
+    test = _labelled(find_images(test_root), classes) if test_root else None
     info = Info(first_shape(train, config), len(classes))
 
     def load() -> Dataset:
@@ -56,17 +60,21 @@ def open_folder(config: DataConfig, path: str) -> Source:
     return Source(info, load)
 
 
-def _splits(root: Path) -> tuple[Path, Path | None]:
+def splits(root: Path) -> tuple[Path, Path | None]:
+    """The folders to train on and to hold out, (`root`, None) where there are none."""
     names = {entry.name for entry in root.iterdir() if _is_seen(entry.name)}
     folders = {name for name in names if (root / name).is_dir()}
-    tests = [name for name in _TESTS if name in folders]
-    if tests and "train" in folders and folders <= {"train", *_TESTS}:
+    tests = [name for name in TESTS if name in folders]
+    if tests and "train" in folders and folders <= {"train", *TESTS}:
         return root / "train", root / tests[0]
     return root, None
 
 
-def _find_images(root: Path) -> list[tuple[Path, str]]:
-    """Pictures by path, each with its first-level subfolder's name or ""."""
+def find_images(root: Path) -> list[tuple[Path, str]]:
+    """Pictures by path, each with its first-level subfolder's name or "".
+
+    Raises UserError where there is none.
+    """
     from PIL import Image
 
     known = Image.registered_extensions()
@@ -100,9 +108,10 @@ def _labelled(files: list[tuple[Path, str]], classes: list[str]) -> _Files:
     return _Files([path for path, _ in files], [number[name] for _, name in files])
 
 
-def _content(path: Path) -> bytes:
+def picture(path: Path) -> Picture:
+    """A file, named by its path. Raises UserError where it cannot be read."""
     try:
-        return path.read_bytes()
+        return Picture(path.read_bytes(), str(path))
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from error
 
@@ -116,15 +125,6 @@ def read_pictures(path: str | Path, shape: tuple[int, int, int]) -> np.ndarray:
     """
     path = Path(path).expanduser()
     if not path.exists():
-        raise UserError(f"there is no picture or folder {path}")
-    files = [path] if path.is_file() else [file for file, _ in _find_images(path)]
-    return np.stack([_fitted(open_image(_content(f), str(f)), shape) for f in files])
-
-
-def _fitted(image, shape: tuple[int, int, int]) -> np.ndarray:
-    from PIL import Image, ImageOps
-
-    height, width, channels = shape
-    image = image.convert("L" if channels == 1 else "RGB")
-    array = np.asarray(ImageOps.fit(image, (width, height), Image.Resampling.BICUBIC))
-    return array.reshape(shape)
+        raise UserError(f"there is no picture and no folder {path}")
+    files = [path] if path.is_file() else [file for file, _ in find_images(path)]
+    return np.stack([images.to_shape(open_picture(picture(f)), shape) for f in files])

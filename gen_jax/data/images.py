@@ -54,6 +54,16 @@ def to_array(image, size: int, channels: int) -> np.ndarray:
     return array if array.ndim == 3 else array[:, :, None]
 
 
+def to_shape(image, shape: tuple[int, int, int]) -> np.ndarray:
+    """A PIL image as uint8 of `shape` (H, W, 1 or 3), cropped at its longer side."""
+    from PIL import Image, ImageOps
+
+    height, width, channels = shape
+    image = image.convert("L" if channels == 1 else "RGB")
+    resized = ImageOps.fit(image, (width, height), Image.Resampling.BICUBIC)
+    return np.asarray(resized).reshape(shape)
+
+
 def fitted_shape(
     shape: tuple[int, ...], size: int, channels: int, where: str
 ) -> tuple[int, int, int]:

@@ -43,8 +43,9 @@ def batches(
     process_index: whose contiguous B / process_count examples of each batch to yield.
 
     Returns start -> an endless iterator over the batches of step start, start + 1, ...:
-    {"x": [B / process_count, ...], "y": int32 [B / process_count]}. A split that is
-    decoded on reading is read ahead in threads.
+    {"x": [B / process_count, ...], "y": int32 [B / process_count]}, of pairs "y" uint8
+    [B / process_count, H, W, C']. A split that is decoded on reading is read ahead in
+    threads.
 
     Raises UserError where the batch does not divide by the processes.
     """

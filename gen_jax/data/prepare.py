@@ -1,4 +1,4 @@
-"""What happens to a batch on the device: normalisation, then random flips."""
+"""What happens to a batch on the device: normalisation, then jitter and flips."""
 
 from collections.abc import Callable
 
@@ -8,26 +8,56 @@ import jax.numpy as jnp
 from gen_jax.errors import UserError
 
 
-def prepare(flip: bool = False) -> Callable[[dict, jax.Array], dict]:
+def prepare(flip: bool = False, jitter: int = 0) -> Callable[[dict, jax.Array], dict]:
     """A batch at rest to a batch to train on: (batch, keys [B]) -> batch.
 
-    Pixels x uint8 [B, H, W, C] become x / 127.5 - 1, float32 in [-1, 1]; points
-    float32 [B, D] and everything else, labels y among it, pass as they are.
+    Pixels uint8 [B, H, W, C], x and of pairs y too, become x / 127.5 - 1, float32 in
+    [-1, 1]; points float32 [B, D] and everything else, labels y among it, pass as they
+    are. What is random goes by each example's own key, and befalls both sides of a
+    pair alike.
 
-    flip: mirror each image left to right with probability 1/2, by its own key.
+    flip: mirror each image left to right with probability 1/2.
+    jitter: pixels; each image is enlarged to (H + jitter, W + jitter) and cut back to
+        (H, W) at a random place, as in pix2pix (there 30 at 256), but bilinearly.
 
-    The returned function raises UserError if asked to flip points.
+    Raises UserError for a negative jitter; the returned function does if asked to flip
+    or jitter points.
     """
+    if jitter < 0:
+        raise UserError(f"jitter is {jitter} pixels; allowed: 0 or more")
 
     def prepared(batch: dict, keys: jax.Array) -> dict:
-        x = batch["x"]
-        if x.dtype == jnp.uint8:
-            x = x.astype(jnp.float32) / 127.5 - 1.0
-        if flip and x.ndim != 4:
-            raise UserError("flips are for images; these examples are points")
-        if flip:
-            mirrored = jax.vmap(jax.random.bernoulli)(keys)
-            x = jnp.where(mirrored[:, None, None, None], x[:, :, ::-1], x)
-        return {**batch, "x": x}
+        sides = {"x": batch["x"]}
+        if "y" in batch and _is_image(batch["y"]):
+            sides["y"] = batch["y"]
+        if (flip or jitter) and sides["x"].ndim != 4:
+            asked = "flips are" if flip else "jitter is"
+            raise UserError(f"{asked} for images; these examples are points")
+        for name, side in sides.items():
+            if side.dtype == jnp.uint8:
+                sides[name] = side.astype(jnp.float32) / 127.5 - 1.0
+        if flip or jitter:
+            change = jax.vmap(lambda side, key: _changed(side, key, flip, jitter))
+            sides = {name: change(side, keys) for name, side in sides.items()}
+        return {**batch, **sides}
 
     return prepared
+
+
+def _is_image(y: jax.Array) -> bool:
+    return y.ndim == 4 and y.dtype == jnp.uint8
+
+
+def _changed(image: jax.Array, key: jax.Array, flip: bool, jitter: int) -> jax.Array:
+    """One image [H, W, C], jittered and mirrored as its key says."""
+    flip_key, place_key = jax.random.split(key)
+    height, width, channels = image.shape
+    if jitter:
+        larger = jax.image.resize(
+            image, (height + jitter, width + jitter, channels), "bilinear"
+        )
+        top, left = jax.random.randint(place_key, (2,), 0, jitter + 1)
+        image = jax.lax.dynamic_slice(larger, (top, left, 0), image.shape)
+    if flip:
+        image = jnp.where(jax.random.bernoulli(flip_key), image[:, ::-1], image)
+    return image

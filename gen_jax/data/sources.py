@@ -2,23 +2,28 @@
 
 import dataclasses
 import difflib
+import typing
 from pathlib import Path
 
 from gen_jax.data.arrays import open_digits, open_npz, open_ring
+from gen_jax.data.branches import open_branches
 from gen_jax.data.dataset import DataConfig, Dataset, Info, Source
 from gen_jax.data.folder import open_folder
 from gen_jax.data.idx import open_idx
+from gen_jax.data.pairs import open_pairs
+from gen_jax.data.tasks import with_task
 from gen_jax.data.tfds import open_tfds
 from gen_jax.errors import UserError
 
-_BUILT_IN = {"digits": open_digits, "ring": open_ring}
+_BUILT_IN = {"digits": open_digits, "branches": open_branches, "ring": open_ring}
 _LOCATED = {
     "idx": (open_idx, "DIR"),
     "folder": (open_folder, "DIR"),
+    "pairs": (open_pairs, "DIR"),
     "npz": (open_npz, "FILE"),
     "tfds": (open_tfds, "NAME"),
 }
-_PATHS = ("idx", "folder", "npz")
+_PATHS = ("idx", "folder", "pairs", "npz")
 _SHORT = {name: f"tfds:{name}" for name in ("mnist", "fashion_mnist", "cifar10")}
 
 
@@ -29,15 +34,15 @@ def load(config: DataConfig) -> Dataset:
 
     Raises UserError for anything unknown, missing, empty, damaged or out of range.
     """
-    return _open(config).load()
+    return _source(config).load()
 
 
 def describe(config: DataConfig) -> Info:
-    """What `load` will give, (H, W, C) and classes, from headers or one example.
+    """What `load` will give, shapes and classes, from headers or one example.
 
     Raises UserError as `load` does, for what can be seen without reading it all.
     """
-    return _open(config).info
+    return _source(config).info
 
 
 def absolute(config: DataConfig) -> DataConfig:
@@ -51,8 +56,12 @@ def absolute(config: DataConfig) -> DataConfig:
     return dataclasses.replace(config, spec=spec, data_dir=data_dir)
 
 
-def _open(config: DataConfig) -> Source:
+def _source(config: DataConfig) -> Source:
     _check_options(config)
+    return with_task(_open(config), config)
+
+
+def _open(config: DataConfig) -> Source:
     kind, colon, where = _SHORT.get(config.spec, config.spec).partition(":")
     if kind in _BUILT_IN and not colon:
         return _BUILT_IN[kind](config)
@@ -74,3 +83,11 @@ def _check_options(config: DataConfig) -> None:
         raise UserError(f"data.channels is {config.channels}; allowed: 0, 1 or 3")
     if not config.memory_gib >= 0:
         raise UserError(f"data.memory_gib is {config.memory_gib}; allowed: 0 or more")
+    for name in ("direction", "task"):
+        value = getattr(config, name)
+        allowed = typing.get_args(typing.get_type_hints(DataConfig)[name])
+        if value not in allowed:
+            words = ", ".join(word or "''" for word in allowed)
+            raise UserError(f"data.{name} is {value!r}; allowed: {words}")
+    if config.direction != "a_to_b" and not config.spec.startswith("pairs:"):
+        raise UserError(f"data.direction is of pairs:DIR alone, not of {config.spec}")

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from gen_jax.data.dataset import DataConfig, Dataset, Info, Source
-from gen_jax.data.encoded import encoded_dataset, first_shape
+from gen_jax.data.encoded import Picture, Record, encoded_dataset, first_shape
 from gen_jax.errors import UserError
 
 _PREPARE = """
@@ -41,13 +41,13 @@ class _DataSource:
     def __len__(self) -> int:
         return len(self.source)
 
-    def read(self, indices: Sequence[int]) -> list[tuple[bytes, int]]:
+    def read(self, indices: Sequence[int]) -> list[Record]:
         examples = self.source.__getitems__([int(i) for i in indices])
-        label = self.label
-        return [(e[self.image], int(e[label]) if label else -1) for e in examples]
+        return [self._record(*each) for each in zip(indices, examples, strict=True)]
 
-    def name(self, index: int) -> str:
-        return f"{self.where}, example {index},"
+    def _record(self, index: int, example: dict[str, Any]) -> Record:
+        picture = Picture(example[self.image], f"{self.where}, example {index},")
+        return Record((picture,), int(example[self.label]) if self.label else -1)
 
 
 def open_tfds(config: DataConfig, name: str) -> Source:

@@ -13,7 +13,6 @@ import dataclasses
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 import optax
 
 from gen_jax import adversarial, losses

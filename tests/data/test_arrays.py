@@ -180,7 +180,7 @@ def test_a_damaged_npz_is_named(tmp_path):
         (DataConfig("digit"), "did you mean digits"),
         (DataConfig("fashion_mnits"), "did you mean fashion_mnist"),
         (DataConfig("folders:x"), "did you mean folder:DIR"),
-        (DataConfig("quux"), "Allowed: digits, ring, .*tfds:NAME"),
+        (DataConfig("quux"), "Allowed: digits, branches, ring, .*tfds:NAME"),
         (DataConfig("npz"), "incomplete: write npz:FILE"),
         (DataConfig("digits", image_size=-1), "image_size is -1"),
         (DataConfig("digits", channels=2), "channels is 2; allowed: 0, 1 or 3"),

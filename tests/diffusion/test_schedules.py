@@ -1,6 +1,5 @@
 """The forward process against single steps, Bayes' rule and published constants."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest

@@ -57,7 +57,7 @@ def _numbers(game, batch):
     """y_hat and D's logits in NumPy."""
     board = init_state(game, RNG, batch).players
     params = jax.tree.map(np.float64, {k: p.params for k, p in board.items()})
-    g, x, y = params["generator"]["Dense_0"], batch["x"], batch["y"]
+    g, x = params["generator"]["Dense_0"], np.float64(batch["x"])
     y_hat = x @ g["kernel"] + g["bias"]
     d = params.get("discriminator", {}).get("Dense_0")
 
@@ -77,7 +77,7 @@ def test_losses_are_equations_1_3_and_4():
     v = softplus(-judge(batch["y"])).mean() + softplus(judge(y_hat)).mean()
     np.testing.assert_allclose(value, v / 2, rtol=1e-5)
     value, (_, metrics) = loss["generator"](board, batch, Context)
-    l1 = np.abs(batch["y"] - y_hat).mean()
+    l1 = np.abs(np.float64(batch["y"]) - y_hat).mean()
     np.testing.assert_allclose(metrics["l1"], l1, rtol=1e-5)
     expected = softplus(-judge(y_hat)).mean() + 7 * l1
     np.testing.assert_allclose(value, expected, rtol=1e-5)
@@ -88,7 +88,9 @@ def test_the_baseline_has_the_l1_loss_alone():
     assert list(game.players) == ["generator"]
     board, y_hat, _ = _numbers(game, batch)
     value, _ = game.players["generator"].loss(board, batch, Context)
-    np.testing.assert_allclose(value, 100 * np.abs(batch["y"] - y_hat).mean(), 1e-5)
+    np.testing.assert_allclose(
+        value, 100 * np.abs(np.float64(batch["y"]) - y_hat).mean(), 1e-5
+    )
 
 
 def test_dropout_is_the_noise_and_stays_on():

@@ -1,0 +1,190 @@
+"""Pairs of pictures: aligned files, folders A and B, what is wrong with them."""
+
+import dataclasses
+import itertools
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gen_jax.data import DataConfig, Info, batches, describe, load
+from gen_jax.errors import UserError
+
+RNG = np.random.default_rng(0)
+
+
+def _save(path, height=6, width=6, channels=3):
+    """Random pixels as a file: uint8 [H, W, C]."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = RNG.integers(0, 256, (height, width, channels), np.uint8)
+    Image.fromarray(pixels[:, :, 0] if channels == 1 else pixels).save(path)
+    return pixels
+
+
+def _config(folder, **options):
+    return DataConfig(f"pairs:{folder}", **options)
+
+
+def _everything(dataset):
+    """The pairs of both splits by their content."""
+    parts = [split.read(range(len(split))) for split in (dataset.train, dataset.test)]
+    return {
+        (x.tobytes(), y.tobytes())
+        for part in parts
+        for x, y in zip(part["x"], part["y"], strict=True)
+    }
+
+
+@pytest.mark.parametrize("memory_gib", [0.0, 4.0])
+def test_aligned_files_hold_the_input_on_the_left(tmp_path, memory_gib):
+    pictures = [_save(tmp_path / f"{i}.png", 5, 12) for i in range(30)]
+    config = _config(tmp_path, memory_gib=memory_gib)
+    dataset = load(config)
+    assert describe(config) == dataset.info == Info((5, 6, 3), 0, (5, 6, 3))
+    assert _everything(dataset) == {
+        (p[:, :6].tobytes(), p[:, 6:].tobytes()) for p in pictures
+    }
+    assert 1 <= len(dataset.test) <= 10
+    turned = load(dataclasses.replace(config, direction="b_to_a"))
+    assert _everything(turned) == {(y, x) for x, y in _everything(dataset)}
+    # Turned around, the same pairs are held out.
+    np.testing.assert_array_equal(turned.test.indices, dataset.test.indices)
+
+
+def test_a_batch_holds_two_arrays_of_bytes(tmp_path):
+    for i in range(4):
+        _save(tmp_path / f"{i}.png", 4, 8)
+    batch = next(batches(load(_config(tmp_path)).train, 5, seed=0)(0))
+    assert {k: (v.dtype, v.shape) for k, v in batch.items()} == {
+        "x": (np.uint8, (5, 4, 4, 3)),
+        "y": (np.uint8, (5, 4, 4, 3)),
+    }
+
+
+@pytest.mark.parametrize("test", ["test", "val"])
+def test_aligned_files_have_splits(tmp_path, test):
+    train = [_save(tmp_path / "train" / f"{i}.png", 4, 8) for i in range(2)]
+    held = _save(tmp_path / test / "0.png", 4, 8)
+    dataset = load(_config(tmp_path))
+    read = dataset.train.read([0, 1])
+    np.testing.assert_array_equal(np.concatenate([read["x"], read["y"]], 2), train)
+    read = dataset.test.read([0])
+    np.testing.assert_array_equal(np.concatenate([read["x"], read["y"]], 2), [held])
+
+
+LAYOUTS = {
+    "split first": ("train/A", "train/B", "val/A", "val/B"),
+    "side first": ("A/train", "B/train", "A/test", "B/test"),
+    "CycleGAN's": ("trainA", "trainB", "testA", "testB"),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_folders_of_two_sides_have_splits(tmp_path, layout):
+    folders = [tmp_path / name for name in LAYOUTS[layout]]
+    images = [
+        [_save(folder / f"{i}.png", channels=channels) for i in (1, 0)]
+        for folder, channels in zip(folders, (3, 1, 3, 1), strict=True)
+    ]
+    dataset = load(_config(tmp_path))
+    assert describe(_config(tmp_path)) == dataset.info == Info((6, 6, 3), 0, (6, 6, 1))
+    for split, x, y in (dataset.train, *images[:2]), (dataset.test, *images[2:]):
+        read = split.read([1, 0])  # in the order of their names
+        np.testing.assert_array_equal(read["x"], x)
+        np.testing.assert_array_equal(read["y"], y)
+
+
+def test_folders_without_splits_pair_by_name_and_hold_out_a_tenth(tmp_path):
+    expected = set()
+    for i in range(30):
+        # Deeper folders are part of a name, its ending is not.
+        a = _save(tmp_path / "A" / "deep" / f"{i}.bmp")
+        b = _save(tmp_path / "B" / "deep" / f"{i}.png")
+        expected.add((b.tobytes(), a.tobytes()))
+    dataset = load(_config(tmp_path, direction="b_to_a"))
+    assert _everything(dataset) == expected
+    assert 1 <= len(dataset.test) <= 10
+
+
+def test_both_halves_are_cropped_resized_and_recoloured_alike(tmp_path):
+    # Sides of 8x4: the centred square is rows 2 to 6, in both.
+    pictures = [_save(tmp_path / f"{i}.png", 8, 8) for i in range(3)]
+    dataset = load(_config(tmp_path, image_size=4))
+    assert dataset.info == Info((4, 4, 3), 0, (4, 4, 3))
+    assert _everything(dataset) == {
+        (p[2:6, :4].tobytes(), p[2:6, 4:].tobytes()) for p in pictures
+    }
+    grey = load(_config(tmp_path, channels=1))
+    assert grey.info == Info((8, 4, 1), 0, (8, 4, 1))
+    luma = {
+        np.asarray(Image.fromarray(p).convert("L"))[:, :4].tobytes() for p in pictures
+    }
+    assert {x for x, _ in _everything(grey)} == luma
+
+
+def test_streaming_gives_what_memory_gives(tmp_path):
+    for i in range(20):
+        for side in "AB":
+            _save(tmp_path / side / f"{i}.png")
+    memory = load(_config(tmp_path, image_size=4))
+    streamed = load(_config(tmp_path, image_size=4, memory_gib=0))
+    assert (memory.train.in_memory, streamed.train.in_memory) == (True, False)
+    # Both sides count: 20 pairs of 4x4x3 bytes each.
+    half = load(_config(tmp_path, image_size=4, memory_gib=1.5 * 20 * 48 / 2**30))
+    assert not half.train.in_memory
+    both = [batches(d.train, 8, seed=5)(3) for d in (memory, streamed)]
+    for one, other in itertools.islice(zip(*both, strict=False), 4):
+        np.testing.assert_array_equal(one["x"], other["x"])
+        np.testing.assert_array_equal(one["y"], other["y"])
+
+
+def _says(folder, pattern, **options):
+    with pytest.raises(UserError, match=pattern) as error:
+        load(_config(folder, **options))
+    assert "\n" not in str(error.value)
+
+
+def test_what_is_wrong_with_a_folder_is_said(tmp_path):
+    _says(tmp_path / "nowhere", "there is no such folder")
+    _says(tmp_path, "holds no images")
+    _save(tmp_path / "A" / "one.png")
+    _says(tmp_path, "A has no partner folder .*B")
+    _save(tmp_path / "B" / "onee.png")
+    _says(tmp_path, r"one\.png has no partner of its name in .*B; the nearest is .*ee")
+    _save(tmp_path / "B" / "one.png")
+    _says(tmp_path, r"onee\.png has no partner of its name in .*A")
+    (tmp_path / "B" / "onee.png").unlink()
+    _says(tmp_path, "two different")
+    _save(tmp_path / "A" / "one.bmp")
+    _says(tmp_path, r"one\.png and one\.bmp have one name")
+    (tmp_path / "A" / "one.bmp").unlink()
+    for side, size in ("A", 6), ("B", 7):
+        _save(tmp_path / side / "two.png", size)
+    _says(tmp_path, r"B.two\.png is 7x6, its partner .*A.two\.png 6x6", image_size=4)
+
+
+def test_an_odd_width_is_named(tmp_path):
+    for i in range(3):
+        _save(tmp_path / f"{i}.png", 6, 12 + (i == 2))
+    _says(tmp_path, r"2\.png is 13 pixels wide: an aligned pair")
+    _says(tmp_path, r"2\.png is 13 pixels wide", skip_broken=True)
+    _save(tmp_path / "2.png", 6, 14)
+    _says(tmp_path, r"2\.png is 6x7, others 6x6: set --config.data.image_size")
+
+
+@pytest.mark.parametrize("memory_gib", [0.0, 4.0])
+def test_a_broken_half_is_named_or_the_pair_skipped(tmp_path, capsys, memory_gib):
+    for i in range(5):
+        for side in "AB":
+            _save(tmp_path / side / f"{i}.png", 20, 20)
+    broken = tmp_path / "B" / "3.png"
+    broken.write_bytes(broken.read_bytes()[:-200])
+    config = _config(tmp_path, memory_gib=memory_gib)
+    if memory_gib:
+        _says(tmp_path, r"B.3\.png is broken or truncated")
+    dataset = load(dataclasses.replace(config, skip_broken=True))
+    assert len(_everything(dataset)) == 4
+    said = capsys.readouterr().err
+    assert "left out 1 broken images of 5, such as" in said
+    assert f"B{os.sep}3.png" in said

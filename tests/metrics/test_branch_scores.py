@@ -1,0 +1,126 @@
+"""Scores of hidden branches, against hand-drawn pictures and brute force."""
+
+import itertools
+
+import numpy as np
+import pytest
+import scipy.ndimage
+
+from gen_jax.metrics import branches
+
+RNG = np.random.default_rng(0)
+
+
+def _drawn(text):
+    """A picture of # and . as a mask: bool [1, H, W]."""
+    return np.array([[[c == "#" for c in line] for line in text.split()]])
+
+
+TREE = _drawn("""
+    #......#
+    .#....#.
+    ..#..#..
+    ...##...
+    ...##...
+    ...##...
+    ...##...
+    ...##...
+""")
+GAP = _drawn("""
+    #......#
+    .#....#.
+    .....#..
+    ...##...
+    ...##...
+    ...##...
+    ...##...
+    ...##...
+""")
+TOP = _drawn("\n".join(["########"] * 4 + ["........"] * 4))
+
+
+def test_iou_and_recall_count_hidden_pixels_only():
+    # Behind leaves lie the tree's upper eight pixels, of which GAP misses one.
+    np.testing.assert_allclose(branches.recall(TREE, GAP, TOP), [7 / 8])
+    np.testing.assert_allclose(branches.iou(TREE, GAP, TOP), [7 / 8])
+    wrong = GAP.copy()
+    wrong[0, 0, 3:5] = True  # two pixels too many behind, one in the open
+    wrong[0, 7, 0] = True
+    np.testing.assert_allclose(branches.recall(TREE, wrong, TOP), [7 / 8])
+    np.testing.assert_allclose(branches.iou(TREE, wrong, TOP), [7 / 10])
+    nothing = np.zeros_like(TREE)
+    assert np.isnan(branches.recall(TREE, GAP, nothing)).all()
+    assert np.isnan(branches.iou(TREE, GAP, nothing)).all()
+
+
+def test_corners_touch():
+    assert branches.count_components(TREE) == [1]
+    assert branches.count_components(GAP) == [2]
+    assert branches.count_components(np.zeros((2, 8, 8), bool)).tolist() == [0, 0]
+
+
+def test_components_are_those_of_scipy():
+    masks = RNG.random((40, 8, 8)) < np.linspace(0.1, 0.9, 40)[:, None, None]
+    ours = branches.components(masks)
+    for mask, labels in zip(masks, ours, strict=True):
+        expected, count = scipy.ndimage.label(mask, np.ones((3, 3)))
+        pairs = set(
+            zip(labels.ravel().tolist(), expected.ravel().tolist(), strict=True)
+        )
+        assert len(pairs) == len(np.unique(labels)) == len(np.unique(expected))
+        assert ((labels > 0) == mask).all()
+        assert branches.count_components(mask[None]) == [count]
+
+
+def test_a_long_winding_path_is_one_component():
+    snake = np.zeros((1, 41, 41), bool)
+    snake[:, ::2] = True
+    snake[:, 1::4, -1] = snake[:, 3::4, 0] = True
+    assert branches.count_components(snake) == [1]
+    snake[0, 20, 20] = False
+    assert branches.count_components(snake) == [2]
+
+
+def test_small_components_may_be_left_out():
+    mask = _drawn("##..#### .....#.. #....... ...###..")
+    counts = {n: branches.count_components(mask, n)[0] for n in (1, 2, 3, 4, 6)}
+    assert counts == {1: 4, 2: 3, 3: 2, 4: 1, 6: 0}
+
+
+def _joined_by_brute_force(truth, predicted):
+    labels = [scipy.ndimage.label(m, np.ones((3, 3)))[0] for m in (truth, predicted)]
+    before = after = 0
+    for one, other in itertools.combinations(np.argwhere(truth), 2):
+        true, found = ((m[tuple(one)], m[tuple(other)]) for m in labels)
+        before += true[0] == true[1]
+        after += true[0] == true[1] and found[0] == found[1] > 0
+    return after / before
+
+
+def test_a_gap_parts_what_was_joined():
+    # 16 pixels are one tree; without one of them two hang on one side, 13 elsewhere.
+    np.testing.assert_allclose(branches.joined(TREE, TREE), [1])
+    expected = (2 * 1 + 13 * 12) / (16 * 15)
+    assert TREE.sum() == 16
+    np.testing.assert_allclose(branches.joined(TREE, GAP), [expected])
+    masks = RNG.random((2, 30, 8, 8)) < 0.4
+    expected = [_joined_by_brute_force(*pair) for pair in zip(*masks, strict=True)]
+    np.testing.assert_allclose(branches.joined(*masks), expected)
+    assert np.isnan(branches.joined(np.zeros_like(TREE), TREE)).all()
+    np.testing.assert_allclose(branches.joined(TREE, np.zeros_like(TREE)), [0])
+
+
+def test_scores_are_means_of_those_that_are_defined():
+    truth, predicted = np.concatenate([TREE, TREE]), np.concatenate([GAP, TREE])
+    behind = np.concatenate([TOP, np.zeros_like(TOP)])
+    out = branches.scores(truth, predicted, behind)
+    assert out == pytest.approx(
+        {
+            "hidden_iou": 7 / 8,
+            "hidden_recall": 7 / 8,
+            "joined": (1 + 158 / 240) / 2,
+            "same_count": 1.0,  # the piece of two pixels is a speck
+        }
+    )
+    assert branches.scores(truth, predicted, behind, least=1)["same_count"] == 0.5
+    assert np.isnan(branches.scores(truth, truth, 0 * behind > 0)["hidden_iou"])
