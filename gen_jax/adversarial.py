@@ -5,7 +5,7 @@ Goodfellow et al. (2014) have one payoff, which D maximises and G minimises,
     V(D, G) = E_x log D(x) + E_z log(1 - D(G(z))).                            (1)
 
 Those that came after share its form: what D minimises on real and on generated images,
-and what G minimises on its own, each the mean of a function of D's logits l. With the
+and what G minimises on its own, each the mean of a function of D's logits d. With the
 exception of Wasserstein's, all are bounded below for D.
 """
 
@@ -34,38 +34,38 @@ class Payoff(NamedTuple):
 PAYOFFS = {
     # Equation 1: D plays -V, G its second term.
     "minimax": Payoff(
-        real=lambda l: -losses.log_d(l),
-        fake=lambda l: -losses.log_one_minus_d(l),
+        real=lambda d: -losses.log_d(d),
+        fake=lambda d: -losses.log_one_minus_d(d),
         generator=losses.log_one_minus_d,
         judgement=jax.nn.sigmoid,
     ),
     # Same fixed point, but a gradient where D is sure of itself (their section 3).
     "non_saturating": Payoff(
-        real=lambda l: -losses.log_d(l),
-        fake=lambda l: -losses.log_one_minus_d(l),
-        generator=lambda l: -losses.log_d(l),
+        real=lambda d: -losses.log_d(d),
+        fake=lambda d: -losses.log_one_minus_d(d),
+        generator=lambda d: -losses.log_d(d),
         judgement=jax.nn.sigmoid,
     ),
     # Mao et al. (2017), equation 9: labels 0 for fake and 1 for real.
     "least_squares": Payoff(
-        real=lambda l: 0.5 * jnp.square(l - 1),
-        fake=lambda l: 0.5 * jnp.square(l),
-        generator=lambda l: 0.5 * jnp.square(l - 1),
-        judgement=lambda l: l,
+        real=lambda d: 0.5 * jnp.square(d - 1),
+        fake=lambda d: 0.5 * jnp.square(d),
+        generator=lambda d: 0.5 * jnp.square(d - 1),
+        judgement=lambda d: d,
     ),
     # Arjovsky et al. (2017), equation 2, for a D that is Lipschitz: see below.
     "wasserstein": Payoff(
-        real=lambda l: -l,
-        fake=lambda l: l,
-        generator=lambda l: -l,
-        judgement=lambda l: l,
+        real=lambda d: -d,
+        fake=lambda d: d,
+        generator=lambda d: -d,
+        judgement=lambda d: d,
     ),
     # Lim & Ye (2017); Miyato et al. (2018), equations 16 and 17.
     "hinge": Payoff(
-        real=lambda l: jax.nn.relu(1 - l),
-        fake=lambda l: jax.nn.relu(1 + l),
-        generator=lambda l: -l,
-        judgement=lambda l: l,
+        real=lambda d: jax.nn.relu(1 - d),
+        fake=lambda d: jax.nn.relu(1 + d),
+        generator=lambda d: -d,
+        judgement=lambda d: d,
     ),
 }
 

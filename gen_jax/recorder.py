@@ -216,7 +216,7 @@ def _held(folder: Path) -> Iterator[None]:
 def _picture_functions(game: Game, seed: int, held_out: Tree | None):
     """What shows the averaged weights: board -> arrays, and arrays -> picture.
 
-    The same latents, or held-out inputs, at every call. None where nothing can be shown.
+    The same latents, or held-out inputs, at every call; None for nothing to show.
     """
     if "translate" in game.ops and held_out is not None:
         x, y = held_out["x"], held_out["y"]

@@ -81,7 +81,7 @@ def test_the_best_d_of_equal_densities_says_one_half(payoff, best):
 
 def test_d_has_no_gain_beyond_the_hinge():
     payoff = adversarial.PAYOFFS["hinge"]
-    slope = jax.grad(lambda l: payoff.real(l) + payoff.fake(-l))
+    slope = jax.grad(lambda d: payoff.real(d) + payoff.fake(-d))
     np.testing.assert_allclose([slope(2.0), slope(0.5)], [0, -2])
 
 

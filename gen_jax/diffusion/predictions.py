@@ -45,7 +45,7 @@ class Prediction(NamedTuple):
         return at(self.from_x_t, t, x_t) * x_t + at(self.from_out, t, out) * out
 
     def min_snr_weights(self, schedule: Schedule, gamma: float) -> np.ndarray:
-        """min(SNR_t, gamma) as a weight on |x_0 - x_0_hat|^2, for the output's: [T + 1].
+        """min(SNR_t, gamma) on |x_0 - x_0_hat|^2, as weights on the output's: [T + 1].
 
         SNR_t = alpha_bar_t / (1 - alpha_bar_t). Hang et al. (2023), section 3.4.
         """

@@ -53,8 +53,8 @@ class UNet(nn.Module):
     ) -> jax.Array:
         """x [B, H, W, C], t [B], y int32 [B], keys [B] -> [B, H, W, out_channels].
 
-        A y of -1 is no label. Without keys there is no dropout. Raises UserError where H or W does not divide
-        by 2**(levels - 1).
+        A y of -1 is no label. Without keys there is no dropout. Raises UserError where
+        H or W does not divide by 2**(levels - 1).
         """
         levels = len(self.multipliers)
         _check_divisible(x.shape[1:3], 2 ** (levels - 1))

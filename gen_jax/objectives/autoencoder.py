@@ -1,4 +1,4 @@
-"""Autoencoders, games of one: the plain one, and the variational (Kingma & Welling 2013).
+"""Autoencoders, games of one: variational (Kingma & Welling 2013), and plain.
 
     log p(x) >= ELBO(x) = -KL(q(z|x) || p(z)) + E_{q(z|x)} log p(x|z)         (3)
 

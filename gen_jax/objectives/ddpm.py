@@ -68,6 +68,9 @@ class Recipe(NamedTuple):
     clip: bool = True
 
 
+HO_ET_AL = Recipe()
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Ddpm:
     """The denoiser, and the chains that it is one step of."""
@@ -271,7 +274,7 @@ def ddpm(
     shape: tuple[int, ...],
     optimizer: optax.GradientTransformation,
     schedule: Schedule | None = None,
-    recipe: Recipe = Recipe(),
+    recipe: Recipe = HO_ET_AL,
     num_classes: int = 0,
     guidance: float = 0.0,
     ema_halflife_images: tuple[float, ...] = (),
@@ -299,12 +302,7 @@ def ddpm(
     """
     choose("variance", recipe.variance, samplers.VARIANCES)
     choose("loss", recipe.loss, dict.fromkeys(LOSSES))
-    if (recipe.loss == "hybrid") != (recipe.variance == "learned_range"):
-        if recipe.loss != "variational":
-            raise UserError(
-                f"loss={recipe.loss} does not go with variance={recipe.variance}: a "
-                "learned variance is taught by the hybrid or the variational loss"
-            )
+    _check_variance_is_taught(recipe)
     schedule = schedule or make_schedule(linear_betas())
     prediction = make_prediction(recipe.prediction, schedule)
     model = _Ddpm(
@@ -323,3 +321,12 @@ def ddpm(
         },
         num_classes=num_classes,
     )
+
+
+def _check_variance_is_taught(recipe: Recipe) -> None:
+    learned = recipe.variance == "learned_range"
+    if recipe.loss == "simple" and learned or recipe.loss == "hybrid" and not learned:
+        raise UserError(
+            f"loss={recipe.loss} does not go with variance={recipe.variance}: a learned "
+            "variance is taught by the hybrid or the variational loss"
+        )

@@ -39,6 +39,9 @@ class Penalties(NamedTuple):
     r1_every: int = 1
 
 
+UNPUNISHED = Penalties()
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Gan:
     """G, D and what is played for."""
@@ -148,7 +151,7 @@ def gan(
     discriminator_optimizer: optax.GradientTransformation,
     num_classes: int = 0,
     payoff: str = "non_saturating",
-    penalties: Penalties = Penalties(),
+    penalties: Penalties = UNPUNISHED,
     critic_turns: int = 1,
     prior: str = "normal",
     shared_noise: bool = False,

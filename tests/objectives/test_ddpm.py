@@ -184,7 +184,7 @@ def test_mistakes_are_named():
     game, keys = _game(Zero(), (2,)), jax.random.split(RNG, 2)
     with pytest.raises(UserError, match="ancestral, ddim"):
         game.ops["sample"](EMPTY, keys, sampler="euler")
-    with pytest.raises(UserError, match="eta=0.5 is ddim's"):
+    with pytest.raises(UserError, match=r"eta=0\.5 is ddim's"):
         game.ops["sample"](EMPTY, keys, sampler="ancestral", eta=0.5)
     with pytest.raises(UserError, match="1 to 10"):
         game.ops["sample"](EMPTY, keys, sampling_steps=11)
