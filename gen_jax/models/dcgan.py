@@ -19,10 +19,6 @@ from gen_jax.models import layers
 _kernel_init = nn.initializers.normal(0.02)
 
 
-def _scale_init(rng, shape, dtype=jnp.float32):
-    return 1 + 0.02 * jax.random.normal(rng, shape, dtype)
-
-
 class Generator(nn.Module):
     """Latents to images.
 
@@ -47,10 +43,10 @@ class Generator(nn.Module):
             base[0] * base[1] * features, use_bias=False, kernel_init=_kernel_init
         )(z)
         x = x.reshape(-1, *base, features)
-        x = nn.relu(layers.batch_norm(x, train, _scale_init))
+        x = nn.relu(layers.batch_norm(x, train, layers.scale_init))
         for level in reversed(range(1, depth)):
             x = _up(self.features * 2 ** (level - 1))(x)
-            x = nn.relu(layers.batch_norm(x, train, _scale_init))
+            x = nn.relu(layers.batch_norm(x, train, layers.scale_init))
         x = _up(channels)(x)
         return jnp.tanh(x[:, :height, :width])
 
@@ -76,7 +72,7 @@ class Discriminator(nn.Module):
                 kernel_init=_kernel_init,
             )(x)
             if level > 0:
-                x = layers.batch_norm(x, train, _scale_init)
+                x = layers.batch_norm(x, train, layers.scale_init)
             x = nn.leaky_relu(x, 0.2)
         # A convolution by a kernel as large as the image is a matrix product too.
         x = x.reshape(x.shape[0], -1)
