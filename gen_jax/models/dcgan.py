@@ -20,10 +20,6 @@ from gen_jax.models import layers
 _kernel_init = nn.initializers.normal(0.02)
 
 
-def _scale_init(rng, shape, dtype=jnp.float32):
-    return 1 + 0.02 * jax.random.normal(rng, shape, dtype)
-
-
 class Generator(nn.Module):
     """Latents to images.
 
@@ -67,10 +63,10 @@ class Generator(nn.Module):
             base[0] * base[1] * features, use_bias=False, kernel_init=_kernel_init
         )(layers.with_label(z, y, self.num_classes))
         x = x.reshape(-1, *base, features)
-        x = nn.relu(layers.batch_norm(x, train, _scale_init))
+        x = nn.relu(layers.batch_norm(x, train, layers.scale_init))
         for level in reversed(range(1, depth)):
             x = up(x, self.features * 2 ** (level - 1))
-            x = nn.relu(layers.batch_norm(x, train, _scale_init))
+            x = nn.relu(layers.batch_norm(x, train, layers.scale_init))
         return jnp.tanh(up(x, channels)[:, :height, :width])
 
 
@@ -118,7 +114,7 @@ class Discriminator(nn.Module):
             features = self.features * 2**level
             x = apply(nn.Conv(features, sides, strides=2, **options), x)
             if level > 0 and self.norm == "batch":
-                x = layers.batch_norm(x, train, _scale_init)
+                x = layers.batch_norm(x, train, layers.scale_init)
             x = nn.leaky_relu(x, 0.2)
         # A convolution by a kernel as large as the image is a matrix product too.
         x = x.reshape(x.shape[0], -1)

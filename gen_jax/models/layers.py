@@ -20,6 +20,11 @@ from gen_jax.errors import UserError
 Initializer = Callable[..., jax.Array]
 
 
+def scale_init(rng, shape, dtype=jnp.float32) -> jax.Array:
+    """A norm's scales from N(1, 0.02), as in the DCGAN and what came after it."""
+    return 1 + 0.02 * jax.random.normal(rng, shape, dtype)
+
+
 class Dropout(nn.Module):
     """Zeroes a share `rate` of x and divides the rest by 1 - rate (Srivastava 2014)."""
 
@@ -57,6 +62,20 @@ def batch_norm(
         epsilon=1e-5,
         scale_init=scale_init,
         axis_name=devices.bound_axis(),
+    )(x)
+
+
+def instance_norm(
+    x: jax.Array, scale_init: Initializer = nn.initializers.ones
+) -> jax.Array:
+    """x [B, H, W, C], each channel of an example normalised over H and W; in a module.
+
+    Ulyanov et al. (2016), with scales and biases: what BatchNorm is at a batch of one.
+    The variance is taken about the mean: a picture may be flat, and the mean of its
+    squares less the square of its mean would then be rounding error.
+    """
+    return nn.InstanceNorm(
+        epsilon=1e-5, scale_init=scale_init, use_fast_variance=False
     )(x)
 
 
@@ -190,9 +209,10 @@ def time_embedding(t: jax.Array, dim: int) -> jax.Array:
     return jnp.concatenate([jnp.sin(angles), jnp.cos(angles)], axis=-1)
 
 
-def halvings(height: int, width: int) -> int:
-    """How often an image is halved, rounding up, until its smaller side is 4 to 7.
+def halvings(height: int, width: int, largest: int = 7) -> int:
+    """How often an image is halved, rounding up, until it is small enough.
 
+    That is, until its smaller side is at most `largest`; by default, from 4 to 7.
     Raises UserError for an image of less than 8 pixels.
     """
     side = min(height, width)
@@ -201,7 +221,7 @@ def halvings(height: int, width: int) -> int:
             f"images of {height}x{width} are too small for a convolutional network: "
             "both sides must be at least 8 pixels"
         )
-    return math.ceil(math.log2(side / 7))
+    return math.ceil(math.log2(side / largest))
 
 
 def halved(side: int, times: int) -> int:

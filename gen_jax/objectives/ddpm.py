@@ -325,8 +325,8 @@ def ddpm(
 
 def _check_variance_is_taught(recipe: Recipe) -> None:
     learned = recipe.variance == "learned_range"
-    if recipe.loss == "simple" and learned or recipe.loss == "hybrid" and not learned:
+    if (recipe.loss, learned) in (("simple", True), ("hybrid", False)):
         raise UserError(
-            f"loss={recipe.loss} does not go with variance={recipe.variance}: a learned "
-            "variance is taught by the hybrid or the variational loss"
+            f"loss={recipe.loss} does not go with variance={recipe.variance}: the "
+            "hybrid loss teaches a variance, and so may the variational one"
         )

@@ -183,6 +183,25 @@ def test_batch_norm_knows_the_batch_of_all_devices():
     np.testing.assert_allclose(running, expected, atol=1e-4)
 
 
+@pytest.mark.parametrize("offset", [0, 1000])
+def test_instance_norm_knows_one_channel_of_one_example(offset):
+    """Also where a picture is nearly flat: 1000 +- 0.1 has a variance in float32."""
+
+    class Norm(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            return layers.instance_norm(x)
+
+    x = 0.1 * normal(3, 4, 6, 5) + np.float32(offset)
+    variables = made_up(variables_of(Norm(), x))
+    y = Norm().apply(variables, x)
+    params = jax.tree.map(np.asarray, variables["params"]["InstanceNorm_0"])
+    x = x.astype(np.float64)
+    mean, var = x.mean((1, 2), keepdims=True), x.var((1, 2), keepdims=True)
+    expected = (x - mean) / np.sqrt(var + 1e-5) * params["scale"] + params["bias"]
+    np.testing.assert_allclose(y, expected, atol=1e-5 if offset == 0 else 1e-3)
+
+
 @pytest.mark.parametrize(
     ("side", "times", "base"),
     [
@@ -198,6 +217,12 @@ def test_batch_norm_knows_the_batch_of_all_devices():
 def test_halvings_end_between_four_and_seven(side, times, base):
     assert layers.halvings(side, 200) == layers.halvings(200, side) == times
     assert layers.halved(side, times) == base
+
+
+def test_halvings_may_end_at_a_single_pixel():
+    for side, times in [(8, 3), (9, 4), (28, 5), (256, 8), (257, 9)]:
+        assert layers.halvings(side, 300, largest=1) == times
+        assert layers.halved(side, times) == 1
 
 
 def test_images_below_eight_pixels_are_refused():

@@ -193,8 +193,8 @@ def test_mistakes_are_named():
     for recipe, message in (
         (Recipe(variance="learned"), "fixed_small, fixed_large"),
         (Recipe(loss="mse"), "simple, variational"),
-        (Recipe(loss="hybrid"), "learned variance"),
-        (Recipe(variance="learned_range"), "learned variance"),
+        (Recipe(loss="hybrid"), "teaches a variance"),
+        (Recipe(variance="learned_range"), "teaches a variance"),
         (Recipe(prediction="score"), "eps, x_0"),
     ):
         with pytest.raises(UserError, match=message):

@@ -1,0 +1,76 @@
+"""The U-Net of pix2pix, which turns pictures into pictures: Isola et al. (2016).
+
+An encoder halves the picture with 4x4 convolutions until a single pixel is left, a
+decoder doubles it again, and each level of the one is handed to the other. At 256
+pixels this is the paper's C64-C128-C256-C512-C512-C512-C512-C512, then
+CD512-CD512-CD512-C512-C256-C128-C64 and the picture. Dropout is the only noise, so it
+stays on when sampling.
+
+Where the norms stand and which layers have biases is taken from the authors' code in
+PyTorch: no norm behind the first convolution nor at the innermost pixel, where a
+picture's own statistics would leave nothing, and no bias but the picture's own. A bias
+before a norm would have no gradient but rounding error, by which Adam lets it drift.
+"""
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from gen_jax.models import layers
+
+_kernel_init = nn.initializers.normal(0.02)
+
+
+class UNet(nn.Module):
+    """Pictures to pictures of the same size.
+
+    out_channels: of the output; they may differ from the input's.
+    features: channels at half the picture's size; they double with each halving, up to
+        eight times as many.
+    dropout: the share of features dropped in the three innermost blocks of the decoder.
+
+    The depth follows the picture: it is halved, rounding up, until its smaller side is
+    one pixel, 8 times at 256 and 5 times at 28. So a smaller picture lacks the inner
+    levels, those of 512 first, and a larger one has more of them.
+    """
+
+    out_channels: int
+    features: int = 64
+    dropout: float = 0.5
+
+    @nn.compact
+    def __call__(self, x: jax.Array, keys: jax.Array | None) -> jax.Array:
+        """x [B, H, W, C], keys [B] -> [B, H, W, out_channels] in [-1, 1].
+
+        Without keys there is no dropout. Raises UserError for a side below 8.
+        """
+        depth = layers.halvings(*x.shape[1:3], largest=1)
+        features = [self.features * min(2**level, 8) for level in range(depth)]
+
+        h, skips = x, []
+        for level in range(depth):
+            skips.append(h)
+            h = h if level == 0 else nn.leaky_relu(h, 0.2)
+            h = _down(features[level])(h)
+            if 0 < level < depth - 1:
+                h = layers.instance_norm(h, layers.scale_init)
+
+        for level in reversed(range(1, depth)):
+            h = _up_to(skips[level], features[level - 1], use_bias=False)(nn.relu(h))
+            h = layers.instance_norm(h, layers.scale_init)
+            if depth - level <= 3:
+                h = layers.Dropout(self.dropout)(h, keys)
+            h = jnp.concatenate([h, skips[level]], axis=-1)
+        return jnp.tanh(_up_to(x, self.out_channels, use_bias=True)(nn.relu(h)))
+
+
+def _down(features: int) -> nn.Conv:
+    return nn.Conv(
+        features, (4, 4), strides=2, use_bias=False, kernel_init=_kernel_init
+    )
+
+
+def _up_to(skip: jax.Array, features: int, use_bias: bool):
+    """To the sides of `skip`: an odd one is cut out of the even one above it."""
+    layer = layers.ConvTranspose(features, use_bias, kernel_init=_kernel_init)
+    return lambda h: layer(h)[:, : skip.shape[1], : skip.shape[2]]
