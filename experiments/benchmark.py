@@ -64,7 +64,7 @@ def _spread(values: list[float]) -> str:
 
 def _bare_timer(game, config, batches, mesh):
     """A function that runs the steps and gives their seconds."""
-    prepare = data.prepare(flip=config.flip)
+    prepare = data.prepare(flip=config.flip, jitter=config.jitter)
     step = make_train_step(game, mesh=mesh, prepare=prepare)
     rng = jax.random.key(config.seed)
     batch = jax.device_put(next(iter(batches(0))))
@@ -100,7 +100,7 @@ def _time_fit(game, config, batches, mesh, first) -> float:
             yield batch
 
     with tempfile.TemporaryDirectory() as folder:
-        prepare = data.prepare(flip=config.flip)
+        prepare = data.prepare(flip=config.flip, jitter=config.jitter)
         fit(game, clocked, config, workdir=folder, mesh=mesh, prepare=prepare)
     return readings[first + _STEPS.value] - readings[first]
 

@@ -204,7 +204,7 @@ def _train(
         workdir=_WORKDIR.value,
         backend=_BACKEND.value,
         mesh=devices.data_mesh(_chosen_devices()),
-        prepare=data.prepare(flip=config.flip),
+        prepare=data.prepare(flip=config.flip, jitter=config.jitter),
         meta=meta,
         start=start,
         held_out=_held_out(dataset) if "translate" in game.ops else None,

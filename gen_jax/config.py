@@ -64,8 +64,15 @@ class RunConfig(FitConfig):
     data: DataConfig = dataclasses.field(default_factory=DataConfig)
     batch_size: int = 128  # examples of all devices together
     flip: bool = False  # mirror training images left to right at random
+    jitter: int = (
+        0  # pixels that training images are enlarged by, and cut back at random
+    )
 
-    LIMITS: ClassVar = {**FitConfig.LIMITS, "batch_size": (1, math.inf)}
+    LIMITS: ClassVar = {
+        **FitConfig.LIMITS,
+        "batch_size": (1, math.inf),
+        "jitter": (0, math.inf),
+    }
 
 
 def nearest(word: str, words: typing.Iterable[str]) -> str:

@@ -39,7 +39,7 @@ class UNet(nn.Module):
     dropout: float = 0.5
 
     @nn.compact
-    def __call__(self, x: jax.Array, keys: jax.Array | None) -> jax.Array:
+    def __call__(self, x: jax.Array, keys: jax.Array | None = None) -> jax.Array:
         """x [B, H, W, C], keys [B] -> [B, H, W, out_channels] in [-1, 1].
 
         Without keys there is no dropout. Raises UserError for a side below 8.
@@ -72,5 +72,5 @@ def _down(features: int) -> nn.Conv:
 
 def _up_to(skip: jax.Array, features: int, use_bias: bool):
     """To the sides of `skip`: an odd one is cut out of the even one above it."""
-    layer = layers.ConvTranspose(features, use_bias, kernel_init=_kernel_init)
+    layer = layers.ConvTranspose(features, use_bias=use_bias, kernel_init=_kernel_init)
     return lambda h: layer(h)[:, : skip.shape[1], : skip.shape[2]]

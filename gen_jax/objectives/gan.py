@@ -141,6 +141,14 @@ class _Gan:
         logits, _ = modules.apply(self.discriminator, mine, x, y, train=False)
         return logits
 
+    def ops(self):
+        return {
+            "sample": self.sample,
+            "prior": self.prior,
+            "decode": self.decode,
+            "score": self.score,
+        }
+
 
 def gan(
     generator: nn.Module,
@@ -186,27 +194,19 @@ def gan(
         penalties=penalties,
         shared_noise=shared_noise,
     )
+    generator_player = Player(
+        members.init_generator,
+        members.generator_loss,
+        generator_optimizer,
+        ema_halflife_images,
+    )
+    discriminator_player = Player(
+        members.init_discriminator, members.discriminator_loss, discriminator_optimizer
+    )
     critic = tuple(Turn(("discriminator",), part) for part in range(critic_turns))
     return Game(
-        players={
-            "generator": Player(
-                members.init_generator,
-                members.generator_loss,
-                generator_optimizer,
-                ema_halflife_images,
-            ),
-            "discriminator": Player(
-                members.init_discriminator,
-                members.discriminator_loss,
-                discriminator_optimizer,
-            ),
-        },
+        {"generator": generator_player, "discriminator": discriminator_player},
         turns=(*critic, Turn(("generator",))),
-        ops={
-            "sample": members.sample,
-            "prior": members.prior,
-            "decode": members.decode,
-            "score": members.score,
-        },
+        ops=members.ops(),
         num_classes=num_classes,
     )
