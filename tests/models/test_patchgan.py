@@ -125,6 +125,16 @@ def test_the_pair_is_judged_not_its_halves():
     assert not np.allclose(logits, SMALL.apply(small_variables(), x, y[::-1]), 0.01)
 
 
+def test_every_parameter_has_a_gradient():
+    """A bias before a norm would have one of rounding errors, about 1e-7."""
+
+    def loss(variables):
+        return jnp.mean(SMALL.apply(variables, *pair(3, 9, 9)) ** 2)
+
+    gradients = jax.jit(jax.grad(loss))(small_variables())
+    assert min(jnp.abs(leaf).max() for leaf in jax.tree.leaves(gradients)) > 1e-4
+
+
 def test_lowers_for_tpu():
     patchgan, xy = PatchGan(), (images(2, 28, 28, 1), images(2, 28, 28, 3))
     with devices.forms("tpu"):

@@ -148,6 +148,17 @@ def test_dropout_lies_in_the_three_innermost_blocks(side, expected):
     assert masks == expected
 
 
+def test_every_parameter_has_a_gradient():
+    """A bias before a norm would have one of rounding errors, about 1e-7."""
+    x = normal(3, 9, 9, 1)
+
+    def loss(variables):
+        return jnp.mean((SMALL.apply(variables, x, None) - x) ** 2)
+
+    gradients = jax.jit(jax.grad(loss))(small_variables())
+    assert min(jnp.abs(leaf).max() for leaf in jax.tree.leaves(gradients)) > 1e-5
+
+
 def test_both_forms_agree():
     x = normal(3, 9, 9, 1)
     y = [apply_small(form)(small_variables(), x, None) for form in ("cpu", "tpu")]
