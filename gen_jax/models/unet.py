@@ -39,7 +39,7 @@ class UNet(nn.Module):
     dropout: float = 0.5
 
     @nn.compact
-    def __call__(self, x: jax.Array, keys: jax.Array | None = None) -> jax.Array:
+    def __call__(self, x: jax.Array, keys: jax.Array | None) -> jax.Array:
         """x [B, H, W, C], keys [B] -> [B, H, W, out_channels] in [-1, 1].
 
         Without keys there is no dropout. Raises UserError for a side below 8.

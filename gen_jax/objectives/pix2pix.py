@@ -31,8 +31,8 @@ class _Pix2Pix:
     on_l1: float
 
     def init_generator(self, rng: jax.Array, batch) -> Weights:
-        params = modules.init_params(self.generator, rng, modules.example(batch))
-        return Weights(params)
+        x = modules.example(batch)
+        return Weights(modules.init_params(self.generator, rng, x, None))
 
     def init_discriminator(self, rng: jax.Array, batch) -> Weights:
         pair = modules.example(batch), modules.example(batch, "y")

@@ -201,7 +201,8 @@ class TestARun:
 def test_list_dry_run_and_help(tmp_path):
     listed = succeed("train", "--list").stdout
     assert [line.split()[0] for line in listed.splitlines()] == [
-        *("dcgan", "ddpm", "ddpm_cifar10", "vae")
+        *("ae", "cgan", "cvae", "dcgan", "dcgan_radford", "ddpm", "ddpm_cifar10"),
+        *("ddpm_conditional", "flow", "gan", "gan_mnist", "pix2pix", "vae"),
     ]
     dry = run("train", "--experiment=ddpm_cifar10", "--dry_run", cwd=tmp_path)
     assert dry.returncode == 0

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from command_line import SHRUNK
+from command_line import KINDS, SHRUNK
 
 from gen_jax import config as configs
 from gen_jax import devices, experiment
@@ -20,7 +20,7 @@ from gen_jax.data import Info
 from gen_jax.game import Game, init_state
 from gen_jax.step import make_train_step, train_step
 
-STEPS, BATCH, SHAPE = 10, 16, (16, 16, 1)
+STEPS, BATCH, SHAPE, CLASSES = 10, 16, (16, 16, 1), 10
 FIELDS = {"ddpm": {"dropout": 0.1}}
 WAYS = {"jit on 1": ("jit", 1), "jit on 4": ("jit", 4), "pmap on 4": ("pmap", 4)}
 
@@ -56,7 +56,8 @@ def game_of(name: str) -> Game:
     config = recipe.config
     for field, value in {**SHRUNK[name], **FIELDS.get(name, {})}.items():
         config = configs.override(config, field, str(value))
-    game = recipe.build(config, Info(SHAPE, 0))
+    info = Info(SHAPE, 0, SHAPE) if name == "pix2pix" else Info(SHAPE, CLASSES)
+    game = recipe.build(config, info)
     players = {
         name: player._replace(optimizer=switched(player.optimizer))
         for name, player in game.players.items()
@@ -64,14 +65,15 @@ def game_of(name: str) -> Game:
     return Game(players, game.turns, game.ops)
 
 
-def batch_of(step: int):
-    x = np.random.default_rng(step).uniform(-1, 1, (BATCH, *SHAPE))
-    return {"x": x.astype(np.float32), "y": np.full(BATCH, -1, np.int32)}
+def batch_of(step: int, name: str = ""):
+    x = np.random.default_rng(step).uniform(-1, 1, (BATCH, *SHAPE)).astype(np.float32)
+    y = np.arange(BATCH, dtype=np.int32) % CLASSES
+    return {"x": x, "y": x if name == "pix2pix" else y}
 
 
 @functools.cache
 def first_state(name: str, optimizer: str = "adam"):
-    state = init_state(game_of(name), jax.random.key(0), batch_of(0))
+    state = init_state(game_of(name), jax.random.key(0), batch_of(0, name))
     players = {
         name: player._replace(opt=(player.opt[0], jnp.bool_(optimizer == "sgd")))
         for name, player in state.players.items()
@@ -120,7 +122,7 @@ def differing(found, expected) -> list[str]:
 
 
 @pytest.mark.parametrize("way", ["jit on 4", "pmap on 4"])
-@pytest.mark.parametrize("name", SHRUNK)
+@pytest.mark.parametrize("name", KINDS)
 class TestOnFourDevices:
     """Ten steps on four devices against ten on one."""
 
@@ -140,7 +142,7 @@ class TestOnFourDevices:
         assert set(apart) <= set(ZERO_GRADIENT[name])
 
 
-@pytest.mark.parametrize("name", SHRUNK)
+@pytest.mark.parametrize("name", KINDS)
 def test_five_steps_in_a_call_are_five_calls(name):
     params, history = trained(name, "jit on 1", "sgd")
     step = make_train_step(game_of(name), steps_per_call=5, donate=False)
@@ -157,7 +159,7 @@ def test_five_steps_in_a_call_are_five_calls(name):
 @pytest.mark.parametrize("name", SHRUNK)
 def test_a_step_lowers_for_a_tpu(name):
     step = jax.jit(functools.partial(train_step, game=game_of(name)))
-    arguments = first_state(name), batch_of(0), jax.random.key(0)
+    arguments = first_state(name), batch_of(0, name), jax.random.key(0)
     with devices.forms("tpu"):
         exported = jax.export.export(step, platforms=["tpu"])(*arguments)
     assert exported.platforms == ("tpu",)

@@ -133,7 +133,9 @@ def test_the_dcgans_generator(vectors, mode, form):
     like = variables_of(generator, z, train=True)
     variables = ported(vectors, "generator", GENERATOR, like)
     with devices.forms(form):
-        x, _ = generator.apply(variables, z, mode == "train", mutable=["batch_stats"])
+        x, _ = generator.apply(
+            variables, z, train=mode == "train", mutable=["batch_stats"]
+        )
     assert_close(x, vectors[f"generator_{mode}"])
 
 
@@ -144,7 +146,7 @@ def test_the_dcgans_discriminator(vectors, mode):
     like = variables_of(discriminator, x, train=True)
     variables = ported(vectors, "discriminator", DISCRIMINATOR, like)
     logits, _ = discriminator.apply(
-        variables, x, mode == "train", mutable=["batch_stats"]
+        variables, x, train=mode == "train", mutable=["batch_stats"]
     )
     assert_close(logits, vectors[f"discriminator_{mode}"][:, 0, 0, 0])
 
