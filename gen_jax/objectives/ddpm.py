@@ -91,7 +91,8 @@ class _Ddpm:
             )
         if self.recipe.self_conditioning:
             x = jnp.concatenate([x, x], axis=-1)
-        params = modules.init_params(self.network, rng, x, t, modules.no_labels(1))
+        y = modules.no_labels(1)
+        params = modules.init_params(self.network, rng, x, t, y, None)
         if self.recipe.importance:
             return Weights(params, {"history": importance.init(self.schedule.T)})
         return Weights(params)

@@ -33,9 +33,8 @@ class _Flow:
 
     def init(self, rng: jax.Array, batch) -> Weights:
         x, t = modules.example(batch), jnp.ones((1,), jnp.float32)
-        return Weights(
-            modules.init_params(self.network, rng, x, t, modules.no_labels(1))
-        )
+        y = modules.no_labels(1)
+        return Weights(modules.init_params(self.network, rng, x, t, y, None))
 
     def velocity(self, board, x_t, t, y, keys=None):
         """u(x_t, t), [B, *shape], with dropout where there are keys."""
