@@ -92,8 +92,11 @@ class Config(GanConfig):
     hidden: tuple[int, ...] = (256, 256)  # the generator's ReLUs
     maxout: tuple[int, ...] = (128, 128)  # the discriminator's units
     pieces: int = 3  # linear functions in each unit
-    dropout: float = 0.3  # of the discriminator's hidden layers
-    dropout_x: float = 0.1  # of its inputs
+    dropout: float = 0.5  # of the discriminator's hidden layers
+    dropout_x: float = 0.2  # of its inputs
+    learning_rate: float = 5e-4
+    # Not the paper's; without it all samples become 0s and 9s within these steps.
+    r1: float = 0.2
     init_limit: float = 0.05  # the discriminator's first weights: uniform up to this
     optimizer: Literal["adam", "sgd_of_2014"] = "adam"
 
@@ -138,9 +141,8 @@ MNIST = Experiment(
         hidden=(1200, 1200),
         maxout=(240, 240),
         pieces=5,
-        dropout=0.5,
-        dropout_x=0.2,
         init_limit=0.005,
+        r1=0.0,
         optimizer="sgd_of_2014",
         learning_rate=0.1,
     ),
