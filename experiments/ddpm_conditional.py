@@ -3,7 +3,9 @@
     python -m experiments.train --experiment=ddpm_conditional --workdir=runs/cond
     python -m experiments.sample --workdir=runs/cond --label=3 --guidance=2
 
-RESULT
+On digits, two busy CPU cores, 252 s: at w = 1 an SVM that is right on 159 of 160
+held-out digits agrees with the asked label on all of 1000 samples (DDIM, 50 steps). The
+paper's figures are of ImageNet.
 """
 
 import dataclasses

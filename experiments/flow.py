@@ -2,7 +2,9 @@
 
     python -m experiments.train --experiment=flow --workdir=runs/flow
 
-RESULT
+On digits, two busy CPU cores, 179 s: an SVM that is right on 159 of 160 held-out digits
+puts 76 to 124 of 1000 samples in each class (Heun, 50 steps), and gives 71 % of them a
+probability above 0.8. The paper's figures are of CIFAR-10.
 """
 
 from experiments.ddpm import NetworkConfig, network, training

@@ -2,7 +2,11 @@
 
     python -m experiments.train --experiment=gan --workdir=runs/gan [--data=ring]
 
-RESULT
+On digits, two busy CPU cores, 42 s: all ten classes. An SVM that is right on 159 of 160
+held-out digits puts 79 to 115 of 1000 samples in each class, and gives 66 % of them a
+probability above 0.8. Without R1, which is not the paper's, all samples were 0s and 9s
+after as many steps. `gan_mnist` is the paper's own recipe, of which it reports a
+Parzen-window log-likelihood of 225 +- 2 nats; not run.
 """
 
 import dataclasses

@@ -86,9 +86,12 @@ def _sample(run, board, out: Path) -> None:
 def _labels(num_classes: int, num: int) -> np.ndarray | None:
     """int32 [num]: the given label, or every class in turn; None without classes."""
     label = _LABEL.value
+    if label is not None and not num_classes:
+        raise UserError("--label does not apply: this model knows no labels")
     if label is not None and not -1 <= label < num_classes:
-        allowed = f"0 to {num_classes - 1}, or -1 for none" if num_classes else "none"
-        raise UserError(f"--label={label}: this model's labels are {allowed}")
+        raise UserError(
+            f"--label={label}: allowed are 0 to {num_classes - 1}, and -1 for none"
+        )
     if not num_classes:
         return None
     y = np.arange(num) % num_classes if label is None else np.full(num, label)

@@ -108,3 +108,20 @@ def test_png_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch):
         images.save_png(path, np.ones((2, 2, 1), np.uint8))
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["x.png"]
+
+
+def test_side_by_side_shows_an_example_in_a_row_and_grey_beside_colour():
+    grey, colour = np.full((2, 4, 4, 1), 10, np.uint8), np.zeros((2, 4, 4, 3), np.uint8)
+    colour[0, ..., 0], colour[1, ..., 1] = 200, 100
+    picture = images.side_by_side(grey, colour, per_row=1)
+    assert picture.shape[2] == 3
+    factor = picture.shape[1] // 11  # two images of 4 and three gaps of 1
+    seen = picture[factor // 2 :: factor, factor // 2 :: factor]
+    np.testing.assert_array_equal(seen[2, 2], [10, 10, 10])
+    np.testing.assert_array_equal(seen[2, 7], [200, 0, 0])
+    np.testing.assert_array_equal(seen[7, 7], [0, 100, 0])
+
+
+def test_bytes_come_back_from_numbers():
+    x = np.arange(256, dtype=np.uint8)
+    np.testing.assert_array_equal(images.to_uint8(images.from_uint8(x)), x)

@@ -161,3 +161,58 @@ def test_sum_per_example():
     x = np.arange(24, dtype=np.float32).reshape(2, 3, 2, 2)
     np.testing.assert_array_equal(losses.sum_per_example(jnp.asarray(x)), [66, 210])
     np.testing.assert_array_equal(losses.sum_per_example(jnp.ones((3,))), np.ones(3))
+
+
+def test_absolute_error_refuses_to_broadcast():
+    found = losses.absolute_error(jnp.array([1.0, -2.0]), jnp.array([3.0, 1.0]))
+    np.testing.assert_allclose(found, [2, 3])
+    with pytest.raises(ValueError, match="shapes differ"):
+        losses.absolute_error(jnp.zeros(2), jnp.zeros((2, 1)))
+
+
+DISCRETISED = {
+    losses.discretised_logistic_log_likelihood: scipy.stats.logistic,
+    losses.discretised_gaussian_log_likelihood: scipy.stats.norm,
+}
+
+
+@pytest.mark.parametrize("loss", DISCRETISED)
+@pytest.mark.parametrize(
+    ("mean", "log_scale"), [(0.1, -2.0), (0.9, -4.5), (-0.7, 3.0), (1.3, -1.0)]
+)
+def test_discretised_likelihoods_are_probabilities_of_the_bins(loss, mean, log_scale):
+    levels = np.arange(256) / 127.5 - 1
+    shape = (256,)
+    found = loss(jnp.float32(levels), jnp.full(shape, mean), jnp.full(shape, log_scale))
+    p = DISCRETISED[loss](mean, np.exp(log_scale))
+    upper, lower = levels + 1 / 255, levels - 1 / 255
+    upper[-1], lower[0] = np.inf, -np.inf
+    in_tail = lower > mean
+    bins = np.where(in_tail, p.sf(lower) - p.sf(upper), p.cdf(upper) - p.cdf(lower))
+    seen = bins > 1e-250
+    np.testing.assert_allclose(found[seen], np.log(bins[seen]), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(np.exp(found).sum(), 1, rtol=1e-4)
+
+
+@pytest.mark.parametrize("loss", DISCRETISED)
+def test_discretised_likelihoods_are_finite_at_extreme_outputs(loss):
+    levels = jnp.array([-1.0, 0.0, 1.0])
+    for mean in (-1e4, 1e4):
+        for log_scale in (-7.0, 7.0):
+
+            def total(mean, log_scale):
+                return loss(levels, mean * jnp.ones(3), log_scale * jnp.ones(3)).sum()
+
+            value, slopes = jax.value_and_grad(total, (0, 1))(
+                jnp.float32(mean), jnp.float32(log_scale)
+            )
+            assert np.isfinite([value, *slopes]).all()
+
+
+def test_kl_between_gaussians_against_quadrature():
+    q, p = scipy.stats.norm(0.3, 0.5), scipy.stats.norm(-0.4, 1.2)
+    kl = q.expect(lambda x: q.logpdf(x) - p.logpdf(x))
+    found = losses.gaussian_kl_between(
+        *(jnp.float32(v) for v in (0.3, 2 * np.log(0.5), -0.4, 2 * np.log(1.2)))
+    )
+    np.testing.assert_allclose(found, kl, rtol=1e-5)

@@ -198,6 +198,55 @@ class TestARun:
         assert "cannot be read" in done.stderr
 
 
+def test_a_conditional_model_draws_the_class_it_is_asked_for(tmp_path):
+    workdir, out = tmp_path / "run", tmp_path / "x.npy"
+    succeed("train", *shrunk("cvae", 4), f"--workdir={workdir}")
+
+    def sample(*flags):
+        succeed("sample", f"--workdir={workdir}", f"--out={out}", "--num=20", *flags)
+        return np.load(out)
+
+    every, threes = sample(), sample("--label=3")
+    assert every.shape == threes.shape == (20, 8, 8, 1)
+    np.testing.assert_allclose(every[[3, 13]], threes[[3, 13]], atol=1e-6)
+    assert np.abs(every[4] - threes[4]).max() > 1e-4
+    for flags, says in (
+        (["--label=10"], "allowed are 0 to 9, and -1 for none"),
+        (["--guidance=1"], "--guidance does not apply"),
+        ([f"--input={tmp_path}"], "--input is for a model that translates"),
+    ):
+        done = run("sample", f"--workdir={workdir}", *flags)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+        assert says in done.stderr
+
+
+def test_a_translator_takes_held_out_pictures_or_ones_own(tmp_path):
+    workdir, own = tmp_path / "run", tmp_path / "own"
+    succeed("train", *shrunk("pix2pix", 2), f"--workdir={workdir}")
+    own.mkdir()
+    for name, side in (("a.png", 30), ("b.jpg", 12)):
+        Image.new("RGB", (side, 20), (side, 90, 30)).save(own / name)
+    where = (f"--workdir={workdir}", f"--out={tmp_path / 'x.npy'}")
+    for flags, number in (
+        (["--num=5"], 5),
+        ([f"--input={own}"], 2),
+        ([f"--input={own / 'a.png'}"], 1),
+    ):
+        succeed("sample", *where, *flags)
+        assert np.load(tmp_path / "x.npy").shape == (number, 8, 8, 1)
+    succeed("sample", f"--workdir={workdir}")
+    with Image.open(workdir / "samples.png") as picture:
+        assert picture.width >= 256
+    for flags, says in (
+        ([f"--input={tmp_path / 'none'}"], "there is no picture and no folder"),
+        (["--label=1"], "--label does not apply"),
+        (["--sampler=ddim"], "--sampler does not apply"),
+    ):
+        done = run("sample", f"--workdir={workdir}", *flags)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+        assert says in done.stderr
+
+
 def test_list_dry_run_and_help(tmp_path):
     listed = succeed("train", "--list").stdout
     assert [line.split()[0] for line in listed.splitlines()] == [

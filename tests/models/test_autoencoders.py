@@ -93,3 +93,28 @@ def test_the_denoiser_of_points_knows_the_time():
     assert not np.allclose(y[0], y[1])
     np.testing.assert_allclose(y[1], y[2], rtol=1e-6)
     np.testing.assert_allclose(denoiser.apply(variables, x, t), y, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("encoder", "decoder"),
+    [
+        (MlpEncoder(2, (8,), num_classes=3), MlpDecoder((8, 8, 1), (8,), 3)),
+        (ConvEncoder(2, 4, num_classes=3), ConvDecoder((8, 8, 1), 4, 3)),
+    ],
+)
+def test_labels_reach_encoder_and_decoder(encoder, decoder):
+    x, z = normal(1, 8, 8, 1).repeat(3, 0), normal(1, 2).repeat(3, 0)
+    y = jnp.array([0, 1, -1])
+    variables = made_up(variables_of(encoder, x, y))
+    mean, _ = encoder.apply(variables, x, y)
+    assert np.ptp(np.asarray(mean), axis=0).min() > 1e-4
+    variables = made_up(variables_of(decoder, z, y))
+    assert np.ptp(np.asarray(decoder.apply(variables, z, y)), axis=0).max() > 1e-4
+
+
+def test_a_plain_encoder_has_one_head():
+    encoder = MlpEncoder(3, (8,), heads=("code",))
+    variables = variables_of(encoder, images(2, 5))
+    assert set(variables["params"]) == {"Dense_0", "code"}
+    (z,) = jax.eval_shape(encoder.apply, variables, images(2, 5))
+    assert z.shape == (2, 3)

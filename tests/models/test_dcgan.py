@@ -99,3 +99,60 @@ def test_the_full_size_networks_apply():
         lambda v, x: discriminator.apply(v, x, train=True, mutable=["batch_stats"])
     )(variables, x)
     assert np.isfinite(logits).all()
+
+
+def test_counts_of_the_papers_own_form():
+    generator = variables_of(
+        Generator((64, 64, 3), features=128, kernel=5), images(2, 100), train=True
+    )
+    discriminator = variables_of(
+        Discriminator(features=128, kernel=5), images(2, 64, 64, 3), train=True
+    )
+    assert count(generator) == 18_855_040
+    assert count(discriminator) == 17_232_768
+
+
+def test_spectral_norm_makes_the_largest_singular_value_one():
+    """A discriminator of a single dense layer in effect: |D(x) - D(x')| by power."""
+    discriminator = Discriminator(features=4, norm="spectral")
+    x = normal(2, 8, 8, 1)
+    variables = discriminator.init(jax.random.key(0), x, train=True)
+    for _ in range(30):
+        _, updated = discriminator.apply(
+            variables, x, train=True, mutable=["batch_stats"]
+        )
+        variables = {**variables, **updated}
+    kernel = np.asarray(variables["params"]["Dense_0"]["kernel"])
+    statistics = variables["batch_stats"]["SpectralNorm_2"]
+    sigma = next(v for k, v in statistics.items() if k.endswith("sigma"))
+    np.testing.assert_allclose(
+        sigma, np.linalg.svd(kernel, compute_uv=False)[0], rtol=1e-3
+    )
+    running = discriminator.apply(variables, x, train=False)
+    scaled = {**variables, "params": jax.tree.map(lambda p: 7 * p, variables["params"])}
+    for _ in range(30):
+        _, updated = discriminator.apply(scaled, x, train=True, mutable=["batch_stats"])
+        scaled = {**scaled, **updated}
+    np.testing.assert_allclose(
+        discriminator.apply(scaled, x, train=False), running, rtol=1e-2
+    )
+
+
+def test_a_generator_is_told_the_label():
+    module, z = Generator((8, 8, 1), 4, num_classes=3), normal(1, 4).repeat(3, 0)
+    y = jnp.array([0, 2, -1])
+    variables = module.init(jax.random.key(0), z, y, train=False)
+    x = np.asarray(module.apply(variables, z, y, train=False))
+    first = np.asarray(variables["params"]["Dense_0"]["kernel"])
+    assert first.shape[0] == 4 + 3
+    assert np.abs(x[0] - x[1]).max() > 1e-7
+    assert np.abs(x[0] - x[2]).max() > 1e-7
+
+
+def test_a_discriminator_judges_the_match():
+    module = Discriminator(4, num_classes=3)
+    x = jnp.broadcast_to(normal(1, 8, 8, 1), (3, 8, 8, 1))
+    y = jnp.arange(3)
+    variables = made_up(variables_of(module, x, y, train=True))
+    logits = np.asarray(module.apply(variables, x, y, train=False))
+    assert len({round(float(v), 4) for v in logits}) == 3

@@ -133,3 +133,16 @@ def test_the_cifar10_form_applies():
     )
     assert y.shape == (2, 32, 32, 3)
     assert np.isfinite(y).all()
+
+
+def test_a_label_moves_every_pixel_and_none_adds_nothing():
+    unet = UNet(features=8, multipliers=(1,), blocks=1, attention=(), num_classes=3)
+    x = jnp.broadcast_to(normal(1, 4, 4, 1), (3, 4, 4, 1))
+    y = jnp.array([0, 2, -1])
+    variables = made_up(variables_of(unet, x, times(3), y))
+    told = unet.apply(variables, x, jnp.full(3, 7), y)
+    assert np.abs(told[0] - told[1]).max() > 1e-4
+    params = {k: v for k, v in variables["params"].items() if k != "label"}
+    plain = UNet(features=8, multipliers=(1,), blocks=1, attention=())
+    untold = plain.apply({"params": params}, x, jnp.full(3, 7))
+    np.testing.assert_allclose(told[2], untold[2], rtol=1e-5, atol=1e-6)
