@@ -79,16 +79,19 @@ def forms(platform: str) -> Iterator[None]:
         _forms.reset(token)
 
 
+def cache_folder(name: str) -> Path:
+    """Where the user's cache keeps what can be made again: not made, nor looked at."""
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(home, "gen_jax", name)
+
+
 def use_compilation_cache() -> None:
     """Keeps compiled programs in the user's cache folder, for the next process.
 
     The environment's JAX_COMPILATION_CACHE_DIR goes before it.
     """
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        jax.config.update(
-            "jax_compilation_cache_dir", str(Path(home, "gen_jax", "xla"))
-        )
+        jax.config.update("jax_compilation_cache_dir", str(cache_folder("xla")))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
 
