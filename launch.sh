@@ -2,12 +2,13 @@
 # Makes the environment where it is missing or out of date, then runs a command in it.
 set -euo pipefail
 
-commands='train sample benchmark test'
-usage='./launch.sh [train|sample|benchmark|test] [FLAGS]
+commands='train sample figures benchmark test'
+usage='./launch.sh [train|sample|figures|benchmark|test] [FLAGS]
 
   ./launch.sh                 trains the default experiment into runs/ddpm
   ./launch.sh FLAGS           trains: --experiment=NAME --workdir=DIR ...
   ./launch.sh sample FLAGS    draws samples: --workdir=DIR --out=FILE.png ...
+  ./launch.sh figures FLAGS   draws what a run is known for: --workdir=DIR ...
   ./launch.sh benchmark       how fast training is beside the bare step
   ./launch.sh test [--quick] [--slow] [FLAGS OF PYTEST]
                               lint, format and tests; --quick leaves out the

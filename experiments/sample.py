@@ -11,6 +11,7 @@ from absl import flags
 
 from experiments import flags as parsing
 from gen_jax import averaged, checkpoint, data, devices, images
+from gen_jax.batched import draw, in_chunks
 from gen_jax.errors import UserError
 from gen_jax.step import sample_keys
 
@@ -34,7 +35,6 @@ _LABEL = flags.DEFINE_integer(
 _INPUT = flags.DEFINE_string("input", None, "a picture, or a folder, to translate")
 
 _OPTIONS = ("sampler", "sampling_steps", "eta", "guidance")
-_CHUNK = 256  # samples on the device at once
 
 
 def main(overrides: list[tuple[str, str]]) -> None:
@@ -109,31 +109,6 @@ def _options(game) -> dict:
     return options
 
 
-def draw(
-    game, board, num: int, seed: int, y: np.ndarray | None = None, **options
-) -> np.ndarray:
-    """`num` samples [num, ...] in [-1, 1], the i-th from a key of its own.
-
-    y: int32 [num], the labels to draw; None for a game without.
-    Drawn in chunks of one size: a sample depends neither on `num` nor on the chunk.
-    """
-    index = np.arange(num, dtype=np.int32)
-    inputs = {"keys": sample_keys(seed, index)} | ({} if y is None else {"y": y})
-    return _in_chunks(lambda **now: game.ops["sample"](board, **now, **options), inputs)
-
-
-def _in_chunks(function, inputs: dict) -> np.ndarray:
-    """function(**inputs), [N, ...] each, on so many at once as `_CHUNK` says."""
-    number = len(next(iter(inputs.values())))
-    size = min(_CHUNK, number)
-    compiled, chunks = devices.jit(lambda now: function(**now)), []
-    for first in range(0, number, size):
-        # The last chunk is filled up with the last example: one shape, one compilation.
-        index = np.minimum(np.arange(first, first + size), number - 1)
-        chunks.append(np.asarray(compiled({k: v[index] for k, v in inputs.items()})))
-    return np.concatenate(chunks)[:number]
-
-
 def _translate(run, board, shape: tuple[int, ...], out: Path) -> None:
     """Writes input and output side by side, and the target where it is known."""
     if given := parsing.given({name: name for name in (*_OPTIONS, "label")}):
@@ -147,9 +122,7 @@ def _translate(run, board, shape: tuple[int, ...], out: Path) -> None:
         x, targets = np.asarray(batch["x"]), [np.asarray(batch["y"])]
     keys = sample_keys(_SEED.value, np.arange(len(x), dtype=np.int32))
     translate = run.game.ops["translate"]
-    y_hat = _in_chunks(
-        lambda x, keys: translate(board, x, keys), {"x": x, "keys": keys}
-    )
+    y_hat = in_chunks(lambda x, keys: translate(board, x, keys), {"x": x, "keys": keys})
     if out.suffix == ".npy":
         np.save(out, y_hat)
     else:

@@ -113,6 +113,10 @@ class Game:
         encode(board, x, keys, y) -> z           decode(board, z, y) -> x_hat
         reconstruct(board, x, keys, y) -> x_hat  bound(board, x, keys, y) -> nats [B]
         translate(board, x, keys) -> image y     score(board, x, y) -> logits [B]
+        diffuse(board, x, keys, time) -> x_t     guess(board, x_t, time, y) -> x_0_hat
+        restore(board, x_t, keys, start, end, y) -> x at time end <= start
+        prior_term(board, x) -> nats [B], of what the noise at time 1 still knows of x
+        A time is a number from 0, where an image is whole, to 1, where it is noise.
     num_classes: how many classes the ops tell apart by y; 0: they are never given y.
 
     Raises ValueError where a turn names an unknown player, or one that cannot move.

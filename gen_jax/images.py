@@ -1,4 +1,4 @@
-"""Pictures of samples: grids of images, scatters of points, PNG files.
+"""Pictures of samples: grids of images, scatters of points, PNG and GIF files.
 
 Small images are enlarged with nearest neighbour and kept apart by gaps: 8x8 digits
 that touch each other cannot be read.
@@ -7,6 +7,7 @@ that touch each other cannot be read.
 import io
 import math
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -148,16 +149,66 @@ def encode_png(x: np.ndarray) -> bytes:
     return png.getvalue()
 
 
+def encode_gif(frames: Sequence[np.ndarray], seconds_each: float = 0.4) -> bytes:
+    """Pictures of one size, uint8 [H, W, 1 or 3], as the bytes of a GIF that loops.
+
+    The last one stays four times as long.
+    """
+    from PIL import Image
+
+    first, *rest = (Image.fromarray(_rgb(frame)) for frame in frames)
+    milliseconds = [round(1000 * seconds_each)] * len(frames)
+    milliseconds[-1] *= 4
+    gif = io.BytesIO()
+    first.save(
+        gif,
+        "GIF",
+        save_all=True,
+        append_images=rest,
+        duration=milliseconds,
+        loop=0,
+        optimize=False,
+    )
+    return gif.getvalue()
+
+
+def beside(pictures: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Pictures by their titles next to each other, uint8 [H, W, 3] on white.
+
+    pictures: uint8 [H_i, W_i, 1 or 3], aligned at the top.
+    """
+    title, gap = 24, 16  # pixels
+    height = title + max(len(picture) for picture in pictures.values())
+    columns = []
+    for text, picture in pictures.items():
+        column = np.full((height, picture.shape[1] + gap, 3), 255, np.uint8)
+        column[title : title + len(picture), : picture.shape[1]] = _rgb(picture)
+        columns.append(_labelled(column, text))
+    return np.concatenate(columns, axis=1)
+
+
+def _rgb(picture: np.ndarray) -> np.ndarray:
+    return np.broadcast_to(picture, (*picture.shape[:2], 3))
+
+
 def save_png(path: str | os.PathLike, x: np.ndarray) -> None:
     """Writes a picture, uint8 [H, W, 1 or 3], to `path`, whole or not at all.
 
     Makes the folder where it is missing. Raises OSError where that, or writing, fails.
     """
-    path = Path(path)
+    _save(Path(path), encode_png(x))
+
+
+def save_gif(path: str | os.PathLike, frames: Sequence[np.ndarray]) -> None:
+    """Writes a film, as `save_png` does a picture; frames as for `encode_gif`."""
+    _save(Path(path), encode_gif(frames))
+
+
+def _save(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        unfinished.write_bytes(encode_png(x))
+        unfinished.write_bytes(content)
         os.replace(unfinished, path)
     except BaseException:
         unfinished.unlink(missing_ok=True)

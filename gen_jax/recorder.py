@@ -48,7 +48,7 @@ class Recorder:
         self._shown: dict[str, float] = {}
         self._progress: logging.Progress | None = None
         self._pending: list[tuple[int, Mapping[str, jax.Array]]] = []
-        self._draw, self._arrange = _picture_functions(game, config.seed, held_out)
+        self._draw, self._arrange = picture_functions(game, config.seed, held_out)
 
     def restore(self, sharding: jax.sharding.Sharding) -> State | None:
         """The newest readable state in the folder, None where it has none."""
@@ -213,7 +213,7 @@ def _held(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _picture_functions(game: Game, seed: int, held_out: Tree | None):
+def picture_functions(game: Game, seed: int, held_out: Tree | None):
     """What shows the averaged weights: board -> arrays, and arrays -> picture.
 
     The same latents, or held-out inputs, at every call; None for nothing to show.

@@ -119,16 +119,33 @@ def ddim(
 
     Returns x_0 [B, ...]. Raises UserError for steps outside 1..T, eta outside [0, 1].
     """
+    tau = _checked_times(schedule, steps)
+    return ddim_along(denoise, schedule, x_T, keys, tau, eta=eta, clip=clip)
+
+
+def ddim_along(
+    denoise: Denoiser,
+    schedule: Schedule,
+    x_t: jax.Array,
+    keys: jax.Array,
+    tau: np.ndarray,
+    *,
+    eta: float,
+    clip: bool,
+) -> jax.Array:
+    """`ddim` down the times tau, int64 [S + 1], rising: from x_t at the last of them.
+
+    Returns x [B, ...] at the first, which may lie above 0.
+    """
     if not 0 <= eta <= 1:
         raise UserError(f"eta is {eta}, but it lies between 0 and 1")
-    tau = _checked_times(schedule, steps)
     t, abar_t, abar_s = _pairs(schedule, tau)
     sigma = eta * np.sqrt((1 - abar_s) / (1 - abar_t) * (1 - abar_t / abar_s))
     # eps_hat = (x_t - sqrt(abar_t) x_0_hat) / sqrt(1 - abar_t), put into equation 12
     on_x_t = np.sqrt((1 - abar_s - sigma**2) / (1 - abar_t))
     on_x_0 = np.sqrt(abar_s) - np.sqrt(abar_t) * on_x_t
     chain = _Steps(t, on_x_0, on_x_t, noise=sigma)
-    return _run(denoise, x_T, keys, chain, clip=clip)
+    return _run(denoise, x_t, keys, chain, clip=clip)
 
 
 def dpm_solver(

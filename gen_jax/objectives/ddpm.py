@@ -20,6 +20,7 @@ from typing import NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from gen_jax import losses, randomness
@@ -245,6 +246,36 @@ class _Ddpm:
         steps = min(SAMPLER_STEPS, self.schedule.T)
         return samplers.ddim(denoise, self.schedule, z, keys, steps=steps, clip=False)
 
+    def diffuse(self, board, x, keys, time):
+        """x_t at t = time T, rounded: equation 4."""
+        t, eps = self.step_at(time), randomness.normal(keys, self.shape)
+        return q_sample(self.schedule, x, jnp.full(len(x), t), eps)
+
+    def restore(self, board, x_t, keys, start, end, y=None):
+        """From t = start T down to end T: the ancestral chain in few of its steps."""
+        start, end = self.step_at(start), self.step_at(end)
+        steps = max(1, math.ceil(SAMPLER_STEPS * (start - end) / self.schedule.T))
+        tau = np.unique(np.linspace(end, start, steps + 1).round().astype(int))
+        denoise = self.denoiser(board, modules.labels_or_none(y, x_t))
+        return samplers.ddim_along(
+            denoise, self.schedule, x_t, keys, tau, eta=1.0, clip=self.recipe.clip
+        )
+
+    def guess(self, board, x_t, time, y=None):
+        """x_0_hat, the mean of all x_0 that x_t at t = time T may have been."""
+        denoise = self.denoiser(board, modules.labels_or_none(y, x_t), 0.0)
+        t = jnp.full(len(x_t), max(1, self.step_at(time)))
+        x_0 = denoise(x_t, t, jnp.zeros_like(x_t)).x_0
+        return jnp.clip(x_0, -1, 1) if self.recipe.clip else x_0
+
+    def step_at(self, time: float) -> int:
+        """The t of a time in [0, 1]."""
+        return round(time * self.schedule.T)
+
+    def prior_term(self, board, x):
+        """L_T of the bound, nats [B]: what x_T still says of x."""
+        return variational.prior_term(self.schedule, x)
+
     def bound(self, board, x, keys, y=None):
         """The variational bound on log p(x), nats [B], by one draw of each x_t."""
         denoise = self.denoiser(board, modules.labels_or_none(y, x), 0.0)
@@ -294,8 +325,9 @@ def ddpm(
     guidance: w above, of samples that are not told another.
 
     The one player is "model". ops: sample(board, keys, y, *, sampler, sampling_steps,
-    eta, guidance), prior (x_T), encode and decode (DDIM upwards and down), bound (one
-    evaluation for each of the T steps). The sampler is "ddim", "ancestral", "heun" or
+    eta, guidance), prior (x_T), encode and decode (DDIM upwards and down), diffuse,
+    restore, guess, prior_term (the bound's L_T) and bound (one evaluation for each of
+    the T steps). The sampler is "ddim", "ancestral", "heun" or
     "dpm_solver", and takes SAMPLER_STEPS steps unless told otherwise ("ancestral": T),
     few, since grids are drawn while training.
 
@@ -318,6 +350,10 @@ def ddpm(
             "prior": model.prior,
             "encode": model.encode,
             "decode": model.decode,
+            "diffuse": model.diffuse,
+            "restore": model.restore,
+            "guess": model.guess,
+            "prior_term": model.prior_term,
             "bound": model.bound,
         },
         num_classes=num_classes,

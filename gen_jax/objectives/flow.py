@@ -8,6 +8,7 @@ is told the time as 1000 t, so that a network made for diffusion serves.
 """
 
 import dataclasses
+import math
 
 import flax.linen as nn
 import jax
@@ -66,6 +67,21 @@ class _Flow:
         x, _ = jax.lax.scan(step, x, (times[:-1], times[1:]))
         return x
 
+    def diffuse(self, board, x, keys, time):
+        """x_t at t = time."""
+        return (1 - time) * x + time * randomness.normal(keys, self.shape)
+
+    def restore(self, board, x_t, keys, start, end, y=None):
+        """From t = start down to end, without noise."""
+        steps = max(1, math.ceil(SAMPLER_STEPS * (start - end)))
+        times = jnp.linspace(start, end, steps + 1, dtype=jnp.float32)
+        return self.follow(board, x_t, modules.labels_or_none(y, x_t), times, "heun")
+
+    def guess(self, board, x_t, time, y=None):
+        """x_0_hat = x_t - t u, the mean of all x_0 that x_t may have been."""
+        t, y = jnp.full(len(x_t), time), modules.labels_or_none(y, x_t)
+        return x_t - time * self.velocity(board, x_t, t, y)
+
     def prior(self, board, keys):
         """eps from N(0, I)."""
         return randomness.normal(keys, self.shape)
@@ -108,8 +124,8 @@ def flow(
     num_classes: how many classes the network tells apart; 0 where it ignores y.
 
     The one player is "model". ops: sample(board, keys, y, *, sampler="heun",
-    sampling_steps), prior (noise), encode, decode. "euler" takes one evaluation a
-    step, "heun" two. Raises UserError for an unknown sampler.
+    sampling_steps), prior (noise), encode, decode, diffuse, restore, guess. "euler"
+    takes one evaluation a step, "heun" two. Raises UserError for an unknown sampler.
     """
     model = _Flow(network, tuple(shape), num_classes)
     player = Player(model.init, model.loss, optimizer, ema_halflife_images)
@@ -121,6 +137,9 @@ def flow(
             "prior": model.prior,
             "encode": model.encode,
             "decode": model.decode,
+            "diffuse": model.diffuse,
+            "restore": model.restore,
+            "guess": model.guess,
         },
         num_classes=num_classes,
     )

@@ -1,0 +1,61 @@
+"""What each family is known for: a picture and a number, by what its game can do.
+
+    for claim in claims(subject):
+        figure = claim.show(subject)  # pictures, films and numbers
+
+A claim applies wherever the ops that it needs are there, whatever the family.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from gen_jax.figures import (
+    adversaries,
+    classes,
+    diffusion,
+    latents,
+    learning,
+    pairs,
+    sharpness,
+)
+from gen_jax.figures.subject import Figure, Subject, load
+
+__all__ = ["CLAIMS", "Claim", "Figure", "Subject", "claims", "load"]
+
+
+class Claim(NamedTuple):
+    """Something that a picture shows and a number says.
+
+    needs: ops of the game; "images" and "labels" are asked of its data, and
+        "conditional" of the game, that it is told labels.
+    """
+
+    name: str
+    show: Callable[[Subject], Figure]
+    needs: tuple[str, ...]
+
+
+CLAIMS = (
+    Claim("learning", learning.learning, ()),
+    Claim("interpolation", latents.interpolation, ("prior", "decode")),
+    Claim("adversaries", adversaries.judgement, ("score", "sample")),
+    Claim("match", adversaries.match, ("score", "conditional")),
+    Claim("classes", classes.asked_for, ("sample", "images", "conditional")),
+    Claim("variety", classes.drawn, ("sample", "images", "labels")),
+    Claim("between", latents.between, ("encode", "decode", "images")),
+    Claim("latents", latents.scatter, ("encode", "labels")),
+    Claim("plane", latents.plane, ("encode", "decode", "prior")),
+    Claim("gaps", latents.gaps, ("encode", "decode", "images", "labels")),
+    Claim("style", latents.style, ("prior", "decode", "conditional", "labels")),
+    Claim("sharpness", sharpness.sharpness, ("sample", "images")),
+    Claim("dissolving", diffusion.dissolving, ("diffuse", "guess")),
+    Claim("restoring", diffusion.restoring, ("diffuse", "restore", "guess", "prior")),
+    Claim("shared_noise", diffusion.shared_noise, ("diffuse", "restore")),
+    Claim("translation", pairs.translation, ("translate",)),
+)
+
+
+def claims(subject: Subject) -> list[Claim]:
+    """Those that this run's game and data can be asked about."""
+    has = subject.has
+    return [claim for claim in CLAIMS if has.issuperset(claim.needs)]

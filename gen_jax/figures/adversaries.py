@@ -1,0 +1,82 @@
+"""What a discriminator says: of real images and of drawn ones, and of labels.
+
+At the optimum D = 1/2 everywhere (Goodfellow et al. 2014, proposition 1), and so it is,
+nearly, before the first step, when D knows nothing.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from gen_jax.figures import charts
+from gen_jax.figures.subject import Figure, Subject
+
+MOST = 1000  # images judged
+_SIDES = {"d_real": "of real images", "d_fake": "of generated images"}
+
+
+def judgement(subject: Subject) -> Figure:
+    """What D said through training, and its mean probability at the start and now.
+
+    The curves are what the run logged, in the units of its payoff; the numbers are
+    sigmoid(logit), on held-out images and on samples.
+    """
+    x, y = subject.real(MOST)
+    numbers = {"images": len(x)}
+    boards = {"start": subject.first_state().players, "end": subject.board}
+    for when, board in boards.items():
+        keys = subject.keys(len(x))
+        x_fake = subject.call("sample", board=board, keys=keys, y=y)
+        for name, images in (("d_real", x), ("d_fake", x_fake)):
+            logits = subject.call("score", board=board, x=images, y=y)
+            numbers[f"{name}_at_{when}"] = _sigmoid(logits).mean()
+    pictures = {}
+    if curves := logged(subject.folder, _SIDES):
+        pictures["judgement"] = charts.lines(curves, "step", "D's mean", level=0.5)
+    return Figure(pictures, numbers)
+
+
+def match(subject: Subject) -> Figure:
+    """How often D prefers an image's true label to another: all of the others asked."""
+    x, y = subject.real(MOST)
+    classes = subject.game.num_classes
+    logits = np.stack(
+        [
+            subject.call("score", x=x, y=np.full(len(x), label, np.int32))
+            for label in range(classes)
+        ],
+        axis=1,
+    )
+    logits = logits.reshape(len(x), classes, -1).mean(-1)
+    true = np.take_along_axis(logits, y[:, None], axis=1)
+    wins = (true > logits).sum(1) / (classes - 1)
+    per_class = {str(c): float(wins[y == c].mean()) for c in np.unique(y)}
+    numbers = {
+        "true_label_scores_above_a_wrong_one": float(wins.mean()),
+        "true_label_scores_highest": float((logits.argmax(1) == y).mean()),
+        "images": len(x),
+    }
+    chart = charts.bars(per_class, "true label above a wrong one", level=0.5)
+    return Figure({"match": chart}, numbers)
+
+
+def logged(folder: Path, names: dict[str, str]) -> dict:
+    """Curves (steps, values) of metrics.jsonl, by the shown names; none without it."""
+    path = folder / "metrics.jsonl"
+    if not path.exists():
+        return {}
+    records = [json.loads(line) for line in path.read_text().splitlines()]
+    curves = {}
+    for metric in records[0] if records else ():
+        player, _, kind = metric.partition("/")
+        if kind in names:
+            points = [(r["step"], r[metric]) for r in records if metric in r]
+            # JSON has no NaN: what was not finite was logged as null.
+            step, value = np.array(points, float).T
+            curves[f"{player}: {names[kind]}"] = step, value
+    return curves
+
+
+def _sigmoid(logits: np.ndarray) -> np.ndarray:
+    return 0.5 * (1 + np.tanh(0.5 * logits.astype(np.float64)))

@@ -1,0 +1,69 @@
+"""Charts as pictures, by matplotlib."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from gen_jax.errors import UserError
+
+
+def lines(
+    curves: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    x_label: str,
+    y_label: str,
+    level: float | None = None,
+) -> np.ndarray:
+    """Curves (x [N], y [N]) by name, uint8 [H, W, 3]; level: a dashed line across."""
+    figure, axes = _axes(6.4, 4.0)
+    for name, (x, y) in curves.items():
+        axes.plot(x, y, label=name, linewidth=1.5)
+    if level is not None:
+        axes.axhline(level, color="grey", linestyle="--", linewidth=1)
+    axes.set(xlabel=x_label, ylabel=y_label)
+    axes.legend(frameon=False)
+    return _rendered(figure)
+
+
+def by_class(points: np.ndarray, y: np.ndarray, x_label: str, y_label: str):
+    """Points [N, 2] coloured by their class y [N], uint8 [H, W, 3]."""
+    figure, axes = _axes(6.0, 5.4)
+    for label in np.unique(y):
+        mine = points[y == label]
+        axes.scatter(*mine.T, s=9, alpha=0.8, label=str(label), linewidths=0)
+    axes.set(xlabel=x_label, ylabel=y_label)
+    axes.legend(
+        frameon=False, markerscale=2, loc="center left", bbox_to_anchor=(1, 0.5)
+    )
+    return _rendered(figure)
+
+
+def bars(heights: Mapping[str, float], y_label: str, level: float | None = None):
+    """A bar a name, uint8 [H, W, 3]; level: a dashed line across."""
+    figure, axes = _axes(6.4, 4.0)
+    axes.bar(list(heights), list(heights.values()))
+    if level is not None:
+        axes.axhline(level, color="grey", linestyle="--", linewidth=1)
+    axes.set(ylabel=y_label)
+    return _rendered(figure)
+
+
+def _axes(width_inches: float, height_inches: float):
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise UserError(
+            "charts need matplotlib: pip install 'gen_jax[figures]'"
+        ) from None
+    figure = Figure(
+        figsize=(width_inches, height_inches), dpi=110, layout="constrained"
+    )
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _rendered(figure) -> np.ndarray:
+    figure.canvas.draw()
+    return np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()

@@ -1,0 +1,71 @@
+"""Labels and samples: what was asked for, what came, and how varied it is.
+
+A classifier trained on real examples alone judges the samples. Its own accuracy on
+held-out ones is the most that one can hope for.
+"""
+
+import numpy as np
+
+from gen_jax import images
+from gen_jax.figures import charts
+from gen_jax.figures.subject import Figure, Subject
+from gen_jax.metrics import manifold
+
+EACH = 100  # samples a class
+SURE = 0.8  # a probability
+MOST_REAL = 10_000
+
+
+def asked_for(subject: Subject) -> Figure:
+    """One row a class; agreement, recall and variety by class, beside real images'."""
+    classes = subject.game.num_classes
+    shown = np.repeat(np.arange(min(classes, 16), dtype=np.int32), 10)
+    picture = images.grid(subject.sample(len(shown), shown), columns=10)
+    y = np.tile(np.arange(classes, dtype=np.int32), EACH)
+    x = subject.sample(len(y), y)
+    numbers = {
+        "samples": len(y),
+        "classifier": judge_of(subject),
+        "samples_by_class": manifold.by_class(
+            subject.judge, x, y, *subject.real(MOST_REAL, "train")
+        ),
+        "held_out_by_class": manifold.by_class(
+            subject.judge, *subject.real(len(y)), *subject.real(MOST_REAL, "train")
+        ),
+    }
+    return Figure({"classes": picture}, numbers)
+
+
+def drawn(subject: Subject) -> Figure:
+    """How many samples a classifier puts into each class, and is sure of."""
+    number = EACH * subject.dataset.info.num_classes
+    y = np.arange(number, dtype=np.int32) % max(1, subject.game.num_classes)
+    x = subject.sample(number, y)
+    x_real, y_real = subject.real(number)
+    probabilities = subject.judge.probabilities(x)
+    found = np.bincount(probabilities.argmax(1), minlength=probabilities.shape[1])
+    expected = np.bincount(y_real, minlength=len(found)) / len(y_real)
+    numbers = {
+        "samples": number,
+        "classifier": judge_of(subject),
+        "in_each_class": found.tolist(),
+        "share_sure": sure(probabilities),
+        "share_sure_of_real": sure(subject.judge.probabilities(x_real)),
+        "distance_to_real_class_shares": float(
+            np.abs(found / number - expected).sum() / 2
+        ),
+    }
+    heights = {str(label): int(count) for label, count in enumerate(found)}
+    chart = charts.bars(heights, f"of {number} samples", level=number / len(found))
+    return Figure({"variety": chart}, numbers)
+
+
+def judge_of(subject: Subject) -> dict:
+    """What a figure says of its classifier."""
+    judge = subject.judge
+    return {"accuracy": judge.accuracy, "held_out_examples": judge.num_test}
+
+
+def sure(probabilities: np.ndarray) -> float:
+    """The share of [N, K] whose largest is above `SURE`."""
+    return float((probabilities.max(1) > SURE).mean())

@@ -1,0 +1,121 @@
+"""A run as its figures see it: a game, its weights, its data, and a judge of labels."""
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from gen_jax import batched, checkpoint, data, images
+from gen_jax.errors import UserError
+from gen_jax.game import Board, Game, State, averaged, init_state
+from gen_jax.metrics import classifier
+from gen_jax.step import sample_keys
+
+Picture = np.ndarray  # uint8 [H, W, 1 or 3]
+
+
+class Figure(NamedTuple):
+    """What was drawn and what was measured, by name."""
+
+    pictures: dict[str, Picture]
+    numbers: dict[str, Any]  # as JSON has them
+    films: dict[str, list[Picture]] = {}  # noqa: RUF012  frames of one size
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Subject:
+    """A trained run.
+
+    name: its experiment's. board: what its ops are asked with, averaged weights or raw
+    ones. seed: of all that the figures draw. Labels are int32 [N], latents z [N, ...],
+    examples x [N, ...] float32, images in [-1, 1].
+    """
+
+    name: str
+    run: checkpoint.Run
+    folder: Path
+    board: Board
+    seed: int = 0
+
+    @property
+    def game(self) -> Game:
+        """The run's."""
+        return self.run.game
+
+    @functools.cached_property
+    def dataset(self) -> data.Dataset:
+        """What it was trained on, with the split that it never saw."""
+        return data.load(self.run.config.data)
+
+    @functools.cached_property
+    def judge(self) -> classifier.Classifier:
+        """A classifier of the dataset's labels, trained on real examples alone."""
+        return classifier.trained(self.dataset)
+
+    @property
+    def has(self) -> set[str]:
+        """What claims may need: ops by name, images, labels, conditional."""
+        info, has = self.dataset.info, set(self.game.ops)
+        has |= {"images"} if len(info.shape) == 3 else set()
+        has |= {"labels"} if info.num_classes else set()
+        return has | ({"conditional"} if self.game.num_classes else set())
+
+    def real(self, most: int, split: str = "test") -> tuple[np.ndarray, np.ndarray]:
+        """The split's first examples, at most so many: x, and y as it is."""
+        examples = getattr(self.dataset, split)
+        batch = examples.read(range(min(most, len(examples))))
+        x = batch["x"]
+        return images.from_uint8(x) if x.dtype == np.uint8 else x, batch["y"]
+
+    def keys(self, number: int, stream: int = 0) -> jax.Array:
+        """Keys [number]; streams share none."""
+        index = np.arange(number, dtype=np.int32)
+        return sample_keys((self.seed + 7919 * stream) % 2**32, index)
+
+    def call(
+        self,
+        op: str,
+        *,
+        board: Board | None = None,
+        options: Mapping[str, Any] | None = None,
+        **inputs: Any,
+    ) -> np.ndarray:
+        """An op on inputs [N, ...] by its names for them, in chunks.
+
+        y is left out where the game is told no labels. board: by default the run's.
+        options: what is the same for all, such as a time.
+        """
+        if not self.game.num_classes:
+            inputs.pop("y", None)
+        function = functools.partial(
+            self.game.ops[op], board or self.board, **(options or {})
+        )
+        return batched.in_chunks(function, inputs)
+
+    def sample(self, number: int, y: np.ndarray | None = None) -> np.ndarray:
+        """Samples [number, ...], as `experiments.sample` draws them."""
+        y = y if self.game.num_classes else None
+        return batched.draw(self.game, self.board, number, self.seed, y)
+
+    def first_state(self) -> State:
+        """The state before the run's first step."""
+        example = data.prepare()(self.dataset.train.read(range(1)), None)
+        return init_state(self.game, jax.random.key(self.run.config.seed), example)
+
+
+def load(folder: str | Path, *, raw: bool = False, seed: int = 0) -> Subject:
+    """The newest checkpoint of a run's folder, its data included.
+
+    raw: the last weights instead of the averaged ones. Raises UserError where there is
+    no checkpoint, or it is of a game of one's own, whose data nothing is known of.
+    """
+    run = checkpoint.load(folder)
+    if run.config is None:
+        raise UserError(f"{folder} is of a game of its own: figures need a recipe")
+    name = checkpoint.newest_meta(checkpoint.step_directories(folder))["experiment"]
+    board = run.state.players if raw else averaged(run.state.players)
+    return Subject(name, run, Path(folder), board, seed)

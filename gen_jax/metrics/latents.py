@@ -1,0 +1,107 @@
+"""Latent spaces in numbers: midpoints, linear probes, the aggregated posterior.
+
+Codes are float [N, D] or [N, ...]; images x [N, H, W, C] in [-1, 1].
+"""
+
+import numpy as np
+
+_DRAWS = 1000  # of the bootstrap
+_BLOCK = 256  # rows of a distance matrix at once
+
+
+def pairs(
+    y: np.ndarray | None, number: int, most: int, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """`most` different pairs i < j of `number` examples, all where there are fewer.
+
+    y: labels int32 [number]; pairs are then of one class only.
+    """
+    i, j = np.triu_indices(number, 1)
+    if y is not None:
+        same = y[i] == y[j]
+        i, j = i[same], j[same]
+    chosen = np.random.default_rng(seed).permutation(len(i))[:most]
+    return i[chosen], j[chosen]
+
+
+def rms(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The root mean square of a - b of each example: float64 [N]."""
+    gap = (a.astype(np.float64) - b).reshape(len(a), -1)
+    return np.sqrt((gap**2).mean(1))
+
+
+def nearest_rms(x: np.ndarray, real: np.ndarray) -> np.ndarray:
+    """`rms` from each x [N, ...] to the nearest of real [M, ...]: float64 [N]."""
+    x, real = (a.reshape(len(a), -1).astype(np.float64) for a in (x, real))
+    lengths = (real**2).sum(1)
+    nearest = []
+    for first in range(0, len(x), _BLOCK):
+        block = x[first : first + _BLOCK]
+        squared = (block**2).sum(1)[:, None] + lengths - 2 * block @ real.T
+        nearest.append(squared.min(1))
+    return np.sqrt(np.maximum(np.concatenate(nearest), 0) / x.shape[1])
+
+
+def mean_and_interval(
+    value: np.ndarray, i: np.ndarray, j: np.ndarray, seed: int = 0
+) -> dict[str, float]:
+    """The mean over pairs (i, j) [N] of examples, and its 95 % interval.
+
+    By bootstrap over examples, of which each may stand in many pairs: a pair weighs as
+    often as both of its examples were drawn.
+    """
+    examples, places = np.unique(np.concatenate([i, j]), return_inverse=True)
+    first, second = places[: len(i)], places[len(i) :]
+    rng, size = np.random.default_rng(seed), len(examples)
+    means = []
+    for _ in range(_DRAWS):
+        times = np.bincount(rng.integers(0, size, size), minlength=size)
+        weight = times[first] * times[second]
+        if weight.any():
+            means.append(np.average(value, weights=weight))
+    low, high = np.percentile(means, [2.5, 97.5])
+    return {"mean": float(value.mean()), "low": float(low), "high": float(high)}
+
+
+def probe_accuracy(
+    z: np.ndarray, y: np.ndarray, z_test: np.ndarray, y_test: np.ndarray
+) -> float:
+    """How often logistic regression on codes tells the class of held-out ones.
+
+    z, z_test: [N, D]. y, y_test: int [N]; examples of label -1 are left out.
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    known, known_test = y >= 0, y_test >= 0
+    probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=5000))
+    probe.fit(z[known], y[known])
+    return float(probe.score(z_test[known_test], y_test[known_test]))
+
+
+def distance_to_normal(z: np.ndarray) -> float:
+    """The Fréchet distance of codes z [N, D], taken as Gaussian, to N(0, I).
+
+    |m|^2 + tr(C + I - 2 C^(1/2)) of their mean m and covariance C; 0 for N(0, I).
+    Few draws lie further from it than many: compare with as many normal ones.
+    """
+    z = z.astype(np.float64)
+    mean, cov = z.mean(0), np.atleast_2d(np.cov(z, rowvar=False))
+    variance = np.maximum(np.linalg.eigvalsh(cov), 0)
+    return float(mean @ mean + ((np.sqrt(variance) - 1) ** 2).sum())
+
+
+def principal_axes(z: np.ndarray, number: int) -> tuple[np.ndarray, np.ndarray]:
+    """Centre [D] and the first principal axes [number, D] of codes z [N, D].
+
+    Codes of `number` dimensions keep their own axes, about 0. An axis points to where
+    its largest component is positive.
+    """
+    if z.shape[1] <= number:
+        return np.zeros(z.shape[1]), np.eye(number, z.shape[1])
+    centre = z.mean(0)
+    _, _, axes = np.linalg.svd(z - centre, full_matrices=False)
+    axes = axes[:number]
+    largest = np.take_along_axis(axes, np.abs(axes).argmax(1)[:, None], axis=1)
+    return centre, axes * np.sign(largest)

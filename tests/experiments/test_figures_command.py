@@ -1,0 +1,95 @@
+"""Claims on runs too short to prove them: every figure is drawn, every number is one.
+
+What the numbers are is tested in `tests/figures` and `tests/metrics`.
+"""
+
+import json
+
+import numpy as np
+import pytest
+from command_line import run, shrunk, succeed
+from PIL import Image
+
+EXPECTED = {
+    "vae": "learning interpolation variety between latents plane gaps sharpness",
+    "cgan": "learning interpolation adversaries match classes variety style sharpness",
+    "ddpm": "learning interpolation variety between latents plane gaps sharpness "
+    "dissolving restoring shared_noise",
+    "pix2pix": "learning translation",
+    "ae": "learning interpolation variety between latents plane gaps sharpness",
+    "gan": "learning interpolation adversaries variety sharpness",
+    "dcgan": "learning interpolation adversaries variety sharpness",
+    "cvae": "learning interpolation classes variety between latents plane gaps style "
+    "sharpness",
+    "flow": "learning interpolation latents plane dissolving restoring shared_noise",
+    "ddpm_conditional": "learning interpolation latents plane style dissolving "
+    "restoring shared_noise",
+}
+QUICK = ("vae", "cgan", "pix2pix")
+
+
+def check_finite(numbers):
+    """Every number in a tree as JSON has it."""
+    if isinstance(numbers, dict | list):
+        for each in numbers.values() if isinstance(numbers, dict) else numbers:
+            check_finite(each)
+    elif isinstance(numbers, float):
+        assert np.isfinite(numbers)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in EXPECTED],
+)
+def test_every_claim_that_applies_is_drawn(name, tmp_path):
+    workdir = tmp_path / "run"
+    succeed("train", *shrunk(name, 8), f"--workdir={workdir}")
+    done = succeed("figures", f"--workdir={workdir}")
+    report = json.loads((workdir / "figures" / "figures.json").read_text())
+    assert list(report["claims"]) == EXPECTED[name].split()
+    assert report["runs"][0]["experiment"] == name
+    check_finite(report["claims"])
+    pictures = [line for line in done.stdout.split() if not line.endswith(".json")]
+    for path in pictures:
+        with Image.open(path) as picture:
+            assert min(picture.size) >= 256
+            assert np.asarray(picture.convert("L")).std() > 1
+    with Image.open(workdir / "figures" / "learning.gif") as film:
+        assert film.n_frames == 3  # before the first step, after 4 and after 8
+
+
+def test_two_runs_are_drawn_beside_each_other(tmp_path):
+    one, two, out = tmp_path / "one", tmp_path / "two", tmp_path / "out"
+    succeed("train", *shrunk("vae", 4), f"--workdir={one}")
+    succeed("train", *shrunk("ae", 4), f"--workdir={two}")
+    both = f"--workdir={one}", f"--against={two}", f"--out={out}"
+    succeed("figures", *both, "--only=between,sharpness", "--seed=1", "--raw")
+    report = json.loads((out / "figures.json").read_text())
+    assert [r["experiment"] for r in report["runs"]] == ["vae", "ae"]
+    assert [r["weights"] for r in report["runs"]] == ["raw", "raw"]
+    assert len(report["claims"]["between"]["numbers"]) == 2
+    with Image.open(out / "between.png") as picture:
+        assert picture.size[0] > 2 * 512
+
+
+def test_mistakes_are_told_in_one_line(tmp_path):
+    workdir = tmp_path / "run"
+    for flags, message in (
+        ([], "--workdir=DIR is needed"),
+        ([f"--workdir={workdir}"], "does not exist"),
+    ):
+        done = run("figures", *flags)
+        assert done.returncode == 2
+        assert message in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+    succeed("train", *shrunk("vae", 1), f"--workdir={workdir}")
+    for flags, message in (
+        (["--only=betwen"], "Did you mean between?"),
+        (["--only=translation"], "does not apply"),
+        (["--config.steps=3"], "the run has its own"),
+    ):
+        done = run("figures", f"--workdir={workdir}", *flags)
+        assert done.returncode == 2
+        assert message in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+        assert not (workdir / "figures").exists()

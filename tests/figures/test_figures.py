@@ -1,0 +1,41 @@
+"""What figures measure, in cases known by hand."""
+
+import numpy as np
+
+from gen_jax.figures import diffusion, latents, sharpness
+
+
+def test_fine_energy_is_that_of_fast_waves():
+    """A wave cos(2 pi f n) of N pixels has |F|^2 = (N / 2)^2 at f and at -f."""
+    n = np.arange(16)
+    slow, fast = (np.cos(2 * np.pi * k * n / 16) for k in (2, 6))
+    slow, fast = (np.broadcast_to(w, (1, 16, 16))[..., None] for w in (slow, fast))
+    np.testing.assert_allclose(sharpness.fine_energy(slow), 0, atol=1e-9)
+    expected = 2 * (16 * 16 / 2) ** 2 / 256
+    np.testing.assert_allclose(sharpness.fine_energy(fast), expected)
+    np.testing.assert_allclose(sharpness.fine_energy(slow + 3 * fast), 9 * expected)
+
+
+def test_a_great_circle_keeps_the_length_and_meets_both_ends():
+    first, last = np.eye(3, dtype=np.float32)[None, 0], np.eye(3)[None, 1]
+    for share in (0, 0.25, 0.5, 1):
+        angle = share * np.pi / 2
+        found = latents._great_circle(first, last, share)
+        np.testing.assert_allclose(
+            found, [[np.cos(angle), np.sin(angle), 0]], atol=1e-6
+        )
+    same = latents._great_circle(first, first, 0.5)
+    np.testing.assert_allclose(same, first, atol=1e-6)
+
+
+def test_noise_is_told_from_what_still_knows_the_image():
+    rng = np.random.default_rng(0)
+    x = rng.uniform(-1, 1, (1000, 8, 8, 1))
+    noise = rng.standard_normal(x.shape)
+    clean = diffusion._normality(noise, x)
+    limit = clean["kolmogorov_smirnov_of_normal_below_in_95_percent"]
+    assert clean["x_T_kolmogorov_smirnov"] < limit
+    assert abs(clean["correlation_of_x_T_with_x_0"]) < 0.02
+    marked = diffusion._normality(0.9 * noise + 0.3 * x, x)
+    assert marked["x_T_kolmogorov_smirnov"] > limit
+    assert marked["correlation_of_x_T_with_x_0"] > 0.1
