@@ -4,8 +4,8 @@
     python -m experiments.sample --workdir=runs/cgan --label=3
 
 On digits, two busy CPU cores, 63 s: an SVM that is right on 159 of 160 held-out digits
-agrees with the asked label on 99.8 % of 1000 samples. The paper reports a Parzen-window
-log-likelihood of 132 +- 1.8 nats for its MLPs on MNIST (network=mlp); not run.
+agrees with the asked label on 99.8 % of 1000 samples. `cgan_mnist` is the paper's own
+recipe, of which it reports a Parzen-window log-likelihood of 132 +- 1.8 nats; not run.
 """
 
 import dataclasses
@@ -14,7 +14,7 @@ from typing import ClassVar, Literal
 
 from experiments import dcgan
 from experiments.gan import play
-from gen_jax.data import Info
+from gen_jax.data import DataConfig, Info
 from gen_jax.experiment import Experiment
 from gen_jax.game import Game
 from gen_jax.models import maxout
@@ -67,4 +67,22 @@ EXPERIMENT = Experiment(
     game,
     needs=("labels",),
     about="CGAN, Mirza & Osindero 2014, labelled data",
+)
+
+MNIST = Experiment(
+    Config(
+        data=DataConfig(spec="mnist"),
+        batch_size=100,
+        steps=250_000,
+        sample_every_steps=5_000,
+        network="mlp",
+        prior="uniform",
+        optimizer="sgd_of_2014",
+        learning_rate=0.1,
+        decay=1.00004,
+    ),
+    game,
+    shape=(28, 28, 1),
+    needs=("labels",),
+    about="CGAN, Mirza & Osindero 2014, the paper's recipe for MNIST (not run here)",
 )

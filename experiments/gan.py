@@ -40,8 +40,10 @@ class GanConfig(RunConfig):
     r1: float = 0.0  # its weight gamma; Mescheder et al. (2018): 10
     r1_every: int = 1  # steps
     clip_weights: float = 0.0  # the critic's limit, Arjovsky et al. (2017): 0.01; 0: no
+    optimizer: Literal["adam", "sgd_of_2014"] = "adam"
     learning_rate: float = 2e-4
     b1: float = 0.5  # Adam's momentum
+    decay: float = 1.000004  # divides the learning rate of SGD at each update
     ema_halflife_images: float = 20_000.0
 
     LIMITS: ClassVar = {
@@ -54,6 +56,7 @@ class GanConfig(RunConfig):
         "clip_weights": (0, math.inf),
         "learning_rate": (0, math.inf),
         "b1": (0, 1),
+        "decay": (1, math.inf),
         "ema_halflife_images": (0, math.inf),
     }
 
@@ -63,10 +66,11 @@ def play(
     generator: nn.Module,
     discriminator: nn.Module,
     num_classes: int = 0,
-    optimizer=None,
 ) -> Game:
     """The game of two networks that a configuration describes."""
-    optimizer = optimizer or adam(config.learning_rate, b1=config.b1)
+    optimizer = adam(config.learning_rate, b1=config.b1)
+    if config.optimizer == "sgd_of_2014":
+        optimizer = sgd_of_2014(config.learning_rate, config.decay)
     critic = optimizer
     if config.clip_weights:
         critic = adversarial.clipped(optimizer, config.clip_weights)
@@ -102,7 +106,6 @@ class Config(GanConfig):
     # Not the paper's; without it all samples become 0s and 9s within these steps.
     r1: float = 0.2
     init_limit: float = 0.05  # the discriminator's first weights: uniform up to this
-    optimizer: Literal["adam", "sgd_of_2014"] = "adam"
 
     LIMITS: ClassVar = {
         **GanConfig.LIMITS,
@@ -117,9 +120,6 @@ class Config(GanConfig):
 
 def game(config: Config, info: Info) -> Game:
     """An MLP and a maxout net for examples of any shape."""
-    optimizer = None
-    if config.optimizer == "sgd_of_2014":
-        optimizer = sgd_of_2014(config.learning_rate)
     return play(
         config,
         maxout.Generator(shape=info.shape, hidden=config.hidden),
@@ -130,7 +130,6 @@ def game(config: Config, info: Info) -> Game:
             dropout_x=config.dropout_x,
             init_limit=config.init_limit,
         ),
-        optimizer=optimizer,
     )
 
 

@@ -79,3 +79,17 @@ EXPERIMENT = Experiment(
     needs=("pairs",),
     about="pix2pix, Isola et al. 2017, pairs of images",
 )
+
+FACADES = Experiment(
+    Config(
+        data=DataConfig(spec="pairs:facades", image_size=256, direction="b_to_a"),
+        steps=80_000,  # 200 epochs of 400 pairs
+        flip=True,
+        jitter=30,
+        features=64,
+    ),
+    game,
+    shape=(256, 256, 3),
+    needs=("pairs",),
+    about="pix2pix, Isola et al. 2017, labels to facades (not run here)",
+)

@@ -250,8 +250,9 @@ def test_a_translator_takes_held_out_pictures_or_ones_own(tmp_path):
 def test_list_dry_run_and_help(tmp_path):
     listed = succeed("train", "--list").stdout
     assert [line.split()[0] for line in listed.splitlines()] == [
-        *("ae", "cgan", "cvae", "dcgan", "dcgan_radford", "ddpm", "ddpm_cifar10"),
-        *("ddpm_conditional", "flow", "gan", "gan_mnist", "pix2pix", "vae"),
+        *("ae", "cgan", "cgan_mnist", "cvae", "dcgan", "dcgan_radford", "ddpm"),
+        *("ddpm_cifar10", "ddpm_conditional", "flow", "gan", "gan_mnist", "pix2pix"),
+        *("pix2pix_facades", "vae"),
     ]
     dry = run("train", "--experiment=ddpm_cifar10", "--dry_run", cwd=tmp_path)
     assert dry.returncode == 0
@@ -264,7 +265,7 @@ def test_list_dry_run_and_help(tmp_path):
         "steps = 9  (recipe: 5000)",
         "z_dim = 3  (recipe: 20)",
     ]
-    for name in ("train", "sample", "benchmark"):
+    for name in ("train", "sample", "figures", "benchmark"):
         done = succeed(name, "--help")
         assert "--experiment" in done.stdout or "--workdir" in done.stdout
         assert done.stderr == ""

@@ -157,6 +157,41 @@ def test_sampling_depends_on_each_key_alone():
         np.testing.assert_allclose(sample(keys[1:2]), x[1:2], rtol=1e-6)
 
 
+def test_an_image_dissolves_as_equation_4_says():
+    game, keys = _game(Zero(), (4, 4, 1)), jax.random.split(RNG, 2000)
+    x = jnp.full((2000, 4, 4, 1), 0.5)
+    for time, t in ((0.0, 0), (0.3, 3), (1.0, 10)):
+        x_t = game.ops["diffuse"](EMPTY, x, keys, time)
+        signal, noise = SMALL.signal[t], SMALL.noise[t]
+        np.testing.assert_allclose(x_t.mean(), 0.5 * signal, atol=0.03)
+        np.testing.assert_allclose(x_t.std(), noise, atol=0.02)
+    nats = game.ops["prior_term"](EMPTY, x[:1])
+    signal, variance = 0.5 * SMALL.signal[-1], SMALL.noise[-1] ** 2
+    expected = 16 * (variance + signal**2 - 1 - np.log(variance)) / 2
+    np.testing.assert_allclose(nats, [expected], rtol=1e-4)
+
+
+def test_an_exact_denoiser_knows_and_restores_the_image_from_any_time():
+    ops = _game(Point(-0.5, train=False), (4, 4, 1)).ops
+    keys, x = jax.random.split(RNG, 3), jnp.full((3, 4, 4, 1), -0.5)
+    for time in (0.2, 0.6, 1.0):
+        x_t = ops["diffuse"](EMPTY, x, keys, time)
+        np.testing.assert_allclose(ops["guess"](EMPTY, x_t, time), x, atol=1e-4)
+        np.testing.assert_allclose(
+            ops["restore"](EMPTY, x_t, keys, time, 0.0), x, atol=1e-5
+        )
+
+
+def test_restoring_half_way_ends_where_diffusing_does():
+    """With the exact denoiser of one point, both are q(x_t | x_0)."""
+    ops = _game(Point(-0.5, train=False), (4, 4, 1)).ops
+    keys, x = jax.random.split(RNG, 2000), jnp.full((2000, 4, 4, 1), -0.5)
+    half = ops["restore"](EMPTY, ops["prior"](EMPTY, keys), keys, 1.0, 0.5)
+    expected = ops["diffuse"](EMPTY, x, keys, 0.5)
+    np.testing.assert_allclose(half.mean(), expected.mean(), atol=0.02)
+    np.testing.assert_allclose(half.std(), expected.std(), atol=0.02)
+
+
 def test_it_learns_a_ring():
     schedule = schedules.make_schedule(schedules.linear_betas(50, 2e-3, 0.2))
     game = _game(

@@ -81,6 +81,20 @@ def test_encode_and_decode_are_inverses():
     np.testing.assert_allclose(ops["decode"](EMPTY, z), x, rtol=2e-3)
 
 
+def test_it_dissolves_guesses_and_restores_along_the_line():
+    """Of x_0 from N(0, SCALE^2), E[x_0 | x_t] and the flow are linear in x_t."""
+    ops = _game(Gaussian()).ops
+    keys = jax.random.split(RNG, 5000)
+    x = SCALE * jax.random.normal(jax.random.key(3), (5000, 2))
+    x_t = ops["diffuse"](EMPTY, x, keys, 0.6)
+    variance = (0.4 * SCALE) ** 2 + 0.6**2
+    np.testing.assert_allclose(x_t.std(), np.sqrt(variance), rtol=0.02)
+    guess = ops["guess"](EMPTY, x_t, 0.6)
+    np.testing.assert_allclose(guess, 0.4 * SCALE**2 / variance * x_t, rtol=1e-4)
+    restored = ops["restore"](EMPTY, x_t, keys, 0.6, 0.0)
+    np.testing.assert_allclose(restored, x_t * SCALE / np.sqrt(variance), rtol=2e-3)
+
+
 def test_an_unknown_solver_is_named():
     with pytest.raises(UserError, match="heun, euler"):
         _game(Zero()).ops["sample"](EMPTY, Context.keys[:2], sampler="ddim")
