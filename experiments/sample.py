@@ -11,7 +11,7 @@ from absl import flags
 
 from experiments import flags as parsing
 from gen_jax import averaged, checkpoint, data, devices, images
-from gen_jax.batched import draw, in_chunks
+from gen_jax.batched import call, draw
 from gen_jax.errors import UserError
 from gen_jax.step import sample_keys
 
@@ -122,7 +122,7 @@ def _translate(run, board, shape: tuple[int, ...], out: Path) -> None:
         x, targets = np.asarray(batch["x"]), [np.asarray(batch["y"])]
     keys = sample_keys(_SEED.value, np.arange(len(x), dtype=np.int32))
     translate = run.game.ops["translate"]
-    y_hat = in_chunks(lambda x, keys: translate(board, x, keys), {"x": x, "keys": keys})
+    y_hat = call(lambda x, keys: translate(board, x, keys), {"x": x, "keys": keys})
     if out.suffix == ".npy":
         np.save(out, y_hat)
     else:

@@ -1,4 +1,4 @@
-"""A game's ops on more examples than the device should hold at once."""
+"""Functions of examples on more of them than the device should hold at once."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -9,22 +9,31 @@ from gen_jax import devices
 from gen_jax.game import Board, Game
 from gen_jax.step import sample_keys
 
-_CHUNK = 256  # examples on the device at once
 
+def in_batches(
+    function: Callable, *arrays: np.ndarray, batch_size: int = 256
+) -> np.ndarray:
+    """function(*arrays), arrays or keys [N, ...] of one N >= 1, -> [N, ...].
 
-def in_chunks(function: Callable, inputs: Mapping[str, Any]) -> np.ndarray:
-    """function(**inputs) [N, ...], compiled once for chunks of one size.
-
-    inputs: arrays [N, ...] or keys [N] by the function's names for them.
+    function: of arrays [B, ...] alone, example by example. It meets batches of one size
+    only, the power of two that N needs or `batch_size`, so that it is compiled but few
+    times; what the last one lacks is filled with copies that are cut off again.
     """
-    number = len(next(iter(inputs.values())))
-    size = min(_CHUNK, number)
-    compiled, chunks = devices.jit(lambda now: function(**now)), []
-    for first in range(0, number, size):
-        # The last chunk is filled up with the last example: one shape, one compilation.
-        index = np.minimum(np.arange(first, first + size), number - 1)
-        chunks.append(np.asarray(compiled({k: v[index] for k, v in inputs.items()})))
-    return np.concatenate(chunks)[:number]
+    count = len(arrays[0])
+    size = min(batch_size, 1 << (count - 1).bit_length())
+    outputs = []
+    for start in range(0, count, size):
+        places = np.minimum(np.arange(start, start + size), count - 1)
+        outputs.append(np.asarray(function(*(x[places] for x in arrays))))
+    return np.concatenate(outputs)[:count]
+
+
+def call(function: Callable, inputs: Mapping[str, Any]) -> np.ndarray:
+    """function(**inputs) -> [N, ...], compiled, `in_batches`; inputs [N, ...]."""
+    compiled = devices.jit(
+        lambda *values: function(**dict(zip(inputs, values, strict=True)))
+    )
+    return in_batches(compiled, *inputs.values())
 
 
 def draw(
@@ -38,8 +47,8 @@ def draw(
     """`num` samples [num, ...] in [-1, 1], the i-th from a key of its own.
 
     y: int32 [num], the labels to draw; None for a game without. options: the op's own.
-    A sample depends neither on `num` nor on the chunk that it is drawn in.
+    A sample depends neither on `num` nor on the batch that it is drawn in.
     """
     index = np.arange(num, dtype=np.int32)
     inputs = {"keys": sample_keys(seed, index)} | ({} if y is None else {"y": y})
-    return in_chunks(lambda **now: game.ops["sample"](board, **now, **options), inputs)
+    return call(lambda **now: game.ops["sample"](board, **now, **options), inputs)

@@ -26,11 +26,8 @@ def asked_for(subject: Subject) -> Figure:
     numbers = {
         "samples": len(y),
         "classifier": judge_of(subject),
-        "samples_by_class": manifold.by_class(
+        "by_class": manifold.by_class(
             subject.judge, x, y, *subject.real(MOST_REAL, "train")
-        ),
-        "held_out_by_class": manifold.by_class(
-            subject.judge, *subject.real(len(y)), *subject.real(MOST_REAL, "train")
         ),
     }
     return Figure({"classes": picture}, numbers)

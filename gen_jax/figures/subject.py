@@ -94,7 +94,7 @@ class Subject:
         function = functools.partial(
             self.game.ops[op], board or self.board, **(options or {})
         )
-        return batched.in_chunks(function, inputs)
+        return batched.call(function, inputs)
 
     def sample(self, number: int, y: np.ndarray | None = None) -> np.ndarray:
         """Samples [number, ...], as `experiments.sample` draws them."""

@@ -1,18 +1,22 @@
 """A small classifier of a labelled dataset, which judges samples.
 
 Trained once on the training split and kept in the user's cache folder. It is a game of
-one player: cross-entropy of images moved by a pixel and blended with a neighbour, whose
-label is blended alike (Zhang et al. 2018, "mixup: beyond empirical risk minimization"):
+one player: cross-entropy of images moved by up to a pixel, of which some are blended
+with another, label and all (Zhang et al. 2018, "mixup: beyond empirical risk
+minimization"), and some have their pixels shuffled, with all labels equally right:
 
     x~ = l x_i + (1 - l) x_j,    loss = -sum_k (l y_i + (1 - l) y_j)_k log p_k(x~)
 
-Blending is what keeps it from being sure of what lies between two classes.
+A judge of samples must not be sure of what is no image of a class. Trained on plain
+digits it gave a probability above 0.8 to 75 % of the averages of two digits and to 90 %
+of uniform noise; trained so, to 20 % and to none, and to 97 % of the real ones.
 """
 
 import contextlib
 import dataclasses
 import hashlib
 import itertools
+import math
 import os
 import tempfile
 import zipfile
@@ -29,10 +33,10 @@ from flax import linen as nn
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from gen_jax import devices, randomness
+from gen_jax.batched import in_batches
 from gen_jax.data import Dataset, Info, MemorySplit, Split, batches, prepare
 from gen_jax.errors import UserError
 from gen_jax.game import Game, Player, Weights, averaged, init_state
-from gen_jax.metrics.batched import in_batches
 from gen_jax.models import layers
 from gen_jax.objectives import modules
 from gen_jax.optimizers import adam
@@ -47,12 +51,13 @@ class Recipe:
     width: int = 32  # features of the first convolution, doubled at each halving
     hidden: int = 128  # the penultimate layer
     dropout: float = 0.3
-    blend: float = 0.5  # the most that a neighbour takes of an image
+    blended: float = 0.3  # share of images that are blended with a neighbour
+    shuffled: float = 0.1  # share of images that lose their form, and so their class
     shift: int = 1  # pixels
     batch_size: int = 128
     learning_rate: float = 2e-3
-    epochs: int = 60
-    most_images: int = 150_000  # fewer epochs where there are many examples
+    epochs: int = 40
+    most_images: int = 120_000  # fewer epochs where there are many examples
     ema_share: float = 0.05  # half-life of the averaged weights, of all images seen
 
 
@@ -88,12 +93,12 @@ class Network(nn.Module):
         """x [B, H, W, C] or [B, D] -> logits [B, K], features [B, hidden]."""
         features = self.recipe.width
 
-        def convolution(h, strides=1):
+        def convolution(h, strides):
             h = nn.Conv(features, (3, 3), strides, use_bias=False)(h)
             return nn.relu(layers.batch_norm(h, train))
 
         if x.ndim == 4:
-            x = convolution(x)
+            x = convolution(x, strides=1 if min(x.shape[1:3]) <= 16 else 2)
             while min(x.shape[1:3]) > 4:
                 features = min(2 * features, 4 * self.recipe.width)
                 x = convolution(x, strides=2)
@@ -101,8 +106,8 @@ class Network(nn.Module):
             x = nn.relu(nn.Dense(self.recipe.hidden)(x))
         h = nn.Dense(self.recipe.hidden, use_bias=False)(x.reshape(len(x), -1))
         h = nn.relu(layers.batch_norm(h, train))
-        logits = layers.Dropout(self.recipe.dropout)(h, keys)
-        return nn.Dense(self.num_classes)(logits), h
+        kept = layers.Dropout(self.recipe.dropout)(h, keys)
+        return nn.Dense(self.num_classes)(kept), h
 
 
 def trained(dataset: Dataset, seed: int = 0, recipe: Recipe = _RECIPE) -> Classifier:
@@ -110,7 +115,9 @@ def trained(dataset: Dataset, seed: int = 0, recipe: Recipe = _RECIPE) -> Classi
 
     It is trained on at most 60,000 labelled examples (1 GiB); the same data, seed and
     kind of machine give the same one. A cache that is damaged or cannot be written
-    costs time alone.
+    costs time alone. On two CPU cores that others used too: digits 12 s, 159 of 160
+    held-out ones right; Fashion-MNIST 2 minutes, 89.9 % right, and of the 77 % that it
+    gives a probability above 0.8, 97.4 %.
 
     Raises UserError where the dataset has no labels or fewer than two classes.
     """
@@ -122,41 +129,46 @@ def trained(dataset: Dataset, seed: int = 0, recipe: Recipe = _RECIPE) -> Classi
             f"{len(dataset.train)} examples have {len(classes)}"
         )
     network = Network(info.num_classes, recipe)
-    path = devices.cache_folder("classifiers") / (
-        _fingerprint(train, test, info, recipe, seed) + ".npz"
-    )
     game = _game(network, recipe, _num_images(train, recipe))
-    like = jax.eval_shape(
-        game.players["model"].init, jax.random.key(0), train.read([0])
-    )
-    kept = _read(path, like)
-    weights, accuracy = kept or (_fit(game, train, recipe, seed), None)
-    apply = devices.jit(partial(_apply, network, weights))
+    example, rng = _normalised(train.read([0])), jax.random.key(0)
+    like = jax.eval_shape(game.players["model"].init, rng, example)
+    name = _fingerprint(train, test, info, recipe, seed) + ".npz"
+    path = devices.cache_folder("classifiers") / name
+    weights, accuracy = _read(path, like) or (None, None)
+    if weights is None:
+        weights = _fit(game, train, recipe, seed)
+    apply = partial(devices.jit(partial(_apply, network)), jax.device_put(weights))
 
     def run(which: int, x: np.ndarray) -> np.ndarray:
-        if np.ndim(x) != 1 + len(info.shape) or x.shape[1:] != info.shape:
+        if np.shape(x)[1:] != info.shape or not len(x):
             raise UserError(
                 f"this classifier judges [N, {', '.join(map(str, info.shape))}], "
                 f"not {list(np.shape(x))}"
             )
         return in_batches(lambda x: apply(x)[which], np.asarray(x, np.float32))
 
+    judge = Classifier(partial(run, 0), partial(run, 1), accuracy, len(test))
     if accuracy is None:
-        accuracy = _accuracy(partial(run, 0), test)
-        _write(path, weights, accuracy)
-    return Classifier(partial(run, 0), partial(run, 1), accuracy, len(test))
+        judge = judge._replace(accuracy=_accuracy(judge, test))
+        _write(path, weights, judge.accuracy)
+    return judge
 
 
-def _apply(network, weights, x):
+def _apply(network: Network, weights: Weights, x: jax.Array):
     (logits, features), _ = modules.apply(network, weights, x)
     return jax.nn.softmax(logits), features
 
 
-def _accuracy(probabilities: Callable, test: MemorySplit) -> float:
+def _accuracy(judge: Classifier, test: MemorySplit) -> float:
     if not len(test):
         return float("nan")
-    x = prepare()({"x": jnp.asarray(test.x)}, None)["x"]
-    return float(np.mean(probabilities(np.asarray(x)).argmax(1) == test.y))
+    p = in_batches(lambda x: judge.probabilities(_normalised({"x": x})["x"]), test.x)
+    return float(np.mean(p.argmax(1) == test.y))
+
+
+def _normalised(batch: dict) -> dict:
+    """A batch at rest with x float32 in [-1, 1]."""
+    return prepare()(batch, None)
 
 
 def _labelled(split: Split, info: Info) -> MemorySplit:
@@ -166,8 +178,8 @@ def _labelled(split: Split, info: Info) -> MemorySplit:
             "a classifier needs labels of two classes at least; these examples have "
             + ("images for labels" if info.target_shape else str(info.num_classes))
         )
-    size = 4 * int(np.prod(info.shape)) if len(info.shape) == 1 else np.prod(info.shape)
-    most = min(len(split), _MOST_EXAMPLES, max(1, _MOST_BYTES // int(size)))
+    size = math.prod(info.shape) * (1 if len(info.shape) == 3 else 4)  # bytes
+    most = min(len(split), _MOST_EXAMPLES, max(1, _MOST_BYTES // size))
     batch = split.read(np.arange(most) * len(split) // most)
     known = batch["y"] >= 0
     return MemorySplit(batch["x"][known], batch["y"][known])
@@ -184,16 +196,11 @@ def _game(network: Network, recipe: Recipe, num_images: int) -> Game:
         return modules.init(network, rng, modules.example(batch), train=True)
 
     def loss(board, batch, context):
-        drop, blend = randomness.split(context.keys, 2)
-        share = jnp.abs(randomness.uniform(blend, ())) * recipe.blend
-
-        def blended(a):
-            s = share.reshape(-1, *[1] * (a.ndim - 1))
-            return (1 - s) * a + s * jnp.roll(a, 1, axis=0)
-
-        target = blended(layers.one_hot(batch["y"], network.num_classes))
+        drop, change = randomness.split(context.keys, 2)
+        y = layers.one_hot(batch["y"], network.num_classes)
+        x, target = _changed(batch["x"], y, change, recipe)
         (logits, _), mutable = modules.apply(
-            network, board["model"], blended(batch["x"]), drop, train=True
+            network, board["model"], x, drop, train=True
         )
         value = -jnp.sum(target * jax.nn.log_softmax(logits), axis=-1)
         return jnp.mean(value), (mutable, {})
@@ -203,12 +210,36 @@ def _game(network: Network, recipe: Recipe, num_images: int) -> Game:
     return Game({"model": model}, (("model",),))
 
 
+def _changed(x, y, keys, recipe):
+    """Images x and their y [B, K], some blended with the one before, some shuffled."""
+    which, amount, order = randomness.split(keys, 3)
+    kind = (randomness.uniform(which, ()) + 1) / 2
+    shuffles = kind < recipe.shuffled
+    blends = ~shuffles & (kind < recipe.shuffled + recipe.blended)
+    share = jnp.where(blends, jnp.abs(randomness.uniform(amount, ())) / 2, 0)
+
+    def blend(a):
+        s = share.reshape(-1, *[1] * (a.ndim - 1))
+        return (1 - s) * a + s * jnp.roll(a, 1, axis=0)
+
+    def shuffle(image, key):
+        pixels = image.reshape(-1, image.shape[-1])
+        return jax.random.permutation(key, pixels).reshape(image.shape)
+
+    mixed, target = blend(x), blend(y)
+    if x.ndim == 4:
+        formless = jax.vmap(shuffle)(mixed, order)
+        mixed = jnp.where(shuffles[:, None, None, None], formless, mixed)
+        target = jnp.where(shuffles[:, None], 1 / y.shape[1], target)
+    return mixed, target
+
+
 def _fit(game: Game, train: MemorySplit, recipe: Recipe, seed: int) -> Weights:
     """The averaged weights after training on the first device of this process."""
     mesh = devices.data_mesh(jax.local_devices()[:1])
     step = make_train_step(game, mesh=mesh, prepare=partial(_prepared, recipe.shift))
     rng = jax.random.key(seed)
-    state = init_state(game, rng, prepare()(train.read([0]), None))
+    state = init_state(game, rng, _normalised(train.read([0])))
     count = -(-_num_images(train, recipe) // recipe.batch_size)
     stream = batches(train, recipe.batch_size, seed)(0)
     for batch in itertools.islice(stream, count):

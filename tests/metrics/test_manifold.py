@@ -1,0 +1,179 @@
+"""Precision, recall and variety: by brute force, in closed cases, and on digits."""
+
+import json
+
+import numpy as np
+import pytest
+
+from gen_jax.data import DataConfig, load
+from gen_jax.errors import UserError
+from gen_jax.metrics import manifold
+from gen_jax.metrics.classifier import Classifier, trained
+from gen_jax.metrics.manifold import by_class, precision_recall, variety
+
+
+def column(*numbers):
+    return np.array(numbers, np.float32)[:, None]
+
+
+def brute_force(real, samples, k):
+    def inside(point, others):
+        for i, center in enumerate(others):
+            rest = [np.linalg.norm(center - o) for j, o in enumerate(others) if j != i]
+            if np.linalg.norm(point - center) <= sorted(rest)[k - 1]:
+                return True
+        return False
+
+    precision = np.mean([inside(point, real) for point in samples])
+    return precision, np.mean([inside(point, samples) for point in real])
+
+
+@pytest.mark.parametrize("k", [1, 3])
+@pytest.mark.parametrize("block", [1000, 7])
+def test_precision_and_recall_by_brute_force(k, block, monkeypatch):
+    monkeypatch.setattr(manifold, "_BLOCK", block)
+    rng = np.random.default_rng(0)
+    real = rng.standard_normal((30, 4))
+    samples = 0.6 * rng.standard_normal((40, 4)) + 1
+    expected = brute_force(real, samples, k)
+    assert 0 < expected[1] < expected[0] < 1
+    np.testing.assert_allclose(precision_recall(real, samples, k), expected)
+
+
+def test_closed_cases():
+    # Each ball of 0, 1, 2, 10 reaches to its nearest neighbour: radii 1, 1, 1, 8.
+    real = column(0, 1, 2, 10)
+    # Of the samples -1 is on an edge, -1.1 outside, 18 on an edge, 18.1 outside.
+    samples = column(-1, -1.1, 18, 18.1)
+    # Their radii are 0.1: 0 and 1 lie in none of their balls.
+    np.testing.assert_allclose(precision_recall(real, samples, 1), [0.5, 0])
+    assert precision_recall(real, real, 1) == (1, 1)
+    assert precision_recall(real, real + 100, 1) == (0, 0)
+    # A wide set of samples covers all, though few of them are near.
+    np.testing.assert_allclose(
+        precision_recall(real, column(-50, 5, 60), 1), [1 / 3, 1]
+    )
+
+
+def test_variety_of_closed_cases():
+    real = column(0, 1, 3)  # distances 1, 2, 3
+    assert variety(real, real) == 1
+    assert variety(real, 5 * real + 7) == pytest.approx(5)
+    assert variety(real, column(4, 4, 4, 4)) == 0
+    # Ten different points, each twice: pairs of equal ones are 1 in 19.
+    ten = np.random.default_rng(0).standard_normal((10, 3))
+    assert variety(ten, np.concatenate([ten, ten])) == pytest.approx(18 / 19)
+
+
+def test_repeated_points_cover_only_themselves():
+    real = np.random.default_rng(0).standard_normal((100, 5)).astype(np.float32)
+    few = np.repeat(real[:10], 10, axis=0)
+    assert precision_recall(real, few) == (1, 0.1)
+
+
+def test_what_has_no_answer_is_refused():
+    three, four = column(0, 1, 2), column(0, 1, 2, 3)
+    for call, said in [
+        (lambda: precision_recall(four, three), "3 are drawn"),
+        (lambda: precision_recall(three, four), "3 are real"),
+        (lambda: precision_recall(four, four, 0), "k=0"),
+        (lambda: precision_recall(four, np.zeros((4, 2))), r"\[4, 1\] with \[4, 2\]"),
+        (lambda: precision_recall(four, four / 0), "drawn images are not all finite"),
+        (lambda: variety(four, four[:1]), "1 drawn"),
+        (lambda: variety(four * 0, four), "all 4 real images are equal"),
+    ]:
+        with np.errstate(all="ignore"), pytest.raises(UserError, match=said):
+            call()
+
+
+def made_up_judge():
+    """Takes the sign of a point for its class, the point itself for its features."""
+    return Classifier(
+        lambda x: np.stack([x[:, 0] < 0, x[:, 0] >= 0], 1).astype(np.float32),
+        lambda x: x,
+        1.0,
+        0,
+    )
+
+
+def test_each_class_is_judged_by_itself():
+    real = column(*range(-10, 10))
+    labels = np.repeat([0, 1], 10)
+    samples = column(*range(-10, -5), *range(-4, 6))  # of class 1, four are not
+    asked = np.repeat([0, 1], [5, 10])
+    out = by_class(made_up_judge(), samples, asked, real, labels, k=1)
+    assert list(out) == ["mean", "0", "1"]
+    assert out["0"]["agreement"] == 1
+    assert out["1"]["agreement"] == 0.6
+    assert out["mean"]["agreement"] == 0.8
+    assert out["mean"]["real_agreement"] == 1
+    # Class 0: -10, -8 .. -2 against five neighbouring numbers, and against -9 .. -1.
+    reference = real[:10:2]
+    assert out["0"]["recall"] == precision_recall(reference, samples[:5], 1)[1] == 0.6
+    assert out["0"]["variety"] == pytest.approx(0.5)
+    assert out["0"]["real_recall"] == out["0"]["real_variety"] == 1
+    assert json.loads(json.dumps(out)) == out
+    squares = by_class(
+        made_up_judge(), samples, asked, real, labels, k=1, features=np.square
+    )
+    assert squares["0"]["agreement"] == 1
+    expected = variety(np.square(reference), np.square(samples[:5]))
+    assert squares["0"]["variety"] == expected != out["0"]["variety"]
+    with pytest.raises(UserError, match=r"class 0: .* k=5 .* 5 are"):
+        by_class(made_up_judge(), samples, asked, real, labels, k=5)
+    with pytest.raises(UserError, match="no samples"):
+        by_class(made_up_judge(), samples[:0], asked[:0], real, labels)
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    """Real digits of both splits as (x, y), and their judge, trained anew."""
+    data = load(DataConfig("digits"))
+    splits = (split.read(np.arange(len(split))) for split in (data.train, data.test))
+    train, test = ((b["x"].astype(np.float32) / 127.5 - 1, b["y"]) for b in splits)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        return train, test, trained(data)
+
+
+def test_the_judge_of_digits_is_right(digits):
+    _, (x, y), judge = digits
+    p = judge.probabilities(x)
+    assert judge.num_test == len(x) == 160
+    assert judge.accuracy == np.mean(p.argmax(1) == y) >= 0.98
+    sure = p.max(1) > 0.8
+    assert np.mean(sure) > 0.9
+    assert np.mean(p.argmax(1)[sure] == y[sure]) > 0.98
+
+
+def test_the_judge_of_digits_is_not_sure_of_what_is_none(digits):
+    _, (x, y), judge = digits
+    rng = np.random.default_rng(0)
+    noise = judge.probabilities(rng.uniform(-1, 1, x.shape).astype(np.float32))
+    assert np.mean(noise.max(1) > 0.8) < 0.02
+    other = rng.permutation(len(x))
+    differ = y != y[other]
+    both = judge.probabilities((x + x[other])[differ] / 2)
+    assert np.mean(both.max(1) > 0.8) < 0.25
+
+
+@pytest.mark.parametrize("images", [1, 10])
+def test_memorised_digits_fail(digits, images):
+    """A few training images of each class, repeated till there are 80."""
+    (x, y), _, judge = digits
+    chosen = np.concatenate([np.flatnonzero(y == k)[:images] for k in range(10)])
+    chosen = np.repeat(chosen, 80 // images)
+    mean = by_class(judge, x[chosen], y[chosen], x, y)["mean"]
+    assert mean["agreement"] >= 0.98
+    assert mean["precision"] >= 0.9
+    assert mean["real_recall"] > 0.8
+    assert mean["recall"] < 0.15
+    assert mean["variety"] < (0.01 if images == 1 else 0.95)
+
+
+def test_held_out_digits_pass(digits):
+    train, test, judge = digits
+    mean = by_class(judge, *test, *train)["mean"]
+    assert mean["agreement"] == pytest.approx(judge.accuracy, abs=0.01)
+    for name in ("precision", "recall", "variety"):
+        assert mean[name] > 0.9 * mean[f"real_{name}"]

@@ -1,0 +1,24 @@
+"""Batches of few shapes give what one call would."""
+
+import numpy as np
+import pytest
+
+from gen_jax.batched import in_batches
+
+
+@pytest.mark.parametrize(
+    ("count", "sizes"),
+    [(1, [1]), (3, [4]), (4, [4]), (8, [8]), (9, [8, 8]), (24, [8, 8, 8])],
+)
+def test_in_batches(count, sizes):
+    x, y = np.arange(2 * count).reshape(count, 2), np.arange(count)
+    met = []
+
+    def function(x, y):
+        met.append(len(x))
+        return x + y[:, None]
+
+    np.testing.assert_array_equal(
+        in_batches(function, x, y, batch_size=8), x + y[:, None]
+    )
+    assert met == sizes
