@@ -50,7 +50,7 @@ class NetworkConfig(RunConfig):
         **RunConfig.LIMITS,
         "features": (2, math.inf),
         "multipliers": (1, math.inf),
-        "blocks": (1, math.inf),
+        "blocks": (1, 1000),
         "dropout": (0, 0.99),
         "hidden": (1, math.inf),
         "learning_rate": (0, math.inf),
@@ -75,7 +75,7 @@ class Config(NetworkConfig):
 
     LIMITS: ClassVar = {
         **NetworkConfig.LIMITS,
-        "timesteps": (1, math.inf),
+        "timesteps": (1, 1_000_000),
         "min_snr": (0, math.inf),
     }
 

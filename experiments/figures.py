@@ -15,14 +15,13 @@ from pathlib import Path
 from absl import flags
 
 from experiments import flags as parsing
-from gen_jax import config as configs
 from gen_jax import devices, images
-from gen_jax.errors import UserError
+from gen_jax.errors import UserError, hint
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "the run's folder")
 _AGAINST = flags.DEFINE_string("against", None, "another run's, drawn beside it")
 _OUT = flags.DEFINE_string("out", None, "where to; default: WORKDIR/figures")
-_SEED = flags.DEFINE_integer("seed", 0, "of what is drawn", lower_bound=0)
+_SEED = flags.DEFINE_integer("seed", 0, "of what is drawn", 0, 2**32 - 1)
 _RAW = flags.DEFINE_bool("raw", False, "the last weights instead of the averaged ones")
 _ONLY = flags.DEFINE_list("only", [], "names of claims; by default all that apply")
 
@@ -71,8 +70,7 @@ def _chosen(subjects):
     known = [claim.name for claim in figures.CLAIMS]
     for name in _ONLY.value:
         if name not in known:
-            hint = configs.nearest(name, known)
-            raise UserError(f"no claim {name!r}.{hint} There are: {', '.join(known)}")
+            raise UserError(f"no claim {name!r}.{hint(name, known)}")
         if not any(claim.name == name for mine in applying for claim in mine):
             raise UserError(f"{name} does not apply to this run")
     return [

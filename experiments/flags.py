@@ -4,14 +4,14 @@
 """
 
 import contextlib
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 
 import jax
 from absl import app, flags, logging
 
-from gen_jax.config import nearest
-from gen_jax.errors import UserError
+from gen_jax.errors import UserError, nearest
 
 _PREFIX = "--config."
 
@@ -70,7 +70,10 @@ def _parse(argv: Sequence[str]) -> list[str]:
     try:
         return flags.FLAGS(list(argv), known_only=True)
     except flags.Error as error:
-        _exit(str(error), 2)
+        line = re.sub(
+            r": invalid literal for int\(\).*", " is no whole number", str(error)
+        )
+        _exit(re.sub(r": could not convert string.*", " is not a number", line), 2)
 
 
 def help_text() -> str:
@@ -89,8 +92,9 @@ def _overrides(arguments: Sequence[str]) -> list[tuple[str, str]]:
     overrides, rest = [], list(arguments)
     while rest:
         name, equals, text = rest.pop(0).partition("=")
-        if not name.startswith("-"):
-            raise UserError(f"stray argument {name!r}: every option begins with --")
+        if name == "--" or not name.startswith("-"):
+            stray = rest[0] if name == "--" and rest else name
+            raise UserError(f"stray argument {stray!r}: every option begins with --")
         if not name.startswith(_PREFIX):
             hint = nearest(name, known)
             raise UserError(f"no flag {name}.{hint} --help lists the flags")

@@ -49,7 +49,7 @@ class GanConfig(RunConfig):
     LIMITS: ClassVar = {
         **RunConfig.LIMITS,
         "z_dim": (1, math.inf),
-        "critic_turns": (1, math.inf),
+        "critic_turns": (1, 1000),
         "gradient_penalty": (0, math.inf),
         "r1": (0, math.inf),
         "r1_every": (1, math.inf),

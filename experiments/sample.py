@@ -23,7 +23,7 @@ _NUM = flags.DEFINE_integer("num", 64, "how many samples", lower_bound=1)
 _OUT = flags.DEFINE_string(
     "out", None, "a .png grid, or an .npy of all samples; default: DIR/samples.png"
 )
-_SEED = flags.DEFINE_integer("seed", 0, "of the samples", lower_bound=0)
+_SEED = flags.DEFINE_integer("seed", 0, "of the samples", 0, 2**32 - 1)
 _RAW = flags.DEFINE_bool("raw", False, "the last weights instead of the averaged ones")
 flags.DEFINE_string("sampler", None, "of diffusion: ddim, ancestral, heun, dpm_solver")
 flags.DEFINE_integer("sampling_steps", None, "of a diffusion model", lower_bound=1)

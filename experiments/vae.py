@@ -62,7 +62,7 @@ class Config(AutoencoderConfig):
         **AutoencoderConfig.LIMITS,
         "beta": (0, math.inf),
         "kl_warmup_steps": (0, math.inf),
-        "draws": (1, math.inf),
+        "draws": (1, 1000),
     }
 
 

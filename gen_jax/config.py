@@ -6,15 +6,18 @@ that says what is allowed. No absl here: the flags are `experiments/flags.py`.
 
 import ast
 import dataclasses
-import difflib
 import math
+import sys
 import types
 import typing
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
-from gen_jax.data.dataset import DataConfig
-from gen_jax.errors import UserError
+from gen_jax.data.dataset import MOST_PIXELS, DataConfig
+from gen_jax.errors import UserError, hint
+
+
+_MOST = 2**31 - 1
 
 
 def free(default: Any) -> Any:
@@ -35,11 +38,12 @@ class FitConfig:
     checkpoint_every_seconds: float = free(60.0)
     keep_every_steps: int = free(0)  # kept for good, beside the last 3; 0: none
 
-    # The least and the most that a field, or each number in its list, may be.
+    # The least and the most that a field, or each number in its list, may be. A whole
+    # number is an int32's at most, whatever this says but a limit of its own.
     LIMITS: ClassVar[dict[str, tuple[float, float]]] = {
         "seed": (0, 2**32 - 1),
         "microbatches": (1, math.inf),
-        "steps": (1, 2**31 - 1),
+        "steps": (1, math.inf),
         "steps_per_call": (1, math.inf),
         "log_every_steps": (1, math.inf),
         "sample_every_steps": (0, math.inf),
@@ -52,9 +56,15 @@ class FitConfig:
             value = getattr(self, name)
             numbers = value if isinstance(value, tuple) else (value,)
             for number in numbers:
-                if number is not None and not least <= number <= most:
-                    bound = f"at least {least}" if number < least else f"at most {most}"
-                    raise UserError(f"{name}={value} is out of range: {bound}")
+                _check_range(name, value, number, least, most)
+
+
+def _check_range(name: str, value: Any, number: Any, least: float, most: float) -> None:
+    if isinstance(number, int) and most == math.inf:
+        most = _MOST  # NumPy and XLA overflow on sizes beyond, rather than refuse them
+    if number is not None and not least <= number <= most:
+        bound = f"at least {least}" if number < least else f"at most {most}"
+        raise UserError(f"{name}={value} is out of range: {bound}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,15 +80,9 @@ class RunConfig(FitConfig):
 
     LIMITS: ClassVar = {
         **FitConfig.LIMITS,
-        "batch_size": (1, math.inf),
-        "jitter": (0, math.inf),
+        "batch_size": (1, 2**20),
+        "jitter": (0, MOST_PIXELS),
     }
-
-
-def nearest(word: str, words: typing.Iterable[str]) -> str:
-    """' Did you mean ...?' with the name most like `word`, or an empty string."""
-    close = difflib.get_close_matches(word, list(words), n=1)
-    return f" Did you mean {close[0]}?" if close else ""
 
 
 def field_paths(config: Any, prefix: str = "") -> Iterator[str]:
@@ -98,8 +102,7 @@ def override(config: Any, path: str, text: str) -> Any:
     """
     if path not in (paths := list(field_paths(config))):
         raise UserError(
-            f"the configuration has no field {path!r}.{nearest(path, paths)}"
-            f" It has: {', '.join(paths)}"
+            f"the configuration has no field {path!r}.{hint(path, paths, 'It has')}"
         )
     return _override(config, path.split("."), path, text)
 
@@ -120,8 +123,10 @@ def parse(text: str, kind: Any, path: str) -> Any:
     written = {"true": "True", "false": "False"}.get(text.lower(), text)
     try:
         value = ast.literal_eval(written)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         value = text
+        if text.lower().lstrip("+-") in ("inf", "infinity", "nan"):
+            value = float(text)
     return _typed(value, kind, path)
 
 
@@ -142,8 +147,9 @@ def _typed(value: Any, kind: Any, path: str) -> Any:
             return (_typed(value, arguments[0], path),)
     elif kind is float:
         fits = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if fits and not abs(value) <= sys.float_info.max:  # a NaN is not, either
+            raise UserError(f"{path}={value} is not a finite number")
         value = float(value) if fits else value
-        fits = fits and not math.isnan(value)
     elif kind in (int, bool, str):
         fits = type(value) is kind
     if not fits:
@@ -156,7 +162,7 @@ def _name(kind: Any) -> str:
     if origin is typing.Literal:
         return "one of " + ", ".join(str(a) or "''" for a in arguments)
     if origin is tuple:
-        return f"a list such as 1,2 of {arguments[0].__name__}s"
+        return f"a list of {_name(arguments[0]).removeprefix('a ')}s, such as 1,2"
     names = {int: "a whole number", float: "a number", bool: "true or false"}
     return names.get(kind, getattr(kind, "__name__", str(kind)))
 
@@ -166,8 +172,11 @@ def from_dict(config: Any, saved: Mapping[str, Any], prefix: str = "") -> Any:
 
     A field that the saved values lack keeps its default, so that older runs load.
 
-    Raises UserError for a saved field that the class no longer has.
+    Raises UserError for a saved field that the class no longer has, or of another type.
     """
+    if not isinstance(saved, Mapping):
+        where = prefix.removesuffix(".") or "the configuration"
+        raise UserError(f"{where} was saved as {saved!r:.40}, which has no fields")
     hints, values = typing.get_type_hints(type(config)), {}
     names = {field.name for field in dataclasses.fields(config)}
     for name, value in saved.items():

@@ -9,9 +9,9 @@ import importlib.metadata
 from collections.abc import Callable
 from typing import NamedTuple
 
-from gen_jax.config import RunConfig, nearest
+from gen_jax.config import RunConfig
 from gen_jax.data.dataset import Info
-from gen_jax.errors import UserError
+from gen_jax.errors import UserError, hint
 from gen_jax.game import Game
 
 GROUP = "gen_jax.experiments"
@@ -73,6 +73,4 @@ def find(name: str) -> Experiment:
         raise UserError(
             "no experiment is registered: install the project (pip install -e .)"
         )
-    raise UserError(
-        f"no experiment {name!r}.{nearest(name, known)} There are: {', '.join(known)}"
-    )
+    raise UserError(f"no experiment {name!r}.{hint(name, known)}")

@@ -52,7 +52,9 @@ def test_overrides_are_typed(path, text, value):
 @pytest.mark.parametrize(
     ("path", "text", "message"),
     [
-        ("stesp", "7", r"no field 'stesp'\. Did you mean steps\? It has: seed, "),
+        ("stesp", "7", r"no field 'stesp'\. Did you mean steps\?$"),
+        ("STEPS", "7", r"no field 'STEPS'\. Did you mean steps\?$"),
+        ("quux", "7", r"no field 'quux'\. It has: seed, microbatches"),
         ("data.imagesize", "7", r"Did you mean data\.image_size\?"),
         ("data", "digits", "no field 'data'"),
         ("steps", "many", "steps=many is not a whole number"),
@@ -63,8 +65,18 @@ def test_overrides_are_typed(path, text, value):
         ("seed", "4294967296", "seed=4294967296 is out of range: at most 4294967295"),
         ("rate", "fast", "rate=fast is not a number"),
         ("rate", "float('nan')", "is not a number"),
-        ("hidden", "a,b", "is not"),
+        ("rate", "nan", "rate=nan is not a finite number"),
+        ("rate", "-inf", "rate=-inf is not a finite number"),
+        ("rate", "1e999", "rate=inf is not a finite number"),
+        ("rate", "1" + "0" * 400, "0 is not a finite number"),
+        ("rate", "{[]: 1}", "is not a number"),
+        ("steps", "nan", "steps=nan is not a whole number"),
+        ("steps", "2147483648", "out of range: at most 2147483647"),
+        ("batch_size", "9" * 21, "out of range: at most 1048576"),
+        ("hidden", "a", "hidden=a is not a list of whole numbers, such as 1,2"),
+        ("hidden", "a,b", "is not a list of whole numbers"),
         ("hidden", "1,x", "is not"),
+        ("hidden", "9" * 21, "out of range: at most 2147483647"),
         ("hidden", "5,0", r"hidden=\(5, 0\) is out of range: at least 1"),
         ("payoff", "hinge", "payoff=hinge is not one of minimax, non_saturating"),
         ("flip", "maybe", "flip=maybe is not true or false"),
@@ -103,3 +115,18 @@ def test_what_may_change_when_a_run_goes_on():
         "checkpoint_every_seconds",
         "keep_every_steps",
     }
+
+
+@pytest.mark.parametrize(
+    ("saved", "message"),
+    [
+        (5, "the configuration was saved as 5"),
+        ({"data": [1]}, r"data was saved as \[1\]"),
+        ({"steps": "x"}, "steps=x is not a whole number"),
+        ({"rate": 10**400}, "is not a finite number"),
+        ({"hidden": {"a": 1}}, "is not a list"),
+    ],
+)
+def test_what_no_configuration_was_saved_as(saved, message):
+    with pytest.raises(UserError, match=message):
+        configs.from_dict(Recipe(), saved)

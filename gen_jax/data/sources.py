@@ -1,19 +1,18 @@
 """From a specification such as "digits" or "folder:DIR" to a dataset."""
 
 import dataclasses
-import difflib
 import typing
 from pathlib import Path
 
 from gen_jax.data.arrays import open_digits, open_npz, open_ring
 from gen_jax.data.branches import open_branches
-from gen_jax.data.dataset import DataConfig, Dataset, Info, Source
+from gen_jax.data.dataset import MOST_PIXELS, DataConfig, Dataset, Info, Source
 from gen_jax.data.folder import open_folder
 from gen_jax.data.idx import open_idx
 from gen_jax.data.pairs import open_pairs
 from gen_jax.data.tasks import with_task
 from gen_jax.data.tfds import open_tfds
-from gen_jax.errors import UserError
+from gen_jax.errors import UserError, hint
 
 _BUILT_IN = {"digits": open_digits, "branches": open_branches, "ring": open_ring}
 _LOCATED = {
@@ -70,15 +69,15 @@ def _open(config: DataConfig) -> Source:
     located = {kind: f"{kind}:{what}" for kind, (_, what) in _LOCATED.items()}
     if kind in located:
         raise UserError(f"data {config.spec!r} is incomplete: write {located[kind]}")
-    near = difflib.get_close_matches(kind, [*_BUILT_IN, *_SHORT, *_LOCATED], 1)
-    hint = f"did you mean {located.get(near[0], near[0])}? " if near else ""
-    known = ", ".join([*_BUILT_IN, *_SHORT, *located.values()])
-    raise UserError(f"there is no data {config.spec!r}: {hint}Allowed: {known}")
+    known = {name: name for name in (*_BUILT_IN, *_SHORT)} | located
+    raise UserError(f"there is no data {config.spec!r}.{hint(kind, known)}")
 
 
 def _check_options(config: DataConfig) -> None:
-    if config.image_size < 0:
-        raise UserError(f"data.image_size is {config.image_size}; allowed: 0 or more")
+    if not 0 <= config.image_size <= MOST_PIXELS:
+        raise UserError(
+            f"data.image_size is {config.image_size}; allowed: 0 to {MOST_PIXELS}"
+        )
     if config.channels not in (0, 1, 3):
         raise UserError(f"data.channels is {config.channels}; allowed: 0, 1 or 3")
     if not config.memory_gib >= 0:

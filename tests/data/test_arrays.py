@@ -177,10 +177,13 @@ def test_a_damaged_npz_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        (DataConfig("digit"), "did you mean digits"),
-        (DataConfig("fashion_mnits"), "did you mean fashion_mnist"),
-        (DataConfig("folders:x"), "did you mean folder:DIR"),
-        (DataConfig("quux"), "Allowed: digits, branches, ring, .*tfds:NAME"),
+        (DataConfig("digit"), r"Did you mean digits\?$"),
+        (DataConfig("fashion_mnits"), "Did you mean fashion_mnist"),
+        (DataConfig("folders:x"), "Did you mean folder:DIR"),
+        (DataConfig("DIGITS"), "Did you mean digits"),
+        (DataConfig(""), "no data ''. There are: digits"),
+        (DataConfig("digits", image_size=10**7), "allowed: 0 to 4096"),
+        (DataConfig("quux"), "There are: digits, branches, ring, .*tfds:NAME"),
         (DataConfig("npz"), "incomplete: write npz:FILE"),
         (DataConfig("digits", image_size=-1), "image_size is -1"),
         (DataConfig("digits", channels=2), "channels is 2; allowed: 0, 1 or 3"),
