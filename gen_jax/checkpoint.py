@@ -9,15 +9,14 @@ import concurrent.futures
 import contextlib
 import dataclasses
 import errno
-import hashlib
 import json
-import os
+import re
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -28,11 +27,13 @@ from gen_jax.config import RunConfig, from_dict
 from gen_jax.data.dataset import Info
 from gen_jax.errors import UserError
 from gen_jax.game import Game, State, Tree, Weights, init_state
+from gen_jax.manifest import verify, write_manifest
 
 FORMAT = 1  # raised when older checkpoints can no longer be read as they are
 CHECKPOINTS = "checkpoints"  # a run's folder of step directories
-_MANIFEST = "manifest.json"
 _KEPT = 3
+
+_T = TypeVar("_T")
 
 
 class Run(NamedTuple):
@@ -76,13 +77,19 @@ def state_like(game: Game, batch: Tree, sharding: jax.sharding.Sharding) -> Stat
 
 
 class Writer:
-    """Writes a run's checkpoints in the background: the last 3, and every Nth."""
+    """Writes a run's checkpoints in the background: the last 3, and every Nth.
+
+    What a run that was killed left half written is removed: a folder takes one Writer
+    at a time.
+    """
 
     def __init__(self, folder: Path, keep_every_steps: int = 0):
         import orbax.checkpoint as ocp
 
         options = ocp.CheckpointManagerOptions(
-            max_to_keep=_KEPT, keep_period=keep_every_steps or None
+            max_to_keep=_KEPT,
+            keep_period=keep_every_steps or None,
+            cleanup_tmp_directories=True,
         )
         self._folder = Path(folder).absolute()  # a relative one would write nothing
         self._manager = ocp.CheckpointManager(self._folder, options=options)
@@ -100,11 +107,11 @@ class Writer:
 
         self.wait()
         check_room(self._folder, state)
-        last = self._manager.latest_step()
         if not self._finite(state):
-            kept = f"the last checkpoint is step {last}" if last else "none was written"
-            raise UserError(f"the state is no longer finite at step {step}; {kept}")
-        if step == last:
+            raise UserError(
+                f"the state is no longer finite at step {step}; {self.last_kept()}"
+            )
+        if step == self._manager.latest_step():
             return
         composite = args.Composite(
             state=args.StandardSave(state), meta=args.JsonSave(dict(meta))
@@ -133,6 +140,12 @@ class Writer:
             line = f"a checkpoint could not be written ({reason})"
             raise OSError(errno.EIO, line, str(self._folder)) from error
 
+    def last_kept(self) -> str:
+        """Says which checkpoint is the last, when all that was begun is written."""
+        self.wait()
+        last = self._manager.latest_step()
+        return f"the last checkpoint is step {last}" if last else "none was written"
+
     def close(self) -> None:
         """Waits and releases the threads. Raises OSError as `wait` does."""
         try:
@@ -146,53 +159,15 @@ class Writer:
 def check_room(folder: Path, state: State) -> None:
     """Raises OSError where the disk of a folder has no room for a state's checkpoint.
 
-    Asked first, because Orbax tells of a full disk in hundreds of lines.
+    Asked first, because Orbax tells of a full disk in hundreds of lines. What is no
+    disk, or does not tell its size, has a total of 0: then writing tells.
     """
     needed = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
     existing = next(place for place in (folder, *folder.parents) if place.exists())
-    free = shutil.disk_usage(existing).free
-    if free < needed:
+    total, _, free = shutil.disk_usage(existing)
+    if total and free < needed:
         line = f"no room for a checkpoint of {needed:,} bytes, the disk has {free:,}"
         raise OSError(errno.ENOSPC, line, str(folder))
-
-
-def write_manifest(directory: Path) -> None:
-    """Writes the SHA-256 of each file of a step directory beside them."""
-    hashes = {
-        str(path.relative_to(directory)): _sha256(path)
-        for path in sorted(directory.rglob("*"))
-        if path.is_file()
-    }
-    write_json(directory / _MANIFEST, hashes)
-
-
-def verify(directory: Path) -> None:
-    """Raises UserError where a file is not as it was written.
-
-    A run that was killed between commit and manifest left none: then all that can be
-    said is what reading says.
-    """
-    manifest = directory / _MANIFEST
-    if not manifest.exists():
-        return
-    for name, expected in json.loads(manifest.read_text()).items():
-        path = directory / name
-        if not path.exists():
-            raise UserError(f"{name} is missing")
-        if _sha256(path) != expected:
-            raise UserError(f"{name} is not as it was written")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Writes JSON so that a crash leaves the old file or the new one."""
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(json.dumps(content, indent=2) + "\n")
-    os.replace(temporary, path)
 
 
 def _all_finite(state: State) -> jax.Array:
@@ -208,21 +183,39 @@ def steps(folder: Path) -> list[int]:
     """The steps of the finished checkpoints below a folder, latest first."""
     if not (folder := Path(folder)).is_dir():
         return []
-    found = (int(entry.name) for entry in folder.iterdir() if entry.name.isdigit())
+    folders = (entry.name for entry in folder.iterdir() if entry.is_dir())
+    found = (int(name) for name in folders if re.fullmatch("0|[1-9][0-9]*", name))
     return sorted(found, reverse=True)
 
 
 def read_meta(directory: Path) -> dict[str, Any]:
     """A step directory's meta. Raises UserError where it is damaged or too new."""
+    directory = Path(directory)
     try:
-        meta = json.loads((Path(directory) / "meta" / "metadata").read_text())
-    except (OSError, ValueError) as error:
-        raise UserError(f"{directory} is no readable checkpoint: {error}") from error
-    if meta.get("format", FORMAT) > FORMAT:
+        meta = json.loads((directory / "meta" / "metadata").read_text())
+        newer = isinstance(meta, dict) and meta.get("format", FORMAT) > FORMAT
+        if not newer:
+            verify(directory, "meta")
+            _check_meta(meta)
+    except Exception as error:  # a damaged file may hold anything
+        line = f"{directory} is no readable checkpoint: {_line(error)}"
+        raise UserError(line) from error
+    if newer:
         raise UserError(
             f"{directory} has format {meta['format']}; this version reads {FORMAT}"
         )
     return meta
+
+
+def _check_meta(meta: Any) -> None:
+    """Raises where JSON is not what `Recorder` and `make_meta` make a meta of."""
+    if not isinstance(meta, dict) or "batch" not in meta:
+        raise UserError("its meta describes no batch")
+    _batch_like(meta["batch"])
+    if "experiment" in meta:
+        info_of(meta)
+        if not isinstance(meta["experiment"], str):
+            raise UserError(f"its experiment is called {meta['experiment']!r}")
 
 
 def restore(directory: Path, like: State) -> State:
@@ -246,12 +239,19 @@ def restore_first(
 
     Raises UserError where none can be read; then nothing is moved.
     """
+    return _first_readable(directories, lambda each: restore(each, like), repair)
+
+
+def _first_readable(
+    directories: Sequence[Path], read: Callable[[Path], _T], repair: bool = False
+) -> tuple[_T, Path]:
+    """What `read` makes of the first step directory that can be read, and which."""
     damaged = []
     for directory in directories:
         try:
             verify(directory)
             read_meta(directory)
-            state = restore(directory, like)
+            content = read(directory)
         except Exception as error:  # every layer below has its own classes for damage
             damaged.append((directory, _line(error)))
             continue
@@ -259,7 +259,7 @@ def restore_first(
             print(f"{bad} is damaged ({why}); taking {directory}", file=sys.stderr)
             if repair:
                 _move_aside(bad)
-        return state, directory
+        return content, directory
     directory, why = damaged[0]
     raise UserError(f"the checkpoint {directory} cannot be read: {why}")
 
@@ -296,10 +296,13 @@ def step_directories(path: str | Path) -> list[Path]:
 
 def newest_meta(directories: Sequence[Path]) -> dict[str, Any]:
     """The meta of the newest directory whose meta can be read."""
-    for directory in directories[:-1]:
-        with contextlib.suppress(UserError):
+    errors = []
+    for directory in directories:
+        try:
             return read_meta(directory)
-    return read_meta(directories[-1])
+        except UserError as error:
+            errors.append(error)
+    raise errors[0]
 
 
 def info_of(meta: Mapping[str, Any]) -> Info:
@@ -336,34 +339,32 @@ def load_params(path: str | Path, ema: int | None = None) -> dict[str, Weights]:
     ema: which of the averaged weights (0 is the first half-life) to take where a
     player has them; None for the raw ones.
 
-    Raises UserError where there is no checkpoint, or it cannot be read.
+    Raises UserError where there is no checkpoint, or none can be read.
     """
-    import orbax.checkpoint as ocp
-
-    directory = step_directories(path)[0] / "state"
-    checkpointer = ocp.PyTreeCheckpointer()
-    try:
-        verify(directory.parent)
-        saved = ocp.PyTreeCheckpointHandler().metadata(directory).tree["players"]
-        kinds = ("params", "mutable", "ema")
-        item = {
-            "players": {
-                name: {kind: player[kind] for kind in kinds}
-                for name, player in saved.items()
-            }
-        }
-        as_numpy = jax.tree.map(
-            lambda _: ocp.RestoreArgs(restore_type=np.ndarray), item
-        )
-        arguments = ocp.args.PyTreeRestore(
-            item, restore_args=as_numpy, partial_restore=True
-        )
-        players = checkpointer.restore(directory, arguments)["players"]
-    except Exception as error:
-        raise UserError(f"{directory} cannot be read: {_line(error)}") from error
+    players, _ = _first_readable(step_directories(path), _restore_weights)
     return {
         name: Weights(**player["ema"][ema])
         if ema is not None and player["ema"]
         else Weights(player["params"], player["mutable"])
         for name, player in players.items()
     }
+
+
+def _restore_weights(directory: Path) -> dict[str, Any]:
+    """{player: {"params", "mutable", "ema"}} of a step directory, as numpy arrays."""
+    import orbax.checkpoint as ocp
+
+    saved = ocp.PyTreeCheckpointHandler().metadata(directory / "state").tree["players"]
+    kinds = ("params", "mutable", "ema")
+    item = {
+        "players": {
+            name: {kind: player[kind] for kind in kinds}
+            for name, player in saved.items()
+        }
+    }
+    as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), item)
+    arguments = ocp.args.PyTreeRestore(
+        item, restore_args=as_numpy, partial_restore=True
+    )
+    checkpointer = ocp.PyTreeCheckpointer()
+    return checkpointer.restore(directory / "state", arguments)["players"]

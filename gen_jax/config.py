@@ -16,7 +16,6 @@ from typing import Any, ClassVar
 from gen_jax.data.dataset import MOST_PIXELS, DataConfig
 from gen_jax.errors import UserError, hint
 
-
 _MOST = 2**31 - 1
 
 

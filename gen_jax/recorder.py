@@ -18,7 +18,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from gen_jax import checkpoint, devices, images, logging
+from gen_jax import checkpoint, devices, images, logging, manifest
 from gen_jax.config import FitConfig
 from gen_jax.errors import UserError
 from gen_jax.game import Game, State, Tree, averaged
@@ -89,7 +89,7 @@ class Recorder:
         if self._leads:
             self._folder.mkdir(parents=True, exist_ok=True)
             stack.enter_context(_held(self._folder))
-            checkpoint.write_json(self._folder / "config.json", self._meta)
+            manifest.write_json(self._folder / "config.json", self._meta)
             self._log = logging.MetricsLog(self._folder, step)
             stack.callback(self._log.close)
         self._pool = concurrent.futures.ThreadPoolExecutor(1)

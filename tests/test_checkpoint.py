@@ -144,6 +144,56 @@ def test_one_flipped_bit_is_damage(tmp_path, capsys):
     assert f"state/d/{path.name} is not as it was written" in capsys.readouterr().err
 
 
+JUNK = ["[]", "{}", "5", '{"format": "a"}', '{"batch": 3}', "{", "[" * 10**5]
+
+
+@pytest.mark.parametrize("content", JUNK)
+@pytest.mark.parametrize("sealed", [True, False])
+def test_junk_for_a_meta_gives_way_to_the_checkpoint_before(content, sealed, tmp_path):
+    game = adam_game()
+    save(tmp_path, game, steps=(1, 2))
+    newest = tmp_path / "checkpoints" / "2"
+    (newest / "meta" / "metadata").write_text(content)
+    if not sealed:  # as a run leaves it that is killed just before
+        (newest / "manifest.json").unlink()
+    assert load(tmp_path, game).step == 1
+    assert checkpoint.newest_meta(checkpoint.step_directories(tmp_path)) == META
+    with pytest.raises(UserError, match="is no readable checkpoint"):
+        checkpoint.read_meta(newest)
+
+
+def test_parameters_too_come_from_the_checkpoint_before(tmp_path, capsys):
+    states = save(tmp_path, adam_game(), steps=(1, 2))
+    damage(tmp_path / "checkpoints" / "2")
+    mine = states[1].players["model"]
+    same(load_params(tmp_path)["model"], Weights(mine.params, mine.mutable))
+    assert "checkpoints/2 is damaged" in capsys.readouterr().err
+
+
+def test_only_folders_with_a_step_for_a_name_are_checkpoints(tmp_path):
+    game = adam_game()
+    save(tmp_path, game)
+    for name in ("²", "٣", "007", "-1", "x"):
+        (tmp_path / "checkpoints" / name).mkdir()
+    (tmp_path / "checkpoints" / "9").write_text("")
+    assert checkpoint.steps(tmp_path / "checkpoints") == [3]
+    assert load(tmp_path, game).step == 3
+    writer = checkpoint.Writer(tmp_path / "checkpoints")
+    writer.save(4, train(game, load(tmp_path, game).state, 1), META)
+    writer.close()
+    assert checkpoint.steps(tmp_path / "checkpoints") == [4, 3]
+
+
+def test_what_a_killed_run_left_half_written_is_removed(tmp_path):
+    save(tmp_path, adam_game())
+    left = tmp_path / "checkpoints" / "4.orbax-checkpoint-tmp"
+    (left / "state").mkdir(parents=True)
+    (left / "state" / "torn").write_text("torn")
+    checkpoint.Writer(tmp_path / "checkpoints").close()
+    assert not left.exists()
+    assert checkpoint.steps(tmp_path / "checkpoints") == [3]
+
+
 def test_repair_moves_damage_aside_so_that_its_step_can_be_written(tmp_path):
     game = adam_game()
     save(tmp_path, game, steps=(1, 2))
