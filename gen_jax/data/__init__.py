@@ -6,7 +6,15 @@
 `gen_jax.data.prepare` holds what happens to a batch on the device.
 """
 
-from gen_jax.data.dataset import Batch, DataConfig, Dataset, Info, MemorySplit, Split
+from gen_jax.data.dataset import (
+    Batch,
+    DataConfig,
+    Dataset,
+    Info,
+    MemorySplit,
+    Split,
+    fingerprint,
+)
 from gen_jax.data.folder import read_pictures
 from gen_jax.data.order import batches
 from gen_jax.data.prepare import prepare
@@ -22,6 +30,7 @@ __all__ = [
     "absolute",
     "batches",
     "describe",
+    "fingerprint",
     "load",
     "prepare",
     "read_pictures",

@@ -17,6 +17,7 @@ from gen_jax.data.dataset import (
     Subset,
     checked_labels,
     digest,
+    digest_of,
     held_out,
 )
 from gen_jax.errors import UserError
@@ -53,14 +54,16 @@ def array_dataset(
         fitted = images.fitted(arrays.x, config.image_size, config.channels)
         return MemorySplit(fitted, arrays.y)
 
+    of_all = digest_of([*train, *(test or ())])
     if test:
-        return Dataset(info, split(train), split(test))
+        return Dataset(info, split(train), split(test), of_all)
     held = held_out(np.array([digest(x.tobytes()) for x in train.x], np.uint64))
     everything = split(train)
     return Dataset(
         info,
         Subset(everything, np.flatnonzero(~held)),
         Subset(everything, np.flatnonzero(held)),
+        of_all,
     )
 
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
@@ -60,11 +60,16 @@ class Split(Protocol):
 
 
 class Dataset(NamedTuple):
-    """A training split and a held-out one."""
+    """A training split and a held-out one.
+
+    digest: of what both were read from, by `digest_of`; "" where that is code alone. It
+        goes by what lies in the files, which no other decoder changes.
+    """
 
     info: Info
     train: Split
     test: Split
+    digest: str = ""
 
 
 class Source(NamedTuple):
@@ -111,6 +116,24 @@ class Subset:
     def read(self, indices: Indices) -> Batch:
         """The examples at `indices` of the subset."""
         return self.split.read(self.indices[np.asarray(indices, np.int64)])
+
+
+def fingerprint(dataset: Dataset) -> dict[str, int | str]:
+    """What tells whether a run goes on with the data that it began with, as JSON."""
+    return {
+        "train": len(dataset.train),
+        "test": len(dataset.test),
+        "digest": dataset.digest,
+    }
+
+
+def digest_of(arrays: Iterable[np.ndarray]) -> str:
+    """A hash of the shapes, types and bytes of arrays, in their order."""
+    total = hashlib.blake2b(digest_size=16)
+    for array in arrays:
+        total.update(f"{array.dtype} {array.shape}".encode())
+        total.update(np.ascontiguousarray(array).data)
+    return total.hexdigest()
 
 
 def digest(content: bytes) -> int:

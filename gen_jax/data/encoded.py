@@ -7,7 +7,7 @@ both ways give the same examples at the same indices.
 import dataclasses
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, Protocol, TypeVar
 
@@ -25,6 +25,7 @@ from gen_jax.data.dataset import (
     Subset,
     checked_labels,
     digest,
+    digest_of,
     held_out,
 )
 from gen_jax.errors import UserError
@@ -95,20 +96,21 @@ def encoded_dataset(
     size = sum(len(r) for r in records) * pixels
     in_memory = bool(size <= config.memory_gib * 2**30)
     if test is not None:
-        splits = [
+        opened = [
             _open(r, info, config, decode, in_memory, needs_digests=False)
             for r in records
         ]
-        splits = [Subset(s.split, s.intact) for s in splits]
+        splits = [Subset(each.split, each.intact) for each in opened]
         if min(len(split) for split in splits) < 1:
             raise UserError(f"{config.spec}: a split holds no images")
-        return Dataset(info, *splits)
+        return Dataset(info, *splits, digest_of(x for o in opened for x in o.seen))
     everything = _open(train, info, config, decode, in_memory, needs_digests=True)
     held = held_out(everything.digests[everything.intact])
     return Dataset(
         info,
         Subset(everything.split, everything.intact[~held]),
         Subset(everything.split, everything.intact[held]),
+        digest_of(everything.seen),
     )
 
 
@@ -165,7 +167,13 @@ class StreamedSplit:
 class _Opened(NamedTuple):
     split: Split
     intact: np.ndarray  # int64: the indices of pictures that can be decoded
-    digests: np.ndarray  # uint64 [N]
+    digests: np.ndarray  # uint64 [N]; without a pass over all, of a sample, others 0
+    labels: np.ndarray  # int64 [N], of the same records
+
+    @property
+    def seen(self) -> tuple[np.ndarray, ...]:
+        """What tells these records from others."""
+        return self.digests, self.labels
 
 
 def _open(
@@ -174,13 +182,17 @@ def _open(
     """A split of all the records, after one pass over them if one is needed."""
     count = len(records)
     x, y = _room(count if in_memory else 0, info)
-    digests = np.zeros(count, np.uint64)
+    digests, labels = np.zeros(count, np.uint64), np.zeros(count, np.int64)
     broken = np.zeros(count, bool)
 
-    def examine(start: int) -> None:
-        chunk = range(start, min(start + _CHUNK, count))
-        for i, record in zip(chunk, records.read(chunk), strict=True):
+    def noted(indices: Sequence[int]) -> Iterator[tuple[int, Record]]:
+        for i, record in zip(indices, records.read(indices), strict=True):
             digests[i] = digest(b"".join(p.content for p in record.pictures))
+            labels[i] = record.label
+            yield i, record
+
+    def examine(start: int) -> None:
+        for i, record in noted(range(start, min(start + _CHUNK, count))):
             if not (in_memory or config.skip_broken):
                 continue
             try:
@@ -199,6 +211,8 @@ def _open(
         with ThreadPoolExecutor(1 if tiny else os.cpu_count()) as pool:
             for _ in pool.map(examine, range(0, count, _CHUNK)):
                 pass
+    else:
+        list(noted(np.linspace(0, count - 1, min(count, _CHUNK), dtype=np.int64)))
     if broken.any():
         [first] = records.read([int(np.argmax(broken))])
         print(
@@ -209,7 +223,7 @@ def _open(
     split = StreamedSplit(records, info, config, decode)
     if in_memory:
         split = MemorySplit(x, _checked(y, info, config))
-    return _Opened(split, np.flatnonzero(~broken), digests)
+    return _Opened(split, np.flatnonzero(~broken), digests, labels)
 
 
 def _room(count: int, info: Info) -> tuple[np.ndarray, np.ndarray]:

@@ -106,8 +106,9 @@ def with_task(source: Source, config: DataConfig) -> Source:
     info = Info(made.shape, 0, shape)
 
     def load() -> Dataset:
-        dataset = source.load()
-        return Dataset(info, _Made(dataset.train, make), _Made(dataset.test, make))
+        found = source.load()
+        splits = _Made(found.train, make), _Made(found.test, make)
+        return Dataset(info, *splits, found.digest)
 
     return Source(info, load)
 

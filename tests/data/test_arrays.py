@@ -2,14 +2,15 @@
 
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from gen_jax.data import DataConfig, Info, describe, load
-from gen_jax.data.dataset import digest, held_out
+from gen_jax.data import DataConfig, Info, describe, fingerprint, load
+from gen_jax.data.dataset import digest, digest_of, held_out
 from gen_jax.errors import UserError
 
 
@@ -194,3 +195,21 @@ def test_a_damaged_npz_is_named(tmp_path):
 def test_a_bad_specification_is_named(config, message):
     with pytest.raises(UserError, match=message):
         describe(config)
+
+
+def test_one_pixel_and_one_label_make_other_data(tmp_path):
+    x, y = _images(20, 4, 4), np.arange(20) % 3
+    arrays = {"x": x, "y": y, "x_test": x[:3], "y_test": y[:3]}
+    first = fingerprint(load(_npz(tmp_path, **arrays)))
+    assert fingerprint(load(_npz(tmp_path, **arrays))) == first
+    for name in ("x", "y", "x_test"):
+        changed = arrays[name].copy()
+        changed.flat[-1] = 1 - changed.flat[-1] % 2
+        assert fingerprint(load(_npz(tmp_path, **{**arrays, name: changed}))) != first
+
+
+def test_a_fingerprint_costs_little():
+    x = np.zeros((60_000, 28, 28, 1), np.uint8)
+    started = time.process_time()
+    digest_of([x])
+    assert time.process_time() - started < 0.2

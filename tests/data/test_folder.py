@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gen_jax.data import DataConfig, Info, batches, describe, load
+from gen_jax.data import DataConfig, Info, batches, describe, fingerprint, load
 from gen_jax.errors import UserError
 
 RNG = np.random.default_rng(0)
@@ -196,3 +196,32 @@ def test_a_stream_names_the_broken_image_it_meets(tmp_path):
     stream = batches(everything, 8, seed=0)(0)
     with pytest.raises(UserError, match=r"3\.png is broken or truncated"):
         next(stream)
+
+
+@pytest.mark.parametrize("memory_gib", [4, 0])
+@pytest.mark.parametrize("splits", [["."], ["train", "test"]])
+def test_the_fingerprint_tells_other_files_from_these(tmp_path, memory_gib, splits):
+    for split in splits:
+        for i in range(20):
+            _save(tmp_path / split / "ab"[i % 2] / f"{i}.png", mode="L")
+    config = _config(tmp_path, memory_gib=memory_gib)
+    first = fingerprint(load(config))
+    assert fingerprint(load(config)) == first
+    assert first["train"] + first["test"] == 20 * len(splits)
+    changed = tmp_path / splits[0] / "a" / "4.png"
+    kept, other = changed.read_bytes(), tmp_path / splits[0] / "b" / "4.png"
+    _save(changed, mode="L")  # another picture
+    assert fingerprint(load(config)) != first
+    changed.write_bytes(kept)
+    assert fingerprint(load(config)) == first
+    changed.rename(other)  # another class, and place
+    assert fingerprint(load(config)) != first
+    other.unlink()
+    assert fingerprint(load(config)) != first
+
+
+def test_how_pictures_are_decoded_is_not_in_the_fingerprint(tmp_path):
+    for i in range(5):
+        _save(tmp_path / f"{i}.png", 20, 20)
+    one, other = _config(tmp_path), _config(tmp_path, image_size=4)
+    assert fingerprint(load(one)) == fingerprint(load(other))
