@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from gen_jax import devices
+from gen_jax import devices, memory
 from gen_jax.checkpoint import state_like
 from gen_jax.config import FitConfig
 from gen_jax.errors import UserError
@@ -57,9 +57,10 @@ def fit(
     start: the state to begin with in a new folder; by default `init_state`'s.
     held_out: a prepared batch that a game which translates is shown on.
 
-    Ctrl-C and SIGTERM save first, then raise KeyboardInterrupt and SystemExit(143).
-    Raises UserError for a state that is no longer finite, OSError for a full disk;
-    the last checkpoint stays.
+    Ctrl-C and SIGTERM save first, then raise KeyboardInterrupt and SystemExit(143), if
+    steps are left. Raises UserError for a state or a logged loss that is no longer
+    finite, and OSError for a full disk: the last checkpoint stays. Raises UserError,
+    before anything is written, for what memory cannot hold.
     """
     config = config or FitConfig()
     mesh = mesh or devices.data_mesh()
@@ -69,18 +70,24 @@ def fit(
     example = _prepared_shapes(first, prepare)
     size = jax.tree.leaves(example)[0].shape[0]
     check_divides(size, game, mesh, config.microbatches)
+    like = state_like(game, example, replicated)
+    own_batch = memory.size(example) // mesh.size
+    needed = {"the state takes": memory.size(like), "a batch": own_batch}
+    memory.check(needed, mesh.devices.flat[0])
     recorder = Recorder(game, config, example, workdir, dict(meta or {}), held_out)
-    take = _Stepper(game, config, backend, mesh, prepare, rng)
-    state = recorder.restore(replicated)
+    state = recorder.restore(like)
     if state is None and start is not None:
         state = jax.device_put(jax.tree.map(jnp.array, start), replicated)
-    if state is None:
-        with take.compiling(state_like(game, example, replicated), first):
-            state = jax.device_put(init_state(game, rng, example), replicated)
-    step = int(state.step)
+    step = 0 if state is None else int(state.step)
     if step >= config.steps:
         recorder.already_done(step)
         return state
+    per_call = min(config.steps_per_call, config.steps - step)
+    memory.check({f"{per_call} batches a call take": memory.size(first) * per_call})
+    take = _Stepper(game, per_call, config.microbatches, backend, mesh, prepare, rng)
+    if state is None:
+        with take.compiling(like, first):
+            state = jax.device_put(init_state(game, rng, example), replicated)
     stream = iter(batches(step))
     with recorder.recording(state), _caught_signals() as caught:
         while step < config.steps and not recorder.agree(step, bool(caught)):
@@ -88,8 +95,8 @@ def fit(
             step += count
             recorder.after(step, state, metrics, count)
         recorder.finish(step, state)
-    for number in caught[:1]:
-        _raise_for(number, step)
+    if caught and step < config.steps:
+        _raise_for(caught[0], step)
     return state
 
 
@@ -110,18 +117,18 @@ def _prepared_shapes(batch: Tree, prepare) -> Tree:
 class _Stepper:
     """Takes one call's steps: moves their batches to the devices and runs them."""
 
-    def __init__(self, game, config, backend, mesh, prepare, rng):
-        self._per_call, self._mesh, self._rng = config.steps_per_call, mesh, rng
+    def __init__(self, game, per_call, microbatches, backend, mesh, prepare, rng):
+        self._per_call, self._mesh, self._rng = per_call, mesh, rng
         self._steps = {
             count: make_train_step(
                 game,
                 backend,
                 mesh,
                 steps_per_call=count,
-                microbatches=config.microbatches,
+                microbatches=microbatches,
                 prepare=prepare,
             )
-            for count in {1, config.steps_per_call}
+            for count in {1, per_call}
         }
         self._ahead = collections.deque()
         # Forced host devices meet in a collective only if steps do not queue.
@@ -133,7 +140,8 @@ class _Stepper:
         """Compiles the step in another thread while the body runs; XLA lets go the GIL.
 
         state: ShapeDtypeStructs. The first call finds what was compiled. Raises the
-        UserError of a game that the step cannot play, before anything is written.
+        UserError of a game that the step cannot play, or of a step for which there is
+        no memory, before anything is written.
         """
         if jax.process_count() > 1:
             yield
@@ -146,6 +154,19 @@ class _Stepper:
             yield
         if isinstance(compiled.exception(), UserError):
             raise compiled.exception()
+        if not compiled.exception():  # any other comes again from the first call
+            self._check_memory(compiled.result().memory_analysis())
+
+    def _check_memory(self, planned) -> None:
+        """Compares what XLA plans to use on each device with what there is."""
+        if planned is not None:
+            arguments = planned.argument_size_in_bytes - planned.alias_size_in_bytes
+            needed = {
+                "a step's results take": planned.output_size_in_bytes,
+                "its arguments": max(arguments, 0),
+                "what it keeps for gradients": planned.temp_size_in_bytes,
+            }
+            memory.check(needed, self._mesh.devices.flat[0])
 
     def __call__(
         self, state: State, stream: Iterator[Tree], left: int

@@ -8,6 +8,7 @@ The folder is enough to go on, to sample and to evaluate:
 import concurrent.futures
 import contextlib
 import fcntl
+import math
 import os
 import sys
 import time
@@ -39,7 +40,7 @@ class Recorder:
         meta: dict[str, Any],
         held_out: Tree | None = None,
     ):
-        self._game, self._config, self._example = game, config, example
+        self._game, self._config = game, config
         self._batch_size = jax.tree.leaves(example)[0].shape[0]
         self._folder = Path(workdir).absolute() if workdir else None
         batch = checkpoint.describe_batch(example)
@@ -50,14 +51,16 @@ class Recorder:
         self._pending: list[tuple[int, Mapping[str, jax.Array]]] = []
         self._draw, self._arrange = picture_functions(game, config.seed, held_out)
 
-    def restore(self, sharding: jax.sharding.Sharding) -> State | None:
-        """The newest readable state in the folder, None where it has none."""
+    def restore(self, like: State) -> State | None:
+        """The newest readable state in the folder, None where it has none.
+
+        like: ShapeDtypeStructs with shardings.
+        """
         if self._folder is None:
             return None
         folder = self._folder / checkpoint.CHECKPOINTS
         if not (steps := checkpoint.steps(folder)):
             return None
-        like = checkpoint.state_like(self._game, self._example, sharding)
         directories = [folder / str(step) for step in steps]
         state, _ = checkpoint.restore_first(directories, like, repair=self._leads)
         self._say(f"going on from step {int(state.step)}")
@@ -87,7 +90,7 @@ class Recorder:
 
     def _open(self, step: int, stack: contextlib.ExitStack) -> None:
         if self._leads:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            self._make_folder()
             stack.enter_context(_held(self._folder))
             manifest.write_json(self._folder / "config.json", self._meta)
             self._log = logging.MetricsLog(self._folder, step)
@@ -99,6 +102,13 @@ class Recorder:
             self._folder / checkpoint.CHECKPOINTS, self._config.keep_every_steps
         )
         stack.callback(self._writer.close)
+
+    def _make_folder(self) -> None:
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            line = f"the folder {self._folder} cannot be made: {error.strerror}"
+            raise UserError(line) from error
 
     def agree(self, step: int, stop: bool) -> bool:
         """Whether any process was told to stop; all of them ask at the same steps."""
@@ -168,7 +178,19 @@ class Recorder:
             if self._folder is not None and self._leads:
                 seconds = time.monotonic() - self._started
                 self._log.write(step, step * self._batch_size, seconds, values)
+            self._check_finite(step, values)
         self._pending.clear()
+
+    def _check_finite(self, step: int, values: Mapping[str, float]) -> None:
+        """Raises UserError for a loss that is not; other metrics may mean something."""
+        for player in self._game.players:
+            loss = values.get(f"{player}/loss", 0.0)
+            if not math.isfinite(loss):
+                kept = f"; {self._writer.last_kept()}" if self._folder else ""
+                raise UserError(
+                    f"the loss of {player} is no longer finite at step {step}: {loss}"
+                    + kept
+                )
 
     def _start_picture(self, step: int, state: State) -> None:
         """Draws on the device now, and writes the PNG in the background."""

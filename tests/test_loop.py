@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import signal
 
 import jax
 import jax.numpy as jnp
@@ -164,6 +165,65 @@ def test_a_run_that_diverges_stops_with_its_last_good_checkpoint(tmp_path):
         fit(game, batches, config(50, checkpoint_every_seconds=0.0), workdir=tmp_path)
     run = load(tmp_path, game)
     assert np.isfinite(run.state.players["model"].params["w"])
+
+
+def test_a_loss_that_diverges_is_noticed_when_it_is_logged(tmp_path):
+    def loss(board, batch, context):
+        w = board["model"].params["w"]
+        return w**2, ({}, {"by_zero": 1 / jnp.zeros_like(w)})
+
+    game = Game({"model": scalar_player(loss, learning_rate=1e3)}, (("model",),))
+    fit(game, batches, config(2), workdir=tmp_path)  # an inf that is no loss may be
+    with pytest.raises(UserError, match=r"loss of model is .*; the last .* step 2$"):
+        fit(game, batches, config(10**6), workdir=tmp_path)
+    assert load(tmp_path, game).step == 2
+    with pytest.raises(UserError, match="loss of model is no longer finite at step"):
+        fit(game, batches, config(10**6))
+
+
+def test_a_signal_when_all_is_done_is_no_interruption(tmp_path):
+    def signalling(number, at):
+        def from_(start):
+            for step, batch in enumerate(batches(start), start):
+                if step == at:
+                    signal.raise_signal(number)
+                yield batch
+
+        return from_
+
+    last = signalling(signal.SIGTERM, 4)
+    assert int(fit(noisy_game(), last, config(5), workdir=tmp_path).step) == 5
+    with pytest.raises(KeyboardInterrupt):
+        fit(noisy_game(), signalling(signal.SIGINT, 6), config(9), workdir=tmp_path)
+    assert load(tmp_path, noisy_game()).step == 7
+
+
+def test_a_call_takes_no_more_steps_than_are_left(tmp_path):
+    many = config(2, steps_per_call=10**9)
+    same(fit(noisy_game(), batches, many), fit(noisy_game(), batches, config(2)))
+    with pytest.raises(UserError, match=r"batches a call take .* GiB, where there are"):
+        fit(noisy_game(), batches, config(2**31 - 1, steps_per_call=2**31 - 1))
+
+
+def test_what_no_memory_can_hold_is_refused_before_it_is_taken(tmp_path):
+    def wide(shape, loss):
+        player = Player(lambda *_: Weights({"w": jnp.zeros(shape)}), loss, adam(0.1))
+        return Game({"model": player}, (("model",),))
+
+    def of_outer_products(board, batch, context):
+        w = board["model"].params["w"]  # 2^40 numbers on the way to one
+        return jnp.sin(w[:, None] * w[None] + batch["x"][0]).sort().mean(), ({}, {})
+
+    def mean(board, batch, context):
+        return board["model"].params["w"].mean(), ({}, {})
+
+    for game, says in (
+        (wide((2**20, 2**20), mean), "the state takes 12,288.0, a batch 0.0 GiB"),
+        (wide((2**20,), of_outer_products), "what it keeps for gradients"),
+    ):
+        with pytest.raises(UserError, match=says):
+            fit(game, batches, config(2), workdir=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_batch_that_does_not_divide_writes_nothing(tmp_path):
