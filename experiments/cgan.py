@@ -15,16 +15,17 @@ from typing import ClassVar, Literal
 from experiments import dcgan
 from experiments.gan import play
 from gen_jax.data import DataConfig, Info
-from gen_jax.experiment import Experiment
+from gen_jax.experiment import Experiment, images_only
 from gen_jax.game import Game
 from gen_jax.models import maxout
 
 
 @dataclasses.dataclass(frozen=True)
 class Config(dcgan.Config):
-    """Convolutional by default; network=mlp is the paper's form."""
+    """Convolutional for images, unless network=mlp: the paper's form."""
 
-    network: Literal["conv", "mlp"] = "conv"
+    # None: conv for images, mlp for points.
+    network: Literal["conv", "mlp"] | None = None
     z_hidden: int = 200  # of the MLP: units of z's own layer
     y_hidden: int = 1000  # and of y's, in the generator
     hidden: int = 1200  # units of the joint layer
@@ -41,7 +42,9 @@ class Config(dcgan.Config):
 
 def game(config: Config, info: Info) -> Game:
     """The DCGAN's networks with labels, or the paper's MLPs, for any shape."""
-    if config.network == "conv" and len(info.shape) == 3:
+    if config.network == "conv":
+        images_only(config, info, "network")
+    if config.network == "conv" or (not config.network and len(info.shape) == 3):
         return dcgan.game(config, info, info.num_classes)
     generator = maxout.Generator(
         shape=info.shape,

@@ -64,6 +64,8 @@ def _output_path() -> Path:
     out = Path(out)
     if out.suffix not in (".png", ".npy"):
         raise UserError(f"--out={out} is neither a .png nor an .npy file")
+    if out.is_dir():
+        raise UserError(f"--out={out} is a folder; it has to be a file")
     if not out.absolute().parent.is_dir():
         raise UserError(f"--out={out}: there is no folder {out.absolute().parent}")
     return out

@@ -9,7 +9,6 @@ field of the configuration is a flag: --config.FIELD=VALUE; --dry_run shows the 
 and what they are.
 """
 
-import contextlib
 import dataclasses
 import json
 from pathlib import Path
@@ -81,21 +80,18 @@ def _saved_run() -> dict | None:
     has_checkpoints = bool(
         _WORKDIR.value and checkpoint.steps(workdir / checkpoint.CHECKPOINTS)
     )
+    if not resume:
+        raise UserError("--resume= is empty; allowed: auto, never, or a run's PATH")
     if resume != "auto" and has_checkpoints:
         raise UserError(
             f"{workdir} holds checkpoints, and --resume={resume} begins a new run: "
             "name another --workdir, or --resume=auto to go on"
         )
     if resume not in ("auto", "never"):
-        return checkpoint.read_meta(checkpoint.step_directories(resume)[0])
+        return checkpoint.newest_meta(checkpoint.step_directories(resume))
     if not has_checkpoints:
         return None
-    meta = checkpoint.newest_meta(checkpoint.step_directories(workdir))
-    with contextlib.suppress(OSError, ValueError):
-        latest = json.loads((workdir / "config.json").read_text())
-        if isinstance(latest, dict) and meta.keys() <= latest.keys():
-            meta = latest  # it knows of steps that were raised since
-    return meta
+    return checkpoint.newest_meta(checkpoint.step_directories(workdir))
 
 
 def _resolve(
@@ -105,20 +101,23 @@ def _resolve(
 
     Raises UserError where a flag disagrees with the run that goes on.
     """
+    if _NAME.value == "" or (saved is None and not _NAME.value):
+        raise UserError(
+            f"--experiment=NAME is needed; there are: {', '.join(experiment.names())}"
+        )
     if saved is None:
-        if not _NAME.value:
-            raise UserError(
-                "--experiment=NAME is needed; there are: "
-                + ", ".join(experiment.names())
-            )
         config = experiment.find(_NAME.value).config
         return _NAME.value, _overridden(config, overrides)
     name = saved.get("experiment")
     if name is None:
         raise UserError("the saved run is of a game of its own: go on with it by fit()")
     if _NAME.value not in (None, name):
-        raise UserError(f"{_WORKDIR.value} holds a run of {name}, not of {_NAME.value}")
+        experiment.find(_NAME.value)  # a misspelt one is told so
+        where = _WORKDIR.value if _RESUME.value == "auto" else _RESUME.value
+        raise UserError(f"{where} holds a run of {name}, not of {_NAME.value}")
     before = configs.from_dict(experiment.find(name).config, saved["config"])
+    if _RESUME.value == "auto":
+        before = _with_latest(before, Path(_WORKDIR.value, "config.json"))
     config = _overridden(before, overrides)
     if _RESUME.value == "auto":
         for path in configs.differences(config, before):
@@ -128,6 +127,21 @@ def _resolve(
                     f"{_WORKDIR.value}, which has {configs.get(before, path)}"
                 )
     return name, config
+
+
+def _with_latest(config: configs.RunConfig, path: Path) -> configs.RunConfig:
+    """The configuration with the free fields as a run's config.json has them.
+
+    It knows of steps that were raised since the checkpoint; it may hold anything.
+    """
+    fields = [field.name for field in dataclasses.fields(config)]
+    try:
+        latest = json.loads(path.read_text())["config"]
+        latest = {f: latest[f] for f in fields if f in latest}
+        free = {f: x for f, x in latest.items() if configs.is_free(config, f)}
+        return configs.from_dict(config, free)
+    except (OSError, ValueError, TypeError, KeyError, IndexError, RecursionError):
+        return config
 
 
 def _overridden(
@@ -147,12 +161,7 @@ def _plan(name: str, recipe: experiment.Experiment, config: configs.RunConfig) -
 
     info = data.describe(config.data)
     game = recipe.build(config, info)
-    y = jax.ShapeDtypeStruct((config.batch_size,), "int32")
-    if info.target_shape:
-        shape = (config.batch_size, *info.target_shape)
-        y = jax.ShapeDtypeStruct(shape, "float32")
-    shape = (config.batch_size, *info.shape)
-    batch = {"x": jax.ShapeDtypeStruct(shape, "float32"), "y": y}
+    batch = _batch_shapes(config, info)
     state = jax.eval_shape(lambda b: init_state(game, jax.random.key(0), b), batch)
     changed = configs.differences(config, recipe.config)
     paths = changed + [p for p in configs.field_paths(config) if p not in changed]
@@ -168,6 +177,18 @@ def _plan(name: str, recipe: experiment.Experiment, config: configs.RunConfig) -
     return "\n".join(lines)
 
 
+def _batch_shapes(config: configs.RunConfig, info: data.Info) -> dict:
+    """What the game gets at a step, as ShapeDtypeStructs."""
+    import jax
+
+    y = jax.ShapeDtypeStruct((config.batch_size,), "int32")
+    if info.target_shape:
+        shape = (config.batch_size, *info.target_shape)
+        y = jax.ShapeDtypeStruct(shape, "float32")
+    shape = (config.batch_size, *info.shape)
+    return {"x": jax.ShapeDtypeStruct(shape, "float32"), "y": y}
+
+
 def _train(
     name: str,
     recipe: experiment.Experiment,
@@ -179,14 +200,18 @@ def _train(
 
     if _DISTRIBUTED.value:
         devices.join_processes()
-    from gen_jax import checkpoint
+    from gen_jax import checkpoint, memory
     from gen_jax.loop import fit
 
+    mesh = devices.data_mesh(_chosen_devices())
     dataset = data.load(config.data)
     game = recipe.build(config, dataset.info)
     meta = checkpoint.make_meta(name, config, dataset.info)
-    if saved is not None and checkpoint.info_of(saved) != dataset.info:
-        raise UserError(f"{config.data.spec} is no longer what the run was trained on")
+    meta["data"] = data.fingerprint(dataset)
+    if saved is not None:
+        _check_data(config, meta, saved)
+    batch = memory.size(_batch_shapes(config, dataset.info))
+    memory.check({"a batch takes": batch / mesh.size}, mesh.devices.flat[0])
     batches = data.batches(
         dataset.train,
         config.batch_size,
@@ -203,12 +228,43 @@ def _train(
         config,
         workdir=_WORKDIR.value,
         backend=_BACKEND.value,
-        mesh=devices.data_mesh(_chosen_devices()),
+        mesh=mesh,
         prepare=data.prepare(flip=config.flip, jitter=config.jitter),
         meta=meta,
         start=start,
         held_out=_held_out(dataset) if "translate" in game.ops else None,
     )
+
+
+def _check_data(config: configs.RunConfig, meta: dict, saved: dict) -> None:
+    """Raises UserError where the data are not those that a run can go on with.
+
+    A new run may begin from a checkpoint of other data of the same shape.
+    """
+    from gen_jax import checkpoint
+
+    info, before = checkpoint.info_of(meta), checkpoint.info_of(saved)
+    spec, old = config.data.spec, configs.from_dict(config, saved["config"])
+    if info != before:
+        fields = [p for p in configs.differences(config, old) if p.startswith("data.")]
+        shapes = f"examples are {_described(info)} now, {_described(before)} then"
+        for path in fields:
+            raise UserError(
+                f"{path}={configs.get(config, path)} disagrees with the run in "
+                f"{_RESUME.value}, which has {configs.get(old, path)}: {shapes}"
+            )
+        raise UserError(f"{spec} is no longer what the run was trained on: {shapes}")
+    now, then = meta["data"], saved.get("data")  # None before there were fingerprints
+    if _RESUME.value == "auto" and then not in (None, now):
+        raise UserError(
+            f"{spec} is no longer what the run was trained on: {now['train']} examples "
+            f"and {now['test']} held out, {then['train']} and {then['test']} then; to "
+            f"begin a new run from its weights: --workdir=NEW --resume={_WORKDIR.value}"
+        )
+
+
+def _described(info: data.Info) -> str:
+    return f"of shape {info.shape} with {info.num_classes} classes"
 
 
 def _held_out(dataset: data.Dataset) -> dict:
@@ -224,7 +280,7 @@ def _chosen_devices():
     if wanted is None:
         return found
     if not 1 <= wanted <= len(found):
-        raise UserError(f"--devices={wanted}: there are {len(found)}")
+        raise UserError(f"--devices={wanted}; allowed here: 1 to {len(found)}")
     return found[:wanted]
 
 

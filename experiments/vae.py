@@ -16,7 +16,7 @@ from typing import ClassVar, Literal
 from gen_jax import likelihoods
 from gen_jax.config import RunConfig
 from gen_jax.data import Info
-from gen_jax.experiment import Experiment
+from gen_jax.experiment import Experiment, images_only
 from gen_jax.game import Game
 from gen_jax.models import autoencoder, mlp
 from gen_jax.objectives.autoencoder import vae
@@ -74,6 +74,10 @@ def parts(
 ) -> dict:
     """What an autoencoder is made of: an MLP for any shape, or a pair for images."""
     is_image = len(info.shape) == 3
+    if config.network == "conv":
+        images_only(config, info, "network")
+    if config.likelihood in ("bernoulli", "logistic"):
+        images_only(config, info, "likelihood")
     likelihood = {
         "bernoulli": likelihoods.bernoulli,
         "gaussian": lambda: likelihoods.gaussian(config.scale),
@@ -82,7 +86,7 @@ def parts(
     shape = (*info.shape[:-1], info.shape[-1] * likelihood.channels)
     encoder = {"z_dim": config.z_dim, "heads": heads, "num_classes": num_classes}
     decoder = {"shape": shape, "num_classes": num_classes}
-    if config.network == "conv" and is_image:
+    if config.network == "conv":
         width = {"features": config.features}
         pair = (
             autoencoder.ConvEncoder(**encoder, **width),

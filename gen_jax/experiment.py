@@ -54,6 +54,13 @@ class Experiment(NamedTuple):
         return self.game(config, info)
 
 
+def images_only(config: RunConfig, info: Info, field: str) -> None:
+    """Raises UserError where the data are points, to which a field's value is unfit."""
+    if len(info.shape) != 3:
+        value, spec = getattr(config, field), config.data.spec
+        raise UserError(f"{field}={value} is for images; {spec} has none")
+
+
 def names() -> list[str]:
     """The registered experiments, in alphabetical order."""
     return sorted(

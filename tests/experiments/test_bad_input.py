@@ -1,5 +1,6 @@
 """Mistakes: one line on standard error, exit code 2, and nothing written or lost."""
 
+import dataclasses
 import subprocess
 
 import numpy as np
@@ -7,10 +8,13 @@ import pytest
 from command_line import command, environment, run, shrunk, succeed
 from games import mean_game
 
-from gen_jax import FitConfig, fit
+from gen_jax import FitConfig, experiment, fit
+from gen_jax.data import DataConfig, Info
+from gen_jax.errors import UserError
 
 GOOD = np.random.default_rng(0).integers(0, 256, (12, 8, 8, 1), np.uint8)
 VAE = "--experiment=vae"
+LARGE = ["--data=branches", "--config.data.image_size=256"]
 
 
 def fails(name, *flags, says, **options):
@@ -27,21 +31,28 @@ def fails(name, *flags, says, **options):
     ("flags", "says"),
     [
         (["--experiment=dcgam"], "no experiment 'dcgam'. Did you mean dcgan?"),
-        ([], "--experiment=NAME is needed; there are: ae, cgan, cvae"),
+        ([], "--experiment=NAME is needed; there are: ae, cgan"),
         ([VAE, "--stesp=5"], "no flag --stesp. Did you mean --steps?"),
         ([VAE, "--backend=tpu"], "should be one of <jit|pmap>"),
-        ([VAE, "--steps=many"], "invalid literal"),
+        ([VAE, "--steps=nan"], "flag --steps=nan is no whole number"),
         ([VAE, "--steps=0"], "steps=0 is out of range: at least 1"),
         ([VAE, "--config.z_dmi=3"], "Did you mean z_dim?"),
         ([VAE, "--config.z_dim=3.5"], "z_dim=3.5 is not a whole number"),
         ([VAE, "--config.z_dim=0"], "z_dim=0 is out of range"),
         ([VAE, "--config.likelihood=poisson"], "likelihood=poisson is not one of"),
         ([VAE, "--config.z_dim"], "--config.z_dim needs a value"),
+        ([VAE, "--config.learning_rate=inf"], "=inf is not a finite number"),
         ([VAE, "digits"], "stray argument 'digits'"),
-        ([VAE, "--devices=3"], "--devices=3: there are 1"),
-        ([VAE, "--batch_size=100000000000"], "out of memory: Unable to allocate"),
+        ([VAE, "--", "stray"], "stray argument 'stray'"),
+        ([VAE, "--devices=0"], "--devices=0; allowed here: 1 to 1"),
+        ([VAE, "--batch_size=100000000"], "out of range: at most 1048576"),
+        ([VAE, "--config.hidden=1000000000"], "out of memory: the state takes 2,8"),
+        (
+            ["--experiment=pix2pix", "--batch_size=1048576", *LARGE],
+            "out of memory: a batch takes 1,024.0 GiB",
+        ),
         ([VAE, "--config.microbatches=3"], "a batch of 128 does not divide by 3"),
-        ([VAE, "--data=digit"], "did you mean digits?"),
+        ([VAE, "--data=digit"], "Did you mean digits?"),
         ([VAE, "--data=folder:nowhere"], "nowhere: there is no such folder"),
         ([VAE, "--data=idx:."], "holds no train-images-idx3-ubyte"),
         ([VAE, "--data=npz:nothing.npz"], "there is no such file"),
@@ -64,6 +75,9 @@ def fails(name, *flags, says, **options):
         (["--experiment=ddpm", "--config.loss=hybrid"], "teaches a variance"),
         (["--experiment=ddpm", "--config.attention=5"], "the heights 8, 4"),
         ([VAE, "--resume=elsewhere"], "elsewhere does not exist"),
+        ([VAE, "--resume="], "--resume= is empty; allowed: auto, never, or"),
+        (["--experiment="], "--experiment=NAME is needed; there are: ae, cgan"),
+        ([VAE, "--data="], "there is no data ''. There are: digits, branches"),
     ],
 )
 def test_training(flags, says, tmp_path):
@@ -83,7 +97,13 @@ def test_a_workdir_that_is_none(tmp_path):
     (tmp_path / "file").write_text("")
     fails("train", VAE, says="--workdir=DIR is needed", cwd=tmp_path)
     fails("train", VAE, "--workdir=file", says="is a file", cwd=tmp_path)
-    fails("train", VAE, "--workdir=/proc/run", says="/proc/run", cwd=tmp_path)
+    fails(
+        "train",
+        VAE,
+        "--workdir=/proc/run",
+        says="/proc/run cannot be made: ",
+        cwd=tmp_path,
+    )
 
 
 @pytest.mark.parametrize(
@@ -118,6 +138,7 @@ def test_a_broken_image(tmp_path):
         (["--workdir=run"], "run does not exist"),
         (["--workdir=."], "holds no checkpoint"),
         (["--workdir=.", "--num=0"], "num"),
+        (["--workdir=.", "--seed=4294967296"], "[0, 4294967295]"),
         (["--workdir=.", "--config.z_dim=3"], "sample has no --config.z_dim"),
         (["--workdir=.", "--nmu=3"], "Did you mean --num?"),
     ],
@@ -129,13 +150,33 @@ def test_sampling(flags, says, tmp_path):
 
 def test_sampling_a_run(tmp_path):
     succeed("train", *shrunk("vae", 2), "--workdir=run", cwd=tmp_path)
+    (tmp_path / "folder.png").mkdir()
     for flag, says in (
         ("--sampler=ddim", "--sampler does not apply"),
         ("--out=x.jpg", "neither a .png nor an .npy file"),
         ("--out=nowhere/x.png", "there is no folder"),
+        ("--out=folder.png", "--out=folder.png is a folder"),
     ):
         fails("sample", "--workdir=run", flag, says=says, cwd=tmp_path)
     assert not (tmp_path / "run" / "samples.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [
+        ("vae", {"network": "conv"}),
+        ("cvae", {"likelihood": "bernoulli"}),
+        ("ae", {"likelihood": "logistic"}),
+        ("cgan", {"network": "conv"}),
+    ],
+)
+def test_what_is_for_images_is_refused_for_points(name, fields):
+    recipe, [(field, value)] = experiment.find(name), fields.items()
+    points = dataclasses.replace(recipe.config, data=DataConfig("ring"))
+    recipe.build(points, Info((2,), 8))
+    recipe.build(dataclasses.replace(recipe.config, **fields), Info((8, 8, 1), 10))
+    with pytest.raises(UserError, match=f"{field}={value} is for images; ring has no"):
+        recipe.build(dataclasses.replace(points, **fields), Info((2,), 8))
 
 
 def test_a_run_of_a_game_of_ones_own(tmp_path):

@@ -1,6 +1,7 @@
 """What the commands do for a user who means well."""
 
 import io
+import json
 import shutil
 import struct
 
@@ -179,12 +180,50 @@ class TestARun:
         assert [r["step"] for r in logged(workdir)] == list(range(1, 9))
         assert (workdir / "damaged" / "7").is_dir()
 
-    @pytest.mark.parametrize("content", ["{}", "[]", '{"config": '])
+    @pytest.mark.parametrize(
+        "content",
+        [
+            '{"config": ',
+            "[]",
+            '{"config": 5, "info": 3, "experiment": 7}',
+            '{"format": 99, "experiment": 7, "config": {"steps": "x"}, "batch": {}}',
+        ],
+    )
     def test_a_damaged_config_is_read_from_the_checkpoint(self, vae, content, tmp_path):
         shutil.copytree(vae, tmp_path / "copy")
         (tmp_path / "copy" / "config.json").write_text(content)
         done = succeed("train", f"--workdir={tmp_path / 'copy'}")
         assert "already at step 6 of 6" in done.stderr
+
+    def test_an_edited_config_changes_only_what_a_flag_may(self, vae, tmp_path):
+        shutil.copytree(vae, tmp_path / "copy")
+        edited = json.loads((vae / "config.json").read_text())
+        edited["experiment"] = "dcgan"
+        edited["config"] |= {"learning_rate": 9.0, "z_dim": 3, "steps": 7}
+        (tmp_path / "copy" / "config.json").write_text(json.dumps(edited))
+        plan = succeed("train", f"--workdir={tmp_path / 'copy'}", "--dry_run").stdout
+        lines = [line.split("  (")[0].strip() for line in plan.splitlines()]
+        assert lines[0] == "experiment: vae"
+        assert {"steps = 7", "learning_rate = 0.001", "z_dim = 2"} <= {*lines}
+
+    def test_another_run_begins_from_the_checkpoint_before_a_damaged_one(
+        self, vae, tmp_path
+    ):
+        broken, workdir = tmp_path / "broken", tmp_path / "next"
+        shutil.copytree(vae, broken)
+        shutil.copytree(broken / "checkpoints" / "6", broken / "checkpoints" / "9")
+        (broken / "checkpoints" / "9" / "meta" / "metadata").write_text("[]")
+        flags = (f"--workdir={workdir}", f"--resume={broken}", "--steps=7")
+        done = succeed("train", *flags)
+        assert "9 is damaged" in done.stderr
+        assert [r["step"] for r in logged(workdir)] == [7]
+
+    def test_another_run_names_the_field_that_disagrees(self, vae, tmp_path):
+        flags = (f"--workdir={tmp_path / 'next'}", f"--resume={vae}", "--data=ring")
+        done = run("train", *flags)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+        assert f"data.spec=ring disagrees with the run in {vae}, which" in done.stderr
+        assert not (tmp_path / "next").exists()
 
     def test_a_damaged_run_cannot_be_sampled(self, vae, tmp_path):
         workdir = tmp_path / "copy"
@@ -196,6 +235,27 @@ class TestARun:
         assert done.returncode == 2
         assert done.stderr.count("\n") == 1
         assert "cannot be read" in done.stderr
+
+
+def test_a_run_notices_that_its_data_have_changed(tmp_path):
+    data, workdir = tmp_path / "data", tmp_path / "run"
+    data.mkdir()
+    flags = shrunk("vae", 2, checkpoint_every_seconds=0)
+    succeed("train", *flags, *written_folder(data), f"--workdir={workdir}")
+    (data / "1" / "4.png").unlink()
+    before = sorted(path.stat().st_mtime_ns for path in workdir.rglob("*"))
+    done = run("train", f"--workdir={workdir}", "--steps=4")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "is no longer what the run was trained on" in done.stderr
+    assert before == sorted(path.stat().st_mtime_ns for path in workdir.rglob("*"))
+    new = f"--workdir={tmp_path / 'new'}", f"--resume={workdir}"
+    succeed("train", *new, "--steps=3")  # the way out that it names
+    newest = workdir / "checkpoints" / "2"  # as an older version would have left it
+    (newest / "manifest.json").unlink()
+    meta = json.loads((newest / "meta" / "metadata").read_text())
+    del meta["data"]
+    (newest / "meta" / "metadata").write_text(json.dumps(meta))
+    assert "step 2" in succeed("train", f"--workdir={workdir}", "--steps=4").stderr
 
 
 def test_a_conditional_model_draws_the_class_it_is_asked_for(tmp_path):
