@@ -59,8 +59,8 @@ def fit(
 
     Ctrl-C and SIGTERM save first, then raise KeyboardInterrupt and SystemExit(143), if
     steps are left. Raises UserError for a state or a logged loss that is no longer
-    finite, and OSError for a full disk: the last checkpoint stays. Raises UserError,
-    before anything is written, for what memory cannot hold.
+    finite, OSError for a full disk; the last checkpoint stays. Raises UserError, before
+    anything is written, for what memory cannot hold.
     """
     config = config or FitConfig()
     mesh = mesh or devices.data_mesh()
@@ -68,12 +68,8 @@ def fit(
     replicated = NamedSharding(mesh, PartitionSpec())
     first = next(iter(batches(0)))
     example = _prepared_shapes(first, prepare)
-    size = jax.tree.leaves(example)[0].shape[0]
-    check_divides(size, game, mesh, config.microbatches)
-    like = state_like(game, example, replicated)
-    own_batch = memory.size(example) // mesh.size
-    needed = {"the state takes": memory.size(like), "a batch": own_batch}
-    memory.check(needed, mesh.devices.flat[0])
+    check_divides(jax.tree.leaves(example)[0].shape[0], game, mesh, config.microbatches)
+    like = _state_that_fits(game, example, replicated)
     recorder = Recorder(game, config, example, workdir, dict(meta or {}), held_out)
     state = recorder.restore(like)
     if state is None and start is not None:
@@ -82,8 +78,7 @@ def fit(
     if step >= config.steps:
         recorder.already_done(step)
         return state
-    per_call = min(config.steps_per_call, config.steps - step)
-    memory.check({f"{per_call} batches a call take": memory.size(first) * per_call})
+    per_call = _steps_per_call(config, config.steps - step, first)
     take = _Stepper(game, per_call, config.microbatches, backend, mesh, prepare, rng)
     if state is None:
         with take.compiling(like, first):
@@ -112,6 +107,28 @@ def _prepared_shapes(batch: Tree, prepare) -> Tree:
     size = jax.tree.leaves(shapes)[0].shape[0]
     keys = jax.eval_shape(example_keys, jax.random.key(0), np.arange(size))
     return jax.eval_shape(prepare, shapes, keys)
+
+
+def _state_that_fits(game: Game, example: Tree, sharding: NamedSharding) -> State:
+    """`state_like` of it, before anything is made of sizes that are the user's.
+
+    Raises UserError where a device cannot hold the state and its share of a batch.
+    """
+    like, mesh = state_like(game, example, sharding), sharding.mesh
+    share = memory.size(example) // mesh.size
+    needed = {"the state takes": memory.size(like), "a batch": share}
+    memory.check(needed, mesh.devices.flat[0])
+    return like
+
+
+def _steps_per_call(config: FitConfig, left: int, batch: Tree) -> int:
+    """How many steps a call takes, no more than are left.
+
+    Raises UserError where the machine cannot hold their batches.
+    """
+    count = min(config.steps_per_call, left)
+    memory.check({f"{count} batches a call take": memory.size(batch) * count})
+    return count
 
 
 class _Stepper:

@@ -36,10 +36,10 @@ def check(needed: Mapping[str, float], device: jax.Device | None = None) -> None
     if total > there_is:
         parts = ", ".join(f"{what} {_gib(n)}" for what, n in needed.items())
         raise UserError(
-            f"out of memory: {parts} GiB, where there are {_gib(there_is)}; lower "
-            "batch_size, steps_per_call or the network's sizes"
+            f"out of memory: {parts}; there is {_gib(there_is)}. Lower batch_size, "
+            "steps_per_call or the network's sizes"
         )
 
 
 def _gib(count: float) -> str:
-    return f"{count / 2**30:,.1f}"
+    return f"{count / 2**30:,.1f} GiB"

@@ -201,7 +201,7 @@ def test_a_signal_when_all_is_done_is_no_interruption(tmp_path):
 def test_a_call_takes_no_more_steps_than_are_left(tmp_path):
     many = config(2, steps_per_call=10**9)
     same(fit(noisy_game(), batches, many), fit(noisy_game(), batches, config(2)))
-    with pytest.raises(UserError, match=r"batches a call take .* GiB, where there are"):
+    with pytest.raises(UserError, match=r"batches a call take .* GiB; there is"):
         fit(noisy_game(), batches, config(2**31 - 1, steps_per_call=2**31 - 1))
 
 
@@ -218,7 +218,7 @@ def test_what_no_memory_can_hold_is_refused_before_it_is_taken(tmp_path):
         return board["model"].params["w"].mean(), ({}, {})
 
     for game, says in (
-        (wide((2**20, 2**20), mean), "the state takes 12,288.0, a batch 0.0 GiB"),
+        (wide((2**20, 2**20), mean), "the state takes 12,288.0 GiB, a batch 0.0 GiB"),
         (wide((2**20,), of_outer_products), "what it keeps for gradients"),
     ):
         with pytest.raises(UserError, match=says):
