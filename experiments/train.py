@@ -211,7 +211,7 @@ def _train(
     if saved is not None:
         _check_data(config, meta, saved)
     batch = memory.size(_batch_shapes(config, dataset.info))
-    memory.check({"a batch takes": batch / mesh.size}, mesh.devices.flat[0])
+    memory.check({"a batch takes": batch / mesh.size}, mesh.local_devices[0])
     batches = data.batches(
         dataset.train,
         config.batch_size,

@@ -117,7 +117,7 @@ def _state_that_fits(game: Game, example: Tree, sharding: NamedSharding) -> Stat
     like, mesh = state_like(game, example, sharding), sharding.mesh
     share = memory.size(example) // mesh.size
     needed = {"the state takes": memory.size(like), "a batch": share}
-    memory.check(needed, mesh.devices.flat[0])
+    memory.check(needed, mesh.local_devices[0])
     return like
 
 
@@ -183,7 +183,7 @@ class _Stepper:
                 "its arguments": max(arguments, 0),
                 "what it keeps for gradients": planned.temp_size_in_bytes,
             }
-            memory.check(needed, self._mesh.devices.flat[0])
+            memory.check(needed, self._mesh.local_devices[0])
 
     def __call__(
         self, state: State, stream: Iterator[Tree], left: int
