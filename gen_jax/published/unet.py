@@ -181,30 +181,30 @@ def _ours(name: str, tensor: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _their_modules(network: UNet, height: int) -> dict[str, str]:
-    """diffusers' name of each of our modules, ours by the order of their calls."""
-    levels, blocks = len(network.multipliers), network.blocks
-    attends = [height // 2**level in network.attention for level in range(levels)]
-    down = [(f"down_blocks.{i}", attends[i], blocks) for i in range(levels)]
-    up = [(f"up_blocks.{i}", attends[-1 - i], blocks + 1) for i in range(levels)]
-    convs = [f"down_blocks.{i}.downsamplers.0.conv" for i in range(levels - 1)]
-    convs += [f"up_blocks.{i}.upsamplers.0.conv" for i in range(levels - 1)]
+    """diffusers' name of each of our modules, which count in the order of the call."""
+    levels, blocks = range(len(network.multipliers)), network.blocks
+    attends = [height // 2**level in network.attention for level in levels]
+    convs, resnets, attentions = ["conv_in"], [], []
+    for i in levels:
+        resnets += [f"down_blocks.{i}.resnets.{j}" for j in range(blocks)]
+        if attends[i]:
+            attentions += [f"down_blocks.{i}.attentions.{j}" for j in range(blocks)]
+    resnets += ["mid_block.resnets.0", "mid_block.resnets.1"]
+    attentions += ["mid_block.attentions.0"]
+    for i in levels:
+        resnets += [f"up_blocks.{i}.resnets.{j}" for j in range(blocks + 1)]
+        if attends[-1 - i]:
+            attentions += [f"up_blocks.{i}.attentions.{j}" for j in range(blocks + 1)]
+    convs += [f"down_blocks.{i}.downsamplers.0.conv" for i in levels[:-1]]
+    convs += [f"up_blocks.{i}.upsamplers.0.conv" for i in levels[:-1]]
+    convs += ["conv_out"]
 
-    def each(what, ways):
-        return [f"{place}.{what}.{j}" for place, number in ways for j in range(number)]
-
-    def there_and_back(what, in_the_middle, of):
-        middle = ("mid_block", in_the_middle)
-        return each(what, [*map(of, down), middle, *map(of, up)])
-
-    resnets = there_and_back("resnets", 2, lambda way: (way[0], way[2]))
-    attentions = there_and_back("attentions", 1, lambda way: (way[0], way[1] * way[2]))
     names = {
         "Dense_0": "time_embedding.linear_1",
         "Dense_1": "time_embedding.linear_2",
         "GroupNorm_0": "conv_norm_out",
     }
-    for number, conv in enumerate(["conv_in", *convs, "conv_out"]):
-        names[f"Conv_{number}"] = conv
+    names |= {f"Conv_{number}": conv for number, conv in enumerate(convs)}
     for ours, theirs, inside in (
         ("ResidualBlock", resnets, _IN_A_BLOCK),
         ("SelfAttention", attentions, _IN_ATTENTION),

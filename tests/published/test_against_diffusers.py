@@ -18,7 +18,7 @@ from vectors import torch_layout
 from gen_jax import devices
 from gen_jax.diffusion import samplers, schedules
 from gen_jax.diffusion.predictions import make_prediction
-from gen_jax.published import network_of, params_of, process_of
+from gen_jax.published import network_of, params_of, process_of, read
 
 STORED = Path(torch_layout.__file__).with_name("ddpm.npz")
 NOT_HERE = "pip install torch==2.13.0 diffusers==0.42.1 repeats the comparison"
@@ -137,15 +137,18 @@ def test_what_is_stored_is_what_the_script_gives():
 
 
 @pytest.mark.slow
-def test_the_cifar10_form():
-    """All 35.7 million parameters, as diffusers draws them."""
+def test_the_cifar10_form(tmp_path):
+    """All 35.7 million parameters, as diffusers draws and saves them."""
     script = make_ddpm()
     x = np.random.RandomState(0).standard_normal((5, 32, 32, 3)).astype(np.float32)
     t = np.array(script.TIMES)
     theirs, net = script.unet_outputs(script.CIFAR10, x, t)
-    network, shape = network_of(script.CIFAR10)
-    tensors = {name: weight.numpy() for name, weight in net.state_dict().items()}
-    params = params_of(network, shape, tensors)
+    net.save_pretrained(tmp_path / "unet")
+    scheduler = script.diffusers.DDPMScheduler(variance_type="fixed_large")
+    scheduler.save_pretrained(tmp_path / "scheduler")
+    model = read(tmp_path)
+    assert model.process[2:] == ("eps", "fixed_large", True)
+    params = model.params
     assert sum(leaf.size for leaf in jax.tree.leaves(params)) == 35_746_307
-    ours = devices.jit(network.apply)({"params": params}, x, t.astype(np.int32) + 1)
-    assert_close(ours, theirs)
+    apply = devices.jit(model.network.apply)
+    assert_close(apply({"params": params}, x, t.astype(np.int32) + 1), theirs)
