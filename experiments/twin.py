@@ -7,6 +7,18 @@ from the same distributions, each by its own generator. The bound is that of eve
 held-out image with the last weights (and ours with the averaged ones too), by `draws`
 of z an image; +- is a standard error over images. Seconds are of training, ours with
 compilation. PyTorch has to be there: pip install torch.
+
+Run once with --seeds=3 on Fashion-MNIST (60,000 images to train on, 10,000 held out),
+PyTorch 2.13.0 and JAX 0.10.2 on two shared CPU cores, busy with other work (hence
+the seconds); nats an image, each +- 0.76:
+
+    seed                      0          1          2
+    gen_jax             -247.47    -246.79    -247.08    143, 122,  94 s
+    PyTorch             -247.36    -246.72    -246.91    114,  93,  58 s
+    difference            -0.11      -0.07      -0.18    each +- 0.03, mean -0.12
+    averaged weights    -245.67    -245.42    -245.37    of gen_jax
+
+The +- 0.03 leaves out what another initialisation would change.
 """
 
 import dataclasses
