@@ -2,13 +2,14 @@
 # Makes the environment where it is missing or out of date, then runs a command in it.
 set -euo pipefail
 
-commands='train sample figures benchmark test'
-usage='./launch.sh [train|sample|figures|benchmark|test] [FLAGS]
+commands='train sample figures adopt benchmark test'
+usage='./launch.sh [train|sample|figures|adopt|benchmark|test] [FLAGS]
 
   ./launch.sh                 trains the default experiment into runs/ddpm
   ./launch.sh FLAGS           trains: --experiment=NAME --workdir=DIR ...
   ./launch.sh sample FLAGS    draws samples: --workdir=DIR --out=FILE.png ...
   ./launch.sh figures FLAGS   draws what a run is known for: --workdir=DIR ...
+  ./launch.sh adopt FLAGS     a run of published weights: --diffusers=DIR --workdir=DIR
   ./launch.sh benchmark       how fast training is beside the bare step
   ./launch.sh test [--quick] [--slow] [FLAGS OF PYTEST]
                               lint, format and tests; --quick leaves out the
@@ -87,7 +88,7 @@ compare() {
     [[ ! -f $stamp ]] || { read -r made && read -r had; } <"$stamp" || true
     choose_python
     identity="$python $repository"
-    extra=digits
+    extra=digits,published
     [[ $command != test ]] || extra=test
     jax=$(accelerator)
     if [[ $made == "$identity" ]]; then # what is installed is not taken away again

@@ -40,6 +40,7 @@ class NetworkConfig(RunConfig):
     blocks: int = 2  # a level
     attention: tuple[int, ...] | None = None  # at these heights; None: the coarsest
     dropout: float = 0.0
+    groups: int = 32  # of a norm, at most: four channels at least share one
     hidden: tuple[int, ...] = (256, 256, 256)  # of the MLP that denoises points
     learning_rate: float = 1e-3
     warmup_steps: int = 50
@@ -52,6 +53,7 @@ class NetworkConfig(RunConfig):
         "multipliers": (1, math.inf),
         "blocks": (1, 1000),
         "dropout": (0, 0.99),
+        "groups": (1, math.inf),
         "hidden": (1, math.inf),
         "learning_rate": (0, math.inf),
         "warmup_steps": (0, math.inf),
@@ -98,6 +100,7 @@ def network(
         blocks=config.blocks,
         attention=_attention(config, info.shape[0]),
         dropout=config.dropout,
+        groups=config.groups,
         out_channels=channels,
         num_classes=num_classes,
     )

@@ -7,6 +7,10 @@ On two CPU cores, about 15 s either way; bounds are of training batches. digits:
 samples are blurred, about half read as digits. ring: from -9.6 to -0.9 nats a point;
 1000 samples lie at radius 0.73 +- 0.11, with bridges between the components, where the
 data's components lie at 0.8.
+
+On Fashion-MNIST's 10,000 held-out images the bound is -247.1 nats an image (last
+weights, 5000 steps, mean of three seeds), 0.12 below that of a twin in plain PyTorch:
+`python -m experiments.twin --data=idx:DIR --seeds=3`.
 """
 
 import dataclasses

@@ -144,6 +144,13 @@ class Game:
         return 1 + max(turn.part for turn in self.turns)
 
 
+def game_of_one(
+    player: Player, ops: Mapping[str, Callable], num_classes: int = 0
+) -> Game:
+    """The game whose one player, "model", moves at every step."""
+    return Game({"model": player}, (Turn(("model",)),), ops, num_classes)
+
+
 def init_state(
     game: Game, rng: jax.Array, batch: Tree, given: Mapping[str, Any] | None = None
 ) -> State:

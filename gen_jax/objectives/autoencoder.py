@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import optax
 
 from gen_jax import losses, randomness
-from gen_jax.game import Game, Player, Turn, Weights
+from gen_jax.game import Game, Player, Weights, game_of_one
 from gen_jax.likelihoods import Likelihood, bernoulli
 from gen_jax.objectives import modules
 
@@ -82,12 +82,7 @@ class _Autoencoder:
             "decode": self.decode,
             "reconstruct": self.reconstruct,
         }
-        return Game(
-            players={"model": player},
-            turns=(Turn(("model",)),),
-            ops=ops | more_ops,
-            num_classes=self.num_classes,
-        )
+        return game_of_one(player, ops | more_ops, self.num_classes)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

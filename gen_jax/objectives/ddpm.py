@@ -35,7 +35,7 @@ from gen_jax.diffusion.schedules import (
     q_sample,
 )
 from gen_jax.errors import UserError, choose
-from gen_jax.game import Game, Player, Turn, Weights
+from gen_jax.game import Game, Player, Weights, game_of_one
 from gen_jax.objectives import modules
 
 SAMPLER_STEPS = 50  # within one point of the FID of 1000, Song et al. (2021), table 1
@@ -342,22 +342,18 @@ def ddpm(
         network, tuple(shape), schedule, prediction, recipe, num_classes, guidance
     )
     player = Player(model.init, model.loss, optimizer, ema_halflife_images)
-    return Game(
-        players={"model": player},
-        turns=(Turn(("model",)),),
-        ops={
-            "sample": model.sample,
-            "prior": model.prior,
-            "encode": model.encode,
-            "decode": model.decode,
-            "diffuse": model.diffuse,
-            "restore": model.restore,
-            "guess": model.guess,
-            "prior_term": model.prior_term,
-            "bound": model.bound,
-        },
-        num_classes=num_classes,
-    )
+    ops = {
+        "sample": model.sample,
+        "prior": model.prior,
+        "encode": model.encode,
+        "decode": model.decode,
+        "diffuse": model.diffuse,
+        "restore": model.restore,
+        "guess": model.guess,
+        "prior_term": model.prior_term,
+        "bound": model.bound,
+    }
+    return game_of_one(player, ops, num_classes)
 
 
 def _check_variance_is_taught(recipe: Recipe) -> None:

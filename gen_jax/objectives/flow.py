@@ -17,7 +17,7 @@ import optax
 
 from gen_jax import losses, randomness
 from gen_jax.errors import choose
-from gen_jax.game import Game, Player, Turn, Weights
+from gen_jax.game import Game, Player, Weights, game_of_one
 from gen_jax.objectives import modules
 
 SAMPLER_STEPS = 50
@@ -129,17 +129,13 @@ def flow(
     """
     model = _Flow(network, tuple(shape), num_classes)
     player = Player(model.init, model.loss, optimizer, ema_halflife_images)
-    return Game(
-        players={"model": player},
-        turns=(Turn(("model",)),),
-        ops={
-            "sample": model.sample,
-            "prior": model.prior,
-            "encode": model.encode,
-            "decode": model.decode,
-            "diffuse": model.diffuse,
-            "restore": model.restore,
-            "guess": model.guess,
-        },
-        num_classes=num_classes,
-    )
+    ops = {
+        "sample": model.sample,
+        "prior": model.prior,
+        "encode": model.encode,
+        "decode": model.decode,
+        "diffuse": model.diffuse,
+        "restore": model.restore,
+        "guess": model.guess,
+    }
+    return game_of_one(player, ops, num_classes)

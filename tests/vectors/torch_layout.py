@@ -37,7 +37,7 @@ def draw(layout: Layout, seed: int) -> Arrays:
     def one(name, shape):
         if name.endswith("running_var"):
             return rng.uniform(0.5, 1.5, shape)
-        if len(shape) == 4:
+        if len(shape) >= 2:
             return 0.2 * rng.standard_normal(shape)
         return name.endswith("weight") + 0.1 * rng.standard_normal(shape)
 
