@@ -144,7 +144,11 @@ class Writer:
         """Says which checkpoint is the last, when all that was begun is written."""
         self.wait()
         last = self._manager.latest_step()
-        return f"the last checkpoint is step {last}" if last else "none was written"
+        return (
+            f"the last checkpoint is step {last}"
+            if last is not None
+            else "none was written"
+        )
 
     def close(self) -> None:
         """Waits and releases the threads. Raises OSError as `wait` does."""
