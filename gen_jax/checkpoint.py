@@ -87,11 +87,12 @@ class Writer:
         import orbax.checkpoint as ocp
 
         options = ocp.CheckpointManagerOptions(
-            max_to_keep=_KEPT,
-            keep_period=keep_every_steps or None,
-            cleanup_tmp_directories=True,
+            max_to_keep=_KEPT, keep_period=keep_every_steps or None
         )
         self._folder = Path(folder).absolute()  # a relative one would write nothing
+        if jax.process_index() == 0:  # Orbax would do it at some time in a thread
+            for left in self._folder.glob("*.orbax-checkpoint-tmp*"):
+                shutil.rmtree(left, ignore_errors=True)
         self._manager = ocp.CheckpointManager(self._folder, options=options)
         self._thread = concurrent.futures.ThreadPoolExecutor(1)
         self._written = None
