@@ -12,6 +12,7 @@ import dataclasses
 from typing import ClassVar
 
 from experiments import ddpm
+from gen_jax.config import free
 from gen_jax.data import Info
 from gen_jax.experiment import Experiment
 from gen_jax.game import Game
@@ -22,7 +23,7 @@ class Config(ddpm.Config):
     """The DDPM's, and how labels are used."""
 
     label_dropout: float = 0.1  # the share of training labels that is withheld
-    guidance: float = 1.0  # w of samples that are not told another
+    guidance: float = free(0.25)  # w of samples that are not told another
 
     LIMITS: ClassVar = {
         **ddpm.Config.LIMITS,

@@ -11,18 +11,15 @@ from gen_jax.figures import charts
 from gen_jax.figures.subject import Figure, Subject
 from gen_jax.metrics import manifold
 
-EACH = 100  # samples a class
 SURE = 0.8  # a probability
 MOST_REAL = 10_000
 
 
 def asked_for(subject: Subject) -> Figure:
     """One row a class; agreement, recall and variety by class, beside real images'."""
-    classes = subject.game.num_classes
-    shown = np.repeat(np.arange(min(classes, 16), dtype=np.int32), 10)
-    picture = images.grid(subject.sample(len(shown), shown), columns=10)
-    y = np.tile(np.arange(classes, dtype=np.int32), EACH)
-    x = subject.sample(len(y), y)
+    x, y = subject.samples
+    rows = [x[y == label][:10] for label in range(min(subject.game.num_classes, 16))]
+    picture = images.grid(np.concatenate(rows), columns=10)
     numbers = {
         "samples": len(y),
         "classifier": judge_of(subject),
@@ -35,9 +32,8 @@ def asked_for(subject: Subject) -> Figure:
 
 def drawn(subject: Subject) -> Figure:
     """How many samples a classifier puts into each class, and is sure of."""
-    number = EACH * subject.dataset.info.num_classes
-    y = np.arange(number, dtype=np.int32) % max(1, subject.game.num_classes)
-    x = subject.sample(number, y)
+    x, _ = subject.samples
+    number = len(x)
     x_real, y_real = subject.real(number)
     probabilities = subject.judge.probabilities(x)
     found = np.bincount(probabilities.argmax(1), minlength=probabilities.shape[1])

@@ -16,11 +16,13 @@ SHOWN = 24
 
 def sharpness(subject: Subject) -> Figure:
     """Samples above real images, and the ratio of their energies in fine detail."""
-    x_real, _ = subject.real(MOST)
-    labels = np.arange(len(x_real), dtype=np.int32) % max(1, subject.game.num_classes)
-    x = subject.sample(len(x_real), labels)
+    (x, _), (x_real, _) = subject.samples, subject.real(MOST)
     ratio = fine_energy(x).mean() / fine_energy(x_real).mean()
-    numbers = {"images": len(x), "fine_energy_relative_to_real": float(ratio)}
+    numbers = {
+        "samples": len(x),
+        "held_out_images": len(x_real),
+        "fine_energy_relative_to_real": float(ratio),
+    }
     columns = SHOWN // 3
     rows = images.grid(np.concatenate([x[:SHOWN], x_real[:SHOWN]]), columns=columns)
     return Figure({"sharpness": rows}, numbers)

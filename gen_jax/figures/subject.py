@@ -16,6 +16,7 @@ from gen_jax.metrics import classifier
 from gen_jax.step import sample_keys
 
 Picture = np.ndarray  # uint8 [H, W, 1 or 3]
+EACH = 100  # samples of a class
 
 
 class Figure(NamedTuple):
@@ -96,10 +97,20 @@ class Subject:
         )
         return batched.call(function, inputs)
 
-    def sample(self, number: int, y: np.ndarray | None = None) -> np.ndarray:
-        """Samples [number, ...], as `experiments.sample` draws them."""
-        y = y if self.game.num_classes else None
-        return batched.draw(self.game, self.board, number, self.seed, y)
+    @functools.cached_property
+    def samples(self) -> tuple[np.ndarray, np.ndarray]:
+        """x and the labels asked for, all in turn, as `experiments.sample` draws them.
+
+        EACH of a class of the dataset's, or of ten where it has none; without
+        conditioning the labels are -1.
+        """
+        number = EACH * (self.dataset.info.num_classes or 10)
+        classes = self.game.num_classes
+        y = np.arange(number, dtype=np.int32) % max(1, classes)
+        x = batched.draw(
+            self.game, self.board, number, self.seed, y if classes else None
+        )
+        return x, y if classes else np.full_like(y, -1)
 
     def first_state(self) -> State:
         """The state before the run's first step."""
