@@ -20,5 +20,15 @@ def game(config: vae.Config, info: Info) -> Game:
 
 
 EXPERIMENT = Experiment(
-    vae.Config(), game, needs=("labels",), about="CVAE, Sohn et al. 2015, labelled data"
+    # Behind a Bernoulli decoder all samples of a class are nearly one blurred image.
+    vae.Config(
+        steps=15_000,
+        sample_every_steps=3_000,
+        hidden=(500, 500),
+        likelihood="gaussian",
+        scale=0.25,
+    ),
+    game,
+    needs=("labels",),
+    about="CVAE, Sohn et al. 2015, labelled data",
 )
