@@ -11,11 +11,10 @@ import numpy as np
 from gen_jax import images
 from gen_jax.figures import charts
 from gen_jax.figures.classes import judge_of, sure
-from gen_jax.figures.subject import Figure, Subject
+from gen_jax.figures.subject import MOST, Figure, Subject
 from gen_jax.metrics import latents
 
 PAIRS = 1000
-MOST = 2000  # images encoded
 ROWS, COLUMNS = 8, 9  # of interpolations
 SIDE = 15  # of the plane's grid
 
@@ -37,8 +36,7 @@ def between(subject: Subject) -> Figure:
     The numbers are root mean squares over pixels, over pairs of held-out images, of one
     class where the game is told classes; intervals by bootstrap over images.
     """
-    x, y = subject.real(MOST)
-    z = subject.call("encode", x=x, y=y)
+    x, y, z = subject.codes
     mix = _great_circle if "diffuse" in subject.game.ops else _line
     i, j = latents.pairs(y if subject.game.num_classes else None, len(x), PAIRS)
     average = (x[i] + x[j]) / 2
@@ -66,12 +64,9 @@ def scatter(subject: Subject) -> Figure:
     The probe is a logistic regression on codes of training images, asked of held-out
     ones. Codes of more than two dimensions are shown on their principal axes.
     """
-    x, y = subject.real(MOST)
+    x, y, z = subject.codes
     x_train, y_train = subject.real(MOST, "train")
-    z, z_train = (
-        _flat(subject.call("encode", x=each, y=label))
-        for each, label in ((x, y), (x_train, y_train))
-    )
+    z, z_train = _flat(z), _flat(subject.call("encode", x=x_train, y=y_train))
     draws = _flat(
         subject.call("encode", x=x_train, y=y_train, keys=subject.keys(len(x_train)))
     )
@@ -101,8 +96,7 @@ def plane(subject: Subject) -> Figure:
 
     if len(subject.dataset.info.shape) != 3:
         return Figure({}, {})
-    x, y = subject.real(MOST)
-    codes = subject.call("encode", x=x, y=y)
+    _, _, codes = subject.codes
     prior = subject.call("prior", keys=subject.keys(MOST))
     _, axes = latents.principal_axes(_flat(codes), 2)
     centre = _flat(prior).mean(0)
@@ -118,8 +112,7 @@ def plane(subject: Subject) -> Figure:
 
 def gaps(subject: Subject) -> Figure:
     """How many draws of N(0, I) decode to something that a classifier is sure of."""
-    x, y = subject.real(PAIRS)
-    codes = subject.call("encode", x=x, y=y)
+    x, y, codes = (each[:PAIRS] for each in subject.codes)
     rng = np.random.default_rng(subject.seed)
     z = rng.standard_normal((PAIRS, *codes.shape[1:])).astype(np.float32)
     label = np.arange(PAIRS, dtype=np.int32) % max(1, subject.game.num_classes)

@@ -17,6 +17,7 @@ from gen_jax.step import sample_keys
 
 Picture = np.ndarray  # uint8 [H, W, 1 or 3]
 EACH = 100  # samples of a class
+MOST = 2000  # images encoded
 
 
 class Figure(NamedTuple):
@@ -111,6 +112,12 @@ class Subject:
             self.game, self.board, number, self.seed, y if classes else None
         )
         return x, y if classes else np.full_like(y, -1)
+
+    @functools.cached_property
+    def codes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Held-out x [N, ...], their labels and their codes, q's means: N <= MOST."""
+        x, y = self.real(MOST)
+        return x, y, self.call("encode", x=x, y=y)
 
     def first_state(self) -> State:
         """The state before the run's first step."""
