@@ -1,10 +1,14 @@
 """AE: the plain autoencoder that the VAE is compared with, of the same networks.
 
     python -m experiments.train --experiment=ae --workdir=runs/ae
+    python -m experiments.figures --workdir=runs/vae --against=runs/ae
 
-On digits, two busy CPU cores, 13 s. Of 1000 samples, from a Gaussian fitted to the
-codes, an SVM is sure (above 0.8) of 26 %: between the codes of images lies nothing that
-one can read, which is what the VAE mends.
+On digits, two busy CPU cores, 13 s. Between the codes of images lies nothing that one
+can read, which is what the VAE mends: of 1000 draws of N(0, I), decoded, a classifier
+(right on 159 of 160 held-out digits) is sure, above 0.8, of 7 %, of the VAE's of 51 %.
+Midpoints of 1000 pairs of held-out codes decode to images that lie 0.364 [0.356, 0.373]
+from the nearest training image (rms), the VAE's 0.281 [0.276, 0.286], plain averages of
+two images 0.351 [0.343, 0.359].
 """
 
 from experiments.vae import AutoencoderConfig, parts

@@ -2,10 +2,14 @@
 
     python -m experiments.train --experiment=cgan --workdir=runs/cgan
     python -m experiments.sample --workdir=runs/cgan --label=3
+    python -m experiments.figures --workdir=runs/cgan
 
-On digits, two busy CPU cores, 63 s: an SVM that is right on 159 of 160 held-out digits
-agrees with the asked label on 99.8 % of 1000 samples. `cgan_mnist` is the paper's own
-recipe, of which it reports a Parzen-window log-likelihood of 132 +- 1.8 nats; not run.
+On digits, two busy CPU cores, 63 s: a classifier that is right on 159 of 160 held-out
+digits agrees with the asked label on 99.2 % of 1000 samples; recall 0.78 and variety
+0.96, means over classes, beside 0.88 and 1.00 of real digits. D prefers the true label
+of held-out digits to a wrong one in 90 % of cases, and says 0.500 of real and 0.499 of
+generated images before the first step. `cgan_mnist` is the paper's own recipe, of which
+it reports a Parzen-window log-likelihood of 132 +- 1.8 nats; not run.
 """
 
 import dataclasses

@@ -2,10 +2,14 @@
 
     python -m experiments.train --experiment=cvae --workdir=runs/cvae
     python -m experiments.sample --workdir=runs/cvae --label=3
+    python -m experiments.figures --workdir=runs/cvae --against=runs/vae
 
-On digits, two busy CPU cores, 15 s: an SVM that is right on 159 of 160 held-out digits
-agrees with the asked label on 99.9 % of 1000 samples. The samples are blurred, and
-those of a class much alike. The paper has no figure for this, its simplest form.
+On digits, two busy CPU cores, 169 s: a classifier that is right on 159 of 160 held-out
+digits agrees with the asked label on all of 1000 samples. Recall is 0.50 and variety
+0.78, means over classes, beside 0.88 and 1.00 of real digits: blurred samples leave
+images out. A linear probe finds the class in 11 % of held-out codes (chance: 12 %), in
+the VAE's in 95 %. With a Bernoulli decoder recall is 0 and variety 0.48. The paper has
+no figure for this, its simplest form.
 """
 
 from experiments import vae

@@ -3,9 +3,17 @@
     python -m experiments.train --experiment=ddpm_conditional --workdir=runs/cond
     python -m experiments.sample --workdir=runs/cond --label=3 --guidance=2
 
-On digits, two busy CPU cores, 252 s: at w = 1 an SVM that is right on 159 of 160
-held-out digits agrees with the asked label on all of 1000 samples (DDIM, 50 steps). The
-paper's figures are of ImageNet.
+On digits, two busy CPU cores, 306 s; 1000 samples (DDIM, 50 steps), judged by a
+classifier that is right on 159 of 160 held-out digits; recall and variety are means
+over classes, beside 0.88 and 1.00 of real digits (w = 0 and 0.5: 500 samples, for which
+recall is 0.84 of real ones):
+
+    w              0      0.25   0.5    1
+    agreement      94.2   98.0   99.2   99.9 %
+    recall         0.83   0.75   0.69   0.50
+    variety        1.00   0.93   0.88   0.80
+
+The paper's figures are of ImageNet.
 """
 
 import dataclasses

@@ -9,7 +9,7 @@ import time
 import jax
 import numpy as np
 import pytest
-from command_line import SHRUNK, command, environment, logged, shrunk, succeed
+from command_line import KINDS, SHRUNK, command, environment, logged, shrunk, succeed
 
 from gen_jax import load
 
@@ -37,7 +37,13 @@ def check_same_run(found, expected):
     assert (found / "samples" / last.name).read_bytes() == last.read_bytes()
 
 
-@pytest.mark.parametrize("name", SHRUNK)
+ORDINARY = (*KINDS, "ae", "pix2pix")  # the others share an objective with one of these
+
+
+@pytest.mark.parametrize(
+    "name",
+    [n if n in ORDINARY else pytest.param(n, marks=pytest.mark.slow) for n in SHRUNK],
+)
 def test_ten_steps_are_five_a_restart_and_five(name, tmp_path):
     straight, halves = tmp_path / "straight", tmp_path / "halves"
     succeed("train", *shrunk(name, 10, keep_every_steps=5), f"--workdir={straight}")
