@@ -5,6 +5,25 @@
 
 On digits, two busy CPU cores, 56 s: 4x4 pixels to 8x8, held-out digits mostly restored.
 The discriminator wins early; what is learned is learned of the L1 loss.
+
+Trees behind leaves, `--data=branches --config.flip=true --batch_size=4 --steps=5000`,
+and the same with `--config.adversarial=false`: two CPU cores shared with other work, 36
+and 14 minutes in all. 200 held-out trees, pixels behind leaves alone but for LPIPS:
+
+                    IoU     recall   joined   LPIPS (AlexNet)
+    pix2pix         0.513   0.652    0.488    0.045
+    L1 alone        0.523   0.597    0.397    0.052
+    what shows      0       0        0.052
+
+It finds more of what is hidden, and more of it hangs together (joined: the share of
+pixels' pairs joined in the truth that stay joined), but some is in the wrong place.
+
+Drawings to colour, 1,755 pairs of OpenMoji at 64x64, 220 held out: `--batch_size=4
+--steps=4000 --config.flip=true --config.jitter=6`, 13 and 25 busy minutes. LPIPS is
+0.131 with D and 0.113 with L1 alone (copying the drawing: 0.175): D makes colours vivid
+and fills uneven, and the colours of a drawing are anybody's guess, so that L1's one tan
+is nearer on average. Neither an averaged generator (0.14 after 1000 steps more) nor
+patches of 16 pixels (0.125) made up for it.
 """
 
 import dataclasses

@@ -51,16 +51,15 @@ def restoring(subject: Subject) -> Figure:
 
 
 def shared_noise(subject: Subject) -> Figure:
-    """One x_t restored with other noise each time: the later it is, the less differs.
+    """One x_t restored with other noise each time: the less is lost, the less differs.
 
     The number is the pixels' standard deviation among those that share an x_t, the mean
     over pixels and images.
     """
-    x, y = subject.real(len(SHARED_AT))
+    one, label = subject.real(1)
     rows, spread = [], {}
     for row, time in enumerate(SHARED_AT):
         keys = subject.keys(SHARING, stream=1 + row)
-        one, label = x[row : row + 1], y[row : row + 1]
         x_t = subject.call("diffuse", x=one, keys=keys[:1], options={"time": time})
         restored = subject.call(
             "restore",
