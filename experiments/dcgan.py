@@ -5,7 +5,9 @@
 On digits, two CPU cores, about 90 s: most of the 64 samples read as digits. An SVM
 trained on the digits (95 % right on held-out ones) puts 84 to 112 of 1000 samples in
 each class, and gives 65 % of them a probability above 0.8 (of real held-out digits:
-85 %). The discriminator keeps gaining: its loss is 1.2 at step 50, about 0.5 at 4000.
+85 %). Samples have 0.95 of the energy in fine detail that real ones have (1000 samples,
+`experiments.figures`; vae: 0.52). The discriminator keeps gaining: its loss is 1.2 at
+step 50, about 0.5 at 4000.
 `dcgan_radford` is the paper's own form, with 5x5 kernels and 1024 features; not run.
 """
 

@@ -8,6 +8,11 @@ samples are blurred, about half read as digits. ring: from -9.6 to -0.9 nats a p
 1000 samples lie at radius 0.73 +- 0.11, with bridges between the components, where the
 data's components lie at 0.8.
 
+`experiments.figures`, digits: samples have 0.52 of the energy in fine detail that real
+ones have (dcgan: 0.95, 1000 samples); a linear probe finds the class in 95 % of 160
+held-out codes; the aggregated posterior lies 0.073 from N(0, I) (Fréchet), as many
+normal draws 0.074, the plain autoencoder's codes 319.
+
 On Fashion-MNIST's 10,000 held-out images the bound is -247.1 nats an image (last
 weights, 5000 steps, mean of three seeds), 0.12 below that of a twin in plain PyTorch:
 `python -m experiments.twin --data=idx:DIR --seeds=3`.
