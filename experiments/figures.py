@@ -7,8 +7,6 @@ What is drawn goes by what the trained game can do. --against draws a second run
 beside it: a VAE's and an autoencoder's, a CVAE's and a VAE's, a VAE's and a GAN's.
 """
 
-import json
-import os
 import time
 from pathlib import Path
 
@@ -17,6 +15,7 @@ from absl import flags
 from experiments import flags as parsing
 from gen_jax import devices, images
 from gen_jax.errors import UserError, hint
+from gen_jax.manifest import write_json
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "the run's folder")
 _AGAINST = flags.DEFINE_string("against", None, "another run's, drawn beside it")
@@ -58,7 +57,7 @@ def main(overrides: list[tuple[str, str]]) -> None:
             "numbers": numbers if len(numbers) > 1 else numbers[0],
             "seconds": round(time.monotonic() - started, 1),
         }
-        _write(out / "figures.json", json.dumps(report, indent=2) + "\n")
+        write_json(out / "figures.json", report)
     print(out / "figures.json")
 
 
@@ -113,12 +112,6 @@ def _save(out: Path, subjects, shown) -> None:
             if frames:
                 images.save_gif(out / f"{name}{suffix}.gif", frames)
                 print(out / f"{name}{suffix}.gif")
-
-
-def _write(path: Path, text: str) -> None:
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    unfinished.write_text(text)
-    os.replace(unfinished, path)
 
 
 if __name__ == "__main__":
