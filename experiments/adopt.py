@@ -110,11 +110,7 @@ def _write(workdir: Path, resolved: ddpm.Config, info: data.Info, params) -> Non
     """Writes the folder of a run that has not taken a step."""
     devices.use_compilation_cache()
     game = experiment.find(_NAME).build(resolved, info)
-    size = resolved.batch_size
-    batch = {
-        "x": jax.ShapeDtypeStruct((size, *info.shape), "float32"),
-        "y": jax.ShapeDtypeStruct((size,), "int32"),
-    }
+    batch = data.prepared_like(info, resolved.batch_size)
     rng = jax.random.key(resolved.seed)
     state = init_state(game, rng, batch, given={"model": params})
     meta = checkpoint.make_meta(_NAME, resolved, info)

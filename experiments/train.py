@@ -161,7 +161,7 @@ def _plan(name: str, recipe: experiment.Experiment, config: configs.RunConfig) -
 
     info = data.describe(config.data)
     game = recipe.build(config, info)
-    batch = _batch_shapes(config, info)
+    batch = data.prepared_like(info, config.batch_size)
     state = jax.eval_shape(lambda b: init_state(game, jax.random.key(0), b), batch)
     changed = configs.differences(config, recipe.config)
     paths = changed + [p for p in configs.field_paths(config) if p not in changed]
@@ -175,18 +175,6 @@ def _plan(name: str, recipe: experiment.Experiment, config: configs.RunConfig) -
         count = sum(leaf.size for leaf in jax.tree.leaves(mine.params))
         lines.append(f"{player}: {count:,} parameters")
     return "\n".join(lines)
-
-
-def _batch_shapes(config: configs.RunConfig, info: data.Info) -> dict:
-    """What the game gets at a step, as ShapeDtypeStructs."""
-    import jax
-
-    y = jax.ShapeDtypeStruct((config.batch_size,), "int32")
-    if info.target_shape:
-        shape = (config.batch_size, *info.target_shape)
-        y = jax.ShapeDtypeStruct(shape, "float32")
-    shape = (config.batch_size, *info.shape)
-    return {"x": jax.ShapeDtypeStruct(shape, "float32"), "y": y}
 
 
 def _train(
@@ -210,7 +198,7 @@ def _train(
     meta["data"] = data.fingerprint(dataset)
     if saved is not None:
         _check_data(config, meta, saved)
-    batch = memory.size(_batch_shapes(config, dataset.info))
+    batch = memory.size(data.prepared_like(dataset.info, config.batch_size))
     memory.check({"a batch takes": batch / mesh.size}, mesh.local_devices[0])
     batches = data.batches(
         dataset.train,

@@ -34,6 +34,7 @@ from absl import flags
 
 from experiments import flags as parsing
 from gen_jax import averaged, data, devices, experiment
+from gen_jax.batched import in_batches
 from gen_jax.errors import UserError
 from gen_jax.loop import fit
 from gen_jax.step import sample_keys
@@ -43,7 +44,7 @@ _STEPS = flags.DEFINE_integer("steps", 5000, "of training, both", lower_bound=1)
 _SEEDS = flags.DEFINE_integer("seeds", 1, "how many runs of both", lower_bound=1)
 _DRAWS = flags.DEFINE_integer("draws", 10, "of z for a held-out image", lower_bound=1)
 
-_CHUNK = 1000  # images whose bound is computed at once
+_AT_ONCE = 1000  # images whose bound is computed at once
 
 
 def main(overrides: list[tuple[str, str]]) -> None:
@@ -106,12 +107,12 @@ def _ours(recipe, config, dataset, test: np.ndarray) -> np.ndarray:
 def _bounds(bound, board, x: np.ndarray, seed: int) -> np.ndarray:
     """ELBO of images uint8 [N, H, W, C], nats [N]."""
     keys = sample_keys(seed, np.arange(len(x), dtype=np.int32))
-    prepare, chunks = data.prepare(), []
-    for first in range(0, len(x), _CHUNK):
-        now = slice(first, first + _CHUNK)
-        batch = prepare({"x": jax.device_put(x[now])}, keys[now])
-        chunks.append(np.asarray(bound(board, batch["x"], keys[now])))
-    return np.concatenate(chunks)
+    prepare = data.prepare()
+
+    def bounds(x, keys):
+        return bound(board, prepare({"x": jax.device_put(x)}, keys)["x"], keys)
+
+    return in_batches(bounds, x, keys, batch_size=_AT_ONCE)
 
 
 def _theirs(torch_vae, config, dataset, test: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ from gen_jax.data.dataset import (
 )
 from gen_jax.data.folder import read_pictures
 from gen_jax.data.order import batches
-from gen_jax.data.prepare import prepare
+from gen_jax.data.prepare import prepare, prepared_like
 from gen_jax.data.sources import absolute, describe, load
 
 __all__ = [
@@ -33,5 +33,6 @@ __all__ = [
     "fingerprint",
     "load",
     "prepare",
+    "prepared_like",
     "read_pictures",
 ]

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+from gen_jax.data.dataset import Info
 from gen_jax.errors import UserError
 
 
@@ -42,6 +43,19 @@ def prepare(flip: bool = False, jitter: int = 0) -> Callable[[dict, jax.Array], 
         return {**batch, **sides}
 
     return prepared
+
+
+def prepared_like(info: Info, batch_size: int) -> dict[str, jax.ShapeDtypeStruct]:
+    """What `prepare` makes of a batch of B: x float32 [B, ...], and y.
+
+    y is int32 [B], of pairs float32 [B, H, W, C'].
+    """
+    target = (info.target_shape, "float32") if info.target_shape else ((), "int32")
+    kinds = {"x": (info.shape, "float32"), "y": target}
+    return {
+        name: jax.ShapeDtypeStruct((batch_size, *shape), dtype)
+        for name, (shape, dtype) in kinds.items()
+    }
 
 
 def _is_image(y: jax.Array) -> bool:

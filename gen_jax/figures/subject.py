@@ -121,7 +121,7 @@ class Subject:
 
     def first_state(self) -> State:
         """The state before the run's first step."""
-        example = data.prepare()(self.dataset.train.read(range(1)), None)
+        example = data.prepared_like(self.dataset.info, 1)
         return init_state(self.game, jax.random.key(self.run.config.seed), example)
 
 

@@ -69,6 +69,16 @@ def to_flax(weights: Arrays, modules: dict[str, str]) -> dict:
     return {name: tree for name, tree in variables.items() if tree}
 
 
+def check_same(before: Arrays, now: Arrays) -> None:
+    """Vectors of one script, run at two times: floats to 1e-5, all else exactly."""
+    assert set(before) == set(now)
+    for key, array in before.items():
+        if array.dtype == np.float32:
+            np.testing.assert_allclose(now[key], array, atol=1e-5)
+        else:
+            np.testing.assert_array_equal(now[key], array)
+
+
 def _leaf(layer: str, kind: str, weight: np.ndarray) -> tuple[str, np.ndarray]:
     if kind != "weight":
         names = {"running_mean": "mean", "running_var": "var", "bias": "bias"}
