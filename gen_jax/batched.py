@@ -3,17 +3,16 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import jax
 import numpy as np
 
 from gen_jax import devices
-from gen_jax.game import Board, Game
+from gen_jax.game import Board, Game, Tree
 from gen_jax.step import sample_keys
 
 
-def in_batches(
-    function: Callable, *arrays: np.ndarray, batch_size: int = 256
-) -> np.ndarray:
-    """function(*arrays), arrays or keys [N, ...] of one N >= 1, -> [N, ...].
+def in_batches(function: Callable, *arrays: np.ndarray, batch_size: int = 256) -> Tree:
+    """function(*arrays), arrays or keys [N, ...] of one N >= 1, -> [N, ...], or a tree.
 
     function: of arrays [B, ...] alone, example by example. It meets batches of one size
     only, the power of two that N needs or `batch_size`, so that it is compiled but few
@@ -24,16 +23,16 @@ def in_batches(
     outputs = []
     for start in range(0, count, size):
         places = np.minimum(np.arange(start, start + size), count - 1)
-        outputs.append(np.asarray(function(*(x[places] for x in arrays))))
-    return np.concatenate(outputs)[:count]
+        outputs.append(jax.device_get(function(*(x[places] for x in arrays))))
+    return jax.tree.map(lambda *x: np.concatenate(x)[:count], *outputs)
 
 
-def call(function: Callable, inputs: Mapping[str, Any]) -> np.ndarray:
-    """function(**inputs) -> [N, ...], compiled, `in_batches`; inputs [N, ...]."""
+def call(function: Callable, inputs: Mapping[str, Any], batch_size: int = 256) -> Tree:
+    """function(**inputs), compiled, `in_batches`; inputs [N, ...]."""
     compiled = devices.jit(
         lambda *values: function(**dict(zip(inputs, values, strict=True)))
     )
-    return in_batches(compiled, *inputs.values())
+    return in_batches(compiled, *inputs.values(), batch_size=batch_size)
 
 
 def draw(

@@ -116,6 +116,8 @@ class Game:
         diffuse(board, x, keys, time) -> x_t     guess(board, x_t, time, y) -> x_0_hat
         restore(board, x_t, keys, start, end, y) -> x at time end <= start
         prior_term(board, x) -> nats [B], of what the noise at time 1 still knows of x
+        bound_terms(board, x, keys, y) -> {name: nats [B]}, whose sum is -bound
+        importance_weights(board, x, keys, y) -> log p(x, z) / q(z|x), nats [B], one z
         A time is a number from 0, where an image is whole, to 1, where it is noise.
     num_classes: how many classes the ops tell apart by y; 0: they are never given y.
 

@@ -22,3 +22,10 @@ def test_in_batches(count, sizes):
         in_batches(function, x, y, batch_size=8), x + y[:, None]
     )
     assert met == sizes
+
+
+def test_results_may_be_trees():
+    x = np.arange(5, dtype=np.float32)
+    found = in_batches(lambda x: {"a": x, "b": (x[:, None],)}, x, batch_size=2)
+    np.testing.assert_array_equal(found["a"], x)
+    np.testing.assert_array_equal(found["b"][0], x[:, None])

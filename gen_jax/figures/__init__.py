@@ -18,7 +18,8 @@ from gen_jax.figures import (
     pairs,
     sharpness,
 )
-from gen_jax.figures.subject import Figure, Subject, load
+from gen_jax.figures.figure import Figure
+from gen_jax.subject import Subject, load
 
 __all__ = ["CLAIMS", "Claim", "Figure", "Subject", "claims", "load"]
 

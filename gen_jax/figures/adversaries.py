@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from gen_jax.figures import charts
-from gen_jax.figures.subject import Figure, Subject
+from gen_jax.figures.figure import Figure
+from gen_jax.subject import Subject
 
 MOST = 1000  # images judged
 _SIDES = {"d_real": "of real images", "d_fake": "of generated images"}

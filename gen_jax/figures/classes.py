@@ -8,8 +8,9 @@ import numpy as np
 
 from gen_jax import images
 from gen_jax.figures import charts
-from gen_jax.figures.subject import Figure, Subject
+from gen_jax.figures.figure import Figure
 from gen_jax.metrics import manifold
+from gen_jax.subject import Subject
 
 SURE = 0.8  # a probability
 MOST_REAL = 10_000

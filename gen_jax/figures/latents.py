@@ -11,8 +11,9 @@ import numpy as np
 from gen_jax import images
 from gen_jax.figures import charts
 from gen_jax.figures.classes import judge_of, sure
-from gen_jax.figures.subject import MOST, Figure, Subject
+from gen_jax.figures.figure import Figure
 from gen_jax.metrics import latents
+from gen_jax.subject import MOST, Subject
 
 PAIRS = 1000
 ROWS, COLUMNS = 8, 9  # of interpolations

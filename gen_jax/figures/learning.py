@@ -6,9 +6,10 @@ draw.
 
 import numpy as np
 
-from gen_jax.figures.subject import Figure, Subject
+from gen_jax.figures.figure import Figure
 from gen_jax.game import averaged
 from gen_jax.recorder import picture_functions
+from gen_jax.subject import Subject
 
 HELD_OUT = 12  # pairs, as in a run's own pictures
 

@@ -10,9 +10,10 @@ import numpy as np
 from gen_jax import images
 from gen_jax.data import branches
 from gen_jax.errors import UserError
-from gen_jax.figures.subject import Figure, Subject
+from gen_jax.figures.figure import Figure
 from gen_jax.metrics import branches as branch_scores
 from gen_jax.metrics.lpips import SMALLEST_SIDE, lpips
+from gen_jax.subject import Subject
 
 MOST = 500  # pairs measured
 SHOWN = 12

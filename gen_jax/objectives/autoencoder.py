@@ -163,8 +163,26 @@ class _Variational(_Autoencoder):
 
     def bound(self, board, x, keys, y=None):
         """ELBO(x), nats [B], whatever beta is."""
+        return -sum(self.bound_terms(board, x, keys, y).values())
+
+    def bound_terms(self, board, x, keys, y=None):
+        """The terms of -ELBO(x), nats [B] each."""
         kl, log_p = self.elbo_terms(board, x, keys, modules.labels_or_none(y, x))
-        return log_p - kl
+        return {"kl": kl, "reconstruction": -log_p}
+
+    def importance_weights(self, board, x, keys, y=None):
+        """log p(x, z) - log q(z|x) of one z ~ q, nats [B]; equation 8 of Burda et al.
+
+        log of the mean of its exponentials bounds log p(x) the closer the more z.
+        """
+        y = modules.labels_or_none(y, x)
+        mean, log_var = self.heads(board, x, y)
+        z = _draw(mean, log_var, keys)
+        zero = jnp.zeros_like(z)
+        log_prior = losses.gaussian_log_likelihood(z, zero, 0.0)
+        log_q = losses.gaussian_log_likelihood(z, mean, 0.5 * log_var)
+        ratio = losses.sum_per_example(log_prior - log_q)
+        return self.log_prob(board, x, z, y) + ratio
 
     def encode(self, board, x, keys=None, y=None):
         return _draw(*self.heads(board, x, modules.labels_or_none(y, x)), keys)
@@ -223,8 +241,9 @@ def vae(
 
     The one player is "model", its parameters {"encoder", "decoder"}. It reports ELBO
     and its two terms, numbered as in equation 3: `kl`, `reconstruction` = log p(x|z).
-    ops: sample, prior, encode, decode, reconstruct, bound; images come as means of
-    p(x|z), and encode and reconstruct take q's mean for z where keys are None.
+    ops: sample, prior, encode, decode, reconstruct, bound, bound_terms ("kl",
+    "reconstruction") and importance_weights (Burda et al. 2016); images come as means
+    of p(x|z), and encode and reconstruct take q's mean for z where keys are None.
     """
     model = _Variational(
         encoder,
@@ -236,7 +255,13 @@ def vae(
         kl_warmup_steps=kl_warmup_steps,
         draws=draws,
     )
-    return model.game(optimizer, ema_halflife_images, bound=model.bound)
+    return model.game(
+        optimizer,
+        ema_halflife_images,
+        bound=model.bound,
+        bound_terms=model.bound_terms,
+        importance_weights=model.importance_weights,
+    )
 
 
 def _draw(mean: jax.Array, log_var: jax.Array, keys: jax.Array | None) -> jax.Array:

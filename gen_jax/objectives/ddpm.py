@@ -278,18 +278,28 @@ class _Ddpm:
 
     def bound(self, board, x, keys, y=None):
         """The variational bound on log p(x), nats [B], by one draw of each x_t."""
+        return -sum(self.bound_terms(board, x, keys, y).values())
+
+    def bound_terms(self, board, x, keys, y=None):
+        """Equation 5 of Ho et al.: nats [B] of the prior, steps T to 2, and step 1."""
         denoise = self.denoiser(board, modules.labels_or_none(y, x), 0.0)
 
-        def add(total, t):
+        def term(t):
             noise = randomness.normal(randomness.fold_in(keys, t), self.shape)
             t = jnp.full(len(x), t)
             x_t = q_sample(self.schedule, x, t, noise)
-            denoised = denoise(x_t, t, jnp.zeros_like(x))
-            return total + self.step_term(denoised, x, x_t, t), None
+            return self.step_term(denoise(x_t, t, jnp.zeros_like(x)), x, x_t, t)
 
-        prior = variational.prior_term(self.schedule, x)
-        total, _ = jax.lax.scan(add, prior, jnp.arange(1, self.schedule.T + 1))
-        return -total
+        def add(total, t):
+            return total + term(t), None
+
+        ts = jnp.arange(2, self.schedule.T + 1)
+        steps, _ = jax.lax.scan(add, jnp.zeros(len(x)), ts)
+        return {
+            "prior": variational.prior_term(self.schedule, x),
+            "steps": steps,
+            "reconstruction": term(jnp.int32(1)),
+        }
 
 
 SAMPLERS = {
@@ -326,8 +336,8 @@ def ddpm(
 
     The one player is "model". ops: sample(board, keys, y, *, sampler, sampling_steps,
     eta, guidance), prior (x_T), encode and decode (DDIM upwards and down), diffuse,
-    restore, guess, prior_term (the bound's L_T) and bound (one evaluation for each of
-    the T steps). The sampler is "ddim", "ancestral", "heun" or
+    restore, guess, prior_term (the bound's L_T), bound and bound_terms (one evaluation
+    for each of the T steps). The sampler is "ddim", "ancestral", "heun" or
     "dpm_solver", and takes SAMPLER_STEPS steps unless told otherwise ("ancestral": T),
     few, since grids are drawn while training.
 
@@ -352,6 +362,7 @@ def ddpm(
         "guess": model.guess,
         "prior_term": model.prior_term,
         "bound": model.bound,
+        "bound_terms": model.bound_terms,
     }
     return game_of_one(player, ops, num_classes)
 

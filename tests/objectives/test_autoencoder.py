@@ -127,6 +127,36 @@ def test_the_bound_of_a_linear_gaussian_model(shift):
     assert error < 0.02
 
 
+@pytest.mark.parametrize("shift", [0.0, 0.4])
+def test_importance_weights_average_to_the_exact_likelihood(shift):
+    """E_q p(x, z) / q(z|x) = p(x); with q the posterior every weight is p(x)."""
+    x, n = np.array([0.9, -1.1, 0.4]), 20_000
+    p = scipy.stats.multivariate_normal(BIAS, W @ W.T + SCALE**2 * np.eye(3)).pdf(x)
+    log_weights = _linear_vae().ops["importance_weights"](
+        _linear_board(shift),
+        jnp.broadcast_to(jnp.float32(x), (n, 3)),
+        jax.random.split(RNG, n),
+    )
+    weights = np.exp(np.float64(log_weights)) / p
+    if not shift:
+        np.testing.assert_allclose(weights, 1, rtol=1e-5)
+    assert weights.mean() == pytest.approx(1, abs=4 * weights.std() / np.sqrt(n) + 1e-5)
+
+
+def test_the_bound_is_the_sum_of_its_terms():
+    """KL in closed form: 1/2 sum(mean^2 + var - 1 - log var)."""
+    game, board = _linear_vae(), _linear_board(0.4)
+    x = jnp.float32(np.random.default_rng(0).normal(size=(5, 3)))
+    keys = jax.random.split(RNG, 5)
+    terms = game.ops["bound_terms"](board, x, keys)
+    mean = np.asarray(game.ops["encode"](board, x))
+    kl = 0.5 * np.sum(mean**2 + VARIANCE - 1 - np.log(VARIANCE), axis=1)
+    np.testing.assert_allclose(terms["kl"], kl, rtol=1e-4)
+    np.testing.assert_allclose(
+        game.ops["bound"](board, x, keys), -terms["kl"] - terms["reconstruction"]
+    )
+
+
 def test_the_loss_is_minus_the_bound():
     game, board = _linear_vae(), _linear_board()
     x = jnp.float32(np.random.default_rng(0).normal(size=(5, 3)))

@@ -96,10 +96,14 @@ def test_the_variational_loss_is_the_bound_in_bits_per_dimension():
     game = _game(Gaussian("eps"), recipe={"loss": "variational"})
     value, _, _ = _loss(game, 40_000)
     x = SCALE * jax.random.normal(jax.random.key(7), (4000, 2))
-    bound = game.ops["bound"](EMPTY, x, jax.random.split(RNG, 4000))
+    keys = jax.random.split(RNG, 4000)
+    bound = game.ops["bound"](EMPTY, x, keys)
     abar = np.prod(1 - np.linspace(0.01, 0.5, 10))
     second = SCALE**2 * abar
     prior = 0.5 * (second - abar - np.log(1 - abar))  # nats a dimension, in the mean
+    terms = game.ops["bound_terms"](EMPTY, x, keys)
+    np.testing.assert_allclose(sum(terms.values()), -bound, rtol=1e-5)
+    np.testing.assert_allclose(terms["prior"].mean() / 2, prior, rtol=0.1, atol=1e-3)
     np.testing.assert_allclose(
         value * np.log(2) + prior, -bound.mean() / 2, rtol=0.05, atol=0.03
     )

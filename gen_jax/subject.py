@@ -1,10 +1,13 @@
-"""A run as its figures see it: a game, its weights, its data, and a judge of labels."""
+"""A trained run as what looks at it sees it: a game, weights, data, a judge of labels.
+
+Figures draw subjects, evaluations measure them.
+"""
 
 import dataclasses
 import functools
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -15,17 +18,8 @@ from gen_jax.game import Board, Game, State, averaged, init_state
 from gen_jax.metrics import classifier
 from gen_jax.step import sample_keys
 
-Picture = np.ndarray  # uint8 [H, W, 1 or 3]
 EACH = 100  # samples of a class
 MOST = 2000  # images encoded
-
-
-class Figure(NamedTuple):
-    """What was drawn and what was measured, by name."""
-
-    pictures: dict[str, Picture]
-    numbers: dict[str, Any]  # as JSON has them
-    films: dict[str, list[Picture]] = {}  # noqa: RUF012  frames of one size
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -33,7 +27,7 @@ class Subject:
     """A trained run.
 
     name: its experiment's. board: what its ops are asked with, averaged weights or raw
-    ones. seed: of all that the figures draw. Labels are int32 [N], latents z [N, ...],
+    ones. seed: of all that is drawn of it. Labels are int32 [N], latents z [N, ...],
     examples x [N, ...] float32, images in [-1, 1].
     """
 
@@ -133,7 +127,7 @@ def load(folder: str | Path, *, raw: bool = False, seed: int = 0) -> Subject:
     """
     run = checkpoint.load(folder)
     if run.config is None:
-        raise UserError(f"{folder} is of a game of its own: figures need a recipe")
+        raise UserError(f"{folder} is of a game of its own: this needs a recipe")
     name = checkpoint.newest_meta(checkpoint.step_directories(folder))["experiment"]
     board = run.state.players if raw else averaged(run.state.players)
     return Subject(name, run, Path(folder), board, seed)
