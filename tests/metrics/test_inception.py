@@ -27,6 +27,13 @@ LAYERS += ["Conv2d_4a_3x3", *(f"Mixed_5{c}" for c in "bcd")]
 LAYERS += [*(f"Mixed_6{c}" for c in "abcde"), *(f"Mixed_7{c}" for c in "abc")]
 
 
+@pytest.fixture(autouse=True)
+def _full_precision():
+    """As `features.inception` asks for it; a GPU would else round to 10 bits."""
+    with jax.default_matmul_precision("highest"):
+        yield
+
+
 @functools.cache
 def stored():
     """What PyTorch gave."""
