@@ -73,12 +73,14 @@ class Classifier(NamedTuple):
     probabilities: x float32 [N, ...] in [-1, 1] -> float32 [N, K].
     features: x -> float32 [N, D], the penultimate layer, not below 0.
     accuracy: on `num_test` labelled examples of the held-out split.
+    sha256: of its weights.
     """
 
     probabilities: Callable[[np.ndarray], np.ndarray]
     features: Callable[[np.ndarray], np.ndarray]
     accuracy: float
     num_test: int
+    sha256: str
 
 
 class Network(nn.Module):
@@ -148,7 +150,8 @@ def trained(dataset: Dataset, seed: int = 0, recipe: Recipe = _RECIPE) -> Classi
             )
         return in_batches(lambda x: apply(x)[which], np.asarray(x, np.float32))
 
-    judge = Classifier(partial(run, 0), partial(run, 1), accuracy, len(test))
+    functions = partial(run, 0), partial(run, 1)
+    judge = Classifier(*functions, accuracy, len(test), _sha256(weights))
     if accuracy is None:
         judge = judge._replace(accuracy=_accuracy(judge, test))
         _write(path, weights, judge.accuracy)
@@ -158,6 +161,14 @@ def trained(dataset: Dataset, seed: int = 0, recipe: Recipe = _RECIPE) -> Classi
 def _apply(network: Network, weights: Weights, x: jax.Array):
     (logits, features), _ = modules.apply(network, weights, x)
     return jax.nn.softmax(logits), features
+
+
+def _sha256(weights: Weights) -> str:
+    total = hashlib.sha256()
+    for name, array in sorted(flatten_dict(weights._asdict(), sep="/").items()):
+        total.update(f"{name} {array.dtype} {array.shape}".encode())
+        total.update(np.ascontiguousarray(array).data)
+    return total.hexdigest()
 
 
 def _accuracy(judge: Classifier, test: MemorySplit) -> float:

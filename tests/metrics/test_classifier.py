@@ -75,17 +75,21 @@ def test_points():
 
 def test_the_same_seed_gives_the_same_classifier_and_another_another(cache):
     x = points(20, seed=2).x
-    first = trained(dataset(), recipe=QUICK).probabilities(x)
+    fitted = trained(dataset(), recipe=QUICK)
+    first = fitted.probabilities(x)
     (file,) = cache.iterdir()
     kept = trained(dataset(), recipe=QUICK)  # from the cache
     np.testing.assert_array_equal(kept.probabilities(x), first)
+    assert kept.sha256 == fitted.sha256
+    assert len(kept.sha256) == 64
     file.unlink()
     np.testing.assert_array_equal(
         trained(dataset(), recipe=QUICK).probabilities(x), first
     )
     assert [file] == list(cache.iterdir())
-    other = trained(dataset(), seed=1, recipe=QUICK).probabilities(x)
-    assert np.abs(other - first).max() > 1e-3
+    other = trained(dataset(), seed=1, recipe=QUICK)
+    assert np.abs(other.probabilities(x) - first).max() > 1e-3
+    assert other.sha256 != fitted.sha256
     assert len(list(cache.iterdir())) == 2
 
 

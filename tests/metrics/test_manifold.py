@@ -93,6 +93,7 @@ def made_up_judge():
         lambda x: x,
         1.0,
         0,
+        "",
     )
 
 

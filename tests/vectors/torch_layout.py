@@ -44,6 +44,16 @@ def draw(layout: Layout, seed: int) -> Arrays:
     return {name: one(name, layout[name]).astype(np.float32) for name in layout}
 
 
+def draw_deep(layout: Layout, seed: int) -> Arrays:
+    """As `draw`, but kernels N(0, 2 / inputs): a deep network's outputs keep a size."""
+    scales = {
+        name: (2 / np.prod(shape[1:])) ** 0.5 / 0.2 if len(shape) >= 2 else 1
+        for name, shape in layout.items()
+    }
+    weights = draw(layout, seed)
+    return {name: w * np.float32(scales[name]) for name, w in weights.items()}
+
+
 def write_layout(layout: Layout) -> np.ndarray:
     """As text, one weight an entry: "name 4 3 4 4"."""
     return np.array([" ".join([name, *map(str, layout[name])]) for name in layout])

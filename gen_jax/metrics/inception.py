@@ -1,0 +1,210 @@
+"""The network of FID, KID and IS: Inception v3 as it was trained in 2015.
+
+Szegedy et al. (2015), "Rethinking the Inception architecture for computer vision", as
+frozen in TensorFlow's graph inception-2015-12-05, whose layer pool_3 Heusel et al.
+(2017) took for FID. It is not today's Inception v3 of the same paper:
+
+- average pools beside convolutions leave out the padding (Mixed_5b-d, 6b-e, 7b);
+- Mixed_7c has a maximum there;
+- BatchNorm's epsilon is 1e-3, and there are 1008 logits, for IS without their biases
+  (torch-fidelity's "logits_unbiased", and what OpenAI's evaluator of guided diffusion
+  takes).
+
+What a number depends on as much is how images come to 299 pixels. Here they do as in
+that graph: pixel i of n is taken from where i * n_before / n lies, not from the centres
+of pixels, without antialiasing, and then (x - 128) / 128. torch-fidelity does the same;
+pytorch-fid takes centres, and 2 x / 255 - 1; clean-fid resizes by antialiased bicubic;
+jax-fid leaves images as large as they are. Numbers of one way are not to be compared
+with another's.
+
+Layers have the names that the files of weights give them (`inception_weights.py`).
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+
+SIDE = 299  # pixels
+SMALLEST_SIDE = 75  # of what the network itself can take
+DIM = 2048  # features
+NUM_LOGITS = 1008
+
+
+def preprocessed(x: jax.Array) -> jax.Array:
+    """x uint8 [B, H, W, 1 or 3] -> [B, 299, 299, 3] in [-1, 1); grey is repeated."""
+    x = resized(x.astype(jnp.float32), SIDE)
+    return (jnp.broadcast_to(x, (*x.shape[:-1], 3)) - 128) / 128
+
+
+def resized(x: jax.Array, side: int) -> jax.Array:
+    """x float32 [B, H, W, C] -> [B, side, side, C], as TensorFlow 1 did bilinearly.
+
+    y_i = (1 - s) x_k + s x_{k+1}, with k + s = i * H / side, and x_H = x_{H-1}
+    """
+    for axis in (2, 1):
+        size = x.shape[axis]
+        step = np.float32(size) / np.float32(side)
+        place = np.arange(side, dtype=np.float32) * step
+        low = place.astype(np.int32)
+        others = [n for n in range(x.ndim) if n != axis]
+        share = np.expand_dims(place - low.astype(np.float32), others)
+        before = jnp.take(x, low, axis)
+        after = jnp.take(x, np.minimum(low + 1, size - 1), axis)
+        x = before + (after - before) * share
+    return x
+
+
+class Inception(nn.Module):
+    """The convolutions, and their mean over an image: the layer pool_3."""
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """x float32 [B, H, W, 3] in [-1, 1), of at least 75 pixels -> [B, 2048]."""
+        x = Convolution(32, strides=2, name="Conv2d_1a_3x3")(x)
+        x = Convolution(32, padding="VALID", name="Conv2d_2a_3x3")(x)
+        x = Convolution(64, name="Conv2d_2b_3x3")(x)
+        x = _halved(x)
+        x = Convolution(80, (1, 1), name="Conv2d_3b_1x1")(x)
+        x = Convolution(192, padding="VALID", name="Conv2d_4a_3x3")(x)
+        x = _halved(x)
+        x = Mixed5(32, name="Mixed_5b")(x)
+        x = Mixed5(64, name="Mixed_5c")(x)
+        x = Mixed5(64, name="Mixed_5d")(x)
+        x = Mixed6a(name="Mixed_6a")(x)
+        x = Mixed6(128, name="Mixed_6b")(x)
+        x = Mixed6(160, name="Mixed_6c")(x)
+        x = Mixed6(160, name="Mixed_6d")(x)
+        x = Mixed6(192, name="Mixed_6e")(x)
+        x = Mixed7a(name="Mixed_7a")(x)
+        x = Mixed7(_averaged, name="Mixed_7b")(x)
+        x = Mixed7(_greatest, name="Mixed_7c")(x)
+        return jnp.mean(x, axis=(1, 2))
+
+
+class Convolution(nn.Module):
+    """A convolution without bias, BatchNorm by the published statistics, and ReLU.
+
+    padding: None for "VALID" where the side is halved and "SAME" elsewhere.
+    """
+
+    features: int
+    kernel: tuple[int, int] = (3, 3)
+    strides: int = 1
+    padding: str | None = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """x [B, H, W, C] -> [B, H', W', features]."""
+        x = nn.Conv(
+            self.features,
+            self.kernel,
+            self.strides,
+            self.padding or ("SAME" if self.strides == 1 else "VALID"),
+            use_bias=False,
+            name="conv",
+        )(x)
+        return nn.relu(nn.BatchNorm(True, epsilon=1e-3, name="bn")(x))
+
+
+class Mixed5(nn.Module):
+    """Mixed_5b to 5d, of 35 x 35 pixels. pooled: features of the pooled branch."""
+
+    pooled: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """x [B, H, W, C] -> [B, H, W, 224 + pooled]."""
+        one = Convolution(64, (1, 1), name="branch1x1")(x)
+        five = Convolution(48, (1, 1), name="branch5x5_1")(x)
+        five = Convolution(64, (5, 5), name="branch5x5_2")(five)
+        three = Convolution(64, (1, 1), name="branch3x3dbl_1")(x)
+        three = Convolution(96, name="branch3x3dbl_2")(three)
+        three = Convolution(96, name="branch3x3dbl_3")(three)
+        pool = Convolution(self.pooled, (1, 1), name="branch_pool")(_averaged(x))
+        return jnp.concatenate([one, five, three, pool], axis=-1)
+
+
+class Mixed6a(nn.Module):
+    """From 35 x 35 pixels to 17 x 17."""
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """x [B, H, W, C] -> [B, (H - 1) // 2, (W - 1) // 2, 480 + C]."""
+        one = Convolution(384, strides=2, name="branch3x3")(x)
+        two = Convolution(64, (1, 1), name="branch3x3dbl_1")(x)
+        two = Convolution(96, name="branch3x3dbl_2")(two)
+        two = Convolution(96, strides=2, name="branch3x3dbl_3")(two)
+        return jnp.concatenate([one, two, _halved(x)], axis=-1)
+
+
+class Mixed6(nn.Module):
+    """Mixed_6b to 6e, of 17 x 17 pixels. inner: features between the long kernels."""
+
+    inner: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """x [B, H, W, C] -> [B, H, W, 768]."""
+        c, row, column = self.inner, (1, 7), (7, 1)
+        one = Convolution(192, (1, 1), name="branch1x1")(x)
+        seven = Convolution(c, (1, 1), name="branch7x7_1")(x)
+        seven = Convolution(c, row, name="branch7x7_2")(seven)
+        seven = Convolution(192, column, name="branch7x7_3")(seven)
+        twice = Convolution(c, (1, 1), name="branch7x7dbl_1")(x)
+        twice = Convolution(c, column, name="branch7x7dbl_2")(twice)
+        twice = Convolution(c, row, name="branch7x7dbl_3")(twice)
+        twice = Convolution(c, column, name="branch7x7dbl_4")(twice)
+        twice = Convolution(192, row, name="branch7x7dbl_5")(twice)
+        pool = Convolution(192, (1, 1), name="branch_pool")(_averaged(x))
+        return jnp.concatenate([one, seven, twice, pool], axis=-1)
+
+
+class Mixed7a(nn.Module):
+    """From 17 x 17 pixels to 8 x 8."""
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """x [B, H, W, C] -> [B, (H - 1) // 2, (W - 1) // 2, 512 + C]."""
+        three = Convolution(192, (1, 1), name="branch3x3_1")(x)
+        three = Convolution(320, strides=2, name="branch3x3_2")(three)
+        seven = Convolution(192, (1, 1), name="branch7x7x3_1")(x)
+        seven = Convolution(192, (1, 7), name="branch7x7x3_2")(seven)
+        seven = Convolution(192, (7, 1), name="branch7x7x3_3")(seven)
+        seven = Convolution(192, strides=2, name="branch7x7x3_4")(seven)
+        return jnp.concatenate([three, seven, _halved(x)], axis=-1)
+
+
+class Mixed7(nn.Module):
+    """Mixed_7b and 7c, of 8 x 8 pixels. pool: what 3 x 3 pixels become in them."""
+
+    pool: Callable[[jax.Array], jax.Array]
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """x [B, H, W, C] -> [B, H, W, 2048]."""
+        row, column = (1, 3), (3, 1)
+        one = Convolution(320, (1, 1), name="branch1x1")(x)
+        three = Convolution(384, (1, 1), name="branch3x3_1")(x)
+        a = Convolution(384, row, name="branch3x3_2a")(three)
+        b = Convolution(384, column, name="branch3x3_2b")(three)
+        twice = Convolution(448, (1, 1), name="branch3x3dbl_1")(x)
+        twice = Convolution(384, name="branch3x3dbl_2")(twice)
+        c = Convolution(384, row, name="branch3x3dbl_3a")(twice)
+        d = Convolution(384, column, name="branch3x3dbl_3b")(twice)
+        pool = Convolution(192, (1, 1), name="branch_pool")(self.pool(x))
+        return jnp.concatenate([one, a, b, c, d, pool], axis=-1)
+
+
+def _halved(x: jax.Array) -> jax.Array:
+    return nn.max_pool(x, (3, 3), (2, 2))
+
+
+def _averaged(x: jax.Array) -> jax.Array:
+    return nn.avg_pool(x, (3, 3), (1, 1), "SAME", count_include_pad=False)
+
+
+def _greatest(x: jax.Array) -> jax.Array:
+    return nn.max_pool(x, (3, 3), (1, 1), "SAME")
