@@ -7,7 +7,16 @@ points f', one that reaches to the point's k-th nearest neighbour in the set.
     precision = share of samples that lie in a ball of the real ones
     recall = share of real ones that lie in a ball of the samples
 
-Both depend on the sizes of the sets: compare numbers of equal sizes only.
+Both depend on the sizes of the sets: compare numbers of equal sizes only. One stray
+real image, whose ball is wide, lets samples pass for real that are not. Naeem et al.
+(2020), "Reliable fidelity and diversity metrics for generative models", use the balls
+of real ones alone, and count in how many of them a sample lies:
+
+    density = mean number of balls of real ones in which a sample lies / k
+    coverage = share of balls of real ones in which a sample lies
+
+Of samples like the real ones, N beside M, density is 1 on average (it may exceed 1) and
+coverage 1 - prod_{i=1..k} (M - i) / (M + N - i).
 
     variety = mean distance of two samples / mean distance of two real ones
 
@@ -21,6 +30,7 @@ import numpy as np
 from scipy.spatial.distance import cdist
 
 from gen_jax.errors import UserError
+from gen_jax.metrics.checks import check_features
 from gen_jax.metrics.classifier import Classifier
 
 _BLOCK = 1000  # points whose distances to all others are held at a time
@@ -35,14 +45,29 @@ def precision_recall(
 
     Raises UserError where a set has no k-th neighbours, or the sets do not match.
     """
-    _check(real, samples)
-    for name, points in (("real", real), ("drawn", samples)):
-        if not 1 <= k < len(points):
-            raise UserError(
-                f"precision and recall with k={k} need k of 1 or more, and more than k "
-                f"images; {len(points)} are {name}"
-            )
+    check_features(real=real, drawn=samples)
+    _check_k("precision and recall", k, real=real, drawn=samples)
     return _covered(samples, real, k), _covered(real, samples, k)
+
+
+def density_coverage(
+    real: np.ndarray, samples: np.ndarray, k: int = 5
+) -> tuple[float, float]:
+    """Density, 0 or more, and coverage, in [0, 1], of samples [N, D] of real [M, D].
+
+    k: the neighbour to which a ball reaches; a point on its edge lies in it.
+
+    Raises UserError where real ones have no k-th neighbours, or sets do not match.
+    """
+    check_features(real=real, drawn=samples)
+    _check_k("density and coverage", k, real=real)
+    radius = _radii(real, k)
+    count, reached = 0, np.zeros(len(real), bool)
+    for distance in _distances(samples, real):
+        inside = distance <= radius[None]
+        count += int(inside.sum())
+        reached |= inside.any(0)
+    return count / (k * len(samples)), float(reached.mean())
 
 
 def variety(real: np.ndarray, samples: np.ndarray) -> float:
@@ -52,7 +77,7 @@ def variety(real: np.ndarray, samples: np.ndarray) -> float:
 
     Raises UserError for fewer points, sets that do not match, or equal real points.
     """
-    _check(real, samples)
+    check_features(real=real, drawn=samples)
     if min(len(real), len(samples)) < 2:
         raise UserError(
             f"variety needs two images at least; {len(real)} are real and "
@@ -127,24 +152,27 @@ def _compared(real: np.ndarray, samples: np.ndarray, k: int) -> dict[str, float]
     return scores
 
 
-def _check(real: np.ndarray, samples: np.ndarray) -> None:
-    if real.ndim != 2 or samples.ndim != 2 or real.shape[1] != samples.shape[1]:
-        raise UserError(
-            f"features are [N, D] of one D, not {list(real.shape)} with "
-            f"{list(samples.shape)}"
-        )
-    for name, points in (("real", real), ("drawn", samples)):
-        if not np.isfinite(points).all():
-            raise UserError(f"features of {name} images are not all finite")
+def _check_k(what: str, k: int, **sets: np.ndarray) -> None:
+    for name, points in sets.items():
+        if not 1 <= k < len(points):
+            raise UserError(
+                f"{what} with k={k} need k of 1 or more, and more than k images; "
+                f"{len(points)} are {name}"
+            )
 
 
 def _covered(points: np.ndarray, of: np.ndarray, k: int) -> float:
     """The share of `points` that lie in a ball of the set `of`."""
-    # A point is its own nearest neighbour, so that the k-th other has place k.
-    radii = [np.partition(d, k, axis=1)[:, k] for d in _distances(of, of)]
-    radius = np.concatenate(radii)
+    radius = _radii(of, k)
     inside = [(d <= radius[None]).any(1) for d in _distances(points, of)]
     return float(np.mean(np.concatenate(inside)))
+
+
+def _radii(points: np.ndarray, k: int) -> np.ndarray:
+    """How far each point's k-th nearest neighbour is: [N]."""
+    # A point is its own nearest neighbour, so that the k-th other has place k.
+    radii = [np.partition(d, k, axis=1)[:, k] for d in _distances(points, points)]
+    return np.concatenate(radii)
 
 
 def _mean_distance(points: np.ndarray) -> float:
@@ -158,6 +186,6 @@ def _distances(a: np.ndarray, b: np.ndarray) -> Iterator[np.ndarray]:
     By differences, not by |a|^2 - 2ab + |b|^2: equal points are at 0 exactly, without
     which repeated images would lie in or out of their own balls by rounding.
     """
-    a, b = a.astype(np.float64), b.astype(np.float64)
+    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     for start in range(0, len(a), _BLOCK):
         yield cdist(a[start : start + _BLOCK], b)

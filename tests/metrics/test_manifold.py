@@ -1,4 +1,4 @@
-"""Precision, recall and variety: by brute force, in closed cases, and on digits."""
+"""Precision, recall, density, coverage and variety: by brute force, and on digits."""
 
 import json
 
@@ -9,7 +9,12 @@ from gen_jax.data import DataConfig, load
 from gen_jax.errors import UserError
 from gen_jax.metrics import manifold
 from gen_jax.metrics.classifier import Classifier, trained
-from gen_jax.metrics.manifold import by_class, precision_recall, variety
+from gen_jax.metrics.manifold import (
+    by_class,
+    density_coverage,
+    precision_recall,
+    variety,
+)
 
 
 def column(*numbers):
@@ -55,6 +60,50 @@ def test_closed_cases():
     )
 
 
+@pytest.mark.parametrize("k", [1, 5])
+@pytest.mark.parametrize("block", [1000, 7])
+def test_density_and_coverage_by_brute_force(k, block, monkeypatch):
+    monkeypatch.setattr(manifold, "_BLOCK", block)
+    rng = np.random.default_rng(0)
+    real = rng.standard_normal((30, 4))
+    samples = 0.6 * rng.standard_normal((40, 4)) + 1
+    inside = np.zeros((30, 40), bool)
+    for i, center in enumerate(real):
+        rest = [np.linalg.norm(center - o) for j, o in enumerate(real) if j != i]
+        gaps = [np.linalg.norm(center - point) for point in samples]
+        inside[i] = gaps <= np.sort(rest)[k - 1]
+    expected = inside.sum() / (k * 40), inside.any(1).mean()
+    assert 0 < min(expected) < max(expected) < 1
+    np.testing.assert_allclose(density_coverage(real, samples, k), expected)
+
+
+def test_density_and_coverage_in_closed_cases():
+    real = column(0, 1, 2, 10)  # of radii 1, 1, 1, 8
+    # On three balls, on the last one's edge, and on none.
+    assert density_coverage(real, column(1, 18, 18.1), 1) == (4 / 3, 1)
+    # In the wide ball alone.
+    assert density_coverage(real, column(5, 6, 7), 1) == (1, 0.25)
+    assert density_coverage(real, real + 100, 1) == (0, 0)
+    # One stray real image makes all of these samples real, and two real ones sampled.
+    real = np.concatenate([np.zeros((99, 1)), column(1000)])
+    real[:99, 0] = np.arange(99)
+    far = np.linspace(200, 900, 50)[:, None]
+    assert precision_recall(real, far)[0] == 1
+    density, coverage = density_coverage(real, far, 3)
+    assert (density, coverage) == (pytest.approx(1 / 3), 0.01)
+
+
+def test_density_and_coverage_by_chance():
+    """Of equal kinds: 1, and the share that Naeem et al. derive."""
+    m, n, k = 60, 40, 3
+    both = (np.random.default_rng(i).standard_normal((m + n, 2)) for i in range(500))
+    found = [density_coverage(x[:m], x[m:], k) for x in both]
+    missed = np.prod([(m - i) / (m + n - i) for i in range(1, k + 1)])
+    error = np.std(found, axis=0) / 500**0.5
+    assert (np.abs(np.mean(found, 0) - [1, 1 - missed]) < 3 * error).all()
+    assert (error < 0.01).all()
+
+
 def test_variety_of_closed_cases():
     real = column(0, 1, 3)  # distances 1, 2, 3
     assert variety(real, real) == 1
@@ -79,6 +128,8 @@ def test_what_has_no_answer_is_refused():
         (lambda: precision_recall(four, four, 0), "k=0"),
         (lambda: precision_recall(four, np.zeros((4, 2))), r"\[4, 1\] with \[4, 2\]"),
         (lambda: precision_recall(four, four / 0), "drawn images are not all finite"),
+        (lambda: density_coverage(four, three, 4), "k=4 .* 4 are real"),
+        (lambda: density_coverage(four, three[:0], 1), r"not \[4, 1\] with \[0, 1\]"),
         (lambda: variety(four, four[:1]), "1 drawn"),
         (lambda: variety(four * 0, four), "all 4 real images are equal"),
     ]:

@@ -1,0 +1,122 @@
+"""How far apart two sets of features [N, D] lie, each taken as a Gaussian.
+
+Heusel et al. (2017), "GANs trained by a two time-scale update rule converge to a local
+Nash equilibrium", after Dowson & Landau (1982). Of means m and covariances C,
+
+    d = |m_1 - m_2|^2 + tr(C_1 + C_2 - 2 (C_1 C_2)^(1/2))
+
+It is FID where the features are Inception's, and 0 for equal statistics. Small sets lie
+further apart than large ones of the same kind: compare numbers of equal sizes only.
+
+Sets are seen batch by batch, and never lie in memory. Two parts are merged as in Chan,
+Golub & LeVeque (1983), "Algorithms for computing the sample variance", which no large
+mean disturbs. Of scatters S = sum_i (x_i - m)(x_i - m)^T and n = n_a + n_b,
+
+    S = S_a + S_b + n_a n_b / n (m_b - m_a)(m_b - m_a)^T
+"""
+
+import functools
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+
+from gen_jax.errors import UserError
+from gen_jax.metrics.checks import check_features
+
+
+class Moments(NamedTuple):
+    """What the distance needs of a set.
+
+    count: N. mean: float64 [D]. scatter: float64 [D, D], N - 1 times the covariance.
+    """
+
+    count: int
+    mean: np.ndarray
+    scatter: np.ndarray
+
+
+def moments(features: np.ndarray) -> Moments:
+    """The moments of features [N, D], N >= 1.
+
+    Raises UserError for other shapes, and features that are not all finite.
+    """
+    check_features(given=features)
+    features = np.asarray(features, np.float64)
+    mean = features.mean(0)
+    apart = features - mean
+    return Moments(len(features), mean, apart.T @ apart)
+
+
+def merge(a: Moments, b: Moments) -> Moments:
+    """The moments of two sets together.
+
+    Raises UserError where their features are not of one dimension.
+    """
+    _check_match(a, b)
+    count = a.count + b.count
+    gap = b.mean - a.mean
+    scatter = a.scatter + b.scatter
+    scatter += a.count * (b.count / count) * np.outer(gap, gap)
+    return Moments(count, a.mean + b.count / count * gap, scatter)
+
+
+def moments_of(batches: Iterable[np.ndarray]) -> Moments:
+    """The moments of all features together that come in batches [B, D].
+
+    Raises UserError as `moments` does, and where there is no batch.
+    """
+    parts = map(moments, batches)
+    first = next(parts, None)
+    if first is None:
+        raise UserError("there are no features to take moments of")
+    return functools.reduce(merge, parts, first)
+
+
+def covariance(a: Moments) -> np.ndarray:
+    """The unbiased estimate, divided by N - 1: float64 [D, D].
+
+    Raises UserError for a single example.
+    """
+    if a.count < 2:
+        raise UserError("a covariance needs two examples at least, not 1")
+    return a.scatter / (a.count - 1)
+
+
+def frechet_distance(a: Moments, b: Moments) -> float:
+    """The d above, 0 or more; sets may change places.
+
+    Raises UserError where a set has too few examples for a covariance of full rank,
+    which N points reach from N = D + 1 on; for another D; and for what is not finite.
+    """
+    _check_match(a, b)
+    size = len(a.mean)
+    if min(a.count, b.count) <= size:
+        raise UserError(
+            f"a Fréchet distance of {size} features needs more than {size} examples of "
+            f"each kind, for covariances of full rank, not {a.count} and {b.count}"
+        )
+    if not all(np.isfinite(x).all() for x in (*a[1:], *b[1:])):
+        raise UserError("a Fréchet distance needs moments that are all finite")
+    gap = a.mean - b.mean
+    first, second = covariance(a), covariance(b)
+    # Of C = F F^T the eigenvalues of C_1 C_2 are the squared singular values of
+    # F_1^T F_2. Their roots taken so are exact to rounding, not to its root.
+    overlap = np.linalg.svd(_factor(first).T @ _factor(second), compute_uv=False).sum()
+    distance = gap @ gap + np.trace(first) + np.trace(second) - 2 * overlap
+    return max(0.0, float(distance))
+
+
+def _factor(covariance: np.ndarray) -> np.ndarray:
+    """An F of C = F F^T. Eigenvalues that rounding may have made are 0."""
+    values, vectors = np.linalg.eigh(covariance)
+    rounding = len(values) * np.finfo(np.float64).eps * values[-1]
+    return vectors * np.sqrt(np.where(values > rounding, values, 0))
+
+
+def _check_match(a: Moments, b: Moments) -> None:
+    if a.mean.shape != b.mean.shape:
+        raise UserError(
+            f"moments are of one number of features, not of {len(a.mean)} and "
+            f"{len(b.mean)}"
+        )

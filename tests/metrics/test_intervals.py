@@ -1,0 +1,110 @@
+"""Intervals: in closed form, and whether they hold as often as they say."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from gen_jax.errors import UserError
+from gen_jax.metrics import intervals
+from gen_jax.metrics.frechet import frechet_distance, moments
+from gen_jax.metrics.intervals import bootstrap_interval, seeds_interval
+
+
+def test_of_seeds_in_closed_form():
+    # Student's t of two degrees is 4.302653 at 0.975; s / sqrt(3) is 0.57735.
+    found = seeds_interval([1, 2, 3])
+    assert found == pytest.approx((2, 2 - 2.484138, 2 + 2.484138), abs=1e-6)
+    expected = stats.t.interval(0.8, 3, 2.5, stats.sem([1, 2, 3, 4]))
+    assert seeds_interval([4, 1, 3, 2], 0.8)[1:] == pytest.approx(expected)
+    assert seeds_interval([5.0, 5.0]) == (5, 5, 5)
+
+
+@pytest.mark.parametrize("method", ["percentile", "bca"])
+def test_of_a_mean_it_is_that_of_the_normal(method):
+    x = np.random.default_rng(0).standard_normal(1000).astype(np.float32)
+    found = bootstrap_interval(np.mean, x, method=method, draws=4000)
+    mean, reach = float(x.mean()), 1.96 * float(x.std()) / 1000**0.5
+    assert found.value == pytest.approx(mean)
+    assert found.low == pytest.approx(mean - reach, abs=0.1 * reach)
+    assert found.high == pytest.approx(mean + reach, abs=0.1 * reach)
+    assert bootstrap_interval(np.mean, x, method=method, draws=4000) == found
+    other = bootstrap_interval(np.mean, x, method=method, draws=4000, seed=1)
+    assert other != found
+    narrow = bootstrap_interval(np.mean, x, method=method, level=0.5)
+    assert found.low < narrow.low < narrow.high < found.high
+
+
+@pytest.mark.parametrize("method", ["percentile", "bca"])
+def test_it_is_scipys(method):
+    x = np.random.default_rng(0).exponential(size=40)
+    theirs = stats.bootstrap(
+        (x,),
+        np.mean,
+        n_resamples=500,
+        method=method,
+        random_state=np.random.default_rng(7),
+    )
+    found = bootstrap_interval(np.mean, x, method=method, draws=500, seed=7)
+    assert found[1:] == pytest.approx(tuple(theirs.confidence_interval))
+
+
+def test_draws_may_be_taken_in_parts(monkeypatch):
+    x = np.random.default_rng(0).standard_normal(64)
+    whole = bootstrap_interval(np.mean, x, draws=200)
+    monkeypatch.setattr(intervals, "_BLOCK", 1)
+    assert bootstrap_interval(np.mean, x, draws=200) == pytest.approx(whole, abs=0.1)
+
+
+def test_it_holds_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    held = [
+        low <= 0 <= high
+        for _, low, high in (
+            bootstrap_interval(np.mean, rng.standard_normal(100), draws=300)
+            for _ in range(200)
+        )
+    ]
+    assert np.mean(held) == pytest.approx(0.95, abs=0.05)
+    held = [
+        low <= 0 <= high
+        for _, low, high in (
+            seeds_interval(rng.standard_normal(3)) for _ in range(1000)
+        )
+    ]
+    assert np.mean(held) == pytest.approx(0.95, abs=0.025)
+
+
+def test_what_has_one_place_stays_together():
+    """Images [N, ...] and labels: the share of right ones is that of the pairs."""
+    y = np.arange(50) % 5
+    x = np.repeat(y, 12).reshape(50, 2, 2, 3)
+    found = bootstrap_interval(lambda x, y: np.mean(x[:, 0, 0, 0] == y), x, y, draws=50)
+    assert found == (1, 1, 1)
+
+
+def test_a_distance_of_sets_lies_aside():
+    """Why the docstring says so: drawn twice, a set lies further from the other."""
+    a, b = np.random.default_rng(0).standard_normal((2, 100, 20))
+    found = bootstrap_interval(
+        lambda x: frechet_distance(moments(x), moments(b)), a, draws=100
+    )
+    assert found.value < found.low
+
+
+def test_bad_input_is_refused():
+    x = np.arange(5.0)
+    for call, said in [
+        (lambda: bootstrap_interval(np.mean, x[:1]), r"two examples .* not \[1\]"),
+        (lambda: bootstrap_interval(np.mean), r"not \[\]"),
+        (lambda: bootstrap_interval(np.dot, x, x[1:]), r"not \[4, 5\]"),
+        (lambda: bootstrap_interval(np.mean, x, level=1), "not at 1"),
+        (lambda: bootstrap_interval(np.mean, x, draws=0), "needs draws"),
+        (lambda: bootstrap_interval(np.mean, x, method="t"), "percentile, bca"),
+        (lambda: bootstrap_interval(np.mean, 0 * x, method="bca"), "no finite"),
+        (lambda: bootstrap_interval(np.mean, x * np.nan), "no finite"),
+        (lambda: seeds_interval([1.0]), r"two finite numbers at least, not \[1.0\]"),
+        (lambda: seeds_interval([1.0, np.inf]), "two finite"),
+        (lambda: seeds_interval([1, 2], level=95), "not at 95"),
+    ]:
+        with pytest.raises(UserError, match=said):
+            call()

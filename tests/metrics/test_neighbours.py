@@ -1,0 +1,105 @@
+"""Nearest neighbours and copies: by brute force, by chance, and planted ones."""
+
+import numpy as np
+import pytest
+from scipy.spatial.distance import cdist
+
+from gen_jax.errors import UserError
+from gen_jax.metrics import neighbours
+from gen_jax.metrics.neighbours import copied, copied_shares, nearest
+
+
+def uniform(seed, *shape):
+    return np.random.default_rng(seed).uniform(-1, 1, shape).astype(np.float32)
+
+
+@pytest.mark.parametrize("k", [1, 4, 40])
+@pytest.mark.parametrize("block", [2**23, 60])  # of the latter, five rows
+def test_by_brute_force(k, block, monkeypatch):
+    monkeypatch.setattr(neighbours, "_BLOCK", block)
+    points, train = uniform(0, 33, 2, 2, 3), uniform(1, 40, 2, 2, 3)
+    place, distance = nearest(points, train, k)
+    every = cdist(*(x.reshape(-1, 12).astype(float) for x in (points, train)))
+    np.testing.assert_array_equal(place, every.argsort(1)[:, :k])
+    np.testing.assert_allclose(distance, np.sort(every, 1)[:, :k], rtol=1e-14)
+    assert distance.dtype == np.float64
+
+
+@pytest.mark.parametrize("block", [2**23, 6])
+def test_distances_are_exact(block, monkeypatch):
+    """Far from the origin, where products of float64 tell nothing apart."""
+    monkeypatch.setattr(neighbours, "_BLOCK", block)
+    train = 1e9 + np.array([[0.0, 0], [1, 0], [0, 2]])
+    moved = np.array([[0.25, 0], [0, 0], [0, 0]])
+    place, distance = nearest(train + moved, train, 2)
+    np.testing.assert_array_equal(place, [[0, 1], [1, 0], [2, 0]])
+    np.testing.assert_array_equal(distance, [[0.25, 0.75], [0, 1], [0, 2]])
+
+
+def test_the_first_of_equals_comes_first():
+    train = uniform(0, 10, 7)[[0, 1, 2, 2, 1, 0]]
+    place, distance = nearest(train[3:], train, 2)
+    np.testing.assert_array_equal(place, [[2, 3], [1, 4], [0, 5]])
+    np.testing.assert_array_equal(distance, 0)
+
+
+def test_images_at_rest_are_those_in_minus_one_to_one():
+    train = np.random.default_rng(0).integers(0, 256, (20, 4, 4, 1), np.uint8)
+    x = train[5:8].astype(np.float64) / 127.5 - 1
+    for points in (train[5:8], x):
+        place, distance = nearest(points, train)
+        np.testing.assert_array_equal(place[:, 0], [5, 6, 7])
+        np.testing.assert_array_equal(distance, 0)
+
+
+@pytest.mark.parametrize(("size", "chance"), [(1, 2 / 3), (2, 0.6215)])
+def test_how_many_are_copied_by_chance(size, chance):
+    """Schilling's: on a line 2/3, in a plane 6 pi / (8 pi + 3 sqrt 3)."""
+    train, points = np.random.default_rng(0).uniform(size=(2, 4000, size))
+    error = (chance * (1 - chance) / len(points)) ** 0.5
+    assert copied(points, train).mean() == pytest.approx(chance, abs=4 * error)
+
+
+def test_hubs_are_nearest_to_many():
+    """Why held-out images are asked too: in many dimensions chance may copy few."""
+    train, points = np.random.default_rng(0).standard_normal((2, 1000, 200))
+    assert copied(points, train).mean() < 0.2
+
+
+def test_copied_by_brute_force():
+    train, points = uniform(0, 60, 3), uniform(1, 50, 3)
+    every, own = cdist(points, train), cdist(train, train)
+    np.fill_diagonal(own, np.inf)
+    expected = [row.min() < own[row.argmin()].min() for row in every]
+    found = copied(points, train)
+    np.testing.assert_array_equal(found, expected)
+    assert 0 < found.sum() < 50
+
+
+def test_copies_are_found():
+    """Training images under a little noise; also where the training set repeats one."""
+    train, held_out = uniform(0, 300, 5), uniform(1, 300, 5)
+    copies = train[:200] + 1e-3 * uniform(2, 200, 5)
+    shares = copied_shares(copies, train, held_out)
+    assert shares["copied"] == 1
+    assert shares["real_copied"] == copied(held_out, train).mean() < 0.75
+    again = np.concatenate([train, train[:200]])
+    assert copied_shares(copies, again, held_out) == shares
+    assert copied(train, again).all()
+    assert not copied(train + 100, train).any()
+
+
+def test_bad_input_is_refused():
+    x = uniform(0, 5, 3)
+    for call, said in [
+        (lambda: nearest(x, x[:, :2]), r"\[5, 3\] in \[5, 2\]"),
+        (lambda: nearest(x[:0], x), r"\[0, 3\] in \[5, 3\]"),
+        (lambda: nearest(x, x[:0]), r"in \[0, 3\]"),
+        (lambda: nearest(x, x, 6), "k=6 neighbours of 5"),
+        (lambda: nearest(x, x, 0), "k=0"),
+        (lambda: nearest(x, x / 0), "training images are not all finite"),
+        (lambda: copied(x, np.repeat(x[:1], 9, axis=0)), "two different training"),
+        (lambda: copied(x, x[:1]), "two different training"),
+    ]:
+        with np.errstate(all="ignore"), pytest.raises(UserError, match=said):
+            call()
