@@ -4,6 +4,7 @@
 """
 
 import contextlib
+import inspect
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -12,8 +13,12 @@ import jax
 from absl import app, flags, logging
 
 from gen_jax.errors import UserError, nearest
+from gen_jax.game import Game
 
 _PREFIX = "--config."
+SAMPLING = ("sampler", "sampling_steps", "eta", "guidance")
+
+flags.disclaim_key_flags()  # what is defined here is the calling command's
 
 
 def run(main: Callable[[list[tuple[str, str]]], None]) -> None:
@@ -110,3 +115,27 @@ def given(names: dict[str, str]) -> list[tuple[str, str]]:
     """[(field, text), ...] of the flags that were given; names: flag -> field."""
     present = [(flags.FLAGS[name], field) for name, field in names.items()]
     return [(field, str(flag.value)) for flag, field in present if flag.present]
+
+
+def define_sampling() -> None:
+    """The flags named in `SAMPLING`, of the command that calls this."""
+    flags.DEFINE_string(
+        "sampler", None, "of diffusion: ddim, ancestral, heun, dpm_solver"
+    )
+    flags.DEFINE_integer("sampling_steps", None, "of a diffusion model", lower_bound=1)
+    flags.DEFINE_float("eta", None, "DDIM's noise, from 0 to 1", lower_bound=0)
+    flags.DEFINE_float("guidance", None, "towards the label; 0: none", lower_bound=0)
+
+
+def sampling_options(game: Game) -> dict:
+    """The sampling flags that were given, as options of the game's sampling.
+
+    Raises UserError for one that this game is not made with.
+    """
+    known = inspect.signature(game.ops["sample"]).parameters
+    options = {}
+    for name, text in given({name: name for name in SAMPLING}):
+        if name not in known:
+            raise UserError(f"--{name} does not apply: this model is not made with one")
+        options[name] = type(flags.FLAGS[name].value)(text)
+    return options

@@ -3,7 +3,6 @@
 python -m experiments.sample --workdir=DIR [--num=64] [--out=FILE.png] [FLAGS]
 """
 
-import inspect
 from pathlib import Path
 
 import numpy as np
@@ -25,16 +24,11 @@ _OUT = flags.DEFINE_string(
 )
 _SEED = flags.DEFINE_integer("seed", 0, "of the samples", 0, 2**32 - 1)
 _RAW = flags.DEFINE_bool("raw", False, "the last weights instead of the averaged ones")
-flags.DEFINE_string("sampler", None, "of diffusion: ddim, ancestral, heun, dpm_solver")
-flags.DEFINE_integer("sampling_steps", None, "of a diffusion model", lower_bound=1)
-flags.DEFINE_float("eta", None, "DDIM's noise, from 0 to 1", lower_bound=0)
-flags.DEFINE_float("guidance", None, "towards the label; 0: none", lower_bound=0)
+parsing.define_sampling()
 _LABEL = flags.DEFINE_integer(
     "label", None, "the class to draw; by default all in turn"
 )
 _INPUT = flags.DEFINE_string("input", None, "a picture, or a folder, to translate")
-
-_OPTIONS = ("sampler", "sampling_steps", "eta", "guidance")
 
 
 def main(overrides: list[tuple[str, str]]) -> None:
@@ -77,7 +71,7 @@ def _sample(run, board, out: Path) -> None:
         raise UserError("--input is for a model that translates pictures")
     game, num = run.game, _NUM.value
     y = _labels(game.num_classes, num)
-    x = draw(game, board, num, _SEED.value, y, **_options(game))
+    x = draw(game, board, num, _SEED.value, y, **parsing.sampling_options(game))
     if out.suffix == ".npy":
         np.save(out, x)
         return
@@ -100,20 +94,9 @@ def _labels(num_classes: int, num: int) -> np.ndarray | None:
     return y.astype(np.int32)
 
 
-def _options(game) -> dict:
-    """The given options, those that this game's sampling knows."""
-    known = inspect.signature(game.ops["sample"]).parameters
-    options = {}
-    for name, text in parsing.given({name: name for name in _OPTIONS}):
-        if name not in known:
-            raise UserError(f"--{name} does not apply: this model is not made with one")
-        options[name] = type(flags.FLAGS[name].value)(text)
-    return options
-
-
 def _translate(run, board, shape: tuple[int, ...], out: Path) -> None:
     """Writes input and output side by side, and the target where it is known."""
-    if given := parsing.given({name: name for name in (*_OPTIONS, "label")}):
+    if given := parsing.given({name: name for name in (*parsing.SAMPLING, "label")}):
         raise UserError(f"--{given[0][0]} does not apply to a model that translates")
     if _INPUT.value:
         pictures = data.read_pictures(_INPUT.value, shape)

@@ -8,7 +8,7 @@ import numpy as np
 
 from gen_jax import devices
 from gen_jax.game import Board, Game, Tree
-from gen_jax.step import sample_keys
+from gen_jax.step import batch_sharding, sample_keys
 
 
 def in_batches(function: Callable, *arrays: np.ndarray, batch_size: int = 256) -> Tree:
@@ -27,9 +27,27 @@ def in_batches(function: Callable, *arrays: np.ndarray, batch_size: int = 256) -
     return jax.tree.map(lambda *x: np.concatenate(x)[:count], *outputs)
 
 
+def on_all_devices(function: Callable, *given: Tree) -> Callable:
+    """function(*given, *arrays [B, ...]) compiled, as a function of arrays alone.
+
+    given: weights, which each of this process's devices holds. A batch is dealt to
+    them; where it cannot be dealt evenly each of them takes all of it.
+    """
+    mesh = devices.data_mesh(jax.local_devices())
+    given = jax.device_put(given, devices.everywhere(mesh))
+    compiled = devices.jit(function)
+
+    def dealt(*arrays):
+        even = len(arrays[0]) % mesh.size == 0
+        sharding = batch_sharding(mesh) if even else devices.everywhere(mesh)
+        return compiled(*given, *(jax.device_put(x, sharding) for x in arrays))
+
+    return dealt
+
+
 def call(function: Callable, inputs: Mapping[str, Any], batch_size: int = 256) -> Tree:
     """function(**inputs), compiled, `in_batches`; inputs [N, ...]."""
-    compiled = devices.jit(
+    compiled = on_all_devices(
         lambda *values: function(**dict(zip(inputs, values, strict=True)))
     )
     return in_batches(compiled, *inputs.values(), batch_size=batch_size)
@@ -41,13 +59,15 @@ def draw(
     num: int,
     seed: int,
     y: np.ndarray | None = None,
+    *,
+    start: int = 0,
     **options: Any,
 ) -> np.ndarray:
-    """`num` samples [num, ...] in [-1, 1], the i-th from a key of its own.
+    """`num` samples [num, ...] in [-1, 1] from the start-th, each from its own key.
 
     y: int32 [num], the labels to draw; None for a game without. options: the op's own.
     A sample depends neither on `num` nor on the batch that it is drawn in.
     """
-    index = np.arange(num, dtype=np.int32)
+    index = np.arange(start, start + num, dtype=np.int32)
     inputs = {"keys": sample_keys(seed, index)} | ({} if y is None else {"y": y})
     return call(lambda **now: game.ops["sample"](board, **now, **options), inputs)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import jax
-from jax.sharding import AxisType, Mesh
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from gen_jax.errors import UserError
 
@@ -39,6 +39,11 @@ def data_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
     return jax.make_mesh(
         (len(devices),), (BATCH_AXIS,), (AxisType.Auto,), devices=devices
     )
+
+
+def everywhere(mesh: Mesh) -> NamedSharding:
+    """A copy on each device."""
+    return NamedSharding(mesh, PartitionSpec())
 
 
 def join_processes() -> None:

@@ -26,9 +26,9 @@ MOST = 2000  # images encoded
 class Subject:
     """A trained run.
 
-    name: its experiment's. board: what its ops are asked with, averaged weights or raw
-    ones. seed: of all that is drawn of it. Labels are int32 [N], latents z [N, ...],
-    examples x [N, ...] float32, images in [-1, 1].
+    name: its experiment's. board: what its ops are asked with, averaged weights or, if
+    `raw`, the last ones. seed: of all that is drawn of it. Labels are int32 [N],
+    latents z [N, ...], examples x [N, ...] float32, images in [-1, 1].
     """
 
     name: str
@@ -36,6 +36,7 @@ class Subject:
     folder: Path
     board: Board
     seed: int = 0
+    raw: bool = False
 
     @property
     def game(self) -> Game:
@@ -130,4 +131,4 @@ def load(folder: str | Path, *, raw: bool = False, seed: int = 0) -> Subject:
         raise UserError(f"{folder} is of a game of its own: this needs a recipe")
     name = checkpoint.newest_meta(checkpoint.step_directories(folder))["experiment"]
     board = run.state.players if raw else averaged(run.state.players)
-    return Subject(name, run, Path(folder), board, seed)
+    return Subject(name, run, Path(folder), board, seed, raw)

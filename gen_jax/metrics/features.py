@@ -6,6 +6,7 @@ than on anything else: a metric's name says which it was. Only what is measured 
 VGG16" or "on a classifier", and is compared with its like only.
 """
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,18 +14,15 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import NamedSharding, PartitionSpec
 
-from gen_jax import devices
-from gen_jax.batched import in_batches
+from gen_jax.batched import in_batches, on_all_devices
 from gen_jax.data import Dataset
-from gen_jax.errors import UserError
+from gen_jax.errors import UserError, choose
 from gen_jax.images import from_uint8
 from gen_jax.metrics import inception_weights, lpips_weights
 from gen_jax.metrics.classifier import Recipe, trained
 from gen_jax.metrics.inception import DIM, Inception, preprocessed
 from gen_jax.metrics.lpips import SMALLEST_SIDE, Vgg16, normalised
-from gen_jax.step import batch_sharding
 
 _MOST = 32  # images on a device at a time
 
@@ -46,6 +44,23 @@ class FeatureNetwork(NamedTuple):
     logits: Callable[[np.ndarray], np.ndarray] | None = None
 
 
+def network(name: str, dataset: Dataset) -> FeatureNetwork:
+    """By its name: "classifier", "vgg16", "pixels", or "inception:FILE".
+
+    Raises UserError for another name, and as each of them does.
+    """
+    kind, _, path = name.partition(":")
+    if kind == "inception":
+        return inception(path)
+    makers = {
+        "classifier": lambda: classifier(dataset),
+        "vgg16": vgg16,
+        "pixels": lambda: raw(dataset),
+        "inception:FILE": None,
+    }
+    return choose("feature network", name, makers)()
+
+
 def inception(path: str | Path) -> FeatureNetwork:
     """FID's Inception, of the weights in a file (`inception_weights.read`).
 
@@ -58,7 +73,7 @@ def inception(path: str | Path) -> FeatureNetwork:
     def apply(variables, x):
         return Inception().apply(variables, preprocessed(x))
 
-    features = _on_all_devices(apply, weights.variables)
+    features = _of_images(apply, weights.variables)
     head = weights.head
     return FeatureNetwork(
         "inception", DIM, weights.sha256, features, lambda features: features @ head
@@ -79,7 +94,7 @@ def vgg16() -> FeatureNetwork:
         return jnp.mean(Vgg16().apply({"params": params}, x)[-1], axis=(1, 2))
 
     sha256 = lpips_weights.sha256("vgg")
-    return FeatureNetwork("vgg16", 512, sha256, _on_all_devices(apply, params))
+    return FeatureNetwork("vgg16", 512, sha256, _of_images(apply, params))
 
 
 def classifier(dataset: Dataset) -> FeatureNetwork:
@@ -98,32 +113,37 @@ def classifier(dataset: Dataset) -> FeatureNetwork:
     return FeatureNetwork("classifier", Recipe().hidden, judge.sha256, features)
 
 
+def raw(dataset: Dataset) -> FeatureNetwork:
+    """No network: pixels in [-1, 1], or points as they are, flattened."""
+    is_image = len(dataset.info.shape) == 3
+
+    def features(x):
+        x = from_uint8(x) if is_image else np.asarray(x, np.float32)
+        return x.reshape(len(x), -1)
+
+    name = "pixels" if is_image else "points"
+    return FeatureNetwork(name, math.prod(dataset.info.shape), "", features)
+
+
 def _enlarged(x: jax.Array) -> jax.Array:
     factor = -(-SMALLEST_SIDE // min(x.shape[1:3]))
     return x.repeat(factor, axis=1).repeat(factor, axis=2)
 
 
-def _on_all_devices(
+def _of_images(
     apply: Callable[[Any, jax.Array], jax.Array], variables: Any
 ) -> Callable[[np.ndarray], np.ndarray]:
-    """x -> apply(variables, x), in batches, each dealt to all devices of this process.
+    """x -> apply(variables, x) in batches, in full float32.
 
-    In full float32: what accelerators leave out by default would change the numbers.
+    What accelerators leave out by default would change the numbers.
     """
-    mesh = devices.data_mesh(jax.local_devices())
-    everywhere = NamedSharding(mesh, PartitionSpec())
-    variables = jax.device_put(variables, everywhere)
-    compiled = devices.jit(apply)
-
-    def one(x):
-        dealt = len(x) % mesh.size == 0
-        x = jax.device_put(x, batch_sharding(mesh) if dealt else everywhere)
-        with jax.default_matmul_precision("highest"):
-            return compiled(variables, x)
+    compiled = on_all_devices(apply, variables)
+    most = _MOST * jax.local_device_count()
 
     def features(x):
         _check(x)
-        return in_batches(one, x, batch_size=_MOST * mesh.size)
+        with jax.default_matmul_precision("highest"):
+            return in_batches(compiled, x, batch_size=most)
 
     return features
 

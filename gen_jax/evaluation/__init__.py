@@ -1,0 +1,75 @@
+"""What a trained run is worth, in numbers: by what its game can do.
+
+    for measure in measures(evaluation):
+        result = measure.run(evaluation)
+
+A measure applies wherever the ops that it needs are there, whatever the family.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+from gen_jax.evaluation import bounds, conditional, distances, parzen, targets
+from gen_jax.evaluation.evaluation import Evaluation
+from gen_jax.evaluation.protocol import PROTOCOLS, Protocol, protocol
+from gen_jax.evaluation.result import Result, Value
+
+__all__ = [
+    "PROTOCOLS",
+    "Evaluation",
+    "Measure",
+    "Protocol",
+    "Result",
+    "Value",
+    "measures",
+    "protocol",
+]
+
+
+class Measure(NamedTuple):
+    """Something that is measured of a run.
+
+    needs: as a claim's (`gen_jax.figures`).
+    """
+
+    name: str
+    run: Callable[[Evaluation], Result]
+    needs: tuple[str, ...]
+
+    @property
+    def what(self) -> str:
+        """One line of what is measured."""
+        function = getattr(self.run, "func", self.run)
+        return function.__doc__.splitlines()[0]
+
+
+_MEASURES = (
+    Measure("by_class", conditional.by_class, ("sample", "images", "conditional")),
+    Measure("copies", distances.copies, ("sample",)),
+    Measure("bound", bounds.bound, ("bound_terms",)),
+    Measure("importance_bound", bounds.importance_bound, ("importance_weights",)),
+    Measure("parzen", parzen.log_likelihood, ("sample", "score", "images")),
+    Measure("reconstruction", targets.reconstruction, ("reconstruct", "images")),
+    Measure("translation", targets.translation, ("translate",)),
+)
+_SHARES = Measure(
+    "class_shares", conditional.share_of_classes, ("sample", "images", "labels")
+)
+
+
+def measures(evaluation: Evaluation) -> list[Measure]:
+    """Those that this run's game and data can be asked about."""
+    has = evaluation.subject.has
+    found = [
+        Measure(
+            f"on_{network.name}",
+            functools.partial(distances.on_network, network=network),
+            ("sample",),
+        )
+        for network in evaluation.networks
+    ]
+    found += _MEASURES
+    if "conditional" not in has:
+        found.append(_SHARES)
+    return [measure for measure in found if has.issuperset(measure.needs)]

@@ -1,0 +1,94 @@
+"""A run, its samples and the real data beside them, as the measures ask for them."""
+
+import contextlib
+import dataclasses
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from gen_jax import devices
+from gen_jax.data.dataset import digest_of
+from gen_jax.errors import UserError
+from gen_jax.evaluation.protocol import Protocol
+from gen_jax.evaluation.samples import Samples, save_array
+from gen_jax.metrics.features import FeatureNetwork
+from gen_jax.subject import Subject
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What is measured, how much of it, and by what.
+
+    networks: those that samples are compared on. folder: where samples are kept.
+    options: of the sampling op, where they are not the model's own.
+    """
+
+    subject: Subject
+    protocol: Protocol
+    networks: tuple[FeatureNetwork, ...]
+    folder: Path
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    @functools.cached_property
+    def samples(self) -> Samples:
+        """As many as the protocol has; no more than half of the training examples."""
+        number = self.protocol.samples
+        if not self.protocol.whole_reference:
+            number = min(number, self._half)
+        return Samples(self.subject, number, self.folder, self.options, self.weights)
+
+    @functools.cached_property
+    def weights(self) -> str:
+        """A hash of them."""
+        return digest_of(map(np.asarray, jax.tree.leaves(self.subject.board)))
+
+    @property
+    def _half(self) -> int:
+        return len(self.subject.dataset.train) // 2
+
+    def halves(self) -> tuple[np.ndarray, np.ndarray]:
+        """Places of two sets of training examples, as large as the set of samples."""
+        size = min(self._half, self.protocol.samples)
+        # Every other one, evenly over all: the data may be in order of its classes.
+        places = np.arange(2 * size) * len(self.subject.dataset.train) // (2 * size)
+        return places[::2], places[1::2]
+
+    def features(self, network: FeatureNetwork, places: np.ndarray) -> np.ndarray:
+        """Of training examples: float32 [N, dim], kept in the user's cache."""
+        what = f"{self.subject.dataset.digest}-{network.name}-{network.sha256[:16]}"
+        name = f"{what}-{places[0]}-{places[-1]}-{len(places)}.npy"
+        path = devices.cache_folder("features") / name
+        with contextlib.suppress(OSError, ValueError, EOFError):
+            kept = np.load(path, allow_pickle=False)
+            if kept.shape == (len(places), network.dim):
+                return kept
+        train = self.subject.dataset.train
+        parts = np.array_split(places, -(-len(places) // 1000))
+        found = [network.features(train.read(part)["x"]) for part in parts]
+        features = np.concatenate(found)
+        with contextlib.suppress(OSError):  # it costs time alone
+            save_array(path, features)
+        return features
+
+    def check_rank(self) -> None:
+        """Raises UserError where a set is too small for a network's covariance."""
+        for network in self.networks:
+            size = min(self.samples.number, self._half)
+            if size <= network.dim:
+                raise UserError(
+                    f"a Frechet distance on {network.name} needs more than "
+                    f"{network.dim} images in each set, and these have {size}: more "
+                    "--samples, more data, or another --features"
+                )
+
+    def about_samples(self) -> dict[str, Any]:
+        """What numbers of samples depend on, beside the run."""
+        return {
+            "samples": self.samples.number,
+            "sampler": self.samples.options or "the model's own",
+            "seed": self.subject.seed,
+        }

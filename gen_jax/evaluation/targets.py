@@ -1,0 +1,46 @@
+"""Pictures that should be like others: translations and their targets, an autoencoder's
+images and what it makes of them."""
+
+import numpy as np
+
+from gen_jax import images
+from gen_jax.errors import UserError
+from gen_jax.evaluation.evaluation import Evaluation
+from gen_jax.evaluation.result import Result, mean_of
+from gen_jax.metrics import pixels
+from gen_jax.metrics.lpips import SMALLEST_SIDE, lpips
+
+
+def translation(evaluation: Evaluation) -> Result:
+    """L1, PSNR, SSIM and LPIPS of held-out translations against their targets."""
+    subject = evaluation.subject
+    x, y = subject.real(evaluation.protocol.bound_images)
+    y = images.from_uint8(y)
+    y_hat = subject.call("translate", x=x, keys=subject.keys(len(x)))
+    return _compared(y, y_hat, evaluation)
+
+
+def reconstruction(evaluation: Evaluation) -> Result:
+    """L1, PSNR, SSIM and LPIPS of held-out images against their reconstructions."""
+    x, y = evaluation.subject.real(evaluation.protocol.bound_images)
+    x_hat = evaluation.subject.call("reconstruct", x=x, y=y)
+    return _compared(x, x_hat, evaluation)
+
+
+def _compared(y: np.ndarray, y_hat: np.ndarray, evaluation: Evaluation) -> Result:
+    y_hat = np.clip(y_hat, -1, 1)
+    values = {"l1": mean_of(pixels.l1(y, y_hat), unit="of [-1, 1]")}
+    values["psnr"] = mean_of(pixels.psnr(y, y_hat), unit="dB")
+    notes, side = [], min(y.shape[1:3])
+    if side >= pixels.WINDOW:
+        values["ssim"] = mean_of(pixels.ssim(y, y_hat))
+    else:
+        notes.append(f"SSIM needs {pixels.WINDOW} pixels a side, LPIPS {SMALLEST_SIDE}")
+    if side >= SMALLEST_SIDE:
+        try:
+            for net in ("alex", "vgg"):
+                values[f"lpips_{net}"] = mean_of(lpips(net)(y, y_hat))
+        except UserError as error:
+            notes.append(str(error))
+    context = {"test": f"{len(y)} images", "seed": evaluation.subject.seed}
+    return Result(values, context, note="; ".join(notes) or None)
