@@ -1,0 +1,211 @@
+"""Measures of models whose samples are known: real images, copies, one class alone."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.stats
+
+from gen_jax import checkpoint, experiment, images
+from gen_jax.errors import UserError
+from gen_jax.evaluation import Evaluation, bounds, distances, measures, protocol, record
+from gen_jax.game import Game, Player, State, Weights
+from gen_jax.metrics import features
+from gen_jax.metrics.intervals import jackknife_interval
+from gen_jax.subject import Subject
+
+QUICK = protocol("quick")
+
+
+def draws(pool: np.ndarray, **ops) -> Game:
+    """A model whose samples are drawn from a pool of images [N, ...]."""
+
+    def sample(board, keys):
+        pick = jax.vmap(lambda key: jax.random.randint(key, (), 0, len(pool)))(keys)
+        return board["model"].params["pool"][pick]
+
+    return Game({"model": Player(None, None)}, (), ops={"sample": sample, **ops})
+
+
+def evaluation_of(tmp_path, game, params, quick=QUICK, seed=0, **options) -> Evaluation:
+    config = experiment.find("vae").config
+    run = checkpoint.Run(game, config, State(7, {}), 7)
+    board = {"model": Weights(params)}
+    subject = Subject("model", run, tmp_path, board, seed)
+    chosen = (features.raw(subject.dataset),)
+    return Evaluation(subject, quick, chosen, tmp_path / "evaluation", options)
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory):
+    """All training digits [1637, 8, 8, 1] in [-1, 1], and their labels."""
+    folder = tmp_path_factory.mktemp("real")
+    batch = evaluation_of(folder, draws(np.zeros(1)), {}).subject.real(5000, "train")
+    return batch
+
+
+def measured(tmp_path, pool, most=150):
+    quick = QUICK._replace(samples=most, pairwise=most)
+    this = evaluation_of(tmp_path, draws(pool), {"pool": jnp.asarray(pool)}, quick)
+    return distances.on_network(this, this.networks[0]).values
+
+
+def test_real_images_lie_at_the_floor_and_one_class_does_not(tmp_path, real):
+    x, y = real
+    perfect = measured(tmp_path / "a", x)
+    zeros = measured(tmp_path / "b", x[y == 0])
+    for name in ("frechet_distance", "kernel_distance"):
+        value = perfect[name]
+        assert value.low < value.floor < value.high
+        assert zeros[name].low > perfect[name].high
+    assert perfect["recall"].value == pytest.approx(perfect["recall"].floor, abs=0.1)
+    assert zeros["recall"].value < 0.3
+    assert zeros["coverage"].value < 0.2
+
+
+def test_a_model_that_copies_is_found_out(tmp_path, real):
+    x, _ = real
+    quick = QUICK._replace(samples=200, pairwise=200)
+    this = evaluation_of(tmp_path, draws(x), {"pool": jnp.asarray(x)}, quick)
+    result = distances.copies(this)
+    assert result.values["copied"].value == 1
+    assert 0.2 < result.values["copied"].floor < 0.8
+    assert result.pictures["nearest"].ndim == 3
+
+
+def test_samples_are_drawn_once_and_a_damaged_chunk_again(tmp_path, monkeypatch):
+    monkeypatch.setattr("gen_jax.evaluation.samples._CHUNK", 100)
+    pool = np.linspace(-1, 1, 64 * 40, dtype=np.float32).reshape(40, 8, 8, 1)
+    quick = QUICK._replace(samples=250)
+    this = evaluation_of(tmp_path, draws(pool), {"pool": jnp.asarray(pool)}, quick)
+    chunks = list(this.samples.chunks())
+    assert [len(chunk) for chunk in chunks] == [100, 100, 50]
+    assert all(chunk.dtype == np.uint8 for chunk in chunks)
+    assert set(np.unique(chunks[0])) <= set(np.unique(images.to_uint8(pool)))
+    files = sorted((tmp_path / "evaluation").glob("*samples*.npy"))
+    files[1].write_bytes(files[1].read_bytes()[:500])
+    before = files[0].stat().st_mtime_ns, files[1].stat().st_mtime_ns
+    again = list(this.samples.chunks())
+    for a, b in zip(chunks, again, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert files[0].stat().st_mtime_ns == before[0]
+    assert files[1].stat().st_mtime_ns != before[1]
+    np.testing.assert_array_equal(this.samples.first(130), np.concatenate(chunks)[:130])
+    other = evaluation_of(tmp_path, draws(pool), {"pool": jnp.asarray(pool)}, quick, 1)
+    assert other.samples.key != this.samples.key
+
+
+def test_too_few_images_for_a_covariance_are_refused_before_any_is_drawn(tmp_path):
+    game = draws(np.zeros((1, 8, 8, 1)))
+    this = evaluation_of(tmp_path, game, {}, QUICK._replace(samples=64))
+    with pytest.raises(UserError, match="more than 64 images in each set, and these"):
+        this.check_rank()
+    evaluation_of(tmp_path, game, {}, QUICK._replace(samples=65)).check_rank()
+
+
+def linear_gaussian():
+    """p(z) = N(0, 1), p(x|z) = N(z, 1) a pixel; q is the prior, not the posterior."""
+
+    def weights(board, x, keys, y=None):
+        z = jax.vmap(lambda key: jax.random.normal(key))(keys)
+        apart = x.reshape(len(x), -1) - z[:, None]
+        return -0.5 * jnp.sum(apart**2 + jnp.log(2 * jnp.pi), axis=1)
+
+    def encode(board, x, keys=None, y=None):
+        first = x.reshape(len(x), -1)[:, :1]
+        return jnp.concatenate([first * 0, x.reshape(len(x), -1)[:, 20:22]], axis=1)
+
+    return {"importance_weights": weights, "encode": encode}
+
+
+def test_the_importance_bound_nears_log_p(tmp_path, monkeypatch):
+    """log N(x; 0, I + 11^T) of images that are noughts but for four pixels."""
+    ops = linear_gaussian()
+    quick = QUICK._replace(importance_images=5, importance_samples=4000)
+    this = evaluation_of(
+        tmp_path, Game({"model": Player(None, None)}, (), ops), {}, quick
+    )
+    x = np.zeros((5, 2, 2, 1), np.float32)
+    x[:] = np.linspace(-1, 1, 5).reshape(5, 1, 1, 1)
+    monkeypatch.setattr(Subject, "real", lambda *_: (_padded(x), np.zeros(5, int)))
+    result = bounds.importance_bound(this)
+    gaussian = scipy.stats.multivariate_normal(
+        np.zeros(36), np.eye(36) + np.ones((36, 36))
+    )
+    expected = gaussian.logpdf(_padded(x).reshape(5, -1)).mean()
+    assert result.values["test_log_p"].value == pytest.approx(expected, abs=0.05)
+    assert result.values["units"].value == 3
+    assert result.values["active_units"].value == 1
+
+
+def _padded(x):
+    """[5, 6, 6, 1], nought around; in two of the codes nothing changes."""
+    return np.pad(x, ((0, 0), (3, 1), (3, 1), (0, 0)))
+
+
+def test_what_was_measured_is_kept_while_it_holds(tmp_path, real):
+    x, _ = real
+    quick = QUICK._replace(samples=80, pairwise=80)
+    path = tmp_path / "evaluation.json"
+
+    def taken(**options):
+        this = evaluation_of(
+            tmp_path, draws(x), {"pool": jnp.asarray(x)}, quick, **options
+        )
+        chosen = [m for m in measures(this) if m.name == "copies"]
+        assert chosen
+        return record.run(this, chosen, path)["measures"]["copies"]
+
+    first = taken()
+    content = json.loads(path.read_text())
+    assert content["measures"]["copies"] == first
+    assert content["run"]["step"] == 7
+    content["measures"]["copies"]["seconds"] = -1
+    path.write_text(json.dumps(content))
+    assert taken()["seconds"] == -1  # it was read
+    assert taken(seed=1)["seconds"] >= 0
+    path.write_text("{")
+    assert taken()["values"] == first["values"]
+
+
+def test_several_seeds_are_one_with_a_t_interval():
+    numbers = [1.0, 2.0, 4.0]
+
+    def content(seed, number):
+        value = {"value": number, "low": None, "high": None, "interval": None}
+        value |= {"floor": 0.5, "unit": "nats"}
+        one = {"what": "w", "context": {"k": 1}, "values": {"a": value}, "seconds": 1.0}
+        run = {"folder": f"runs/x/seed_{seed}", "training_seed": seed, "step": 3}
+        return {"run": run, "protocol": {}, "environment": {}, "measures": {"m": one}}
+
+    together = record.over_seeds([content(s, x) for s, x in enumerate(numbers)])
+    value = together["measures"]["m"]["values"]["a"]
+    low, high = scipy.stats.t.interval(
+        0.95, 2, np.mean(numbers), scipy.stats.sem(numbers)
+    )
+    np.testing.assert_allclose([value["low"], value["high"]], [low, high])
+    assert together["run"]["training_seed"] == [0, 1, 2]
+    assert together["run"]["folder"] == "runs/x"
+    with pytest.raises(UserError, match="two of them"):
+        record.over_seeds([content(0, 1.0)])
+
+
+def test_the_jackknife_of_a_mean_covers_it():
+    """Of means of 40 normal numbers and of 60 others: 95 % of intervals hold 0."""
+    rng, inside = np.random.default_rng(0), 0
+    for _ in range(400):
+        a, b = rng.normal(size=40), 2 * rng.normal(size=60)
+        _, low, high = jackknife_interval(lambda a, b: a.mean() - b.mean(), a, b)
+        inside += low <= 0 <= high
+    assert inside / 400 == pytest.approx(0.95, abs=0.035)
+
+
+def test_the_jackknife_takes_several_numbers_at_once():
+    a = np.random.default_rng(0).normal(size=50)
+    both = jackknife_interval(lambda a: (a.mean(), (a**2).mean()), a)
+    second = jackknife_interval(lambda a: (a**2).mean(), a)
+    np.testing.assert_allclose([x[1] for x in both], second)
+    with pytest.raises(UserError, match="as many examples as groups"):
+        jackknife_interval(np.mean, a[:5])

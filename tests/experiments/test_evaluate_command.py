@@ -1,0 +1,100 @@
+"""`experiments.evaluate` on runs too short to be good: all is measured, in context.
+
+What the numbers are is tested in `tests/evaluation` and `tests/metrics`.
+"""
+
+import json
+
+import numpy as np
+import pytest
+from command_line import run, shrunk, succeed
+
+QUICK = ("--samples=150", "--features=pixels")
+SAMPLED = "on_pixels copies"
+EXPECTED = {
+    "vae": f"{SAMPLED} bound importance_bound reconstruction class_shares",
+    "pix2pix": "translation",
+    "cgan": "on_pixels by_class copies parzen",
+    "gan": f"{SAMPLED} parzen class_shares",
+    "dcgan": f"{SAMPLED} parzen class_shares",
+    "ae": f"{SAMPLED} reconstruction class_shares",
+    "cvae": "on_pixels by_class copies bound importance_bound reconstruction",
+    "ddpm": f"{SAMPLED} bound class_shares",
+    "ddpm_conditional": "on_points copies bound",
+    "flow": "on_points copies",
+}
+ORDINARY = ("vae", "pix2pix")
+
+
+def check_values(measure):
+    """Numbers, each within its interval; its floor is one too."""
+    assert measure["what"].endswith(".")
+    assert measure["context"]
+    for value in measure["values"].values():
+        assert value["value"] is not None
+        assert np.isfinite(value["value"])
+        if value["low"] is not None:
+            assert value["low"] <= value["value"] <= value["high"]
+            assert value["interval"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [n if n in ORDINARY else pytest.param(n, marks=pytest.mark.slow) for n in EXPECTED],
+)
+def test_all_that_applies_is_measured(name, tmp_path):
+    workdir = tmp_path / "run"
+    succeed("train", *shrunk(name, 4), f"--workdir={workdir}")
+    draws = "translation" not in EXPECTED[name]
+    flags = QUICK if draws and "points" not in EXPECTED[name] else QUICK[: int(draws)]
+    done = succeed("evaluate", f"--workdir={workdir}", *flags)
+    content = json.loads((workdir / "evaluation.json").read_text())
+    assert list(content["measures"]) == EXPECTED[name].split()
+    assert content["run"]["experiment"] == name
+    assert content["run"]["step"] == 4
+    assert content["protocol"]["name"] == "quick"
+    for measure in content["measures"].values():
+        check_values(measure)
+    for key in content["measures"]:
+        assert key in done.stdout
+    again = succeed("evaluate", f"--workdir={workdir}", *flags)
+    assert "measuring" not in again.stderr  # all is kept
+    assert again.stdout == done.stdout
+
+
+def test_mistakes_get_one_line_and_cost_nothing(tmp_path):
+    workdir = tmp_path / "run"
+    succeed("train", *shrunk("vae", 1), f"--workdir={workdir}")
+    flags = ["--features=pixels", "--samples=65", "--only=reconstruction"]
+    succeed("evaluate", f"--workdir={workdir}", *flags)
+    kept = (workdir / "evaluation.json").read_text()
+    junk = tmp_path / "inception.pth"
+    junk.write_bytes(b"no weights")
+    for flags, message in (
+        (["--features=pixels", "--samples=64"], "needs more than 64 images"),
+        (["--features=resnet"], "feature network 'resnet' is not one of: classifier"),
+        (["--features=inception:nowhere.pth"], "nowhere.pth"),
+        ([f"--features=inception:{junk}"], "sha256"),
+        (["--protocol=papers"], "protocol 'papers' is not one of: quick, paper"),
+        (["--only=boundd"], "Did you mean bound?"),
+        (["--only=by_class"], "no measure 'by_class' of this run"),
+        (["--sampler=ddim"], "--sampler does not apply"),
+        (["--config.steps=3"], "the run has its own"),
+    ):
+        done = run("evaluate", f"--workdir={workdir}", *flags)
+        assert done.returncode == 2, done.stderr
+        assert message in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+        assert (workdir / "evaluation.json").read_text() == kept
+
+
+def test_labels_are_needed_where_a_classifier_judges(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 1), np.uint8)
+    np.savez(tmp_path / "unlabelled.npz", x=images)
+    data = f"--data=npz:{tmp_path / 'unlabelled.npz'}"
+    workdir = tmp_path / "run"
+    succeed("train", *shrunk("vae", 1), data, f"--workdir={workdir}")
+    done = run("evaluate", f"--workdir={workdir}", "--features=classifier")
+    assert done.returncode == 2
+    assert "a classifier needs labels" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
