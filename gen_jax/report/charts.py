@@ -14,7 +14,7 @@ from gen_jax.report.folder import number
 
 WIDTH, HEIGHT = 340, 170  # of the plot itself, in the units of the paths
 _STRETCHES = 80
-_LOG_FROM = 30.0  # largest to smallest value, above which logarithms show more
+_LOG_FROM = 30.0  # of large to small values, above which logarithms show more
 _MOST = 1e100  # beyond it differences overflow
 _STRAY = 6.0  # all to the inner 98 %: above it single points squeeze the rest
 
@@ -94,7 +94,8 @@ def chart(title: str, x_label: str, curves: list[Series]) -> Chart:
 def _range(y: np.ndarray) -> tuple[float, float, bool]:
     """Least and most to be shown, and whether on a logarithmic axis."""
     low, high = float(y.min()), float(y.max())
-    if low > 0 and high / low > _LOG_FROM:
+    most = [float(q) for q in np.quantile(y, (0.02, 0.98))]
+    if low > 0 and most[1] / most[0] > _LOG_FROM:
         return low / 1.1, high * 1.1, True
     inner = [float(q) for q in np.quantile(y, (0.01, 0.99))]
     if high - low > _STRAY * (inner[1] - inner[0]) > 0:

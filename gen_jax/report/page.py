@@ -92,8 +92,8 @@ def _facts(folder: Folder) -> dict[str, str]:
     if folder.label:
         facts |= {"experiment": folder.experiment, "data": _spec(folder) or NONE}
     data = as_dict(folder.meta.get("data"))
-    if {"train", "test"} <= set(data):
-        facts["examples"] = f"{text(data['train'])}, {text(data['test'])} held out"
+    for name, label in (("train", "training examples"), ("test", "held out")):
+        facts |= {label: text(data[name])} if name in data else {}
     if folder.records:
         last = folder.records[-1]
         of = as_dict(folder.meta.get("config")).get("steps")

@@ -32,7 +32,8 @@ def test_a_run_is_shown_whole(tmp_path):
         "12 of 5,000",  # steps
         "1,536",  # images seen
         "512",  # images/s
-        "1,637, 160 held out",
+        "training examples\n1,637",
+        "held out\n160",
         "learning_rate|0.5|0.001|",
         "python|3.12.1|",
         "backend|jit|",
