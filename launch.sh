@@ -2,14 +2,15 @@
 # Makes the environment where it is missing or out of date, then runs a command in it.
 set -euo pipefail
 
-commands='train sample evaluate figures adopt benchmark test'
-usage='./launch.sh [train|sample|evaluate|figures|adopt|benchmark|test] [FLAGS]
+commands='train sample evaluate figures report adopt benchmark test'
+usage='./launch.sh [train|sample|evaluate|figures|report|adopt|benchmark|test] [FLAGS]
 
   ./launch.sh                 trains the default experiment into runs/ddpm
   ./launch.sh FLAGS           trains: --experiment=NAME --workdir=DIR ...
   ./launch.sh sample FLAGS    draws samples: --workdir=DIR --out=FILE.png ...
   ./launch.sh evaluate FLAGS  measures a run: --workdir=DIR [--protocol=paper] ...
   ./launch.sh figures FLAGS   draws what a run is known for: --workdir=DIR ...
+  ./launch.sh report FLAGS    a run, or several, as one HTML page: --workdir=DIR ...
   ./launch.sh adopt FLAGS     a run of published weights: --diffusers=DIR --workdir=DIR
   ./launch.sh benchmark       how fast training is beside the bare step
   ./launch.sh test [--quick] [--slow] [FLAGS OF PYTEST]

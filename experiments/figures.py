@@ -50,10 +50,11 @@ def main(overrides: list[tuple[str, str]]) -> None:
             claim.show(each) if claim in figures.claims(each) else None
             for each in subjects
         ]
-        _save(out, subjects, shown)
+        pictures = _save(out, subjects, shown)
         numbers = [figure.numbers if figure else None for figure in shown]
         report["claims"][claim.name] = {
             "what": claim.show.__doc__.splitlines()[0],
+            "pictures": pictures,
             "numbers": numbers if len(numbers) > 1 else numbers[0],
             "seconds": round(time.monotonic() - started, 1),
         }
@@ -92,8 +93,12 @@ def _described(subject) -> dict:
     }
 
 
-def _save(out: Path, subjects, shown) -> None:
-    """Writes the pictures of one claim, those of two runs beside each other."""
+def _save(out: Path, subjects, shown) -> list[str]:
+    """Writes the pictures of one claim, those of two runs beside each other.
+
+    Returns the names of the files.
+    """
+    written = []
     drawn = [(s, figure) for s, figure in zip(subjects, shown, strict=True) if figure]
     names = {name: None for _, figure in drawn for name in figure.pictures}
     for name in names:
@@ -105,13 +110,15 @@ def _save(out: Path, subjects, shown) -> None:
         pictures = list(titled.values())
         both = images.beside(titled) if len(subjects) > 1 else pictures[0]
         images.save_png(out / f"{name}.png", both)
-        print(out / f"{name}.png")
+        written.append(f"{name}.png")
     for number, (subject, figure) in enumerate(drawn):
         for name, frames in figure.films.items():
             suffix = f"_{number + 1}_{subject.name}" if len(subjects) > 1 else ""
             if frames:
                 images.save_gif(out / f"{name}{suffix}.gif", frames)
-                print(out / f"{name}{suffix}.gif")
+                written.append(f"{name}{suffix}.gif")
+    print(*(out / name for name in written), sep="\n")
+    return written
 
 
 if __name__ == "__main__":

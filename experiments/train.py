@@ -11,6 +11,7 @@ and what they are.
 
 import dataclasses
 import json
+import sys
 from pathlib import Path
 
 from absl import flags
@@ -195,9 +196,13 @@ def _train(
     dataset = data.load(config.data)
     game = recipe.build(config, dataset.info)
     meta = checkpoint.make_meta(name, config, dataset.info)
-    meta["data"] = data.fingerprint(dataset)
+    meta |= {"data": data.fingerprint(dataset), "backend": _BACKEND.value}
     if saved is not None:
         _check_data(config, meta, saved)
+        began_from = saved.get("began_from")
+        if _RESUME.value != "auto":
+            began_from = str(Path(_RESUME.value).absolute())
+        meta |= {"began_from": began_from} if began_from else {}
     batch = memory.size(data.prepared_like(dataset.info, config.batch_size))
     memory.check({"a batch takes": batch / mesh.size}, mesh.local_devices[0])
     batches = data.batches(
@@ -222,6 +227,27 @@ def _train(
         start=start,
         held_out=_held_out(dataset) if "translate" in game.ops else None,
     )
+    if jax.process_index() == 0:
+        _report(Path(_WORKDIR.value))
+
+
+def _report(workdir: Path) -> None:
+    """Writes the run's page, unless it is newer than this part of the run.
+
+    The run is done and kept: whatever is wrong with its page gets one line.
+    """
+    from gen_jax import report
+
+    page, begun = workdir / report.NAME, workdir / "config.json"
+    try:
+        if page.exists() and page.stat().st_mtime_ns >= begun.stat().st_mtime_ns:
+            return
+        report.write([workdir], page)
+    except Exception as error:
+        line = " ".join(str(error).split()) or type(error).__name__
+        print(f"no report: {line}", file=sys.stderr)
+    else:
+        print(f"report: {page}", file=sys.stderr)
 
 
 def _check_data(config: configs.RunConfig, meta: dict, saved: dict) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from gen_jax import checkpoint, devices, images, logging, manifest
+from gen_jax import checkpoint, devices, environment, images, logging, manifest
 from gen_jax.config import FitConfig
 from gen_jax.errors import UserError
 from gen_jax.game import Game, State, Tree, averaged
@@ -84,6 +84,8 @@ class Recorder:
                 progress = logging.Progress(self._config.steps, step)
                 self._progress = stack.enter_context(progress)
             if self._folder is not None:
+                place = environment.describe(state.step.sharding.device_set)
+                self._meta["environment"] = place
                 self._open(step, stack)
             self._started = self._saved = time.monotonic()
             yield

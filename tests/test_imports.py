@@ -14,6 +14,7 @@ EVERYTHING += sorted((ROOT / "tests").rglob("*.py"))
 LATE = ["orbax", "grain", "tensorflow", "tensorflow_datasets", "sklearn", "PIL"]
 LATE += ["tensorboardX", "tqdm", "array_record", "experiments"]
 LATE += ["gen_jax.metrics", "gen_jax.published", "safetensors"]
+LATE += ["gen_jax.report", "jinja2", "matplotlib"]
 
 
 def name(path: Path) -> str:
