@@ -8,18 +8,16 @@ the key that it would get, and measures the rest.
 """
 
 import json
-import platform
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import flax
 import jax
 import numpy as np
 
-from gen_jax import images
+from gen_jax import environment, images
 from gen_jax.data.dataset import digest_of
 from gen_jax.errors import UserError
 from gen_jax.evaluation.evaluation import Evaluation
@@ -99,7 +97,6 @@ def _over_seeds(values: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def _described(evaluation: Evaluation) -> dict[str, Any]:
     """All but the measures."""
     subject = evaluation.subject
-    device = jax.devices()[0]
     return {
         "run": {
             "folder": str(subject.folder),
@@ -111,12 +108,7 @@ def _described(evaluation: Evaluation) -> dict[str, Any]:
             "seed": subject.seed,
         },
         "protocol": evaluation.protocol._asdict(),
-        "environment": {
-            "python": platform.python_version(),
-            "jax": jax.__version__,
-            "flax": flax.__version__,
-            "device": f"{jax.device_count()} x {device.device_kind}",
-        },
+        "environment": environment.describe(jax.devices()),
         "measures": {},
     }
 
