@@ -36,12 +36,7 @@ parsing.define_sampling()
 
 def main(overrides: list[tuple[str, str]]) -> None:
     """Measures one run, or each of several seeds, and prints what was found."""
-    if overrides:
-        raise UserError(
-            f"evaluate has no --config.{overrides[0][0]}: the run has its own"
-        )
-    if not _WORKDIR.value:
-        raise UserError("--workdir=DIR is needed: the run's folder")
+    parsing.check_of_a_run("evaluate", overrides, _WORKDIR.value)
     devices.use_compilation_cache()
     from gen_jax.evaluation import record
 

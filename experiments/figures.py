@@ -27,12 +27,7 @@ _ONLY = flags.DEFINE_list("only", [], "names of claims; by default all that appl
 
 def main(overrides: list[tuple[str, str]]) -> None:
     """Draws every claim that applies and prints where its pictures are."""
-    if overrides:
-        raise UserError(
-            f"figures has no --config.{overrides[0][0]}: the run has its own"
-        )
-    if not _WORKDIR.value:
-        raise UserError("--workdir=DIR is needed: the run's folder")
+    parsing.check_of_a_run("figures", overrides, _WORKDIR.value)
     devices.use_compilation_cache()
     from gen_jax import figures
 

@@ -117,6 +117,18 @@ def given(names: dict[str, str]) -> list[tuple[str, str]]:
     return [(field, str(flag.value)) for flag, field in present if flag.present]
 
 
+def check_of_a_run(
+    command: str, overrides: list[tuple[str, str]], folder: str | None
+) -> None:
+    """Raises UserError where a field is set, which a run has, or no run is named."""
+    if overrides:
+        raise UserError(
+            f"{command} has no --config.{overrides[0][0]}: the run has its own"
+        )
+    if not folder:
+        raise UserError("--workdir=DIR is needed: the run's folder")
+
+
 def define_sampling() -> None:
     """The flags named in `SAMPLING`, of the command that calls this."""
     flags.DEFINE_string(

@@ -33,12 +33,7 @@ _INPUT = flags.DEFINE_string("input", None, "a picture, or a folder, to translat
 
 def main(overrides: list[tuple[str, str]]) -> None:
     """Loads, samples or translates, writes the file and prints its path."""
-    if overrides:
-        raise UserError(
-            f"sample has no --config.{overrides[0][0]}: the run has its own"
-        )
-    if not _WORKDIR.value and not _CHECKPOINT.value:
-        raise UserError("--workdir=DIR is needed: the run's folder")
+    parsing.check_of_a_run("sample", overrides, _WORKDIR.value or _CHECKPOINT.value)
     source = _CHECKPOINT.value or _WORKDIR.value
     directories = checkpoint.step_directories(source)
     out = _output_path()

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from gen_jax.manifest import written_whole
+
 _GAP = 128  # grey stands apart from black and from white images
 
 
@@ -206,10 +208,5 @@ def save_gif(path: str | os.PathLike, frames: Sequence[np.ndarray]) -> None:
 
 def _save(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with written_whole(path) as unfinished:
         unfinished.write_bytes(content)
-        os.replace(unfinished, path)
-    except BaseException:
-        unfinished.unlink(missing_ok=True)
-        raise

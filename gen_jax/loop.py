@@ -20,7 +20,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh, NamedSharding
 
 from gen_jax import devices, memory
 from gen_jax.checkpoint import state_like
@@ -65,7 +65,7 @@ def fit(
     config = config or FitConfig()
     mesh = mesh or devices.data_mesh()
     rng = jax.random.key(config.seed)
-    replicated = NamedSharding(mesh, PartitionSpec())
+    replicated = devices.everywhere(mesh)
     first = next(iter(batches(0)))
     example = _prepared_shapes(first, prepare)
     check_divides(jax.tree.leaves(example)[0].shape[0], game, mesh, config.microbatches)

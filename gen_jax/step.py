@@ -277,7 +277,7 @@ def batch_sharding(mesh: Mesh, batch_axis: int = 0) -> NamedSharding:
 
 
 def _shardings(mesh: Mesh, spec: Any, batch_axis: int) -> dict[str, Any]:
-    replicated = NamedSharding(mesh, PartitionSpec())
+    replicated = devices.everywhere(mesh)
     state = replicated
     if spec is not None:
         state = jax.tree.map(

@@ -136,6 +136,11 @@ def digest_of(arrays: Iterable[np.ndarray]) -> str:
     return total.hexdigest()
 
 
+def digest_of_value(value: object) -> str:
+    """A hash of what a value of plain parts is, as `repr` says it."""
+    return hashlib.blake2b(repr(value).encode(), digest_size=16).hexdigest()
+
+
 def digest(content: bytes) -> int:
     """A 64-bit hash of an example's bytes, the same on every machine."""
     return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "big")

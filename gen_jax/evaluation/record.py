@@ -18,7 +18,7 @@ import jax
 import numpy as np
 
 from gen_jax import environment, images
-from gen_jax.data.dataset import digest_of
+from gen_jax.data.dataset import digest_of_value
 from gen_jax.errors import UserError
 from gen_jax.evaluation.evaluation import Evaluation
 from gen_jax.manifest import write_json
@@ -125,7 +125,7 @@ def _key(evaluation: Evaluation, name: str) -> str:
         [network.sha256 for network in evaluation.networks],
         subject.dataset.digest,
     )
-    return digest_of([np.frombuffer(repr(depends).encode(), np.uint8)])
+    return digest_of_value(depends)
 
 
 def _read(path: Path) -> dict[str, Any]:

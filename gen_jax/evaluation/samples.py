@@ -6,9 +6,7 @@ drawn from: the weights, the seed and the sampler's options.
 """
 
 import contextlib
-import os
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,7 +16,8 @@ import numpy as np
 from tqdm import tqdm
 
 from gen_jax import batched, images
-from gen_jax.data.dataset import digest_of
+from gen_jax.data.dataset import digest_of_value
+from gen_jax.manifest import written_whole
 from gen_jax.metrics.features import FeatureNetwork
 from gen_jax.subject import Subject
 
@@ -45,7 +44,7 @@ class Samples:
     ):
         self.subject, self.number, self.options = subject, number, dict(options)
         drawn_from = (weights, subject.seed, sorted(self.options.items()), _CHUNK)
-        self.key = digest_of([np.frombuffer(repr(drawn_from).encode(), np.uint8)])
+        self.key = digest_of_value(drawn_from)
         self._folder = folder
 
     def labels(self, start: int = 0, stop: int | None = None) -> np.ndarray | None:
@@ -86,7 +85,8 @@ class Samples:
             yield self._at(what, start, min(start + _CHUNK, self.number), make)
             seconds = (time.monotonic() - began) * (len(starts) - 1)
             if start == 0 and seconds > _LONG_SECONDS:
-                _say(f"{what}: about {seconds / 60:.0f} minutes for {self.number:,}")
+                line = f"{what}: about {seconds / 60:.0f} minutes for {self.number:,}"
+                print(line, file=sys.stderr, flush=True)
 
     def _at(self, what: str, start: int, stop: int, make) -> np.ndarray:
         """One chunk, read or made and written."""
@@ -116,15 +116,5 @@ class Samples:
 def save_array(path: Path, array: np.ndarray) -> None:
     """Writes an .npy file in one piece, its folder too."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-        try:
-            np.save(file, array)
-            file.close()
-            os.replace(file.name, path)
-        except BaseException:
-            os.unlink(file.name)
-            raise
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    with written_whole(path) as unfinished, unfinished.open("wb") as file:
+        np.save(file, array)

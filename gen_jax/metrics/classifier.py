@@ -17,8 +17,6 @@ import dataclasses
 import hashlib
 import itertools
 import math
-import os
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -35,9 +33,10 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from gen_jax import devices, randomness
 from gen_jax.batched import in_batches
 from gen_jax.data import Dataset, Info, MemorySplit, Split, batches, prepare
-from gen_jax.data.dataset import digest_of
+from gen_jax.data.dataset import digest_of, digest_of_value
 from gen_jax.errors import UserError
 from gen_jax.game import Game, Player, Weights, averaged, init_state
+from gen_jax.manifest import written_whole
 from gen_jax.models import layers
 from gen_jax.objectives import modules
 from gen_jax.optimizers import adam
@@ -279,10 +278,7 @@ def _prepared(pixels: int, batch: dict, keys: jax.Array) -> dict:
 def _fingerprint(train, test, info, recipe, seed) -> str:
     """A hash of all that the classifier and its accuracy depend on."""
     examples = digest_of((train.x, train.y, test.x, test.y))
-    what = hashlib.blake2b(
-        repr((recipe, info, seed, examples)).encode(), digest_size=16
-    )
-    return what.hexdigest()
+    return digest_of_value((recipe, info, seed, examples))
 
 
 def _read(path: Path, like: Weights) -> tuple[Weights, float] | None:
@@ -308,11 +304,5 @@ def _write(path: Path, weights: Weights, accuracy: float) -> None:
     arrays = flatten_dict(weights._asdict(), sep="/")
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            try:
-                np.savez(file, accuracy=np.float64(accuracy), **arrays)
-                file.close()
-                os.replace(file.name, path)
-            except BaseException:
-                os.unlink(file.name)
-                raise
+        with written_whole(path) as unfinished, unfinished.open("wb") as file:
+            np.savez(file, accuracy=np.float64(accuracy), **arrays)

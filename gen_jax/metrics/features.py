@@ -30,7 +30,8 @@ _MOST = 32  # images on a device at a time
 class FeatureNetwork(NamedTuple):
     """What images are compared on.
 
-    name: "inception", "vgg16" or "classifier". sha256: of its weights.
+    name: "inception", "vgg16", "classifier", "pixels" or "points". sha256: of its
+        weights; "" where it has none.
     features: images at rest, uint8 [N, H, W, 1 or 3] -> float32 [N, dim]; whoever has
         samples in [-1, 1] rounds them first (`images.to_uint8`), as real ones were.
         Raises UserError for anything else, or N = 0.

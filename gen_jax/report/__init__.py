@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gen_jax.errors import UserError
+from gen_jax.manifest import written_whole
 from gen_jax.report import folder as folders
 
 NAME = "report.html"
@@ -34,9 +35,5 @@ def write(paths: Sequence[str | os.PathLike], out: str | os.PathLike) -> None:
             raise
         line = "a report needs Jinja: pip install 'gen_jax[report]'"
         raise UserError(line) from None
-    unfinished = out.with_name(f".{out.name}.{os.getpid()}.tmp")
-    try:
+    with written_whole(out) as unfinished:
         unfinished.write_text(html, encoding="utf-8", errors="replace")
-        os.replace(unfinished, out)
-    finally:
-        unfinished.unlink(missing_ok=True)
