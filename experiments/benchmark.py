@@ -13,15 +13,13 @@ import statistics
 import tempfile
 import time
 
-import jax
 from absl import flags
 
 from experiments import flags as parsing
+from experiments.timing import bare_step
 from gen_jax import config as configs
 from gen_jax import data, devices, experiment
-from gen_jax.game import init_state
 from gen_jax.loop import fit
-from gen_jax.step import make_train_step
 
 _NAME = flags.DEFINE_string("experiment", "vae", "which recipe")
 _STEPS = flags.DEFINE_integer("steps", 2000, "timed steps a turn", lower_bound=1)
@@ -44,10 +42,10 @@ def main(overrides: list[tuple[str, str]]) -> None:
     game = recipe.build(config, dataset.info)
     batches = data.batches(dataset.train, config.batch_size, config.seed)
     mesh = devices.data_mesh()
-    time_bare = _bare_timer(game, config, batches, mesh)
+    seconds_bare, _ = bare_step(game, config, dataset, mesh)
     bare, whole = [], []
     for _ in range(_ROUNDS.value):
-        bare.append(time_bare())
+        bare.append(seconds_bare(_STEPS.value, _WARM))
         whole.append(_time_fit(game, config, batches, mesh, first))
     ratios = [b / w for b, w in zip(bare, whole, strict=True)]
     for name, seconds in (("bare step", bare), ("fit", whole)):
@@ -60,29 +58,6 @@ def main(overrides: list[tuple[str, str]]) -> None:
 
 def _spread(values: list[float]) -> str:
     return f"{statistics.median(values):.3f} ({min(values):.3f}-{max(values):.3f})"
-
-
-def _bare_timer(game, config, batches, mesh):
-    """A function that runs the steps and gives their seconds."""
-    prepare = data.prepare(flip=config.flip, jitter=config.jitter)
-    step = make_train_step(game, mesh=mesh, prepare=prepare)
-    rng = jax.random.key(config.seed)
-    batch = jax.device_put(next(iter(batches(0))))
-    keys = jax.random.split(rng, config.batch_size)
-    example = jax.eval_shape(prepare, batch, keys)
-
-    def run(state, steps):
-        for _ in range(steps):
-            state, _ = step(state, batch, rng)
-        return jax.block_until_ready(state)
-
-    def timed() -> float:
-        state = run(init_state(game, rng, example), _WARM)
-        started = time.perf_counter()
-        run(state, _STEPS.value)
-        return time.perf_counter() - started
-
-    return timed
 
 
 def _time_fit(game, config, batches, mesh, first) -> float:

@@ -70,7 +70,7 @@ RADFORD = Experiment(
         features=128,
         kernel=5,
         prior="uniform",
-        learning_rate=2e-4,
+        ema_halflife_images=0.0,
     ),
     game,
     shape=(64, 64, 3),

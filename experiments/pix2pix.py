@@ -47,7 +47,7 @@ from gen_jax.experiment import Experiment
 from gen_jax.game import Game
 from gen_jax.models import patchgan, unet
 from gen_jax.objectives.pix2pix import pix2pix
-from gen_jax.optimizers import adam
+from gen_jax.optimizers import adam, halflives
 
 _LAYERS = {1: 0, 16: 1, 70: 3, 286: 5}  # of strided convolutions, by patch
 
@@ -97,9 +97,7 @@ def game(config: Config, info: Info) -> Game:
         on_l1=config.on_l1,
         generator_optimizer=optimizer,
         discriminator_optimizer=optimizer,
-        ema_halflife_images=(config.ema_halflife_images,)[
-            : bool(config.ema_halflife_images)
-        ],
+        ema_halflife_images=halflives(config.ema_halflife_images),
     )
 
 

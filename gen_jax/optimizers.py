@@ -54,6 +54,11 @@ def sgd_of_2014(
     )
 
 
+def halflives(images: float) -> tuple[float, ...]:
+    """A player's averages: one of this half-life, or none for 0."""
+    return (images,) if images else ()
+
+
 def ema_decay(
     halflife_images: float, images_per_update: int, updates: jax.Array
 ) -> jax.Array:

@@ -22,7 +22,14 @@ from gen_jax.errors import choose
 from gen_jax.game import Context, Game, Player, Turn, Weights
 from gen_jax.objectives import modules
 
-PRIORS = {"normal": randomness.normal, "uniform": randomness.uniform}
+# Of each coordinate of z, from keys [B] and a shape.
+PRIORS = {
+    "normal": randomness.normal,
+    "uniform": randomness.uniform,  # on [-1, 1)
+    "unit_cube": lambda keys, shape: (1 + randomness.uniform(keys, shape)) / 2,
+    # On +-sqrt(3), of variance 1.
+    "unit_uniform": lambda keys, shape: 3**0.5 * randomness.uniform(keys, shape),
+}
 
 
 class Penalties(NamedTuple):
@@ -174,7 +181,8 @@ def gan(
     payoff: one of `adversarial.PAYOFFS`.
     penalties: on D's gradient; for a D that treats every image by itself.
     critic_turns: D's turns in a step, each on its own part of the batch, before G's.
-    prior: of z, "normal" for N(0, I) or "uniform" for uniform on [-1, 1).
+    prior: of z, "normal" for N(0, I), or uniform: "uniform" on [-1, 1), "unit_cube" on
+        [0, 1), "unit_uniform" of unit variance.
     shared_noise: whether all turns of a step draw the same z for the same example.
     ema_halflife_images: half-lives of the generator's averages.
 

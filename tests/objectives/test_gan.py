@@ -200,6 +200,23 @@ def test_samples_use_running_statistics():
     np.testing.assert_allclose(x, expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("prior", "mean", "variance", "most"),
+    [
+        ("normal", 0, 1, np.inf),
+        ("uniform", 0, 1 / 3, 1),
+        ("unit_cube", 1 / 2, 1 / 12, 1),
+        ("unit_uniform", 0, 1, np.sqrt(3)),
+    ],
+)
+def test_the_latents_have_the_moments_of_their_prior(prior, mean, variance, most):
+    keys = jax.random.split(jax.random.key(5), 10_000)
+    z = np.asarray(_game(prior=prior).ops["prior"](None, keys), np.float64)
+    np.testing.assert_allclose(z.mean(), mean, atol=0.01)
+    np.testing.assert_allclose(z.var(), variance, rtol=0.02)
+    assert np.abs(z).max() <= most
+
+
 def test_only_the_generator_is_averaged():
     game = _game(ema_halflife_images=(100.0, 1000.0))
     players = init_state(game, RNG, _batch()).players

@@ -1,0 +1,45 @@
+"""The bare train step, for those who time it: on a batch that the device holds."""
+
+import time
+from collections.abc import Callable
+
+import jax
+from jax.sharding import Mesh
+
+from gen_jax import data, devices
+from gen_jax.config import RunConfig
+from gen_jax.data import Dataset
+from gen_jax.game import Game, init_state
+from gen_jax.step import make_train_step
+
+
+def bare_step(
+    game: Game, config: RunConfig, dataset: Dataset, mesh: Mesh | None = None
+) -> tuple[Callable[[int, int], float], float]:
+    """A function (steps, warm) -> seconds of the steps after the warm ones, and FLOPs.
+
+    Each call begins with a new state and waits for the device only at the end. The
+    FLOPs are XLA's count of one step, before it optimises.
+    """
+    mesh = mesh or devices.data_mesh()
+    prepare = data.prepare(flip=config.flip, jitter=config.jitter)
+    step = make_train_step(game, mesh=mesh, prepare=prepare)
+    rng = jax.random.key(config.seed)
+    batches = data.batches(dataset.train, config.batch_size, config.seed)
+    batch = jax.device_put(next(iter(batches(0))))
+    keys = jax.random.split(rng, config.batch_size)
+    example = jax.eval_shape(prepare, batch, keys)
+    like = jax.eval_shape(lambda: init_state(game, rng, example))
+
+    def run(state, steps):
+        for _ in range(steps):
+            state, _ = step(state, batch, rng)
+        return jax.block_until_ready(state)
+
+    def seconds(steps: int, warm: int) -> float:
+        state = run(init_state(game, rng, example), warm)
+        started = time.perf_counter()
+        run(state, steps)
+        return time.perf_counter() - started
+
+    return seconds, step.lower(like, batch, rng).cost_analysis()["flops"]
