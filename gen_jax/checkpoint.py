@@ -306,6 +306,8 @@ def step_directories(path: str | Path) -> list[Path]:
         if found := steps(folder):
             return [folder / str(step) for step in found]
     missing = "holds no checkpoint" if path.exists() else "does not exist"
+    if runs := sorted(path.glob("seed_*")):
+        missing = f"holds the runs of several seeds: name one, such as {runs[0]}"
     raise UserError(f"{path} {missing}")
 
 
