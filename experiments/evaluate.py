@@ -56,8 +56,8 @@ def _check_in_step(folder: Path, runs: list[Path]) -> None:
     newest = [checkpoint.step_directories(run)[0].name for run in runs]
     if len(set(newest)) > 1:
         raise UserError(
-            f"the seeds in {folder} are at steps {', '.join(newest)}: go on with them "
-            f"by train --workdir={folder}, or name one"
+            f"the seeds in {folder} are at steps {', '.join(newest)}: train "
+            f"--workdir={folder} --steps=N takes all to the same"
         )
 
 
