@@ -76,7 +76,7 @@ def main(overrides: list[tuple[str, str]]) -> None:
     overrides = parsing.given(_SHORT) + overrides
     folders = _folders()
     saved = _saved_run(folders)
-    name, config = _resolve(overrides, saved, folders)
+    name, config = _resolve(overrides, saved, folders[0] if folders else Path())
     seeds = _seeds(config)
     recipe = experiment.find(name)
     if _DRY_RUN.value:
@@ -131,13 +131,17 @@ def _saved_run(folders: list[Path]) -> dict | None:
         return checkpoint.newest_meta(checkpoint.step_directories(resume))
     if not trained:
         return None
-    return checkpoint.newest_meta(checkpoint.step_directories(trained[0]))
+    meta = checkpoint.newest_meta(checkpoint.step_directories(trained[0]))
+    seeds = list(several.found(Path(workdir)))
+    return several.meta(meta, seeds[0], seeds) if seeds else meta
 
 
 def _resolve(
-    overrides: list[tuple[str, str]], saved: dict | None, folders: list[Path]
+    overrides: list[tuple[str, str]], saved: dict | None, folder: Path
 ) -> tuple[str, configs.RunConfig]:
     """The experiment's name and configuration, from the flags and the saved run.
+
+    folder: the run's; of several seeds the first one's.
 
     Raises UserError where a flag disagrees with the run that goes on.
     """
@@ -157,7 +161,7 @@ def _resolve(
         raise UserError(f"{where} holds a run of {name}, not of {_NAME.value}")
     before = configs.from_dict(experiment.find(name).config, saved["config"])
     if _RESUME.value == "auto":
-        before = _with_latest(before, folders[0] / "config.json")
+        before = _with_latest(before, folder / "config.json")
     config = _overridden(before, overrides)
     if _RESUME.value == "auto":
         for path in configs.differences(config, before):

@@ -44,7 +44,7 @@ class Recorder:
         seeds: Sequence[int] = (),
     ):
         self._game, self._config = game, config
-        self._seeds = seeds or (config.seed,)
+        self._seeds = tuple(seeds) or (config.seed,)
         self._names = [f" of seed {seed}" for seed in seeds] or [""]
         self._stacked = bool(seeds)
         self._batch_size = jax.tree.leaves(example)[0].shape[0]
@@ -195,7 +195,7 @@ class Recorder:
                 for place in range(len(self._seeds))
             ]
             seconds = time.monotonic() - self._started
-            for folder, values in zip(self._folders, each, strict=False):
+            for folder, values in zip(self._folders, each, strict=bool(self._folders)):
                 folder.log(step, step * self._batch_size, seconds, values)
             for name, values in zip(self._names, each, strict=True):
                 self._check_finite(step, name, values)

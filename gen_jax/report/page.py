@@ -102,6 +102,8 @@ def _facts(folder: Folder) -> dict[str, str]:
         facts["images seen"] = text(last.get("images"))
         if (seconds := speed.seconds(folder.records)) is not None:
             facts["time"] = _clock(seconds)
+        if together := as_list(folder.meta.get("seeds")):  # its time is all theirs
+            facts["seeds trained at once"] = text(len(together))
         if (rate := speed.usual(folder.records)) is not None:
             facts[speed.RATE] = charts.short(rate)
         facts |= {
