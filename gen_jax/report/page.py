@@ -9,7 +9,7 @@ from importlib import resources
 from typing import Any, NamedTuple
 
 from gen_jax.report import charts, command, evaluation, figures, speed
-from gen_jax.report.folder import Folder, as_dict, number
+from gen_jax.report.folder import Folder, as_dict, as_list, number
 from gen_jax.report.pictures import LIMIT, Album, Picture, spread
 from gen_jax.report.tables import NONE, Table, beside, flat, text, words
 
