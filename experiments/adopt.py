@@ -115,7 +115,7 @@ def _write(workdir: Path, resolved: ddpm.Config, info: data.Info, params) -> Non
     state = init_state(game, rng, batch, given={"model": params})
     meta = checkpoint.make_meta(_NAME, resolved, info)
     recorder = Recorder(game, resolved, batch, workdir, meta)
-    with recorder.recording(state):
+    with recorder.recording(0, state):
         recorder.finish(0, state)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from absl import flags
 
 from experiments import flags as parsing
-from gen_jax import devices, subject
+from gen_jax import checkpoint, devices, seeds, subject
 from gen_jax.errors import UserError, hint
 from gen_jax.manifest import write_json
 
@@ -41,14 +41,24 @@ def main(overrides: list[tuple[str, str]]) -> None:
     from gen_jax.evaluation import record
 
     folder = Path(_WORKDIR.value)
-    seeds = sorted(folder.glob("seed_*/checkpoints/"))
-    if seeds and not (folder / "checkpoints").exists():
-        content = record.over_seeds([_evaluated(path.parent) for path in seeds])
+    if runs := list(seeds.found(folder).values()):
+        _check_in_step(folder, runs)
+        content = record.over_seeds([_evaluated(run) for run in runs])
         write_json(folder / record.NAME, content)
     else:
         content = _evaluated(folder)
     print("\n".join(_lines(content)))
     print(folder / record.NAME)
+
+
+def _check_in_step(folder: Path, runs: list[Path]) -> None:
+    """Raises UserError where seeds' runs stopped at different steps."""
+    newest = [checkpoint.step_directories(run)[0].name for run in runs]
+    if len(set(newest)) > 1:
+        raise UserError(
+            f"the seeds in {folder} are at steps {', '.join(newest)}: train "
+            f"--workdir={folder} --steps=N takes all to the same"
+        )
 
 
 def _evaluated(folder: Path) -> dict:

@@ -7,6 +7,10 @@ SPEC: digits, branches, ring, idx:DIR, folder:DIR, pairs:DIR, npz:FILE, tfds:NAM
 pictures to translate; --config.data.task makes such pairs of any other images. Any
 field of the configuration is a flag: --config.FIELD=VALUE; --dry_run shows the fields
 and what they are.
+
+--seeds=N trains N seeds at once, --seed and those after it, each into a folder seed_K
+of DIR that is a run's folder like any other; evaluate --workdir=DIR then gives
+intervals over trainings.
 """
 
 import dataclasses
@@ -19,7 +23,10 @@ from absl import flags
 from experiments import flags as parsing
 from gen_jax import config as configs
 from gen_jax import data, devices, experiment
+from gen_jax import seeds as several
 from gen_jax.errors import UserError
+
+_MOST_SEEDS = 1000
 
 _NAME = flags.DEFINE_string("experiment", None, "which recipe; --list names them")
 _WORKDIR = flags.DEFINE_string("workdir", None, "the run's folder, made if missing")
@@ -27,6 +34,9 @@ flags.DEFINE_string("data", None, "the dataset, short for --config.data.spec")
 flags.DEFINE_integer("steps", None, "the total; may be raised later")
 flags.DEFINE_integer("batch_size", None, "examples a step, of all devices together")
 flags.DEFINE_integer("seed", None, "of the weights, the order and all noise")
+_SEEDS = flags.DEFINE_integer(
+    "seeds", None, "how many to train at once, from --seed on; one", 1, _MOST_SEEDS
+)
 _BACKEND = flags.DEFINE_enum(
     "backend", "jit", ["jit", "pmap"], "how a step is compiled"
 )
@@ -64,41 +74,74 @@ def main(overrides: list[tuple[str, str]]) -> None:
     if _WORKDIR.value and Path(_WORKDIR.value).is_file():
         raise UserError(f"--workdir={_WORKDIR.value} is a file; it has to be a folder")
     overrides = parsing.given(_SHORT) + overrides
-    saved = _saved_run()
-    name, config = _resolve(overrides, saved)
+    folders = _folders()
+    saved = _saved_run(folders)
+    name, config = _resolve(overrides, saved, folders[0] if folders else Path())
+    seeds = _seeds(config)
     recipe = experiment.find(name)
     if _DRY_RUN.value:
-        print(_plan(name, recipe, config))
+        print(_plan(name, recipe, config, seeds))
         return
-    _train(name, recipe, config, saved)
+    _train(name, recipe, config, saved, seeds)
 
 
-def _saved_run() -> dict | None:
+def _folders() -> list[Path]:
+    """The runs' folders that the workdir has: of several seeds, or itself."""
+    if not _WORKDIR.value:
+        return []
+    workdir = Path(_WORKDIR.value)
+    return list(several.found(workdir).values()) or [workdir]
+
+
+def _seeds(config: configs.RunConfig) -> tuple[int, ...]:
+    """Those to train at once, as the workdir has them; none for an ordinary run.
+
+    Raises UserError where a flag disagrees with the workdir.
+    """
+    workdir, count = Path(_WORKDIR.value or ""), _SEEDS.value
+    found = tuple(several.found(workdir)) if _WORKDIR.value else ()
+    left = ("config.json", "checkpoints") if _WORKDIR.value else ()  # of a run alone
+    if found or any((workdir / name).exists() for name in left):
+        disagrees = f"disagrees with the run in {workdir}, which has"
+        if count not in (None, len(found) or 1):
+            raise UserError(f"--seeds={count} {disagrees} {len(found) or 1}")
+        if found and config.seed != found[0]:
+            raise UserError(f"seed={config.seed} {disagrees} {found[0]}")
+        return found
+    if count in (None, 1):
+        return ()
+    dataclasses.replace(config, seed=config.seed + count - 1)  # has to be a seed too
+    return tuple(range(config.seed, config.seed + count))
+
+
+def _saved_run(folders: list[Path]) -> dict | None:
     """The meta of the run to go on with, None for a new run."""
     from gen_jax import checkpoint
 
-    workdir, resume = Path(_WORKDIR.value or ""), _RESUME.value
-    has_checkpoints = bool(
-        _WORKDIR.value and checkpoint.steps(workdir / checkpoint.CHECKPOINTS)
-    )
+    workdir, resume = _WORKDIR.value, _RESUME.value
+    trained = [f for f in folders if checkpoint.steps(f / checkpoint.CHECKPOINTS)]
     if not resume:
         raise UserError("--resume= is empty; allowed: auto, never, or a run's PATH")
-    if resume != "auto" and has_checkpoints:
+    if resume != "auto" and trained:
         raise UserError(
             f"{workdir} holds checkpoints, and --resume={resume} begins a new run: "
             "name another --workdir, or --resume=auto to go on"
         )
     if resume not in ("auto", "never"):
         return checkpoint.newest_meta(checkpoint.step_directories(resume))
-    if not has_checkpoints:
+    if not trained:
         return None
-    return checkpoint.newest_meta(checkpoint.step_directories(workdir))
+    meta = checkpoint.newest_meta(checkpoint.step_directories(trained[0]))
+    seeds = list(several.found(Path(workdir)))
+    return several.meta(meta, seeds[0], seeds) if seeds else meta
 
 
 def _resolve(
-    overrides: list[tuple[str, str]], saved: dict | None
+    overrides: list[tuple[str, str]], saved: dict | None, folder: Path
 ) -> tuple[str, configs.RunConfig]:
     """The experiment's name and configuration, from the flags and the saved run.
+
+    folder: the run's; of several seeds the first one's.
 
     Raises UserError where a flag disagrees with the run that goes on.
     """
@@ -118,7 +161,7 @@ def _resolve(
         raise UserError(f"{where} holds a run of {name}, not of {_NAME.value}")
     before = configs.from_dict(experiment.find(name).config, saved["config"])
     if _RESUME.value == "auto":
-        before = _with_latest(before, Path(_WORKDIR.value, "config.json"))
+        before = _with_latest(before, folder / "config.json")
     config = _overridden(before, overrides)
     if _RESUME.value == "auto":
         for path in configs.differences(config, before):
@@ -154,7 +197,12 @@ def _overridden(
     return dataclasses.replace(config, data=data.absolute(config.data))
 
 
-def _plan(name: str, recipe: experiment.Experiment, config: configs.RunConfig) -> str:
+def _plan(
+    name: str,
+    recipe: experiment.Experiment,
+    config: configs.RunConfig,
+    seeds: tuple[int, ...],
+) -> str:
     """What --dry_run prints: configuration, shapes and parameter counts."""
     import jax
 
@@ -167,6 +215,7 @@ def _plan(name: str, recipe: experiment.Experiment, config: configs.RunConfig) -
     changed = configs.differences(config, recipe.config)
     paths = changed + [p for p in configs.field_paths(config) if p not in changed]
     lines = [f"experiment: {name}"]
+    lines += [f"seeds: {', '.join(map(str, seeds))}, at once"] if seeds else []
     for path in paths:
         was = configs.get(recipe.config, path)
         note = f"  (recipe: {was})" if path in changed else ""
@@ -183,6 +232,7 @@ def _train(
     recipe: experiment.Experiment,
     config: configs.RunConfig,
     saved: dict | None,
+    seeds: tuple[int, ...],
 ) -> None:
     devices.use_compilation_cache()
     import jax
@@ -204,20 +254,14 @@ def _train(
             began_from = str(Path(_RESUME.value).absolute())
         meta |= {"began_from": began_from} if began_from else {}
     batch = memory.size(data.prepared_like(dataset.info, config.batch_size))
+    batch *= len(seeds) or 1
     memory.check({"a batch takes": batch / mesh.size}, mesh.local_devices[0])
-    batches = data.batches(
-        dataset.train,
-        config.batch_size,
-        config.seed,
-        process_index=jax.process_index(),
-        process_count=jax.process_count(),
-    )
     start = None
     if saved is not None and _RESUME.value != "auto":
         start = checkpoint.load(_RESUME.value, game).state
     fit(
         game,
-        batches,
+        _batches(dataset, config, seeds),
         config,
         workdir=_WORKDIR.value,
         backend=_BACKEND.value,
@@ -226,9 +270,28 @@ def _train(
         meta=meta,
         start=start,
         held_out=_held_out(dataset) if "translate" in game.ops else None,
+        seeds=seeds,
     )
     if jax.process_index() == 0:
-        _report(Path(_WORKDIR.value))
+        for folder in _folders():
+            _report(folder)
+
+
+def _batches(dataset: data.Dataset, config: configs.RunConfig, seeds: tuple[int, ...]):
+    """This process's batches, of each seed's own order where there are several."""
+    import jax
+
+    each = [
+        data.batches(
+            dataset.train,
+            config.batch_size,
+            seed,
+            process_index=jax.process_index(),
+            process_count=jax.process_count(),
+        )
+        for seed in seeds or (config.seed,)
+    ]
+    return several.batches(each) if seeds else each[0]
 
 
 def _report(workdir: Path) -> None:

@@ -80,16 +80,19 @@ class Writer:
     """Writes a run's checkpoints in the background: the last 3, and every Nth.
 
     What a run that was killed left half written is removed: a folder takes one Writer
-    at a time.
+    at a time. name: what an error calls the state.
     """
 
-    def __init__(self, folder: Path, keep_every_steps: int = 0):
+    def __init__(
+        self, folder: Path, keep_every_steps: int = 0, name: str = "the state"
+    ):
         import orbax.checkpoint as ocp
 
         options = ocp.CheckpointManagerOptions(
             max_to_keep=_KEPT, keep_period=keep_every_steps or None
         )
         self._folder = Path(folder).absolute()  # a relative one would write nothing
+        self._name = name
         if jax.process_index() == 0:  # Orbax would do it at some time in a thread
             for left in self._folder.glob("*.orbax-checkpoint-tmp*"):
                 shutil.rmtree(left, ignore_errors=True)
@@ -101,17 +104,11 @@ class Writer:
     def save(self, step: int, state: State, meta: Mapping[str, Any]) -> None:
         """Starts to write; the state's buffers may be donated as soon as it returns.
 
-        Raises UserError for a state that is not finite, which is never written, and
-        OSError where an earlier write failed or there is no room for this one.
+        Raises what `check` raises; such a state is never written.
         """
         from orbax.checkpoint import args
 
-        self.wait()
-        check_room(self._folder, state)
-        if not self._finite(state):
-            raise UserError(
-                f"the state is no longer finite at step {step}; {self.last_kept()}"
-            )
+        self.check(step, state)
         if step == self._manager.latest_step():
             return
         composite = args.Composite(
@@ -120,6 +117,18 @@ class Writer:
         if not self._manager.save(step, args=composite):
             raise OSError(f"no checkpoint was written at step {step}")
         self._written = self._thread.submit(self._seal, step)
+
+    def check(self, step: int, state: State) -> None:
+        """Raises UserError for a state that is not finite.
+
+        Raises OSError where an earlier write failed or there is no room for this one.
+        """
+        self.wait()
+        check_room(self._folder, state)
+        if not self._finite(state):
+            raise UserError(
+                f"{self._name} is no longer finite at step {step}; {self.last_kept()}"
+            )
 
     def _seal(self, step: int) -> None:
         """Waits for the commit, and notes every file's hash for `verify`."""
@@ -263,14 +272,15 @@ def _first_readable(
         for bad, why in damaged:
             print(f"{bad} is damaged ({why}); taking {directory}", file=sys.stderr)
             if repair:
-                _move_aside(bad)
+                set_aside(bad, "damaged")
         return content, directory
     directory, why = damaged[0]
     raise UserError(f"the checkpoint {directory} cannot be read: {why}")
 
 
-def _move_aside(directory: Path) -> None:
-    place = directory.parent.parent / "damaged" / directory.name
+def set_aside(directory: Path, why: str) -> None:
+    """Moves a step directory to `WHY/STEP` in the run's folder."""
+    place = directory.parent.parent / why / directory.name
     place.parent.mkdir(exist_ok=True)
     while place.exists():
         place = place.with_name(place.name + "_")
@@ -296,6 +306,8 @@ def step_directories(path: str | Path) -> list[Path]:
         if found := steps(folder):
             return [folder / str(step) for step in found]
     missing = "holds no checkpoint" if path.exists() else "does not exist"
+    if runs := sorted(path.glob("seed_*")):
+        missing = f"holds the runs of several seeds: name one, such as {runs[0]}"
     raise UserError(f"{path} {missing}")
 
 

@@ -13,7 +13,7 @@ import functools
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding
 
 from gen_jax import devices, memory
+from gen_jax import seeds as several
 from gen_jax.checkpoint import state_like
 from gen_jax.config import FitConfig
 from gen_jax.errors import UserError
@@ -45,6 +46,7 @@ def fit(
     meta: Mapping[str, Any] | None = None,
     start: State | None = None,
     held_out: Tree | None = None,
+    seeds: Sequence[int] = (),
 ) -> State:
     """Trains to `config.steps`, going on from the newest checkpoint in `workdir`.
 
@@ -56,6 +58,9 @@ def fit(
     meta: what to say in the checkpoints beside what they need (`make_meta`).
     start: the state to begin with in a new folder; by default `init_state`'s.
     held_out: a prepared batch that a game which translates is shown on.
+    seeds: S seeds to train at once in the place of `config.seed`, by jit in one
+        process; `batches` are then `seeds.batches`, [S, B, ...], the state that comes
+        back has an axis [S] more, and `workdir/seed_K` is a run's folder.
 
     Ctrl-C and SIGTERM save first, then raise KeyboardInterrupt and SystemExit(143), if
     steps are left. Raises UserError for a state or a logged loss that is no longer
@@ -64,17 +69,20 @@ def fit(
     """
     config = config or FitConfig()
     mesh = mesh or devices.data_mesh()
-    rng = jax.random.key(config.seed)
-    replicated = devices.everywhere(mesh)
+    rng = several.keys(seeds) if seeds else jax.random.key(config.seed)
     first = next(iter(batches(0)))
-    example = _prepared_shapes(first, prepare)
+    example = _prepared_shapes(first, prepare, rng.ndim)
     check_divides(jax.tree.leaves(example)[0].shape[0], game, mesh, config.microbatches)
-    like = _state_that_fits(game, example, replicated)
-    recorder = Recorder(game, config, example, workdir, dict(meta or {}), held_out)
+    replicated = devices.everywhere(mesh)
+    like = _state_that_fits(game, example, replicated, len(seeds) or 1)
+    recorder = Recorder(
+        game, config, example, workdir, dict(meta or {}), held_out, seeds
+    )
     state = recorder.restore(like)
     if state is None and start is not None:
+        start = several.stack([start] * len(seeds)) if seeds else start
         state = jax.device_put(jax.tree.map(jnp.array, start), replicated)
-    step = 0 if state is None else int(state.step)
+    step = 0 if state is None else int(state.step.max())
     if step >= config.steps:
         recorder.already_done(step)
         return state
@@ -82,26 +90,45 @@ def fit(
     take = _Stepper(game, per_call, config.microbatches, backend, mesh, prepare, rng)
     if state is None:
         with take.compiling(like, first):
-            state = jax.device_put(init_state(game, rng, example), replicated)
+            state = jax.device_put(_first_state(game, rng, example), replicated)
+    return _train(take, recorder, state, step, batches, config.steps)
+
+
+def _train(take: "_Stepper", recorder: Recorder, state, step, batches, steps) -> State:
+    """Takes the steps from `step` to `steps`, or to a signal, and records them."""
     stream = iter(batches(step))
-    with recorder.recording(state), _caught_signals() as caught:
-        while step < config.steps and not recorder.agree(step, bool(caught)):
-            state, metrics, count = take(state, stream, config.steps - step)
+    with recorder.recording(step, state), _caught_signals() as caught:
+        while step < steps and not recorder.agree(step, bool(caught)):
+            state, metrics, count = take(state, stream, steps - step)
             step += count
             recorder.after(step, state, metrics, count)
         recorder.finish(step, state)
-    if caught and step < config.steps:
+    if caught and step < steps:
         _raise_for(caught[0], step)
     return state
 
 
-def _prepared_shapes(batch: Tree, prepare) -> Tree:
-    """The shapes of a global batch as the game will see it."""
+def _first_state(game: Game, rng: jax.Array, example: Tree) -> State:
+    """The state before the first step, of each seed where `rng` has keys [S]."""
+    if not rng.ndim:
+        return init_state(game, rng, example)
+    return devices.run_once(jax.vmap(lambda key: init_state(game, key, example)), rng)
+
+
+def _prepared_shapes(batch: Tree, prepare, leading: int) -> Tree:
+    """The shapes of one run's global batch as the game will see it.
+
+    leading: axes of `batch` before [B, ...].
+    """
     processes = jax.process_count()
-    shapes = jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct((x.shape[0] * processes, *x.shape[1:]), x.dtype),
-        batch,
-    )
+    if leading and processes > 1:
+        raise UserError("several seeds at once are trained by one process")
+
+    def shape(x):
+        size, *rest = x.shape[leading:]
+        return jax.ShapeDtypeStruct((size * processes, *rest), x.dtype)
+
+    shapes = jax.tree.map(shape, batch)
     if prepare is None:
         return shapes
     size = jax.tree.leaves(shapes)[0].shape[0]
@@ -109,14 +136,17 @@ def _prepared_shapes(batch: Tree, prepare) -> Tree:
     return jax.eval_shape(prepare, shapes, keys)
 
 
-def _state_that_fits(game: Game, example: Tree, sharding: NamedSharding) -> State:
-    """`state_like` of it, before anything is made of sizes that are the user's.
+def _state_that_fits(
+    game: Game, example: Tree, sharding: NamedSharding, seeds: int
+) -> State:
+    """`state_like` of one seed, before anything is made of sizes that are the user's.
 
-    Raises UserError where a device cannot hold the state and its share of a batch.
+    Raises UserError where a device cannot hold all the seeds' states and its share of
+    their batches.
     """
     like, mesh = state_like(game, example, sharding), sharding.mesh
     share = memory.size(example) // mesh.size
-    needed = {"the state takes": memory.size(like), "a batch": share}
+    needed = {"the state takes": memory.size(like) * seeds, "a batch": share * seeds}
     memory.check(needed, mesh.local_devices[0])
     return like
 
@@ -143,6 +173,7 @@ class _Stepper:
                 mesh,
                 steps_per_call=count,
                 microbatches=microbatches,
+                over_seeds=bool(rng.ndim),
                 prepare=prepare,
             )
             for count in {1, per_call}
@@ -156,14 +187,17 @@ class _Stepper:
     def compiling(self, state: State, batch: Tree) -> Iterator[None]:
         """Compiles the step in another thread while the body runs; XLA lets go the GIL.
 
-        state: ShapeDtypeStructs. The first call finds what was compiled. Raises the
-        UserError of a game that the step cannot play, or of a step for which there is
-        no memory, before anything is written.
+        state: ShapeDtypeStructs, of one seed. The first call finds what was compiled.
+        Raises the UserError of a game that the step cannot play, or of a step for which
+        there is no memory, before anything is written.
         """
         if jax.process_count() > 1:
             yield
             return
         stacked = self._to_devices([batch] * self._per_call)
+        state = jax.tree.map(
+            lambda x: x.update(shape=(*self._rng.shape, *x.shape)), state
+        )
         lower = functools.partial(self._steps[self._per_call].lower, state, stacked)
         context = contextvars.copy_context()
         with concurrent.futures.ThreadPoolExecutor(1) as pool:

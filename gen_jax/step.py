@@ -174,6 +174,7 @@ def make_train_step(
     spec: Any = None,
     steps_per_call: int = 1,
     microbatches: int = 1,
+    over_seeds: bool = False,
     prepare: Callable[[Tree, jax.Array], Tree] | None = None,
     donate: bool = True,
     compiler_options: dict[str, str] | None = None,
@@ -185,17 +186,16 @@ def make_train_step(
     mesh: the devices, on one axis named `devices.BATCH_AXIS`; None for the first one.
     spec: PartitionSpecs of the state (a prefix of its tree); None replicates it. jit.
     steps_per_call: k steps in one call on a batch [k, B, ...]; metrics become [k].
+    over_seeds: the same step of S runs at once: the state's leaves, batch, keys and
+        metrics have an axis [S] more, before [B] and after [k]. jit.
     prepare: (batch, keys [B]) -> batch, on the device: normalisation, augmentation.
     donate: whether the state's buffers are reused; the old state is then gone.
     compiler_options: XLA's; None for this platform's.
 
-    Raises ValueError for an unknown backend, or `spec` with pmap; a call raises
-    UserError where the batch does not divide (`check_divides`).
+    Raises ValueError for an unknown backend, or what only jit does with pmap; a call
+    raises UserError where the batch does not divide (`check_divides`).
     """
-    if backend not in ("jit", "pmap"):
-        raise ValueError(f"backend {backend!r} is neither 'jit' nor 'pmap'")
-    if backend == "pmap" and spec is not None:
-        raise ValueError("spec shards a state under jit; pmap replicates it")
+    _check_backend(backend, spec, over_seeds)
     mesh = mesh or devices.data_mesh(jax.devices()[:1])
 
     def step(state, batch, rng):
@@ -204,15 +204,17 @@ def make_train_step(
             batch = prepare(batch, example_keys(key, _global_index(batch)))
         return train_step(state, batch, rng, game=game, microbatches=microbatches)
 
+    one_step = jax.vmap(step) if over_seeds else step
+
     def steps(state, batches, rng):
         if steps_per_call == 1:
-            return step(state, batches, rng)
-        return jax.lax.scan(lambda s, b: step(s, b, rng), state, batches)
+            return one_step(state, batches, rng)
+        return jax.lax.scan(lambda s, b: one_step(s, b, rng), state, batches)
 
     options = {"donate_argnums": 0} if donate else {}
     if compiler_options is not None:
         options["compiler_options"] = compiler_options
-    batch_axis = 0 if steps_per_call == 1 else 1
+    batch_axis = (steps_per_call > 1) + over_seeds
     places = _shardings(mesh, spec, batch_axis)
     of_state = places["out_shardings"][0]
     if backend == "pmap":
@@ -222,6 +224,15 @@ def make_train_step(
 
     check = partial(check_divides, game=game, mesh=mesh, microbatches=microbatches)
     return _guarded(compiled, check, batch_axis, of_state)
+
+
+def _check_backend(backend: str, spec: Any, over_seeds: bool) -> None:
+    if backend not in ("jit", "pmap"):
+        raise ValueError(f"backend {backend!r} is neither 'jit' nor 'pmap'")
+    if backend == "pmap" and spec is not None:
+        raise ValueError("spec shards a state under jit; pmap replicates it")
+    if backend == "pmap" and over_seeds:
+        raise UserError("several seeds at once need the backend jit; pmap has one")
 
 
 def _guarded(compiled, check, batch_axis: int, of_state) -> Step:

@@ -1,9 +1,11 @@
-"""Small games whose course is known in closed form."""
+"""Small games: of a course known in closed form, and one of all that a state holds."""
 
+import jax
 import jax.numpy as jnp
 import optax
 
 from gen_jax.game import Game, Player, Turn, Weights
+from gen_jax.optimizers import adam
 
 
 def scalar_player(loss, learning_rate=0.1, start=1.0, **options) -> Player:
@@ -62,3 +64,26 @@ def critic_game(critic_turns: int) -> Game:
         },
         (*critic, Turn(("generator",), critic_turns)),
     )
+
+
+def noisy_game():
+    """Adam, averages, mutable state, noise, and samples to draw."""
+
+    def init(rng, batch):
+        weights = {"w": jax.random.normal(rng, (4, 4, 1))}
+        return Weights(weights, {"last": jnp.float32(0)})
+
+    def loss(board, batch, context):
+        noise = jax.vmap(lambda key: jax.random.normal(key, (4, 4, 1)))(context.keys)
+        error = (
+            board["model"].params["w"][None] - noise - batch["x"][:, None, None, None]
+        )
+        mean = jnp.mean(context.gather(batch["x"]))
+        return jnp.mean(error**2), ({"last": mean}, {})
+
+    def sample(board, keys):
+        noise = jax.vmap(lambda key: jax.random.normal(key, (4, 4, 1)))(keys)
+        return jnp.tanh(board["model"].params["w"][None] + noise)
+
+    player = Player(init, loss, adam(0.05), (100.0,))
+    return Game({"model": player}, (("model",),), {"sample": sample})

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from games import mean_game, scalar_player
+from games import mean_game, noisy_game, scalar_player
 
 from gen_jax import FitConfig, devices, fit, load
 from gen_jax.errors import UserError
@@ -20,29 +20,6 @@ def batches(start):
     """Batches of 8 numbers that depend on the step alone."""
     for step in itertools.count(start):
         yield {"x": np.random.default_rng(step).normal(size=8).astype(np.float32)}
-
-
-def noisy_game():
-    """Adam, averages, mutable state, noise, and samples to draw."""
-
-    def init(rng, batch):
-        weights = {"w": jax.random.normal(rng, (4, 4, 1))}
-        return Weights(weights, {"last": jnp.float32(0)})
-
-    def loss(board, batch, context):
-        noise = jax.vmap(lambda key: jax.random.normal(key, (4, 4, 1)))(context.keys)
-        error = (
-            board["model"].params["w"][None] - noise - batch["x"][:, None, None, None]
-        )
-        mean = jnp.mean(context.gather(batch["x"]))
-        return jnp.mean(error**2), ({"last": mean}, {})
-
-    def sample(board, keys):
-        noise = jax.vmap(lambda key: jax.random.normal(key, (4, 4, 1)))(keys)
-        return jnp.tanh(board["model"].params["w"][None] + noise)
-
-    player = Player(init, loss, adam(0.05), (100.0,))
-    return Game({"model": player}, (("model",),), {"sample": sample})
 
 
 def numpy(state):

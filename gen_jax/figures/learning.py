@@ -36,5 +36,5 @@ def _untrained(subject: Subject) -> np.ndarray:
         x, y = subject.real(HELD_OUT)
         held_out = {"x": x, "y": y}
     seed = subject.run.config.seed
-    draw, arrange = picture_functions(subject.game, seed, held_out)
-    return arrange(np.asarray(draw(averaged(subject.first_state().players))))
+    draw, arrange = picture_functions(subject.game, held_out)
+    return arrange(np.asarray(draw(averaged(subject.first_state().players), seed)))

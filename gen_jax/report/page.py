@@ -9,7 +9,7 @@ from importlib import resources
 from typing import Any, NamedTuple
 
 from gen_jax.report import charts, command, evaluation, figures, speed
-from gen_jax.report.folder import Folder, as_dict, number
+from gen_jax.report.folder import Folder, as_dict, as_list, number
 from gen_jax.report.pictures import LIMIT, Album, Picture, spread
 from gen_jax.report.tables import NONE, Table, beside, flat, text, words
 
@@ -102,6 +102,8 @@ def _facts(folder: Folder) -> dict[str, str]:
         facts["images seen"] = text(last.get("images"))
         if (seconds := speed.seconds(folder.records)) is not None:
             facts["time"] = _clock(seconds)
+        if together := as_list(folder.meta.get("seeds")):  # its time is all theirs
+            facts["seeds trained at once"] = text(len(together))
         if (rate := speed.usual(folder.records)) is not None:
             facts[speed.RATE] = charts.short(rate)
         facts |= {

@@ -36,6 +36,8 @@ def fails(name, *flags, says, **options):
         ([VAE, "--backend=tpu"], "should be one of <jit|pmap>"),
         ([VAE, "--steps=nan"], "flag --steps=nan is no whole number"),
         ([VAE, "--steps=0"], "steps=0 is out of range: at least 1"),
+        ([VAE, "--seeds=0"], "--seeds=0: 0 is not an integer in the range [1, 1000]"),
+        ([VAE, "--seeds=2", f"--seed={2**32 - 1}"], "seed=4294967296 is out of range"),
         ([VAE, "--config.z_dmi=3"], "Did you mean z_dim?"),
         ([VAE, "--config.z_dim=3.5"], "z_dim=3.5 is not a whole number"),
         ([VAE, "--config.z_dim=0"], "z_dim=0 is out of range"),

@@ -62,6 +62,16 @@ def test_all_that_applies_is_measured(name, tmp_path):
     assert again.stdout == done.stdout
 
 
+def test_of_several_seeds_the_intervals_are_over_trainings(tmp_path):
+    succeed("train", *shrunk("vae", 2), "--seeds=2", f"--workdir={tmp_path}")
+    succeed("evaluate", f"--workdir={tmp_path}", "--only=reconstruction")
+    content = json.loads((tmp_path / "evaluation.json").read_text())
+    assert content["run"]["training_seed"] == [0, 1]
+    value = content["measures"]["reconstruction"]["values"]["l1"]
+    assert value["interval"] == "Student's t over 2 training seeds"
+    check_values(content["measures"]["reconstruction"])
+
+
 def test_mistakes_get_one_line_and_cost_nothing(tmp_path):
     workdir = tmp_path / "run"
     succeed("train", *shrunk("vae", 1), f"--workdir={workdir}")

@@ -1,4 +1,4 @@
-"""The same seed gives the same run: jit on one device, jit on four, pmap on four.
+"""The same seed gives the same run: jit on one device, jit or pmap on four, vmap.
 
 The recipes are the experiments' own, shrunk; the images have 16 pixels a side, so that
 both of the DCGAN's networks have BatchNorm.
@@ -15,7 +15,7 @@ import pytest
 from command_line import KINDS, SHRUNK
 
 from gen_jax import config as configs
-from gen_jax import devices, experiment
+from gen_jax import devices, experiment, seeds
 from gen_jax.data import Info
 from gen_jax.game import Game, init_state
 from gen_jax.step import make_train_step, train_step
@@ -153,6 +153,26 @@ def test_five_steps_in_a_call_are_five_calls(name):
         state, metrics = step(state, stacked, jax.random.key(0))
         found += [jax.tree.map(lambda x, i=i: x[i], metrics) for i in range(5)]
     check_metrics(found, history)
+    assert differing({n: p.params for n, p in state.players.items()}, params) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["dcgan", *(pytest.param(n, marks=pytest.mark.slow) for n in ("vae", "ddpm"))],
+)
+def test_beside_another_seed_a_seed_gives_the_same(name):
+    params, history = trained(name, "jit on 1", "sgd")
+    first = first_state(name, "sgd")
+    other = init_state(game_of(name), jax.random.key(1), batch_of(0, name))
+    state, keys = seeds.stack([other, first]), seeds.keys([1, 0])
+    step = make_train_step(game_of(name), over_seeds=True, donate=False)
+    found = []
+    for number in range(STEPS):
+        batch = seeds.stack([batch_of(100 + number), batch_of(number)])
+        state, metrics = step(state, batch, keys)
+        found.append(jax.tree.map(lambda x: x[1], metrics))
+    check_metrics(found, history)
+    state = seeds.split(state, 2)[1]
     assert differing({n: p.params for n, p in state.players.items()}, params) == []
 
 
