@@ -28,7 +28,6 @@ def reconstruction(evaluation: Evaluation) -> Result:
 
 
 def _compared(y: np.ndarray, y_hat: np.ndarray, evaluation: Evaluation) -> Result:
-    y_hat = np.clip(y_hat, -1, 1)
     values = {"l1": mean_of(pixels.l1(y, y_hat), unit="of [-1, 1]")}
     values["psnr"] = mean_of(pixels.psnr(y, y_hat), unit="dB")
     notes, side = [], min(y.shape[1:3])
