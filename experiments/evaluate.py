@@ -62,7 +62,7 @@ def _evaluated(folder: Path) -> dict:
         protocol = protocol._replace(samples=_SAMPLES.value)
     options, networks = {}, ()
     if "sample" in run.has:
-        options = parsing.sampling_options(run.game)
+        options = parsing.sampling_options(run.run)
         networks = _networks(run)
     elif given := parsing.given({n: n for n in (*parsing.SAMPLING, "features")}):
         raise UserError(f"--{given[0][0]} does not apply: this model draws no samples")

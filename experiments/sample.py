@@ -66,7 +66,7 @@ def _sample(run, board, out: Path) -> None:
         raise UserError("--input is for a model that translates pictures")
     game, num = run.game, _NUM.value
     y = _labels(game.num_classes, num)
-    x = draw(game, board, num, _SEED.value, y, **parsing.sampling_options(game))
+    x = draw(game, board, num, _SEED.value, y, **parsing.sampling_options(run))
     if out.suffix == ".npy":
         np.save(out, x)
         return
