@@ -57,11 +57,26 @@ class Subject:
 
     @property
     def has(self) -> set[str]:
-        """What claims may need: ops by name, images, labels, conditional."""
+        """What claims may need: ops by name, images, labels, conditional, chance.
+
+        chance: that what is restored depends on its keys.
+        """
         info, has = self.dataset.info, set(self.game.ops)
         has |= {"images"} if len(info.shape) == 3 else set()
         has |= {"labels"} if info.num_classes else set()
+        has |= {"chance"} if self._restores_by_chance else set()
         return has | ({"conditional"} if self.game.num_classes else set())
+
+    @functools.cached_property
+    def _restores_by_chance(self) -> bool:
+        """Whether anything that restoring computes is computed from the keys."""
+        if "restore" not in self.game.ops:
+            return False
+        x_t, keys = np.zeros((1, *self.dataset.info.shape), np.float32), self.keys(1)
+        restore = functools.partial(self.game.ops["restore"], self.board, x_t)
+        traced = jax.make_jaxpr(lambda keys: restore(keys, start=1.0, end=0.0))(keys)
+        [given] = traced.jaxpr.invars
+        return any(given is read for step in traced.eqns for read in step.invars)
 
     def real(self, most: int, split: str = "test") -> tuple[np.ndarray, np.ndarray]:
         """The split's first examples, at most so many: x, and y as it is."""

@@ -6,8 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gen_jax import checkpoint, experiment, images
-from gen_jax.data import DataConfig
+from gen_jax import checkpoint, experiment, figures, images
+from gen_jax.data import DataConfig, Info
 from gen_jax.figures import latents
 from gen_jax.game import Game, Player, State, Weights
 from gen_jax.metrics.classifier import Classifier
@@ -66,3 +66,25 @@ def test_a_judge_that_is_sure_of_loudness_is_not_heard(tmp_path):
     numbers = latents.gaps(subject).numbers
     assert numbers["share_sure_of_normal_draws_decoded"] == 0
     assert numbers["share_sure_of_held_out_images_decoded"] == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "by_chance"), [("ddpm", True), ("flow", False), ("vae", False)]
+)
+def test_noise_is_shared_only_where_restoring_draws_some(name, by_chance, tmp_path):
+    recipe, data = experiment.find(name), DataConfig("ring")
+    config = dataclasses.replace(recipe.config, data=data, hidden=(8,))
+    game = recipe.build(config, Info((2,), 8))
+    run = checkpoint.Run(game, config, State(1, {}), 1)
+    subject = Subject(name, run, tmp_path, {})
+    board = subject.first_state().players
+    subject = dataclasses.replace(subject, board=board)
+    named = [claim.name for claim in figures.claims(subject)]
+    assert ("shared_noise" in named) == by_chance
+    if "restore" in game.ops:
+        x_t, times = np.ones((4, 2), np.float32), {"start": 0.9, "end": 0.0}
+        one, other = (
+            subject.call("restore", x_t=x_t, keys=subject.keys(4, n), options=times)
+            for n in (0, 1)
+        )
+        assert np.any(one != other) == by_chance

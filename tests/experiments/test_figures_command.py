@@ -21,7 +21,7 @@ EXPECTED = {
     "dcgan": "learning interpolation adversaries variety sharpness",
     "cvae": "learning interpolation classes variety between latents plane gaps style "
     "sharpness",
-    "flow": "learning interpolation latents plane dissolving restoring shared_noise",
+    "flow": "learning interpolation latents plane dissolving restoring",
     "ddpm_conditional": "learning interpolation latents plane style dissolving "
     "restoring shared_noise",
 }
