@@ -1,8 +1,16 @@
 """What figures measure, in cases known by hand."""
 
-import numpy as np
+import dataclasses
 
-from gen_jax.figures import diffusion, latents, sharpness
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.special import expit
+
+from gen_jax import checkpoint, experiment
+from gen_jax.figures import adversaries, diffusion, latents, sharpness
+from gen_jax.game import Game, Player, State, Weights
+from gen_jax.subject import Subject
 
 
 def test_fine_energy_is_that_of_fast_waves():
@@ -39,3 +47,34 @@ def test_noise_is_told_from_what_still_knows_the_image():
     marked = diffusion._normality(0.9 * noise + 0.3 * x, x)
     assert marked["x_T_kolmogorov_smirnov"] > limit
     assert marked["correlation_of_x_T_with_x_0"] > 0.1
+
+
+@pytest.mark.parametrize(
+    ("payoff", "said", "unit"),
+    [
+        ("minimax", expit, "probability"),
+        ("non_saturating", expit, "probability"),
+        ("least_squares", np.asarray, "score"),
+        ("wasserstein", np.asarray, "score"),
+        ("hinge", np.asarray, "score"),
+    ],
+)
+def test_a_score_is_not_called_a_probability(payoff, said, unit, tmp_path):
+    """A judge whose logit is 3 of what has a white corner, as samples have, else -2."""
+
+    def sample(board, keys, y=None):
+        return jnp.ones((len(keys), 8, 8, 1), jnp.float32)
+
+    def score(board, x, y=None):
+        return jnp.where(x[:, 0, 0, 0] == 1, 3.0, -2.0)
+
+    player = Player(init=lambda rng, batch: Weights({}), loss=None)
+    game = Game({"model": player}, (), {"sample": sample, "score": score})
+    config = dataclasses.replace(experiment.find("gan").config, payoff=payoff)
+    run = checkpoint.Run(game, config, State(1, {}), 1)
+    subject = Subject("gan", run, tmp_path, {"model": Weights({})})
+    numbers = adversaries.judgement(subject).numbers
+    assert numbers["unit"] == unit
+    for when in ("start", "end"):
+        assert numbers[f"d_real_at_{when}"] == pytest.approx(said(-2.0))
+        assert numbers[f"d_fake_at_{when}"] == pytest.approx(said(3.0))
