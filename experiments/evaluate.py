@@ -70,7 +70,7 @@ def _evaluated(folder: Path) -> dict:
         run, protocol, networks, folder / "evaluation", options
     )
     chosen = _chosen(evaluation.measures(this))
-    if any(measure.name.startswith("on_") for measure in chosen):
+    if any(measure.needs_covariance for measure in chosen):
         this.check_rank()
     return record.run(this, chosen, folder / record.NAME)
 

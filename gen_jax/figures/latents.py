@@ -49,7 +49,7 @@ def between(subject: Subject) -> Figure:
         "plain_average_to_nearest_real": latents.nearest_rms(average, real),
         "between_the_two_images": latents.rms(x[i], x[j]),
     }
-    numbers = {"pairs": len(i), "real_images": len(real)}
+    numbers = {"pairs": len(i), "training_images": len(real)}
     for name, distance in distances.items():
         numbers[name] = latents.mean_and_interval(distance, i, j)
     i, j = i[: ROWS // 2], j[: ROWS // 2]
