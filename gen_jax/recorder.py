@@ -43,6 +43,8 @@ class Recorder:
         self._game, self._config = game, config
         self._batch_size = jax.tree.leaves(example)[0].shape[0]
         self._folder = Path(workdir).absolute() if workdir else None
+        if self._folder is not None:
+            checkpoint.check_name(self._folder)
         batch = checkpoint.describe_batch(example)
         self._meta = {"format": checkpoint.FORMAT, **meta, "batch": batch}
         self._leads = jax.process_index() == 0
