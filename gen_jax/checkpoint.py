@@ -170,7 +170,7 @@ def check_name(folder: Path) -> None:
     path = str(folder.absolute())
     if found := [character for character in "*?[\\" if character in path]:
         raise UserError(
-            f"{path} holds {' and '.join(found)}, and checkpoints below it could not be "
+            f"{path} holds {' and '.join(found)}: checkpoints below it could not be "
             "read again: choose another folder, or rename that one"
         )
 
