@@ -50,7 +50,7 @@ class NetworkConfig(RunConfig):
     LIMITS: ClassVar = {
         **RunConfig.LIMITS,
         "features": (2, math.inf),
-        "multipliers": (1, math.inf),
+        "multipliers": (1, math.inf, 1),
         "blocks": (1, 1000),
         "dropout": (0, 0.99),
         "groups": (1, math.inf),

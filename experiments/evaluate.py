@@ -72,7 +72,7 @@ def _evaluated(folder: Path) -> dict:
         protocol = protocol._replace(samples=_SAMPLES.value)
     options, networks = {}, ()
     if "sample" in run.has:
-        options = parsing.sampling_options(run.game)
+        options = parsing.sampling_options(run.run)
         networks = _networks(run)
     elif given := parsing.given({n: n for n in (*parsing.SAMPLING, "features")}):
         raise UserError(f"--{given[0][0]} does not apply: this model draws no samples")
@@ -80,7 +80,7 @@ def _evaluated(folder: Path) -> dict:
         run, protocol, networks, folder / "evaluation", options
     )
     chosen = _chosen(evaluation.measures(this))
-    if any(measure.name.startswith("on_") for measure in chosen):
+    if any(measure.needs_covariance for measure in chosen):
         this.check_rank()
     return record.run(this, chosen, folder / record.NAME)
 

@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterator, Sequence
 import jax
 from absl import app, flags, logging
 
+from gen_jax import config
+from gen_jax.checkpoint import Run
 from gen_jax.errors import UserError, nearest
-from gen_jax.game import Game
 
 _PREFIX = "--config."
 SAMPLING = ("sampler", "sampling_steps", "eta", "guidance")
@@ -135,19 +136,23 @@ def define_sampling() -> None:
         "sampler", None, "of diffusion: ddim, ancestral, heun, dpm_solver"
     )
     flags.DEFINE_integer("sampling_steps", None, "of a diffusion model", lower_bound=1)
-    flags.DEFINE_float("eta", None, "DDIM's noise, from 0 to 1", lower_bound=0)
+    flags.DEFINE_float("eta", None, "DDIM's noise, from 0 to 1", 0, 1)
     flags.DEFINE_float("guidance", None, "towards the label; 0: none", lower_bound=0)
 
 
-def sampling_options(game: Game) -> dict:
-    """The sampling flags that were given, as options of the game's sampling.
+def sampling_options(run: Run) -> dict:
+    """The sampling flags that were given, as options of the run's sampling.
 
-    Raises UserError for one that this game is not made with.
+    Raises UserError for one that its game is not made with, that is not finite, or
+    beyond the limits that its configuration has for it.
     """
-    known = inspect.signature(game.ops["sample"]).parameters
+    known = inspect.signature(run.game.ops["sample"]).parameters
     options = {}
     for name, text in given({name: name for name in SAMPLING}):
         if name not in known:
             raise UserError(f"--{name} does not apply: this model is not made with one")
-        options[name] = type(flags.FLAGS[name].value)(text)
+        value = config.parse(text, type(flags.FLAGS[name].value), f"--{name}")
+        if name in run.config.LIMITS:
+            run.config.check(name, value)
+        options[name] = value
     return options

@@ -16,7 +16,9 @@ and 14 minutes in all. 200 held-out trees, pixels behind leaves alone but for LP
     what shows      0       0        0.052
 
 It finds more of what is hidden, and more of it hangs together (joined: the share of
-pixels' pairs joined in the truth that stay joined), but some is in the wrong place.
+pixels' pairs joined in the truth that stay joined), but some is in the wrong place:
+recall and joined do not see what is too much, as IoU does, and as does the F1 of joined
+pairs (`joined_f1` of `experiments.evaluate`), which was not taken of these trainings.
 
 With a weaker judge of small patches it is better in all, averaged weights of both:
 `--config.patch=16 --config.on_l1=300 --config.ema_halflife_images=2000`, 5000 steps on

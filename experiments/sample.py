@@ -28,7 +28,9 @@ parsing.define_sampling()
 _LABEL = flags.DEFINE_integer(
     "label", None, "the class to draw; by default all in turn"
 )
-_INPUT = flags.DEFINE_string("input", None, "a picture, or a folder, to translate")
+_INPUT = flags.DEFINE_string(
+    "input", None, "a picture, or a folder, to translate; of aligned pairs one side"
+)
 
 
 def main(overrides: list[tuple[str, str]]) -> None:
@@ -66,7 +68,7 @@ def _sample(run, board, out: Path) -> None:
         raise UserError("--input is for a model that translates pictures")
     game, num = run.game, _NUM.value
     y = _labels(game.num_classes, num)
-    x = draw(game, board, num, _SEED.value, y, **parsing.sampling_options(game))
+    x = draw(game, board, num, _SEED.value, y, **parsing.sampling_options(run))
     if out.suffix == ".npy":
         np.save(out, x)
         return
@@ -94,7 +96,7 @@ def _translate(run, board, shape: tuple[int, ...], out: Path) -> None:
     if given := parsing.given({name: name for name in (*parsing.SAMPLING, "label")}):
         raise UserError(f"--{given[0][0]} does not apply to a model that translates")
     if _INPUT.value:
-        pictures = data.read_pictures(_INPUT.value, shape)
+        pictures = data.read_pictures(_INPUT.value, shape, run.config.data)
         x, targets = images.from_uint8(pictures), []
     else:
         test = data.load(run.config.data).test

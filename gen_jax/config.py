@@ -37,9 +37,10 @@ class FitConfig:
     checkpoint_every_seconds: float = free(60.0)
     keep_every_steps: int = free(0)  # kept for good, beside the last 3; 0: none
 
-    # The least and the most that a field, or each number in its list, may be. A whole
-    # number is an int32's at most, whatever this says but a limit of its own.
-    LIMITS: ClassVar[dict[str, tuple[float, float]]] = {
+    # The least and the most that a field, or each number in its list, may be; then the
+    # fewest numbers in the list, if not none. A whole number is an int32's at most,
+    # whatever this says but a limit of its own.
+    LIMITS: ClassVar[dict[str, tuple[float, ...]]] = {
         "seed": (0, 2**32 - 1),
         "microbatches": (1, math.inf),
         "steps": (1, math.inf),
@@ -51,11 +52,20 @@ class FitConfig:
     }
 
     def __post_init__(self):
-        for name, (least, most) in self.LIMITS.items():
-            value = getattr(self, name)
-            numbers = value if isinstance(value, tuple) else (value,)
-            for number in numbers:
-                _check_range(name, value, number, least, most)
+        for name in self.LIMITS:
+            self.check(name, getattr(self, name))
+
+    @classmethod
+    def check(cls, name: str, value: Any) -> None:
+        """Raises UserError for a value beyond the limits of the field `name`."""
+        least, most, *fewest = cls.LIMITS[name]
+        numbers = value if isinstance(value, tuple) else (value,)
+        if fewest and len(numbers) < fewest[0]:
+            raise UserError(
+                f"{name}={value} is too short: it needs {fewest[0]} at least"
+            )
+        for number in numbers:
+            _check_range(name, value, number, least, most)
 
 
 def _check_range(name: str, value: Any, number: Any, least: float, most: float) -> None:

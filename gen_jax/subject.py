@@ -21,6 +21,8 @@ from gen_jax.step import sample_keys
 EACH = 100  # samples of a class
 MOST = 2000  # images encoded
 
+_MADE = ("sample", "decode", "reconstruct", "translate")  # ops that make examples
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Subject:
@@ -55,11 +57,26 @@ class Subject:
 
     @property
     def has(self) -> set[str]:
-        """What claims may need: ops by name, images, labels, conditional."""
+        """What claims may need: ops by name, images, labels, conditional, chance.
+
+        chance: that what is restored depends on its keys.
+        """
         info, has = self.dataset.info, set(self.game.ops)
         has |= {"images"} if len(info.shape) == 3 else set()
         has |= {"labels"} if info.num_classes else set()
+        has |= {"chance"} if self._restores_by_chance else set()
         return has | ({"conditional"} if self.game.num_classes else set())
+
+    @functools.cached_property
+    def _restores_by_chance(self) -> bool:
+        """Whether anything that restoring computes is computed from the keys."""
+        if "restore" not in self.game.ops:
+            return False
+        x_t, keys = np.zeros((1, *self.dataset.info.shape), np.float32), self.keys(1)
+        restore = functools.partial(self.game.ops["restore"], self.board, x_t)
+        traced = jax.make_jaxpr(lambda keys: restore(keys, start=1.0, end=0.0))(keys)
+        [given] = traced.jaxpr.invars
+        return any(given is read for step in traced.eqns for read in step.invars)
 
     def real(self, most: int, split: str = "test") -> tuple[np.ndarray, np.ndarray]:
         """The split's first examples, at most so many: x, and y as it is."""
@@ -84,14 +101,16 @@ class Subject:
         """An op on inputs [N, ...] by its names for them, in chunks.
 
         y is left out where the game is told no labels. board: by default the run's.
-        options: what is the same for all, such as a time.
+        options: what is the same for all, such as a time. Images that the op makes are
+        as a viewer sees them.
         """
         if not self.game.num_classes:
             inputs.pop("y", None)
         function = functools.partial(
             self.game.ops[op], board or self.board, **(options or {})
         )
-        return batched.call(function, inputs)
+        made = batched.call(function, inputs)
+        return _as_seen(made) if op in _MADE else made
 
     @functools.cached_property
     def samples(self) -> tuple[np.ndarray, np.ndarray]:
@@ -106,7 +125,7 @@ class Subject:
         x = batched.draw(
             self.game, self.board, number, self.seed, y if classes else None
         )
-        return x, y if classes else np.full_like(y, -1)
+        return _as_seen(x), y if classes else np.full_like(y, -1)
 
     @functools.cached_property
     def codes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -118,6 +137,15 @@ class Subject:
         """The state before the run's first step."""
         example = data.prepared_like(self.dataset.info, 1)
         return init_state(self.game, jax.random.key(self.run.config.seed), example)
+
+
+def _as_seen(x: np.ndarray) -> np.ndarray:
+    """Images [N, H, W, C] clipped to what a file can hold, [-1, 1]; points as they are.
+
+    Flows and DDIM without noise end beyond it, where a judge has never been and may say
+    anything.
+    """
+    return np.clip(x, -1, 1) if x.ndim == 4 else x
 
 
 def load(folder: str | Path, *, raw: bool = False, seed: int = 0) -> Subject:

@@ -17,9 +17,15 @@ class Recipe(RunConfig):
     steps: int = 77
     rate: float = 1e-3
     hidden: tuple[int, ...] = (500,)
+    levels: tuple[int, ...] = (1, 2)
     payoff: Literal["minimax", "non_saturating"] = "minimax"
     scale: float | None = None
-    LIMITS: ClassVar = {**RunConfig.LIMITS, "hidden": (1, math.inf), "scale": (0, 9)}
+    LIMITS: ClassVar = {
+        **RunConfig.LIMITS,
+        "hidden": (1, math.inf),
+        "levels": (1, math.inf, 2),
+        "scale": (0, 9),
+    }
 
 
 @pytest.mark.parametrize(
@@ -78,6 +84,8 @@ def test_overrides_are_typed(path, text, value):
         ("hidden", "1,x", "is not"),
         ("hidden", "9" * 21, "out of range: at most 2147483647"),
         ("hidden", "5,0", r"hidden=\(5, 0\) is out of range: at least 1"),
+        ("levels", "()", r"levels=\(\) is too short: it needs 2 at least"),
+        ("levels", "1", r"levels=\(1,\) is too short: it needs 2 at least"),
         ("payoff", "hinge", "payoff=hinge is not one of minimax, non_saturating"),
         ("flip", "maybe", "flip=maybe is not true or false"),
     ],

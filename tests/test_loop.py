@@ -225,3 +225,20 @@ def test_a_folder_takes_one_run_at_a_time(tmp_path):
 
     fit(noisy_game(), intruding, config(5), workdir=tmp_path)
     fit(noisy_game(), batches, config(6), workdir=tmp_path)
+
+
+@pytest.mark.parametrize("name", ["run[1]", "run*", "what?", "a\\b"])
+def test_a_folder_that_is_a_pattern_is_refused_before_anything_is_written(
+    name, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    for folder in (name, f"{name}/below", tmp_path / name):
+        with pytest.raises(UserError, match="could not be read again: choose"):
+            fit(mean_game(), batches, FitConfig(steps=1), workdir=folder)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_of_any_other_name_is_read_again(tmp_path):
+    folder = tmp_path / "a run] {of} 'mine', ~50% $x #1 é"
+    state = fit(mean_game(), batches, FitConfig(steps=2), workdir=folder)
+    same(load(folder, mean_game()).state, state)

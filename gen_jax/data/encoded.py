@@ -31,6 +31,7 @@ from gen_jax.data.dataset import (
 from gen_jax.errors import UserError
 
 _CHUNK = 64  # records that a thread reads at once
+_SKIP = "to leave such images out, set --config.data.skip_broken=True"
 
 _T = TypeVar("_T")
 
@@ -240,17 +241,16 @@ def _checked(y: np.ndarray, info: Info, config: DataConfig) -> np.ndarray:
     return checked_labels(y, info.num_classes, config.spec)
 
 
-def open_picture(picture: Picture):
+def open_picture(picture: Picture, way_out: str = _SKIP):
     """An encoded picture as a PIL image of mode L or RGB.
 
-    Raises BrokenImageError naming it.
+    Raises BrokenImageError naming it, and the user's way out.
     """
     try:
         return images.open_image(picture.content)
     except Exception as error:  # on damaged files decoders raise whatever they meet
         raise BrokenImageError(
-            f"{picture.name} is broken or truncated ({error}); to leave such images "
-            "out, set --config.data.skip_broken=True"
+            f"{picture.name} is broken or truncated ({error}); {way_out}"
         ) from error
 
 

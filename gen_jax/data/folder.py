@@ -5,16 +5,12 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
-from gen_jax.data import images
 from gen_jax.data.dataset import DataConfig, Dataset, Info, Source
 from gen_jax.data.encoded import (
     Picture,
     Record,
     encoded_dataset,
     first_shape,
-    open_picture,
 )
 from gen_jax.errors import UserError
 
@@ -114,17 +110,3 @@ def picture(path: Path) -> Picture:
         return Picture(path.read_bytes(), str(path))
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from error
-
-
-def read_pictures(path: str | Path, shape: tuple[int, int, int]) -> np.ndarray:
-    """The picture at `path`, or all under a folder, as uint8 [N, *shape].
-
-    Each is cropped to the shape's proportions and resized to it.
-
-    Raises UserError where there is none, or one cannot be read.
-    """
-    path = Path(path).expanduser()
-    if not path.exists():
-        raise UserError(f"there is no picture and no folder {path}")
-    files = [path] if path.is_file() else [file for file, _ in find_images(path)]
-    return np.stack([images.to_shape(open_picture(picture(f)), shape) for f in files])

@@ -7,6 +7,7 @@ equal names, in any of the layouts that pix2pix and CycleGAN use.
 
 import dataclasses
 import difflib
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,6 +25,9 @@ from gen_jax.data.encoded import (
 )
 from gen_jax.data.folder import TESTS, find_images, picture, splits
 from gen_jax.errors import UserError
+
+# Which half of an aligned picture is the input, and what to call it.
+_INPUT = {"a_to_b": (0, "left half, A"), "b_to_a": (1, "right half, B")}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -88,16 +92,7 @@ def _sides(record: Record, config: DataConfig):
     opened = [open_picture(each) for each in record.pictures]
     first, last = record.pictures[0].name, record.pictures[-1].name
     if len(opened) == 1:
-        [both] = opened
-        width, height = both.size
-        if width % 2:
-            raise UserError(
-                f"{first} is {width} pixels wide: an aligned pair, A left and B right, "
-                "has an even width"
-            )
-        half = width // 2
-        boxes = (0, 0, half, height), (half, 0, width, height)
-        a, b = map(both.crop, boxes)
+        a, b = _halves(opened[0], first)
     else:
         a, b = opened
         if a.size != b.size:
@@ -107,6 +102,57 @@ def _sides(record: Record, config: DataConfig):
             )
     sides = (a, first), (b, last)
     return sides if config.direction == "a_to_b" else sides[::-1]
+
+
+def _halves(both, name: str):
+    """A and B of an aligned picture, a PIL image."""
+    width, height = both.size
+    if width % 2:
+        raise UserError(
+            f"{name} is {width} pixels wide: an aligned pair, A left and B right, has "
+            "an even width"
+        )
+    half = width // 2
+    return both.crop((0, 0, half, height)), both.crop((half, 0, width, height))
+
+
+def read_pictures(
+    path: str | Path, shape: tuple[int, int, int], config: DataConfig
+) -> np.ndarray:
+    """The picture at `path`, or all under a folder, as inputs: uint8 [N, *shape].
+
+    Each is cropped to the shape's proportions and resized to it. Where `config`, of the
+    data that the model was trained on, is of pairs, one of exactly twice the width is
+    taken for an aligned pair: its input side is what is read, and a line on standard
+    error says so.
+
+    Raises UserError where there is none, or one cannot be read.
+    """
+    path = Path(path).expanduser()
+    if not path.exists():
+        raise UserError(f"there is no picture and no folder {path}")
+    files = [path] if path.is_file() else [file for file, _ in find_images(path)]
+    of_pairs, [side, half] = config.spec.startswith("pairs:"), _INPUT[config.direction]
+    inputs, aligned = [], []
+    for file in files:
+        image = open_picture(picture(file), "repair it, or take it away")
+        if of_pairs and _is_double(image, shape):
+            aligned.append(file)
+            image = _halves(image, str(file))[side]
+        inputs.append(images.to_shape(image, shape))
+    if aligned:
+        print(
+            f"{len(aligned)} of {len(files)} pictures, such as {aligned[0]}, are twice "
+            f"as wide as inputs are: taken for aligned pairs, of each its {half}",
+            file=sys.stderr,
+        )
+    return np.stack(inputs)
+
+
+def _is_double(image, shape: tuple[int, int, int]) -> bool:
+    """Whether a PIL image has the proportions of two of `shape` beside each other."""
+    height, width, _ = shape
+    return image.width * height == 2 * width * image.height
 
 
 def _find(root: Path) -> tuple[Records, Records | None]:

@@ -30,12 +30,14 @@ __all__ = [
 class Measure(NamedTuple):
     """Something that is measured of a run.
 
-    needs: as a claim's (`gen_jax.figures`).
+    needs: as a claim's (`gen_jax.figures`). needs_covariance: of a network's features,
+        for which there have to be enough images.
     """
 
     name: str
     run: Callable[[Evaluation], Result]
     needs: tuple[str, ...]
+    needs_covariance: bool = False
 
     @property
     def what(self) -> str:
@@ -66,6 +68,7 @@ def measures(evaluation: Evaluation) -> list[Measure]:
             f"on_{network.name}",
             functools.partial(distances.on_network, network=network),
             ("sample",),
+            needs_covariance=True,
         )
         for network in evaluation.networks
     ]

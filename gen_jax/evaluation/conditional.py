@@ -1,6 +1,8 @@
 """Do conditional samples show what was asked for, and as varied as real images?
 
-Judged by a classifier of real images alone (`gen_jax.metrics.classifier`).
+Judged by a classifier of real images alone (`gen_jax.metrics.classifier`). Recall and
+precision count as near what lies within the distance of a point's third neighbour
+(`gen_jax.metrics.manifold`).
 """
 
 import numpy as np
@@ -21,24 +23,25 @@ def by_class(evaluation: Evaluation) -> Result:
     subject, samples = evaluation.subject, evaluation.samples
     judge, asked = subject.judge, samples.labels()
     most = min(samples.number, evaluation.protocol.pairwise)
-    x, asked = images.from_uint8(samples.first(most)), asked[:most]
-    real, labels = subject.real(_most_real(evaluation), "train")
-    table = manifold.by_class(judge, x, asked, real, labels)
+    x = images.from_uint8(samples.first(most))
+    drawn = manifold.judged(judge, x, asked[:most])
+    real = manifold.judged(judge, *subject.real(_most_real(evaluation), "train"))
+    table = manifold.by_class(drawn, real)
     means = table.pop("mean")
-    agrees = judge.probabilities(x).argmax(1) == asked
     values = {
-        "agreement": mean_of(agrees, floor=means["real_agreement"]),
+        "agreement": mean_of(drawn.found == drawn.label, floor=means["real_agreement"]),
         "classifier_accuracy": Value(judge.accuracy),
     }
     for name in _COMPARED:
         interval = seeds_interval([row[name] for row in table.values()])
         how = f"Student's t over {len(table)} classes"
         values[name] = with_interval(interval, how, floor=means[f"real_{name}"])
-    note = _add_frechet(table, values, judge.features, (x, asked), (real, labels))
+    note = _add_frechet(table, values, drawn, real)
     context = {
         "classifier": judge.sha256,
         "held_out": f"{judge.num_test} images",
-        "real": f"{len(real)} training images",
+        "real": f"{len(real.label)} training images, half against half by class",
+        "balls_reach_to_neighbour": manifold.NEIGHBOUR,
         **evaluation.about_samples(),
         "samples": most,
     }
@@ -49,13 +52,11 @@ def _most_real(evaluation: Evaluation) -> int:
     return 2 * evaluation.protocol.pairwise
 
 
-def _add_frechet(table, values, features, drawn, real) -> str | None:
+def _add_frechet(table, values, drawn, real) -> str | None:
     """A Frechet distance by class; what is said where there are too few images."""
-    (x, asked), (x_real, labels) = drawn, real
-    f_drawn, f_real = features(x), features(x_real)
     distances = {}
     for label in table:
-        mine, yours = f_drawn[asked == int(label)], f_real[labels == int(label)]
+        mine, yours = (x.features[x.label == int(label)] for x in (drawn, real))
         try:
             distances[label] = frechet_distance(moments(yours), moments(mine))
         except UserError as error:

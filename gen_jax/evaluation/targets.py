@@ -1,23 +1,37 @@
 """Pictures that should be like others: translations and their targets, an autoencoder's
-images and what it makes of them."""
+images and what it makes of them.
+
+Of trees behind leaves also what `gen_jax.metrics.branches` says of the hidden branches.
+"""
 
 import numpy as np
 
 from gen_jax import images
+from gen_jax.data import branches
 from gen_jax.errors import UserError
 from gen_jax.evaluation.evaluation import Evaluation
 from gen_jax.evaluation.result import Result, mean_of
+from gen_jax.metrics import branches as branch_scores
 from gen_jax.metrics import pixels
 from gen_jax.metrics.lpips import SMALLEST_SIDE, lpips
 
 
 def translation(evaluation: Evaluation) -> Result:
-    """L1, PSNR, SSIM and LPIPS of held-out translations against their targets."""
+    """L1, PSNR, SSIM, LPIPS of held-out translations against targets; of trees more."""
     subject = evaluation.subject
     x, y = subject.real(evaluation.protocol.bound_images)
     y = images.from_uint8(y)
     y_hat = subject.call("translate", x=x, keys=subject.keys(len(x)))
-    return _compared(y, y_hat, evaluation)
+    result = _compared(y, y_hat, evaluation)
+    if subject.run.config.data.spec != "branches":
+        return result
+    masks = branches.branch_mask(y), branches.branch_mask(y_hat), branches.leaf_mask(x)
+    found = {
+        name: mean_of(each[~np.isnan(each)])
+        for name, each in branch_scores.of_each(*masks).items()
+        if not np.isnan(each).all()
+    }
+    return result._replace(values={**result.values, **found})
 
 
 def reconstruction(evaluation: Evaluation) -> Result:
@@ -28,7 +42,6 @@ def reconstruction(evaluation: Evaluation) -> Result:
 
 
 def _compared(y: np.ndarray, y_hat: np.ndarray, evaluation: Evaluation) -> Result:
-    y_hat = np.clip(y_hat, -1, 1)
     values = {"l1": mean_of(pixels.l1(y, y_hat), unit="of [-1, 1]")}
     values["psnr"] = mean_of(pixels.psnr(y, y_hat), unit="dB")
     notes, side = [], min(y.shape[1:3])

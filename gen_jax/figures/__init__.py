@@ -27,8 +27,8 @@ __all__ = ["CLAIMS", "Claim", "Figure", "Subject", "claims", "load"]
 class Claim(NamedTuple):
     """Something that a picture shows and a number says.
 
-    needs: ops of the game; "images" and "labels" are asked of its data, and
-        "conditional" of the game, that it is told labels.
+    needs: ops of the game; "images" and "labels" are asked of its data, "conditional"
+        of the game, that it is told labels, and "chance", that it restores by noise.
     """
 
     name: str
@@ -51,7 +51,7 @@ CLAIMS = (
     Claim("sharpness", sharpness.sharpness, ("sample", "images")),
     Claim("dissolving", diffusion.dissolving, ("diffuse", "guess")),
     Claim("restoring", diffusion.restoring, ("diffuse", "restore", "guess", "prior")),
-    Claim("shared_noise", diffusion.shared_noise, ("diffuse", "restore")),
+    Claim("shared_noise", diffusion.shared_noise, ("diffuse", "restore", "chance")),
     Claim("translation", pairs.translation, ("translate",)),
 )
 

@@ -1,41 +1,59 @@
 """What a discriminator says: of real images and of drawn ones, and of labels.
 
 At the optimum D = 1/2 everywhere (Goodfellow et al. 2014, proposition 1), and so it is,
-nearly, before the first step, when D knows nothing.
+nearly, before the first step, when D knows nothing. That is a probability. What other
+payoffs have D say is none (`gen_jax.adversarial`) but a score: of least squares, whose
+labels are 0 and 1, it ends at 1/2 too; of a Wasserstein critic and the hinge at no
+number in particular.
 """
 
 import json
 from pathlib import Path
 
+import jax
 import numpy as np
 
+from gen_jax import adversarial
 from gen_jax.figures import charts
 from gen_jax.figures.figure import Figure
 from gen_jax.subject import Subject
 
 MOST = 1000  # images judged
+_OPTIMUM = {"minimax": 0.5, "non_saturating": 0.5, "least_squares": 0.5}
 _SIDES = {"d_real": "of real images", "d_fake": "of generated images"}
 
 
 def judgement(subject: Subject) -> Figure:
-    """What D said through training, and its mean probability at the start and now.
+    """What D said through training, and its mean judgement at the start and now.
 
-    The curves are what the run logged, in the units of its payoff; the numbers are
-    sigmoid(logit), on held-out images and on samples.
+    Both in the units of the run's payoff: probabilities, or scores. The curves are what
+    the run logged; the numbers are of held-out images and of samples.
     """
     x, y = subject.real(MOST)
-    numbers = {"images": len(x)}
+    payoff = getattr(subject.run.config, "payoff", None)
+    judge, unit = _judgement_of(payoff)
+    numbers = {"images": len(x), "unit": unit}
     boards = {"start": subject.first_state().players, "end": subject.board}
     for when, board in boards.items():
         keys = subject.keys(len(x))
         x_fake = subject.call("sample", board=board, keys=keys, y=y)
         for name, images in (("d_real", x), ("d_fake", x_fake)):
             logits = subject.call("score", board=board, x=images, y=y)
-            numbers[f"{name}_at_{when}"] = _sigmoid(logits).mean()
+            numbers[f"{name}_at_{when}"] = float(judge(logits).mean())
     pictures = {}
     if curves := logged(subject.folder, _SIDES):
-        pictures["judgement"] = charts.lines(curves, "step", "D's mean", level=0.5)
+        level = _OPTIMUM.get(payoff)
+        name = f"D's mean {unit}"
+        pictures["adversaries"] = charts.lines(curves, "step", name, level=level)
     return Figure(pictures, numbers)
+
+
+def _judgement_of(payoff: str | None) -> tuple[adversarial.Term, str]:
+    """What D's logits say, and its unit; of an unknown payoff the logits themselves."""
+    if payoff not in adversarial.PAYOFFS:
+        return np.asarray, "score"
+    judge = adversarial.PAYOFFS[payoff].judgement
+    return judge, "probability" if judge is jax.nn.sigmoid else "score"
 
 
 def match(subject: Subject) -> Figure:
@@ -77,7 +95,3 @@ def logged(folder: Path, names: dict[str, str]) -> dict:
             step, value = np.array(points, float).T
             curves[f"{player}: {names[kind]}"] = step, value
     return curves
-
-
-def _sigmoid(logits: np.ndarray) -> np.ndarray:
-    return 0.5 * (1 + np.tanh(0.5 * logits.astype(np.float64)))

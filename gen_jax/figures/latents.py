@@ -10,7 +10,7 @@ import numpy as np
 
 from gen_jax import images
 from gen_jax.figures import charts
-from gen_jax.figures.classes import judge_of, sure
+from gen_jax.figures.classes import SURE, judge_of, sure
 from gen_jax.figures.figure import Figure
 from gen_jax.metrics import latents
 from gen_jax.subject import MOST, Subject
@@ -49,7 +49,7 @@ def between(subject: Subject) -> Figure:
         "plain_average_to_nearest_real": latents.nearest_rms(average, real),
         "between_the_two_images": latents.rms(x[i], x[j]),
     }
-    numbers = {"pairs": len(i), "real_images": len(real)}
+    numbers = {"pairs": len(i), "training_images": len(real)}
     for name, distance in distances.items():
         numbers[name] = latents.mean_and_interval(distance, i, j)
     i, j = i[: ROWS // 2], j[: ROWS // 2]
@@ -123,6 +123,7 @@ def gaps(subject: Subject) -> Figure:
         "of_held_out_images": x,
     }
     numbers = {"draws": PAIRS, "held_out": len(x), "classifier": judge_of(subject)}
+    numbers["sure_above"] = SURE
     for name, each in shares.items():
         numbers[f"share_sure_{name}"] = sure(subject.judge.probabilities(each))
     picture = images.grid(shares["of_normal_draws_decoded"][:64])

@@ -40,7 +40,7 @@ def translation(subject: Subject) -> Figure:
     shown = (array[:SHOWN] for array in (x, y_hat, y))
     pictures = {
         "translation": images.side_by_side(*shown),
-        "variety": images.side_by_side(
+        "translation_varied": images.side_by_side(
             x[:VARIED], *np.moveaxis(varied, 1, 0), per_row=1
         ),
     }

@@ -6,8 +6,16 @@ pixels where the input shows leaves (`gen_jax.data.branches` makes all three).
     IoU = |truth & predicted & behind| / |(truth | predicted) & behind|
     recall = |truth & predicted & behind| / |truth & behind|
 
-The branch graph is that of the pixels, each a neighbour of the eight around it.
+The branch graph is that of the pixels, each a neighbour of the eight around it. With
+J(m) the pairs of m's pixels that lie in one component of it,
+
+    joined = |J(truth) & J(predicted)| / |J(truth)|
+
+Recall and joined forgive what is too much: a picture that is branch all over has 1 in
+both. IoU and the F1 of joined pairs do not, being symmetric in truth and prediction.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 
@@ -55,38 +63,59 @@ def count_components(mask: np.ndarray, least: int = 1) -> np.ndarray:
     return np.array([np.sum(size[label > 0] >= least) for label, size in sizes], int)
 
 
-def joined(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """The share of joined pairs that stay joined: float [N], NaN where there is none.
+class Joined(NamedTuple):
+    """Of pairs of pixels that hang together, float [N], NaN where there is none.
 
-    Of all pairs of true pixels that lie in one component of the truth, those that lie
-    in one component of the prediction too; a pixel that is missing is joined to none.
+    recall: the share of the truth's that the prediction joins too; a pixel that is
+    missing is joined to none. precision: of the prediction's that the truth joins.
+    f1: their harmonic mean, 2 |both| / (|truth's| + |prediction's|).
     """
-    shares = []
-    pairs = zip(components(truth), components(predicted), strict=True)
-    for true, found in pairs:
-        true, found = true[true > 0], found[true > 0]
-        before = _pairs(true)
-        both = np.stack([true, found], 1)[found > 0]
-        shares.append(_pairs(both) / before if before else np.nan)
-    return np.array(shares, float)
+
+    recall: np.ndarray
+    precision: np.ndarray
+    f1: np.ndarray
+
+
+def joined(truth: np.ndarray, predicted: np.ndarray) -> Joined:
+    """How far truth and prediction join the same pairs of pixels."""
+    labels = zip(components(truth), components(predicted), strict=True)
+    counts = [
+        (_pairs(true[true > 0]), _pairs(found[found > 0]), _pairs(_both(true, found)))
+        for true, found in labels
+    ]
+    before, after, both = np.array(counts, float).reshape(-1, 3).T
+    return Joined(
+        _share(both, before), _share(both, after), _share(2 * both, before + after)
+    )
+
+
+def of_each(
+    truth: np.ndarray, predicted: np.ndarray, behind: np.ndarray, least: int = 4
+) -> dict[str, np.ndarray]:
+    """All of the above of each image: float [N] by name, NaN where undefined.
+
+    hidden_iou, hidden_recall, joined, joined_precision, joined_f1, and same_count:
+    whether the prediction has as many components as the truth, specks below `least`
+    pixels aside.
+    """
+    counts = count_components(truth, least), count_components(predicted, least)
+    pairs = joined(truth, predicted)
+    return {
+        "hidden_iou": iou(truth, predicted, behind),
+        "hidden_recall": recall(truth, predicted, behind),
+        "joined": pairs.recall,
+        "joined_precision": pairs.precision,
+        "joined_f1": pairs.f1,
+        "same_count": (counts[0] == counts[1]).astype(float),
+    }
 
 
 def scores(
     truth: np.ndarray, predicted: np.ndarray, behind: np.ndarray, least: int = 4
 ) -> dict[str, float]:
-    """The means over images of all of the above, images without a value left out.
-
-    hidden_iou, hidden_recall, joined, and same_count: the share of images whose
-    prediction has as many components as the truth, specks below `least` pixels aside.
-    """
-    counts = count_components(truth, least), count_components(predicted, least)
-    values = {
-        "hidden_iou": iou(truth, predicted, behind),
-        "hidden_recall": recall(truth, predicted, behind),
-        "joined": joined(truth, predicted),
-        "same_count": (counts[0] == counts[1]).astype(float),
-    }
-    defined = {name: value[~np.isnan(value)] for name, value in values.items()}
+    """The means of `of_each` over images, those without a value left out."""
+    each = of_each(truth, predicted, behind, least)
+    defined = {name: value[~np.isnan(value)] for name, value in each.items()}
     return {
         name: float(value.mean()) if len(value) else float("nan")
         for name, value in defined.items()
@@ -94,8 +123,17 @@ def scores(
 
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    part, whole = part.sum((1, 2)), whole.sum((1, 2))
+    return _share(part.sum((1, 2)), whole.sum((1, 2)))
+
+
+def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     return np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
+
+
+def _both(true: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """The two labels, [M, 2], of each pixel that is on both masks."""
+    on_both = (true > 0) & (found > 0)
+    return np.stack([true[on_both], found[on_both]], 1)
 
 
 def _pairs(labels: np.ndarray) -> int:

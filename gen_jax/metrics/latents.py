@@ -3,10 +3,13 @@
 Codes are float [N, D] or [N, ...]; images x [N, H, W, C] in [-1, 1].
 """
 
+import math
+
 import numpy as np
 
+from gen_jax.metrics.neighbours import nearest
+
 _DRAWS = 1000  # of the bootstrap
-_BLOCK = 256  # rows of a distance matrix at once
 
 
 def pairs(
@@ -32,14 +35,7 @@ def rms(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def nearest_rms(x: np.ndarray, real: np.ndarray) -> np.ndarray:
     """`rms` from each x [N, ...] to the nearest of real [M, ...]: float64 [N]."""
-    x, real = (a.reshape(len(a), -1).astype(np.float64) for a in (x, real))
-    lengths = (real**2).sum(1)
-    nearest = []
-    for first in range(0, len(x), _BLOCK):
-        block = x[first : first + _BLOCK]
-        squared = (block**2).sum(1)[:, None] + lengths - 2 * block @ real.T
-        nearest.append(squared.min(1))
-    return np.sqrt(np.maximum(np.concatenate(nearest), 0) / x.shape[1])
+    return nearest(x, real).distance[:, 0] / math.sqrt(x[0].size)
 
 
 def mean_and_interval(

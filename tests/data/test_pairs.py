@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gen_jax.data import DataConfig, Info, batches, describe, load
+from gen_jax.data import DataConfig, Info, batches, describe, load, read_pictures
 from gen_jax.errors import UserError
 
 RNG = np.random.default_rng(0)
@@ -188,3 +188,38 @@ def test_a_broken_half_is_named_or_the_pair_skipped(tmp_path, capsys, memory_gib
     said = capsys.readouterr().err
     assert "left out 1 broken images of 5, such as" in said
     assert f"B{os.sep}3.png" in said
+
+
+@pytest.mark.parametrize("direction", ["a_to_b", "b_to_a"])
+def test_an_aligned_file_is_read_as_its_input_side(direction, tmp_path, capsys):
+    """What a run takes as inputs: a side of it as wide as the trained-on one."""
+    a, b = (RNG.integers(0, 256, (6, 4, 3), np.uint8) for _ in "AB")
+    Image.fromarray(np.concatenate([a, b], 1)).save(tmp_path / "both.png")
+    Image.fromarray(a).save(tmp_path / "one.png")
+    config = _config("anywhere", direction=direction)
+    x = read_pictures(tmp_path, (6, 4, 3), config)
+    np.testing.assert_array_equal(x, [a if direction == "a_to_b" else b, a])
+    [line] = capsys.readouterr().err.splitlines()
+    half = "left half, A" if direction == "a_to_b" else "right half, B"
+    assert line.startswith("1 of 2 pictures, such as ")
+    assert "both.png" in line
+    assert line.endswith(half)
+
+
+def test_a_wide_input_of_other_data_is_cropped_in_silence(tmp_path, capsys):
+    pixels = RNG.integers(0, 256, (6, 8, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "wide.png")
+    for config in (DataConfig(task="edges"), DataConfig("folder:x", task="grey")):
+        [x] = read_pictures(tmp_path / "wide.png", (6, 4, 3), config)
+        np.testing.assert_array_equal(x, pixels[:, 2:6])
+    [x] = read_pictures(tmp_path / "wide.png", (6, 6, 3), _config("not_twice_as_wide"))
+    np.testing.assert_array_equal(x, pixels[:, 1:7])
+    assert capsys.readouterr().err == ""
+
+
+def test_a_broken_input_is_named_with_what_helps(tmp_path):
+    (tmp_path / "torn.png").write_bytes(b"\x89PNG\r\n\x1a\nand no more")
+    with pytest.raises(UserError, match=r"torn\.png is broken") as error:
+        read_pictures(tmp_path, (6, 4, 3), DataConfig())
+    assert str(error.value).endswith("; repair it, or take it away")
+    assert "skip_broken" not in str(error.value)

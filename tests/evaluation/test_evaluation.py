@@ -1,5 +1,6 @@
 """Measures of models whose samples are known: real images, copies, one class alone."""
 
+import dataclasses
 import json
 
 import jax
@@ -9,8 +10,17 @@ import pytest
 import scipy.stats
 
 from gen_jax import checkpoint, experiment, images
+from gen_jax.data import DataConfig
 from gen_jax.errors import UserError
-from gen_jax.evaluation import Evaluation, bounds, distances, measures, protocol, record
+from gen_jax.evaluation import (
+    Evaluation,
+    bounds,
+    distances,
+    measures,
+    protocol,
+    record,
+    targets,
+)
 from gen_jax.game import Game, Player, State, Weights
 from gen_jax.metrics import features
 from gen_jax.metrics.intervals import jackknife_interval
@@ -29,8 +39,11 @@ def draws(pool: np.ndarray, **ops) -> Game:
     return Game({"model": Player(None, None)}, (), ops={"sample": sample, **ops})
 
 
-def evaluation_of(tmp_path, game, params, quick=QUICK, seed=0, **options) -> Evaluation:
+def evaluation_of(
+    tmp_path, game, params, quick=QUICK, seed=0, spec="digits", **options
+) -> Evaluation:
     config = experiment.find("vae").config
+    config = dataclasses.replace(config, data=DataConfig(spec))
     run = checkpoint.Run(game, config, State(7, {}), 7)
     board = {"model": Weights(params)}
     subject = Subject("model", run, tmp_path, board, seed)
@@ -138,6 +151,28 @@ def test_the_importance_bound_nears_log_p(tmp_path, monkeypatch):
     assert result.values["test_log_p"].value == pytest.approx(expected, abs=0.05)
     assert result.values["units"].value == 3
     assert result.values["active_units"].value == 1
+
+
+def test_trees_are_also_judged_by_their_branches(tmp_path, monkeypatch):
+    """A translator that paints all black finds all, and joins what is apart."""
+
+    def no_weights(net):
+        raise UserError("LPIPS is left out")
+
+    monkeypatch.setattr("gen_jax.evaluation.targets.lpips", no_weights)
+    game = Game(
+        {"model": Player(None, None)},
+        (),
+        {"translate": lambda board, x, keys: -jnp.ones((*x.shape[:3], 1))},
+    )
+    quick = QUICK._replace(bound_images=3)
+    values = targets.translation(
+        evaluation_of(tmp_path, game, {}, quick, spec="branches")
+    ).values
+    assert values["hidden_recall"].value == values["joined"].value == 1
+    assert values["hidden_iou"].value < 0.3
+    assert values["joined_f1"].value < 0.1
+    assert values["joined_f1"].low <= values["joined_f1"].value
 
 
 def _padded(x):

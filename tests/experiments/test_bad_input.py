@@ -2,15 +2,19 @@
 
 import dataclasses
 import subprocess
+from functools import partial
 
+import jax
 import numpy as np
 import pytest
 from command_line import command, environment, run, shrunk, succeed
 from games import mean_game
 
 from gen_jax import FitConfig, experiment, fit
-from gen_jax.data import DataConfig, Info
+from gen_jax import config as configs
+from gen_jax.data import DataConfig, Info, prepared_like
 from gen_jax.errors import UserError
+from gen_jax.game import init_state
 
 GOOD = np.random.default_rng(0).integers(0, 256, (12, 8, 8, 1), np.uint8)
 VAE = "--experiment=vae"
@@ -179,6 +183,26 @@ def test_what_is_for_images_is_refused_for_points(name, fields):
     recipe.build(dataclasses.replace(recipe.config, **fields), Info((8, 8, 1), 10))
     with pytest.raises(UserError, match=f"{field}={value} is for images; ring has no"):
         recipe.build(dataclasses.replace(points, **fields), Info((2,), 8))
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in experiment.names() if not experiment.find(name).shape]
+)
+def test_an_empty_list_is_refused_or_builds_a_game(name):
+    """hidden=() is a linear network; a U-Net needs a level."""
+    recipe = experiment.find(name)
+    for field in dataclasses.fields(recipe.config):
+        if not isinstance(getattr(recipe.config, field.name), tuple):
+            continue
+        if field.name == "multipliers":
+            with pytest.raises(UserError, match=r"=\(\) is too short: it needs 1"):
+                configs.override(recipe.config, field.name, "()")
+            continue
+        config = configs.override(recipe.config, field.name, "()")
+        info = Info((8, 8, 1), 10)
+        game, batch = recipe.build(config, info), prepared_like(info, 2)
+        state = jax.eval_shape(partial(init_state, game), jax.random.key(0), batch)
+        assert jax.tree.leaves(state)
 
 
 def test_a_run_of_a_game_of_ones_own(tmp_path):

@@ -21,7 +21,7 @@ EXPECTED = {
     "dcgan": "learning interpolation adversaries variety sharpness",
     "cvae": "learning interpolation classes variety between latents plane gaps style "
     "sharpness",
-    "flow": "learning interpolation latents plane dissolving restoring shared_noise",
+    "flow": "learning interpolation latents plane dissolving restoring",
     "ddpm_conditional": "learning interpolation latents plane style dissolving "
     "restoring shared_noise",
 }
@@ -48,6 +48,8 @@ def test_every_claim_that_applies_is_drawn(name, tmp_path):
     report = json.loads((workdir / "figures" / "figures.json").read_text())
     assert list(report["claims"]) == EXPECTED[name].split()
     assert report["runs"][0]["experiment"] == name
+    for claim, content in report["claims"].items():  # so that none hides another's
+        assert all(file.startswith(claim) for file in content["pictures"])
     check_finite(report["claims"])
     pictures = [line for line in done.stdout.split() if not line.endswith(".json")]
     for path in pictures:

@@ -1,8 +1,28 @@
 """What figures measure, in cases known by hand."""
 
-import numpy as np
+import dataclasses
 
-from gen_jax.figures import diffusion, latents, sharpness
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.special import expit
+
+from gen_jax import checkpoint, experiment
+from gen_jax.figures import adversaries, classes, diffusion, latents, sharpness
+from gen_jax.game import Game, Player, State, Weights
+from gen_jax.metrics.classifier import Classifier
+from gen_jax.subject import Subject
+
+
+def subject_of(ops, folder, config=None, **game) -> Subject:
+    """A run on digits of a game of these ops, which knows nothing."""
+    player = Player(init=lambda rng, batch: Weights({}), loss=None)
+    config = config or experiment.find("vae").config
+    run = checkpoint.Run(
+        Game({"model": player}, (), ops, **game), config, State(1, {}), 1
+    )
+    return Subject("model", run, folder, {"model": Weights({})})
 
 
 def test_fine_energy_is_that_of_fast_waves():
@@ -39,3 +59,54 @@ def test_noise_is_told_from_what_still_knows_the_image():
     marked = diffusion._normality(0.9 * noise + 0.3 * x, x)
     assert marked["x_T_kolmogorov_smirnov"] > limit
     assert marked["correlation_of_x_T_with_x_0"] > 0.1
+
+
+@pytest.mark.parametrize(
+    ("payoff", "said", "unit"),
+    [
+        ("minimax", expit, "probability"),
+        ("non_saturating", expit, "probability"),
+        ("least_squares", np.asarray, "score"),
+        ("wasserstein", np.asarray, "score"),
+        ("hinge", np.asarray, "score"),
+    ],
+)
+def test_a_score_is_not_called_a_probability(payoff, said, unit, tmp_path):
+    """A judge whose logit is 3 of what has a white corner, as samples have, else -2."""
+
+    def sample(board, keys, y=None):
+        return jnp.ones((len(keys), 8, 8, 1), jnp.float32)
+
+    def score(board, x, y=None):
+        return jnp.where(x[:, 0, 0, 0] == 1, 3.0, -2.0)
+
+    config = dataclasses.replace(experiment.find("gan").config, payoff=payoff)
+    subject = subject_of({"sample": sample, "score": score}, tmp_path, config)
+    numbers = adversaries.judgement(subject).numbers
+    assert numbers["unit"] == unit
+    for when in ("start", "end"):
+        assert numbers[f"d_real_at_{when}"] == pytest.approx(said(-2.0))
+        assert numbers[f"d_fake_at_{when}"] == pytest.approx(said(3.0))
+
+
+def test_a_model_that_repeats_the_training_set_is_given_away(tmp_path):
+    """By the share of copies alone: its recall is that of real images."""
+
+    def sample(board, keys, y):
+        draw = jax.vmap(lambda key, most: jax.random.randint(key, (), 0, most))
+        return by_class[first[y] + draw(keys, count[y])]
+
+    subject = subject_of({"sample": sample}, tmp_path, num_classes=10)
+    train, labels = subject.real(10_000, "train")
+    by_class, count = jnp.asarray(train[labels.argsort()]), np.bincount(labels)
+    first, count = map(jnp.asarray, (count.cumsum() - count, count))
+    pixels = Classifier(
+        lambda x: np.eye(10)[[0] * len(x)], lambda x: x.reshape(len(x), -1), 1, 1, ""
+    )
+    vars(subject)["judge"] = pixels
+    numbers = classes.asked_for(subject).numbers
+    mean = numbers["by_class"]["mean"]
+    assert mean["recall"] > 0.9 * mean["real_recall"]
+    assert numbers["copied"] == 1
+    assert 0.2 < numbers["real_copied"] < 0.8
+    assert numbers["real"].startswith("1637 training images")

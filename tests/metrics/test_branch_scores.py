@@ -88,26 +88,47 @@ def test_small_components_may_be_left_out():
 
 
 def _joined_by_brute_force(truth, predicted):
-    labels = [scipy.ndimage.label(m, np.ones((3, 3)))[0] for m in (truth, predicted)]
-    before = after = 0
-    for one, other in itertools.combinations(np.argwhere(truth), 2):
-        true, found = ((m[tuple(one)], m[tuple(other)]) for m in labels)
-        before += true[0] == true[1]
-        after += true[0] == true[1] and found[0] == found[1] > 0
-    return after / before
+    """Recall, precision and F1 of joined pairs, from their sets."""
+    sets = []
+    for mask in (truth, predicted):
+        labels = scipy.ndimage.label(mask, np.ones((3, 3)))[0]
+        places = itertools.combinations(map(tuple, np.argwhere(mask)), 2)
+        sets.append({(a, b) for a, b in places if labels[a] == labels[b]})
+    true, found = sets
+    both = len(true & found)
+    return both / len(true), both / len(found), 2 * both / (len(true) + len(found))
 
 
 def test_a_gap_parts_what_was_joined():
     # 16 pixels are one tree; without one of them two hang on one side, 13 elsewhere.
-    np.testing.assert_allclose(branches.joined(TREE, TREE), [1])
-    expected = (2 * 1 + 13 * 12) / (16 * 15)
+    np.testing.assert_allclose(branches.joined(TREE, TREE), [[1]] * 3)
+    left = 2 * 1 + 13 * 12
+    expected = [[left / (16 * 15)], [1], [2 * left / (16 * 15 + left)]]
     assert TREE.sum() == 16
-    np.testing.assert_allclose(branches.joined(TREE, GAP), [expected])
+    np.testing.assert_allclose(branches.joined(TREE, GAP), expected)
     masks = RNG.random((2, 30, 8, 8)) < 0.4
     expected = [_joined_by_brute_force(*pair) for pair in zip(*masks, strict=True)]
-    np.testing.assert_allclose(branches.joined(*masks), expected)
-    assert np.isnan(branches.joined(np.zeros_like(TREE), TREE)).all()
-    np.testing.assert_allclose(branches.joined(TREE, np.zeros_like(TREE)), [0])
+    found = branches.joined(*masks)
+    np.testing.assert_allclose(np.transpose(found), expected)
+    swapped = branches.joined(*masks[::-1])
+    np.testing.assert_array_equal(swapped.f1, found.f1)
+    np.testing.assert_array_equal(swapped.recall, found.precision)
+    nothing = np.zeros_like(TREE)
+    np.testing.assert_array_equal(branches.joined(nothing, TREE), [[np.nan], [0], [0]])
+    np.testing.assert_array_equal(branches.joined(TREE, nothing), [[0], [np.nan], [0]])
+    assert np.isnan(branches.joined(nothing, nothing)).all()
+
+
+def test_all_branch_and_no_branch_are_worse_than_small_errors():
+    shifted = GAP.copy()
+    shifted[0, 0, 2] = True  # one pixel missing, one too many
+    flat = {"all": np.ones_like(TREE), "none": np.zeros_like(TREE)}
+    good = branches.scores(TREE, shifted, TOP)
+    bad = {name: branches.scores(TREE, mask, TOP) for name, mask in flat.items()}
+    assert bad["all"]["joined"] == bad["all"]["hidden_recall"] == 1  # they forgive
+    for name in ("hidden_iou", "joined_f1"):
+        assert good[name] > 2 * max(bad["all"][name], bad["none"][name])
+    assert good["joined_precision"] > bad["all"]["joined_precision"]
 
 
 def test_scores_are_means_of_those_that_are_defined():
@@ -119,6 +140,8 @@ def test_scores_are_means_of_those_that_are_defined():
             "hidden_iou": 7 / 8,
             "hidden_recall": 7 / 8,
             "joined": (1 + 158 / 240) / 2,
+            "joined_precision": 1.0,
+            "joined_f1": (1 + 2 * 158 / (240 + 158)) / 2,
             "same_count": 1.0,  # the piece of two pixels is a speck
         }
     )

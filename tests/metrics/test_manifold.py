@@ -10,8 +10,10 @@ from gen_jax.errors import UserError
 from gen_jax.metrics import manifold
 from gen_jax.metrics.classifier import Classifier, trained
 from gen_jax.metrics.manifold import (
+    Judged,
     by_class,
     density_coverage,
+    judged,
     precision_recall,
     variety,
 )
@@ -153,7 +155,9 @@ def test_each_class_is_judged_by_itself():
     labels = np.repeat([0, 1], 10)
     samples = column(*range(-10, -5), *range(-4, 6))  # of class 1, four are not
     asked = np.repeat([0, 1], [5, 10])
-    out = by_class(made_up_judge(), samples, asked, real, labels, k=1)
+    of_real = judged(made_up_judge(), real, labels)
+    of_samples = judged(made_up_judge(), samples, asked)
+    out = by_class(of_samples, of_real, k=1)
     assert list(out) == ["mean", "0", "1"]
     assert out["0"]["agreement"] == 1
     assert out["1"]["agreement"] == 0.6
@@ -165,16 +169,15 @@ def test_each_class_is_judged_by_itself():
     assert out["0"]["variety"] == pytest.approx(0.5)
     assert out["0"]["real_recall"] == out["0"]["real_variety"] == 1
     assert json.loads(json.dumps(out)) == out
-    squares = by_class(
-        made_up_judge(), samples, asked, real, labels, k=1, features=np.square
-    )
+    squares = (j._replace(features=j.features**2) for j in (of_samples, of_real))
+    squares = by_class(*squares, k=1)
     assert squares["0"]["agreement"] == 1
     expected = variety(np.square(reference), np.square(samples[:5]))
     assert squares["0"]["variety"] == expected != out["0"]["variety"]
     with pytest.raises(UserError, match=r"class 0: .* k=5 .* 5 are"):
-        by_class(made_up_judge(), samples, asked, real, labels, k=5)
+        by_class(of_samples, of_real, k=5)
     with pytest.raises(UserError, match="no samples"):
-        by_class(made_up_judge(), samples[:0], asked[:0], real, labels)
+        by_class(Judged(*(part[:0] for part in of_samples)), of_real)
 
 
 @pytest.fixture(scope="module")
@@ -215,7 +218,7 @@ def test_memorised_digits_fail(digits, images):
     (x, y), _, judge = digits
     chosen = np.concatenate([np.flatnonzero(y == k)[:images] for k in range(10)])
     chosen = np.repeat(chosen, 80 // images)
-    mean = by_class(judge, x[chosen], y[chosen], x, y)["mean"]
+    mean = by_class(judged(judge, x[chosen], y[chosen]), judged(judge, x, y))["mean"]
     assert mean["agreement"] >= 0.98
     assert mean["precision"] >= 0.9
     assert mean["real_recall"] > 0.8
@@ -225,7 +228,7 @@ def test_memorised_digits_fail(digits, images):
 
 def test_held_out_digits_pass(digits):
     train, test, judge = digits
-    mean = by_class(judge, *test, *train)["mean"]
+    mean = by_class(judged(judge, *test), judged(judge, *train))["mean"]
     assert mean["agreement"] == pytest.approx(judge.accuracy, abs=0.01)
     for name in ("precision", "recall", "variety"):
         assert mean[name] > 0.9 * mean[f"real_{name}"]
