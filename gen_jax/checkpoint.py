@@ -170,20 +170,6 @@ class Writer:
                 self._manager.close()
 
 
-def check_name(folder: Path) -> None:
-    """Raises UserError for a folder whose checkpoints could not be read again.
-
-    Orbax looks for what its processes wrote by a pattern, of which the absolute path is
-    a part; and TensorStore takes a backslash for a slash.
-    """
-    path = str(folder.absolute())
-    if found := [character for character in "*?[\\" if character in path]:
-        raise UserError(
-            f"{path} holds {' and '.join(found)}: checkpoints below it could not be "
-            "read again: choose another folder, or rename that one"
-        )
-
-
 def check_room(folder: Path, state: State) -> None:
     """Raises OSError where the disk of a folder has no room for a state's checkpoint.
 

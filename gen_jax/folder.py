@@ -27,7 +27,11 @@ class Folder:
     def __init__(
         self, path: Path, meta: Mapping[str, Any], keep_every_steps: int, name: str
     ):
-        """path: absolute. meta: what its checkpoints say of it. name: the state's."""
+        """path: absolute. meta: what its checkpoints say of it. name: the state's.
+
+        Raises UserError for a path below which no checkpoint could be read again.
+        """
+        _check_name(path)
         self._path, self._meta, self._name = path, dict(meta), name
         self._keep_every_steps = keep_every_steps
         self._leads = jax.process_index() == 0
@@ -106,3 +110,17 @@ class Folder:
         folder.mkdir(exist_ok=True)
         images.save_png(folder / f"{step}.png", picture)
         self._log.image(step, picture)
+
+
+def _check_name(folder: Path) -> None:
+    """Raises UserError for a folder whose checkpoints could not be read again.
+
+    Orbax looks for what its processes wrote by a pattern, of which the absolute path is
+    a part; and TensorStore takes a backslash for a slash.
+    """
+    path = str(folder)
+    if found := [character for character in "*?[\\" if character in path]:
+        raise UserError(
+            f"{path} holds {' and '.join(found)}: checkpoints below it could not be "
+            "read again: choose another folder, or rename that one"
+        )

@@ -49,8 +49,6 @@ class Recorder:
         self._stacked = bool(seeds)
         self._batch_size = jax.tree.leaves(example)[0].shape[0]
         self._workdir = Path(workdir).absolute() if workdir else None
-        if self._workdir is not None:
-            checkpoint.check_name(self._workdir)
         batch = checkpoint.describe_batch(example)
         self._folders = self._make_folders(
             {"format": checkpoint.FORMAT, **meta, "batch": batch}

@@ -181,8 +181,7 @@ def gan(
     payoff: one of `adversarial.PAYOFFS`.
     penalties: on D's gradient; for a D that treats every image by itself.
     critic_turns: D's turns in a step, each on its own part of the batch, before G's.
-    prior: of z, "normal" for N(0, I), or uniform: "uniform" on [-1, 1), "unit_cube" on
-        [0, 1), "unit_uniform" of unit variance.
+    prior: of z: one of `PRIORS`.
     shared_noise: whether all turns of a step draw the same z for the same example.
     ema_halflife_images: half-lives of the generator's averages.
 
