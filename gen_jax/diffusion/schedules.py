@@ -14,6 +14,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gen_jax.errors import UserError
+
+_LEAST_LOG_RATIO = -5.1  # of signal to noise, where sampling begins
+
 
 class Schedule(NamedTuple):
     """beta_t and alpha_bar_t, float64 [T + 1], where index t is the paper's t.
@@ -42,8 +46,24 @@ class Schedule(NamedTuple):
         return np.sqrt(1 - self.alpha_bar)
 
 
-def linear_betas(T: int = 1000, first: float = 1e-4, last: float = 0.02) -> np.ndarray:
-    """beta_1..beta_T on a line, float64 [T]; the defaults are Ho et al.'s."""
+def linear_betas(
+    T: int = 1000, first: float | None = None, last: float | None = None
+) -> np.ndarray:
+    """beta_1..beta_T on a line, float64 [T].
+
+    first, last: None for 0.1 / T and 20 / T, Ho et al.'s 1e-4 and 0.02 where T is 1000.
+    Nichol & Dhariwal's code scales them so: x_T is noise whatever T is, where the same
+    two betas for T = 100 would end at alpha_bar_T = 0.36.
+
+    Raises UserError where a beta is not between 0 and 1, as for T <= 20 unless told.
+    """
+    first = 0.1 / T if first is None else first
+    last = 20 / T if last is None else last
+    if not (0 < first < 1 and 0 < last < 1):
+        raise UserError(
+            f"a linear schedule of {T} steps from beta={first:g} to {last:g}: a beta "
+            "lies between 0 and 1, as Ho et al.'s do where there are more than 20 steps"
+        )
     return np.linspace(first, last, T, dtype=np.float64)
 
 

@@ -145,7 +145,7 @@ def _distances_to_the_mixture(sample, x_T, all_T):
     quantiles = np.interp((np.arange(len(x_T)) + 0.5) / len(x_T), cdf, grid)
     distances = []
     for T in all_T:  # the same process, in steps ever finer
-        betas = schedules.linear_betas(T, 0.1 / T, 20 / T)
+        betas = schedules.linear_betas(T)
         schedule = schedules.make_schedule(betas)
         denoise = _exact_denoiser(schedule, WEIGHTS, MEANS, SCALE)
         run = jax.jit(lambda x, d=denoise, s=schedule: sample(d, s, x))

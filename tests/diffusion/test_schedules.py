@@ -6,6 +6,7 @@ import pytest
 import scipy.stats
 
 from gen_jax.diffusion import schedules
+from gen_jax.errors import UserError
 
 PAPER = schedules.make_schedule(schedules.linear_betas())
 COARSE = schedules.make_schedule(np.array([0.1, 0.4, 0.05, 0.6, 0.3]))
@@ -18,6 +19,24 @@ def test_the_papers_schedule():
     np.testing.assert_allclose(PAPER.alpha_bar[1], 0.9999, rtol=1e-12)
     np.testing.assert_allclose(PAPER.alpha_bar[1000], 4.0358e-5, rtol=1e-4)
     np.testing.assert_allclose(PAPER.beta[[1, 1000]], [1e-4, 0.02])
+
+
+def test_the_papers_betas_are_scaled_to_the_number_of_steps():
+    """So that x_T is noise: the sum of all betas, 10.05, is that of a thousand."""
+    np.testing.assert_array_equal(
+        schedules.linear_betas(), np.linspace(1e-4, 0.02, 1000)
+    )
+    for T in (25, 100, 4000):
+        betas = schedules.linear_betas(T)
+        np.testing.assert_allclose(betas[[0, -1]], [0.1 / T, 20 / T])
+        np.testing.assert_allclose(betas.sum(), 10.05)
+        assert schedules.make_schedule(betas).alpha_bar[-1] < 5e-5
+    stated = schedules.linear_betas(100, 1e-4, 0.02)  # as they are
+    np.testing.assert_allclose(stated, np.linspace(1e-4, 0.02, 100))
+    assert schedules.linear_betas(21)[-1] < 1
+    for args in ((20,), (1,), (100, 0.0, 0.02), (100, 1e-4, 1.0)):
+        with pytest.raises(UserError, match="more than 20 steps"):
+            schedules.linear_betas(*args)
 
 
 def test_q_of_x_t_given_x_0_is_t_single_steps_exactly():
