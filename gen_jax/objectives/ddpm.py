@@ -36,7 +36,7 @@ from gen_jax.diffusion.schedules import (
     sampling_end,
 )
 from gen_jax.errors import UserError, choose
-from gen_jax.game import Game, Player, Weights, game_of_one
+from gen_jax.game import Game, Weights
 from gen_jax.objectives import modules
 
 SAMPLER_STEPS = 50  # within one point of the FID of 1000, Song et al. (2021), table 1
@@ -357,20 +357,7 @@ def ddpm(
     model = _Ddpm(
         network, tuple(shape), schedule, prediction, recipe, num_classes, guidance
     )
-    player = Player(model.init, model.loss, optimizer, ema_halflife_images)
-    ops = {
-        "sample": model.sample,
-        "prior": model.prior,
-        "encode": model.encode,
-        "decode": model.decode,
-        "diffuse": model.diffuse,
-        "restore": model.restore,
-        "guess": model.guess,
-        "prior_term": model.prior_term,
-        "bound": model.bound,
-        "bound_terms": model.bound_terms,
-    }
-    return game_of_one(player, ops, num_classes)
+    return modules.game_of_model(model, optimizer, ema_halflife_images)
 
 
 def _check_variance_is_taught(recipe: Recipe) -> None:
