@@ -81,7 +81,7 @@ def test_the_best_denoiser_samples_alike_whatever_it_predicts(prediction):
         np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("prediction", ["eps", "x_0", "v"])
+@pytest.mark.parametrize("prediction", ["eps", "x_0", "v", "mean"])
 def test_min_snr_weighs_every_prediction_alike(prediction):
     """min(SNR, gamma) |x_0 - x_0_hat|^2, its mean over t in closed form."""
     recipe = {"prediction": prediction, "min_snr": 2.0}
