@@ -35,6 +35,10 @@ def gaussian(scale: float) -> Likelihood:
     """N(out, scale^2 I), a density in image space: the decoder gives means [B, ...].
 
     Raises UserError for a scale not above 0.
+    The scale is given, where the decoder of Kingma & Welling's C.2 learns one: up to a
+    constant, -log p is the squared error over 2 scale^2, so that the scale says how
+    much the error counts beside a VAE's KL, and nothing else.
+
     """
     if scale <= 0:
         raise UserError(f"scale is {scale}, but a standard deviation is above 0")
