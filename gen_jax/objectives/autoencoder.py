@@ -24,6 +24,7 @@ from gen_jax.likelihoods import Likelihood, bernoulli
 from gen_jax.objectives import modules
 
 _CODES = 0.01  # the share of the newest batch in the fitted Gaussian, after 100
+_MOST_LOG_VAR = 20.0  # of a draw
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -248,7 +249,9 @@ def vae(
 
 
 def _draw(mean: jax.Array, log_var: jax.Array, keys: jax.Array | None) -> jax.Array:
-    """z ~ N(mean, var), reparameterised; the mean where there are no keys."""
+    """z ~ N(mean, var), reparameterised, var e^20 at most; the mean without keys."""
     if keys is None:
         return mean
-    return mean + jnp.exp(0.5 * log_var) * randomness.normal(keys, mean.shape[1:])
+    # Beyond, noise would drown what the decoder learns: the KL alone leads back.
+    scale = jnp.exp(0.5 * jnp.minimum(log_var, _MOST_LOG_VAR))
+    return mean + scale * randomness.normal(keys, mean.shape[1:])

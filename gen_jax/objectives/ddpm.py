@@ -100,7 +100,10 @@ class _Ddpm:
         return Weights(params)
 
     def out(self, board, x_t, t, y, before, keys=None):
-        """What the network predicts at x_t, and v of `Denoised`; dropout by keys."""
+        """What the network predicts at x_t, and v of `Denoised`; dropout by keys.
+
+        Nothing holds v to its range: where it left it, the loss can still lead back.
+        """
         params = board["model"].params
         if self.recipe.self_conditioning:
             x_t = jnp.concatenate([x_t, before], axis=-1)
@@ -111,8 +114,10 @@ class _Ddpm:
         return out, (v + 1) / 2
 
     def denoise(self, board, y, guidance, x_t, t, before) -> Denoised:
-        """The denoiser of the samplers, guided by w = `guidance`."""
+        """The denoiser of samplers and bound, guided by w = `guidance`; v in 0..1."""
         out, v = self.out(board, x_t, t, y, before)
+        if v is not None:  # the best lies within, and far outside none is finite
+            v = jnp.clip(v, 0, 1)
         if guidance:
             free, _ = self.out(board, x_t, t, modules.no_labels(len(y)), before)
             out += guidance * (out - free)
