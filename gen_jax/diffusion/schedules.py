@@ -118,8 +118,8 @@ def sampling_end(schedule: Schedule) -> int:
 
     There chains of few steps begin, with noise from N(0, I) as x_E: x_0 would be less
     than a hundredth of it, for T = 1000. Beyond, nothing is told and much is lost: a
-    step from t to s multiplies eps_hat's error by up to sqrt(alpha_bar_s / alpha_bar_t),
-    which is hundreds where alpha_bar_T is the cosine schedule's 2e-9. Diffusers'
+    step from t to s multiplies the error of eps_hat by up to sqrt(alpha_bar_s /
+    alpha_bar_t), hundreds where alpha_bar_T is the cosine schedule's 2e-9. Diffusers'
     DPM-Solver++ has the same bound, its `lambda_min_clipped`; the code of Lu et al.
     (2022) ends the cosine at 0.9946 T. Ho et al.'s schedule ends at -5.06: E is T.
     """
