@@ -17,7 +17,12 @@ import flax.linen as nn
 
 from gen_jax.config import RunConfig
 from gen_jax.data import DataConfig, Info
-from gen_jax.diffusion.schedules import BETAS, make_schedule
+from gen_jax.diffusion.schedules import (
+    BETAS,
+    Schedule,
+    linear_betas,
+    make_schedule,
+)
 from gen_jax.errors import UserError
 from gen_jax.experiment import Experiment
 from gen_jax.game import Game
@@ -68,6 +73,8 @@ class Config(NetworkConfig):
 
     timesteps: int = 1000
     schedule: Literal["linear", "cosine"] = "linear"
+    # The first and last of a linear schedule; None: the paper's by 1000 / timesteps.
+    betas: tuple[float, ...] | None = None
     prediction: Literal["eps", "x_0", "v", "mean"] = "eps"
     variance: Literal["fixed_small", "fixed_large", "learned_range"] = "fixed_large"
     loss: Literal["simple", "variational", "hybrid"] = "simple"
@@ -136,12 +143,23 @@ def game(
     return ddpm(
         network(config, info, num_classes, channels_out),
         shape=info.shape,
-        schedule=make_schedule(BETAS[config.schedule](config.timesteps)),
+        schedule=_schedule(config),
         recipe=recipe,
         num_classes=num_classes,
         guidance=guidance,
         **training(config),
     )
+
+
+def _schedule(config: Config) -> Schedule:
+    if config.betas is None:
+        return make_schedule(BETAS[config.schedule](config.timesteps))
+    if config.schedule != "linear" or len(config.betas) != 2:
+        raise UserError(
+            f"betas={config.betas}, schedule={config.schedule}; betas are two, the "
+            "first and the last of a linear schedule"
+        )
+    return make_schedule(linear_betas(config.timesteps, *config.betas))
 
 
 def _attention(config: NetworkConfig, height: int) -> tuple[int, ...]:

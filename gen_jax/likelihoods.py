@@ -1,7 +1,8 @@
 """p(x|z): how probable an image is, given what a decoder makes of a latent z.
 
 Kingma & Welling (2013), appendix C, and Kingma et al. (2016), for images of 8 bits. A
-decoder gives `channels` numbers for each channel of the image.
+decoder gives `channels` numbers for each channel of the image; value and gradient are
+finite where any of them is +-1e4.
 """
 
 import math
@@ -34,6 +35,10 @@ def bernoulli() -> Likelihood:
 def gaussian(scale: float) -> Likelihood:
     """N(out, scale^2 I), a density in image space: the decoder gives means [B, ...].
 
+    The scale is given, where the decoder of Kingma & Welling's C.2 learns one: up to a
+    constant, -log p is the squared error over 2 scale^2, so that the scale says how
+    much the error counts beside a VAE's KL, and nothing else.
+
     Raises UserError for a scale not above 0.
     """
     if scale <= 0:
@@ -49,8 +54,9 @@ def discretised_logistic() -> Likelihood:
     """A probability of each of 256 grey levels: logistic, cut into bins.
 
     The decoder gives means and log scales, [B, ..., 2 C]. Log scales start near the
-    scale of images, exp(-2) in units of x, and are kept above exp(-7), a tenth of a
-    bin.
+    scale of images, exp(-2) in units of x, and are kept above -7, a tenth of a bin:
+    nothing is gained below, and an error would cost the more. They need no upper limit:
+    from the width of images on, log p falls as the log scale rises, with a slope of -1.
     """
 
     def split(out):

@@ -2,7 +2,9 @@
 
 No term reduces: which mean or sum is taken is read where a loss is put together, in
 `objectives/`. What a network gives as a probability comes as its logit l, with
-p = sigmoid(l), and both value and gradient are finite at logits of +-1e4.
+p = sigmoid(l), and what it gives as a scale or variance comes as the logarithm. Value
+and gradient are finite where any of these, or a mean, is +-1e4: from e^20 on, where no
+scale of images lies, an exponential goes on along its tangent, whose slope leads back.
 """
 
 import math
@@ -11,6 +13,10 @@ import jax
 import jax.numpy as jnp
 
 _HALF_BIN = 1 / 255  # half the distance of two of 256 levels from -1 to 1
+_STEEP = (
+    20.0  # where an exponential becomes its tangent: the tangent's square is finite
+)
+_THIN = 1e-3  # units of a scale, in which a density hardly changes
 
 
 def log_d(logits: jax.Array) -> jax.Array:
@@ -52,12 +58,13 @@ def gaussian_log_likelihood(
 
     = -(log 2 pi) / 2 - log scale - (x - mean)^2 / (2 scale^2)
 
-    x, mean: [B, ...]. log_scale: a number, or [B, ...].
+    x, mean: [B, ...]. log_scale: a number, or [B, ...]; exact from -20 on.
     Kingma & Welling (2013), appendix C.2.
 
     Raises ValueError where the shapes of x and mean differ.
     """
-    standardised_squared = squared_error(x, mean) * jnp.exp(-2 * log_scale)
+    inverse_scale = _exp(-jnp.asarray(log_scale, jnp.float32))
+    standardised_squared = squared_error(x, mean) * jnp.square(inverse_scale)
     return -0.5 * math.log(2 * math.pi) - log_scale - 0.5 * standardised_squared
 
 
@@ -69,16 +76,20 @@ def discretised_logistic_log_likelihood(
     = log(F(u) - F(l)),  F = sigmoid,  u, l = (x +- h - mean) / scale,  h = 1 / 255
 
     x: [B, ...], one of 256 levels from -1 to 1; the bins of the first and the last
-    reach to infinity. mean [B, ...]. log_scale [B, ...], from -7 to 7.
+    reach to infinity. mean, log_scale: [B, ...]; exact for log scales from -20 on.
     Kingma et al. (2016), "Improved variational inference with inverse autoregressive
     flow", section 5.
 
     Raises ValueError where the shapes differ.
     """
-    lower, upper, width = _bin_edges(x, mean, log_scale)
+    lower, upper, log_width = _bin_edges(x, mean, log_scale)
     # F(u) - F(l) = F(u) F(-l) (1 - e^(l - u)) has no difference of two near equals.
     log_f_upper, log_f_lower = jax.nn.log_sigmoid(upper), jax.nn.log_sigmoid(-lower)
-    inside = log_f_upper + log_f_lower + jnp.log(-jnp.expm1(-width))
+    width = _exp(log_width)
+    is_thin = width < _THIN
+    share = jnp.log(-jnp.expm1(-jnp.where(is_thin, 1.0, width)))
+    share = jnp.where(is_thin, log_width - width / 2, share)
+    inside = log_f_upper + log_f_lower + share
     return _of_bin(x, log_f_upper, inside, log_f_lower)
 
 
@@ -92,29 +103,48 @@ def discretised_gaussian_log_likelihood(
 
     Raises ValueError where the shapes differ.
     """
-    lower, upper, width = _bin_edges(x, mean, log_scale)
-    log_cdf = jax.scipy.stats.norm.logcdf
+    lower, upper, log_width = _bin_edges(x, mean, log_scale)
     # F(u) - F(l) = F(-l) - F(-u): in the lower tail, where log F is precise.
     in_upper_tail = lower + upper > 0
-    near = log_cdf(jnp.where(in_upper_tail, -lower, upper))
-    far = log_cdf(jnp.where(in_upper_tail, -upper, lower))
+    near = _log_normal_cdf(jnp.where(in_upper_tail, -lower, upper))
+    far = _log_normal_cdf(jnp.where(in_upper_tail, -upper, lower))
     apart = near - far
-    is_thin = apart < 1e-3
-    density = jax.scipy.stats.norm.logpdf((lower + upper) / 2) + jnp.log(width)
+    is_thin = apart < _THIN
+    density = jax.scipy.stats.norm.logpdf((lower + upper) / 2) + log_width
     difference = near + jnp.log(-jnp.expm1(-jnp.where(is_thin, 1.0, apart)))
     inside = jnp.where(is_thin, density, difference)
-    return _of_bin(x, log_cdf(upper), inside, log_cdf(-lower))
+    return _of_bin(x, _log_normal_cdf(upper), inside, _log_normal_cdf(-lower))
+
+
+def _exp(x, exp=jnp.exp):
+    """exp(x), or expm1(x), and from _STEEP on their tangent."""
+    return exp(jnp.minimum(x, _STEEP)) + math.exp(_STEEP) * jax.nn.relu(x - _STEEP)
+
+
+def _log_normal_cdf(x):
+    """log of the normal distribution's F(x), whose slope holds in the tail too.
+
+    JAX takes the slope from a difference of logarithms, which rounds to anything where
+    they are large: from -20 on down it is F's expansion that is differentiated.
+    """
+    tail = jnp.minimum(x, -20.0)
+    inverse = 1 / tail
+    series = jnp.log1p(-jnp.square(inverse)) - jnp.log(-tail)
+    log_f = series - 0.5 * (jnp.square(tail) + math.log(2 * math.pi))
+    near = jax.scipy.stats.norm.logcdf(jnp.maximum(x, -20.0))
+    return jnp.where(x < -20.0, log_f, near)
 
 
 def _bin_edges(x, mean, log_scale):
-    """The edges of x's bin and its width, in units of the scale."""
+    """The edges of x's bin, in units of the scale, and the log of its width."""
     _check_shapes(x, mean)
     _check_shapes(x, log_scale)
-    inverse_scale = jnp.exp(-log_scale.astype(jnp.float32))
+    log_scale = log_scale.astype(jnp.float32)
+    inverse_scale = _exp(-log_scale)
     apart = x.astype(jnp.float32) - mean.astype(jnp.float32)
     lower, upper = (apart + h for h in (-_HALF_BIN, _HALF_BIN))
-    width = 2 * _HALF_BIN * inverse_scale
-    return lower * inverse_scale, upper * inverse_scale, width
+    log_width = math.log(2 * _HALF_BIN) - log_scale
+    return lower * inverse_scale, upper * inverse_scale, log_width
 
 
 def _of_bin(x, first, inside, last):
@@ -127,6 +157,7 @@ def gaussian_kl(mean: jax.Array, log_var: jax.Array) -> jax.Array:
     """KL(N(mean, var) || N(0, 1)) = (mean^2 + var - 1 - log var) / 2, in nats.
 
     mean, log_var: [B, D], and so is the result: one term for each latent dimension.
+    Exact for log variances up to 20, and still rising, by var's tangent, beyond.
     Kingma & Welling (2013), appendix B.
 
     Raises ValueError where the shapes differ.
@@ -134,7 +165,7 @@ def gaussian_kl(mean: jax.Array, log_var: jax.Array) -> jax.Array:
     _check_shapes(mean, log_var)
     mean, log_var = mean.astype(jnp.float32), log_var.astype(jnp.float32)
     # expm1: var - 1 - log var loses every digit near the prior when written plainly.
-    return 0.5 * (jnp.square(mean) + jnp.expm1(log_var) - log_var)
+    return 0.5 * (jnp.square(mean) + _exp(log_var, jnp.expm1) - log_var)
 
 
 def gaussian_kl_between(
@@ -144,14 +175,16 @@ def gaussian_kl_between(
 
     = (log var_p - log var_q + var_q / var_p + (mean_q - mean_p)^2 / var_p - 1) / 2
 
-    All [B, ...] of one rank; the variances may have sides of 1. Ho et al. (2020),
+    All [B, ...] of one rank; the variances may have sides of 1. Exact where var_q is up
+    to e^20 var_p and var_p at least e^-40, and still rising beyond. Ho et al. (2020),
     equation 5, by the formula of Kingma & Welling (2013), appendix B.
 
     Raises ValueError where the shapes of the means differ.
     """
-    squared = squared_error(mean_q, mean_p) * jnp.exp(-log_var_p)
+    inverse_scale = _exp(-0.5 * log_var_p)
+    squared = squared_error(mean_q, mean_p) * jnp.square(inverse_scale)
     difference = log_var_q - log_var_p
-    return 0.5 * (jnp.expm1(difference) - difference + squared)
+    return 0.5 * (_exp(difference, jnp.expm1) - difference + squared)
 
 
 def squared_error(x: jax.Array, x_hat: jax.Array) -> jax.Array:

@@ -12,6 +12,7 @@ import scipy.stats
 from gen_jax import losses
 
 EXTREME = jnp.array([-1e4, -90.0, 0.0, 90.0, 1e4])
+LEVELS = jnp.array([-1.0, 1 / 255, 1.0])  # the first, a middle and the last of 256
 
 
 def test_gan_terms_by_hand():
@@ -195,18 +196,84 @@ def test_discretised_likelihoods_are_probabilities_of_the_bins(loss, mean, log_s
 
 
 @pytest.mark.parametrize("loss", DISCRETISED)
-def test_discretised_likelihoods_are_finite_at_extreme_outputs(loss):
-    levels = jnp.array([-1.0, 0.0, 1.0])
-    for mean in (-1e4, 1e4):
-        for log_scale in (-7.0, 7.0):
+@pytest.mark.parametrize("log_scale", [-4.9, -7.0])
+def test_slopes_hold_where_a_bin_is_far_away(loss, log_scale):
+    """Far from the mean m, log p of a bin falls as the density's logarithm at its edge.
 
-            def total(mean, log_scale):
-                return loss(levels, mean * jnp.ones(3), log_scale * jnp.ones(3)).sum()
+    The slope in m is 1 / s for a logistic, and z / s, z = (edge - m) / s, for a
+    Gaussian, but for 1 / z^2 of it.
+    """
+    scale = np.exp(log_scale)
+    slope = jax.grad(lambda m: loss(x, m, jnp.full(1, log_scale)).sum())
+    for m in (-0.9, -40.0, -1e4):
+        x = jnp.full(1, 1 / 255)
+        z = (0 - m) / scale  # at the edge that is nearer
+        expected = (1 if DISCRETISED[loss] is scipy.stats.logistic else z) / scale
+        np.testing.assert_allclose(slope(jnp.full(1, m))[0], expected, rtol=1e-3)
 
-            value, slopes = jax.value_and_grad(total, (0, 1))(
-                jnp.float32(mean), jnp.float32(log_scale)
-            )
-            assert np.isfinite([value, *slopes]).all()
+
+@pytest.mark.parametrize("loss", DISCRETISED)
+def test_a_bin_in_a_wide_distribution_has_the_density_times_its_width(loss):
+    for log_scale in (12.0, 1e4):
+        value, slope = jax.value_and_grad(
+            lambda s: loss(LEVELS[1:2], jnp.zeros(1), s).sum()
+        )(jnp.full(1, log_scale))
+        density = DISCRETISED[loss].logpdf(0)
+        np.testing.assert_allclose(
+            value, density + np.log(2 / 255) - log_scale, rtol=1e-5
+        )
+        np.testing.assert_allclose(slope, [-1], rtol=1e-5)
+
+
+def _pairs(*shape):
+    """Every pair of extremes, as two arrays [25, *shape]."""
+    pairs = np.stack(np.meshgrid(EXTREME, EXTREME), -1).reshape(-1, 2)
+    ones = np.ones(shape, np.float32)
+    return (jnp.asarray(np.multiply.outer(column, ones)) for column in pairs.T)
+
+
+@pytest.mark.parametrize(
+    "term",
+    [
+        lambda a, b: losses.gaussian_kl(a, b),
+        lambda a, b: losses.gaussian_kl_between(a, b, jnp.zeros(3), jnp.zeros(3)),
+        lambda a, b: losses.gaussian_kl_between(jnp.zeros(3), jnp.zeros(3), a, b),
+        lambda a, b: losses.gaussian_kl_between(jnp.zeros(3), a, jnp.ones(3), b),
+        lambda a, b: losses.gaussian_log_likelihood(LEVELS, a, b),
+        lambda a, b: losses.discretised_logistic_log_likelihood(LEVELS, a, b),
+        lambda a, b: losses.discretised_gaussian_log_likelihood(LEVELS, a, b),
+    ],
+)
+def test_means_and_log_scales_may_be_extreme_together(term):
+    total = jax.value_and_grad(lambda a, b: term(a, b).sum(), (0, 1))
+    value, slopes = jax.vmap(total)(*_pairs(3))
+    assert np.isfinite(value).all()
+    assert np.isfinite(np.stack(slopes)).all()
+
+
+def test_an_exponential_that_became_its_tangent_leads_back():
+    """Beyond e^20 terms go on rising, where a clipped one would have no slope."""
+    far = jnp.array([25.0, 90.0, 1e4])
+
+    def slope(term):
+        return np.asarray(jax.vmap(jax.grad(term))(far))
+
+    zero = jnp.float32(0)
+    assert (slope(lambda v: losses.gaussian_kl(zero, v)) > 1e8).all()
+    kl = losses.gaussian_kl_between
+    assert (slope(lambda v: kl(zero, v, zero, zero)) > 1e8).all()
+    assert (slope(lambda v: kl(zero, zero, zero, -v)) > 1e8).all()
+    log_p = losses.gaussian_log_likelihood
+    assert (slope(lambda s: log_p(zero, zero + 1, -s)) < -1e8).all()
+
+
+def test_a_scale_far_below_a_bin_is_still_exact():
+    x, mean, log_scale = np.float32([1e-5, 0.3]), np.float32([0, 0.3]), np.log(1e-6)
+    np.testing.assert_allclose(
+        losses.gaussian_log_likelihood(x, mean, float(log_scale)),
+        scipy.stats.norm.logpdf(x.astype(float), mean.astype(float), 1e-6),
+        rtol=1e-5,
+    )
 
 
 def test_kl_between_gaussians_against_quadrature():

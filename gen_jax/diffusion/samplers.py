@@ -12,6 +12,9 @@ of one form,
 and differ in the times t > s they visit and in a, a', b, c. The noise of example i at
 time t comes from its key folded with t. A loop over the times is compiled once, so
 neither compile time nor code grows with T.
+
+Chains of few steps begin at E = `schedules.sampling_end`, which is T unless the last of
+the T steps hold no signal, and take x_T from N(0, I) as x_E. So does the way up end.
 """
 
 from collections.abc import Callable
@@ -28,6 +31,7 @@ from gen_jax.diffusion.schedules import (
     log_variances,
     posterior_tables,
     respaced,
+    sampling_end,
     times,
 )
 from gen_jax.errors import UserError
@@ -74,16 +78,19 @@ def ancestral(
     """Ho et al. (2020), algorithm 2: x_{t-1} ~ N(posterior mean, sigma_t^2 I).
 
     x_T: [B, ...] from N(0, I). keys: [B]. The last step adds no noise.
-    steps: None for all T; fewer visit `schedules.times` only, by the same rule on the
-        respaced schedule (Nichol & Dhariwal 2021, section 4).
+    steps: None for all T, as in the paper; 1..E visit `schedules.times` only, by the
+        same rule on the respaced schedule (Nichol & Dhariwal 2021, section 4).
     variance: sigma_t^2 is beta_t ("fixed_large", best where x_0 is from N(0, I) and
         the paper's choice for CIFAR-10), the posterior's ("fixed_small", best where
         x_0 is one point), or what the denoiser says ("learned_range").
     clip: whether x_0_hat is clipped to [-1, 1], as in the paper's code.
 
-    Returns x_0 [B, ...]. Raises UserError for steps outside 1..T.
+    Returns x_0 [B, ...]. Raises UserError for steps outside 1..E.
     """
-    tau = _checked_times(schedule, schedule.T if steps is None else steps)
+    if steps is None:
+        tau = np.arange(schedule.T + 1)
+    else:
+        tau = _checked_times(schedule, steps)
     i = np.arange(len(tau) - 1, 0, -1)
     spaced = respaced(schedule, tau)
     on_x_0, on_x_t, small = posterior_tables(spaced)
@@ -113,11 +120,11 @@ def ddim(
     x_s = sqrt(abar_s) x_0_hat + sqrt(1 - abar_s - sigma^2) eps_hat + sigma noise
     sigma = eta sqrt((1 - abar_s) / (1 - abar_t)) sqrt(1 - abar_t / abar_s)
 
-    x_T: [B, ...] from N(0, I). keys: [B]. steps: S in 1..T, at `schedules.times`.
+    x_T: [B, ...] from N(0, I). keys: [B]. steps: S in 1..E, at `schedules.times`.
     eta: 0 is deterministic given x_T; 1 is `ancestral` with "fixed_small".
     clip: whether x_0_hat is clipped to [-1, 1]; eps_hat is then recomputed from it.
 
-    Returns x_0 [B, ...]. Raises UserError for steps outside 1..T, eta outside [0, 1].
+    Returns x_0 [B, ...]. Raises UserError for steps outside 1..E, eta outside [0, 1].
     """
     tau = _checked_times(schedule, steps)
     return ddim_along(denoise, schedule, x_T, keys, tau, eta=eta, clip=clip)
@@ -218,7 +225,7 @@ def heun(
         return (x_bar + distance * (first + second) / 2, x_0), None
 
     down = jnp.asarray(tau[::-1], jnp.int32)
-    start = at(1 / schedule.signal, jnp.full(len(x_T), schedule.T), x_T) * x_T
+    start = x_T / float(schedule.signal[tau[-1]])
     inner = (down[:-2], down[1:-1])
     (x_bar, x_0), _ = jax.lax.scan(step, (start, jnp.zeros_like(x_T)), inner)
     return slope(x_bar, jnp.full(x_T.shape[:1], down[-2]), x_0)[1]
@@ -231,7 +238,7 @@ def ddim_inverse(
 
     The same equation with t and s exchanged, eps_hat taken at the lower time: exact as
     the steps grow many (Song et al. 2021, section 4.3). At time 0 eps_hat is asked for
-    as of time 1. Nothing is clipped. Raises UserError for steps outside 1..T.
+    as of time 1. Nothing is clipped. Raises UserError for steps outside 1..E.
     """
     tau = _checked_times(schedule, steps)
 
@@ -253,8 +260,9 @@ def ddim_inverse(
 
 
 def _checked_times(schedule: Schedule, steps: int) -> np.ndarray:
-    if not 1 <= steps <= schedule.T:
-        raise UserError(f"{steps} sampling steps, but 1 to {schedule.T} are allowed")
+    most = sampling_end(schedule)
+    if not 1 <= steps <= most:
+        raise UserError(f"{steps} sampling steps, but 1 to {most} are allowed")
     return times(schedule, steps)
 
 

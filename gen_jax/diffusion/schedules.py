@@ -14,6 +14,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gen_jax.errors import UserError
+
+_LEAST_LOG_RATIO = -5.1  # of signal to noise, where sampling begins
+
 
 class Schedule(NamedTuple):
     """beta_t and alpha_bar_t, float64 [T + 1], where index t is the paper's t.
@@ -42,8 +46,24 @@ class Schedule(NamedTuple):
         return np.sqrt(1 - self.alpha_bar)
 
 
-def linear_betas(T: int = 1000, first: float = 1e-4, last: float = 0.02) -> np.ndarray:
-    """beta_1..beta_T on a line, float64 [T]; the defaults are Ho et al.'s."""
+def linear_betas(
+    T: int = 1000, first: float | None = None, last: float | None = None
+) -> np.ndarray:
+    """beta_1..beta_T on a line, float64 [T].
+
+    first, last: None for 0.1 / T and 20 / T, Ho et al.'s 1e-4 and 0.02 where T is 1000.
+    Nichol & Dhariwal's code scales them so: x_T is noise whatever T is, where the same
+    two betas for T = 100 would end at alpha_bar_T = 0.36.
+
+    Raises UserError where a beta is not between 0 and 1, as for T <= 20 unless told.
+    """
+    first = 0.1 / T if first is None else first
+    last = 20 / T if last is None else last
+    if not (0 < first < 1 and 0 < last < 1):
+        raise UserError(
+            f"a linear schedule of {T} steps from beta={first:g} to {last:g}: a beta "
+            "lies between 0 and 1, as Ho et al.'s do where there are more than 20 steps"
+        )
     return np.linspace(first, last, T, dtype=np.float64)
 
 
@@ -93,13 +113,28 @@ def q_sample(
     return at(schedule.signal, t, x_0) * x_0 + at(schedule.noise, t, x_0) * eps
 
 
-def times(schedule: Schedule, steps: int) -> np.ndarray:
-    """tau_i = floor(i T / S) for i = 0..S, int64 [S + 1]: from 0 to T.
+def sampling_end(schedule: Schedule) -> int:
+    """E, the last time whose log(sqrt(alpha_bar) / sqrt(1 - alpha_bar)) is over -5.1.
 
-    The linear rule of Song et al. (2021), appendix D.2, with T at its end, where x_T is
+    There chains of few steps begin, with noise from N(0, I) as x_E: x_0 would be less
+    than a hundredth of it, for T = 1000. Beyond, nothing is told and much is lost: a
+    step from t to s multiplies the error of eps_hat by up to sqrt(alpha_bar_s /
+    alpha_bar_t), hundreds where alpha_bar_T is the cosine schedule's 2e-9. Diffusers'
+    DPM-Solver++ has the same bound, its `lambda_min_clipped`; the code of Lu et al.
+    (2022) ends the cosine at 0.9946 T. Ho et al.'s schedule ends at -5.06: E is T.
+    """
+    alpha_bar = schedule.alpha_bar[1:]
+    log_ratio = 0.5 * np.log(alpha_bar / (1 - alpha_bar))
+    return max(1, int(np.sum(log_ratio > _LEAST_LOG_RATIO)))
+
+
+def times(schedule: Schedule, steps: int) -> np.ndarray:
+    """tau_i = floor(i E / S) for i = 0..S, int64 [S + 1]: from 0 to `sampling_end`.
+
+    The linear rule of Song et al. (2021), appendix D.2, with E at its end, where x_E is
     noise. (Their code strides from the other end and starts short of T.)
     """
-    return np.arange(steps + 1) * schedule.T // steps
+    return np.arange(steps + 1) * sampling_end(schedule) // steps
 
 
 def respaced(schedule: Schedule, tau: np.ndarray) -> Schedule:

@@ -40,8 +40,9 @@ def step_term(
     """L_{t-1} for t in 1..T, L_0 among them: nats [B].
 
     denoised: what is said of x_t [B, ...] at t int32 [B]. v: as `Denoised.v`, for a
-    variance that is not learned. discrete: whether x_0 has 256 levels in [-1, 1], so
-    that L_0 is a probability (equation 13); else it is a density.
+    variance that is not learned. A learned one may leave its range: the term stays
+    finite, and its slope leads back. discrete: whether x_0 has 256 levels in [-1, 1],
+    so that L_0 is a probability (equation 13); else it is a density.
     """
     mean, _ = posterior(schedule, x_0, x_t, t)
     mean_hat, _ = posterior(schedule, denoised.x_0, x_t, t)

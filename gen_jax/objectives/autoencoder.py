@@ -19,11 +19,12 @@ import jax.numpy as jnp
 import optax
 
 from gen_jax import losses, randomness
-from gen_jax.game import Game, Player, Weights, game_of_one
+from gen_jax.game import Game, Weights
 from gen_jax.likelihoods import Likelihood, bernoulli
 from gen_jax.objectives import modules
 
 _CODES = 0.01  # the share of the newest batch in the fitted Gaussian, after 100
+_MOST_LOG_VAR = 20.0  # of a draw
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -72,17 +73,6 @@ class _Autoencoder:
 
     def reconstruct(self, board, x, keys=None, y=None):
         return self.decode(board, self.encode(board, x, keys, y), y)
-
-    def game(self, optimizer, ema_halflife_images, **more_ops) -> Game:
-        player = Player(self.init, self.loss, optimizer, ema_halflife_images)
-        ops = {
-            "sample": self.sample,
-            "prior": self.prior,
-            "encode": self.encode,
-            "decode": self.decode,
-            "reconstruct": self.reconstruct,
-        }
-        return game_of_one(player, ops | more_ops, self.num_classes)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -210,7 +200,7 @@ def autoencoder(
     """
     likelihood = likelihood or bernoulli()
     model = _Plain(encoder, decoder, z_dim, likelihood, num_classes)
-    return model.game(optimizer, ema_halflife_images)
+    return modules.game_of_model(model, optimizer, ema_halflife_images)
 
 
 def vae(
@@ -255,17 +245,13 @@ def vae(
         kl_warmup_steps=kl_warmup_steps,
         draws=draws,
     )
-    return model.game(
-        optimizer,
-        ema_halflife_images,
-        bound=model.bound,
-        bound_terms=model.bound_terms,
-        importance_weights=model.importance_weights,
-    )
+    return modules.game_of_model(model, optimizer, ema_halflife_images)
 
 
 def _draw(mean: jax.Array, log_var: jax.Array, keys: jax.Array | None) -> jax.Array:
-    """z ~ N(mean, var), reparameterised; the mean where there are no keys."""
+    """z ~ N(mean, var), reparameterised, var e^20 at most; the mean without keys."""
     if keys is None:
         return mean
-    return mean + jnp.exp(0.5 * log_var) * randomness.normal(keys, mean.shape[1:])
+    # Beyond, noise would drown what the decoder learns: the KL alone leads back.
+    scale = jnp.exp(0.5 * jnp.minimum(log_var, _MOST_LOG_VAR))
+    return mean + scale * randomness.normal(keys, mean.shape[1:])

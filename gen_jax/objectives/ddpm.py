@@ -33,9 +33,10 @@ from gen_jax.diffusion.schedules import (
     linear_betas,
     make_schedule,
     q_sample,
+    sampling_end,
 )
 from gen_jax.errors import UserError, choose
-from gen_jax.game import Game, Player, Weights, game_of_one
+from gen_jax.game import Game, Weights
 from gen_jax.objectives import modules
 
 SAMPLER_STEPS = 50  # within one point of the FID of 1000, Song et al. (2021), table 1
@@ -99,7 +100,10 @@ class _Ddpm:
         return Weights(params)
 
     def out(self, board, x_t, t, y, before, keys=None):
-        """What the network predicts at x_t, and v of `Denoised`; dropout by keys."""
+        """What the network predicts at x_t, and v of `Denoised`; dropout by keys.
+
+        Nothing holds v to its range: where it left it, the loss can still lead back.
+        """
         params = board["model"].params
         if self.recipe.self_conditioning:
             x_t = jnp.concatenate([x_t, before], axis=-1)
@@ -110,8 +114,10 @@ class _Ddpm:
         return out, (v + 1) / 2
 
     def denoise(self, board, y, guidance, x_t, t, before) -> Denoised:
-        """The denoiser of the samplers, guided by w = `guidance`."""
+        """The denoiser of samplers and bound, guided by w = `guidance`; v in 0..1."""
         out, v = self.out(board, x_t, t, y, before)
+        if v is not None:  # the best lies within, and far outside none is finite
+            v = jnp.clip(v, 0, 1)
         if guidance:
             free, _ = self.out(board, x_t, t, modules.no_labels(len(y)), before)
             out += guidance * (out - free)
@@ -219,7 +225,7 @@ class _Ddpm:
         if sampler == "ancestral":
             options["variance"] = self.recipe.variance
         elif sampling_steps is None:
-            options["steps"] = min(SAMPLER_STEPS, self.schedule.T)
+            options["steps"] = self.few_steps
         if sampler == "ddim":
             options["eta"] = eta
         denoise = self.denoiser(board, y, guidance)
@@ -236,25 +242,30 @@ class _Ddpm:
     def encode(self, board, x, keys=None, y=None):
         """The x_T that `decode` leads back to x, nearly: DDIM upwards."""
         denoise = self.denoiser(board, modules.labels_or_none(y, x), 0.0)
-        steps = min(SAMPLER_STEPS, self.schedule.T)
-        return samplers.ddim_inverse(denoise, self.schedule, x, steps=steps)
+        return samplers.ddim_inverse(denoise, self.schedule, x, steps=self.few_steps)
 
     def decode(self, board, z, y=None):
         """DDIM without noise from x_T = z, neither clipped nor guided."""
         denoise = self.denoiser(board, modules.labels_or_none(y, z), 0.0)
         keys = jax.random.split(jax.random.key(0), len(z))  # of no noise at all
-        steps = min(SAMPLER_STEPS, self.schedule.T)
-        return samplers.ddim(denoise, self.schedule, z, keys, steps=steps, clip=False)
+        return samplers.ddim(
+            denoise, self.schedule, z, keys, steps=self.few_steps, clip=False
+        )
+
+    @property
+    def few_steps(self) -> int:
+        return min(SAMPLER_STEPS, sampling_end(self.schedule))
 
     def diffuse(self, board, x, keys, time):
-        """x_t at t = time T, rounded: equation 4."""
+        """x_t at the t of a time: equation 4."""
         t, eps = self.step_at(time), randomness.normal(keys, self.shape)
         return q_sample(self.schedule, x, jnp.full(len(x), t), eps)
 
     def restore(self, board, x_t, keys, start, end, y=None):
-        """From t = start T down to end T: the ancestral chain in few of its steps."""
+        """From one time down to another: the ancestral chain in few of its steps."""
         start, end = self.step_at(start), self.step_at(end)
-        steps = max(1, math.ceil(SAMPLER_STEPS * (start - end) / self.schedule.T))
+        share = (start - end) / self.step_at(1)
+        steps = max(1, math.ceil(SAMPLER_STEPS * share))
         tau = np.unique(np.linspace(end, start, steps + 1).round().astype(int))
         denoise = self.denoiser(board, modules.labels_or_none(y, x_t))
         return samplers.ddim_along(
@@ -262,15 +273,15 @@ class _Ddpm:
         )
 
     def guess(self, board, x_t, time, y=None):
-        """x_0_hat, the mean of all x_0 that x_t at t = time T may have been."""
+        """x_0_hat, the mean of all x_0 that x_t at that time may have been."""
         denoise = self.denoiser(board, modules.labels_or_none(y, x_t), 0.0)
         t = jnp.full(len(x_t), max(1, self.step_at(time)))
         x_0 = denoise(x_t, t, jnp.zeros_like(x_t)).x_0
         return jnp.clip(x_0, -1, 1) if self.recipe.clip else x_0
 
     def step_at(self, time: float) -> int:
-        """The t of a time in [0, 1]."""
-        return round(time * self.schedule.T)
+        """The t of a time in [0, 1], which is noise at 1: where samplers begin."""
+        return round(time * sampling_end(self.schedule))
 
     def prior_term(self, board, x):
         """L_T of the bound, nats [B]: what x_T still says of x."""
@@ -351,20 +362,7 @@ def ddpm(
     model = _Ddpm(
         network, tuple(shape), schedule, prediction, recipe, num_classes, guidance
     )
-    player = Player(model.init, model.loss, optimizer, ema_halflife_images)
-    ops = {
-        "sample": model.sample,
-        "prior": model.prior,
-        "encode": model.encode,
-        "decode": model.decode,
-        "diffuse": model.diffuse,
-        "restore": model.restore,
-        "guess": model.guess,
-        "prior_term": model.prior_term,
-        "bound": model.bound,
-        "bound_terms": model.bound_terms,
-    }
-    return game_of_one(player, ops, num_classes)
+    return modules.game_of_model(model, optimizer, ema_halflife_images)
 
 
 def _check_variance_is_taught(recipe: Recipe) -> None:

@@ -17,7 +17,7 @@ import optax
 
 from gen_jax import losses, randomness
 from gen_jax.errors import choose
-from gen_jax.game import Game, Player, Weights, game_of_one
+from gen_jax.game import Game, Weights
 from gen_jax.objectives import modules
 
 SAMPLER_STEPS = 50
@@ -128,14 +128,4 @@ def flow(
     takes one evaluation a step, "heun" two. Raises UserError for an unknown sampler.
     """
     model = _Flow(network, tuple(shape), num_classes)
-    player = Player(model.init, model.loss, optimizer, ema_halflife_images)
-    ops = {
-        "sample": model.sample,
-        "prior": model.prior,
-        "encode": model.encode,
-        "decode": model.decode,
-        "diffuse": model.diffuse,
-        "restore": model.restore,
-        "guess": model.guess,
-    }
-    return game_of_one(player, ops, num_classes)
+    return modules.game_of_model(model, optimizer, ema_halflife_images)

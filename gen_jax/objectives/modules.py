@@ -1,15 +1,47 @@
-"""Between linen modules and a game's players: starting them and applying them."""
+"""Between linen modules and a game: starting, applying and playing them."""
 
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import optax
 
 from gen_jax import randomness
-from gen_jax.game import PlayerState, Tree, Weights
+from gen_jax.game import Game, Player, PlayerState, Tree, Weights, game_of_one
 
 _LABELS = 2**31 - 1  # a stream of an example's key that nothing else takes
+
+# What the model of a game of one may be able to do; `Game` says what each op is.
+_OPS = (
+    "sample",
+    "prior",
+    "encode",
+    "decode",
+    "reconstruct",
+    "diffuse",
+    "restore",
+    "guess",
+    "prior_term",
+    "bound",
+    "bound_terms",
+    "importance_weights",
+)
+
+
+def game_of_model(
+    model: Any,
+    optimizer: optax.GradientTransformation,
+    ema_halflife_images: tuple[float, ...],
+) -> Game:
+    """The game of one that a model plays.
+
+    model: has `init` and `loss` of a `Player`, `num_classes`, and, as methods by their
+        names, the ops of a `Game` that it can do.
+    """
+    player = Player(model.init, model.loss, optimizer, ema_halflife_images)
+    ops = {name: getattr(model, name) for name in _OPS if hasattr(model, name)}
+    return game_of_one(player, ops, model.num_classes)
 
 
 def init(module: nn.Module, rng: jax.Array, *args: Any, **kwargs: Any) -> Weights:

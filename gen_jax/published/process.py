@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gen_jax.diffusion.schedules import BETAS, linear_betas
+from gen_jax.diffusion.schedules import cosine_betas, linear_betas
 from gen_jax.errors import choose
 from gen_jax.published import fields
 
@@ -63,10 +63,11 @@ def process_of(config: fields.Config) -> Process:
     choose("_class_name", config["_class_name"], _KINDS)
     schedule = choose("beta_schedule", config["beta_schedule"], _SCHEDULES)
     T = fields.whole(config, "num_train_timesteps")
-    betas = BETAS[schedule](T)
-    if schedule == "linear":
+    if schedule == "linear":  # as stated, whatever T is
         ends = [fields.fraction(config, name) for name in ("beta_start", "beta_end")]
         betas = linear_betas(T, *ends)
+    else:
+        betas = cosine_betas(T)
     return Process(
         schedule,
         betas,

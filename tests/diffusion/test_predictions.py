@@ -48,15 +48,23 @@ def test_targets_are_the_papers_and_lead_back_to_the_image(name):
     assert (error < 1e-6 * (1 + 5 * magnified)).all()
 
 
+def _on_x_0(snr):
+    """Equation 7's sqrt(alpha_bar_{t-1}) beta_t / (1 - alpha_bar_t), from SNR alone."""
+    abar = np.concatenate([[1.0], snr / (1 + snr)])
+    return np.sqrt(abar[:-1]) * (1 - abar[1:] / abar[:-1]) / (1 - abar[1:])
+
+
 @pytest.mark.parametrize(
     ("name", "weight"),
     [
         ("x_0", lambda snr: np.minimum(snr, 5)),
         ("eps", lambda snr: np.minimum(snr, 5) / snr),
         ("v", lambda snr: np.minimum(snr, 5) / (snr + 1)),
+        ("mean", lambda snr: np.minimum(snr, 5) / _on_x_0(snr) ** 2),
     ],
 )
 def test_min_snr_weights_are_hang_et_als(name, weight):
+    """Theirs is on |x_0 - x_0_hat|^2; the mean's error is `_on_x_0` times x_0_hat's."""
     snr = PAPER.alpha_bar[1:] / (1 - PAPER.alpha_bar[1:])
     found = make_prediction(name, PAPER).min_snr_weights(PAPER, 5)
     np.testing.assert_allclose(found[1:], weight(snr), rtol=1e-9)

@@ -145,7 +145,7 @@ def _distances_to_the_mixture(sample, x_T, all_T):
     quantiles = np.interp((np.arange(len(x_T)) + 0.5) / len(x_T), cdf, grid)
     distances = []
     for T in all_T:  # the same process, in steps ever finer
-        betas = schedules.linear_betas(T, 0.1 / T, 20 / T)
+        betas = schedules.linear_betas(T)
         schedule = schedules.make_schedule(betas)
         denoise = _exact_denoiser(schedule, WEIGHTS, MEANS, SCALE)
         run = jax.jit(lambda x, d=denoise, s=schedule: sample(d, s, x))
@@ -176,7 +176,12 @@ def test_ddim_with_the_exact_score_transports_quantiles_to_quantiles():
     x_T = jnp.asarray(scipy.stats.norm.ppf(ranks)[:, None], jnp.float32)
     distances, x_0 = _distances_to_the_mixture(
         lambda denoise, schedule, x_T: samplers.ddim(
-            denoise, schedule, x_T, _keys(500), steps=schedule.T, clip=False
+            denoise,
+            schedule,
+            x_T,
+            _keys(500),
+            steps=schedules.sampling_end(schedule),
+            clip=False,
         ),
         x_T,
         (25, 100, 1000),
@@ -306,6 +311,71 @@ def test_ddim_inverse_follows_the_flow_upwards():
 
     assert error(100) > 3 * error(400)
     assert error(1000) < 0.01
+
+
+COSINE = schedules.make_schedule(schedules.cosine_betas())
+GAUSSIAN = 0.3, 0.5  # mean and scale of data whose eps is known
+
+
+def _imperfect(schedule):
+    """The exact eps_hat of the Gaussian, 1 % too large, and 0.01 beside."""
+    mean, scale = GAUSSIAN
+    tables = (schedule.signal, schedule.noise, schedule.alpha_bar)
+
+    def predict_eps(x_t, t):
+        signal, noise, alpha_bar = (schedules.at(table, t, x_t) for table in tables)
+        variance = alpha_bar * scale**2 + 1 - alpha_bar
+        return 1.01 * noise * (x_t - signal * mean) / variance + 0.01
+
+    return _of_eps(schedule, predict_eps)
+
+
+def test_the_last_steps_of_a_cosine_would_multiply_an_error_by_hundreds():
+    """Why chains do not begin there: from T to the time before, in closed form."""
+    for t, s, least in ((1000, 980, 500), (1000, 995, 100)):
+        assert np.sqrt(COSINE.alpha_bar[s] / COSINE.alpha_bar[t]) > least
+    tau = schedules.times(COSINE, 50)
+    assert np.sqrt(COSINE.alpha_bar[tau[-2]] / COSINE.alpha_bar[tau[-1]]) < 7
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("ddim", {}),
+        ("ddim", {"eta": 0.5}),
+        ("ddim", {"eta": 1.0}),
+        ("dpm_solver", {}),
+        ("heun", {}),
+        ("ancestral", {}),
+    ],
+)
+def test_an_imperfect_denoiser_has_the_moments_of_the_data_on_a_cosine(name, options):
+    """To what 50 steps of DDIM and this error cost on the paper's schedule: 11 %."""
+    n, (mean, scale) = 20_000, GAUSSIAN
+    x_T = randomness.normal(_keys(n, seed=1), (1,))
+    sampler = getattr(samplers, name)
+    x_0 = sampler(
+        _imperfect(COSINE), COSINE, x_T, _keys(n), steps=50, clip=False, **options
+    )
+    np.testing.assert_allclose(x_0.mean(), mean, atol=0.06)
+    np.testing.assert_allclose(x_0.std(), scale, rtol=0.15)
+
+
+def test_an_imperfect_denoiser_leads_back_on_a_cosine():
+    """As near as on the paper's schedule, where no step multiplies errors much."""
+    x_0 = jnp.linspace(-1, 1, 21)[:, None]
+
+    def error(schedule):
+        denoise = _imperfect(schedule)
+        x_T = samplers.ddim_inverse(denoise, schedule, x_0, steps=200)
+        assert 1 < np.abs(x_T).max() < 4
+        back = samplers.ddim(
+            denoise, schedule, x_T, _keys(21), steps=200, eta=0.0, clip=False
+        )
+        return np.abs(back - x_0).max()
+
+    paper = schedules.make_schedule(schedules.linear_betas())
+    assert error(COSINE) < max(0.05, 2 * error(paper))
 
 
 def test_the_estimate_of_the_step_before_is_handed_on():

@@ -6,6 +6,7 @@ import pytest
 import scipy.stats
 
 from gen_jax.diffusion import schedules
+from gen_jax.errors import UserError
 
 PAPER = schedules.make_schedule(schedules.linear_betas())
 COARSE = schedules.make_schedule(np.array([0.1, 0.4, 0.05, 0.6, 0.3]))
@@ -18,6 +19,24 @@ def test_the_papers_schedule():
     np.testing.assert_allclose(PAPER.alpha_bar[1], 0.9999, rtol=1e-12)
     np.testing.assert_allclose(PAPER.alpha_bar[1000], 4.0358e-5, rtol=1e-4)
     np.testing.assert_allclose(PAPER.beta[[1, 1000]], [1e-4, 0.02])
+
+
+def test_the_papers_betas_are_scaled_to_the_number_of_steps():
+    """So that x_T is noise: the sum of all betas, 10.05, is that of a thousand."""
+    np.testing.assert_array_equal(
+        schedules.linear_betas(), np.linspace(1e-4, 0.02, 1000)
+    )
+    for T in (25, 100, 4000):
+        betas = schedules.linear_betas(T)
+        np.testing.assert_allclose(betas[[0, -1]], [0.1 / T, 20 / T])
+        np.testing.assert_allclose(betas.sum(), 10.05)
+        assert schedules.make_schedule(betas).alpha_bar[-1] < 5e-5
+    stated = schedules.linear_betas(100, 1e-4, 0.02)  # as they are
+    np.testing.assert_allclose(stated, np.linspace(1e-4, 0.02, 100))
+    assert schedules.linear_betas(21)[-1] < 1
+    for args in ((20,), (1,), (100, 0.0, 0.02), (100, 1e-4, 1.0)):
+        with pytest.raises(UserError, match="more than 20 steps"):
+            schedules.linear_betas(*args)
 
 
 def test_q_of_x_t_given_x_0_is_t_single_steps_exactly():
@@ -91,6 +110,20 @@ def test_cosine_betas_are_equation_17():
     np.testing.assert_allclose(alpha_bar[:-1], (f / f_0)[:-1], rtol=1e-9)
     assert betas[-1] == 0.999
     assert betas.max() == 0.999
+
+
+def test_sampling_begins_where_there_is_signal():
+    """The paper's schedule, lambda_T = -5.06, at T; the cosine short of its end."""
+    assert schedules.sampling_end(PAPER) == 1000
+    cosine = schedules.make_schedule(schedules.cosine_betas())
+    end = schedules.sampling_end(cosine)
+    ratio = np.sqrt(cosine.alpha_bar[1:] / (1 - cosine.alpha_bar[1:]))
+    assert ratio[end - 1] > np.exp(-5.1) > ratio[end]
+    assert ratio[-1] < 1e-4
+    tau = schedules.times(cosine, 50)
+    assert (tau[0], tau[-1], len(tau)) == (0, end, 51)
+    nothing = schedules.make_schedule(np.array([1 - 1e-9]))
+    assert schedules.sampling_end(nothing) == 1  # one step there is in any case
 
 
 @pytest.mark.parametrize("steps", [1, 3, 10, 1000])

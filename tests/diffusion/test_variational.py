@@ -70,7 +70,7 @@ def test_with_the_exact_denoiser_the_bound_nears_the_entropy_of_gaussian_data():
     log_p = scipy.stats.norm(0, scale).logpdf(np.asarray(x_0)).mean()
 
     def gap(T):
-        betas = schedules.linear_betas(T, 0.1 / T, 20 / T)
+        betas = schedules.linear_betas(T)
         schedule = schedules.make_schedule(betas)
         abar = schedule.alpha_bar
         total = variational.prior_term(schedule, x_0)

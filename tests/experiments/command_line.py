@@ -16,14 +16,14 @@ _AUTOENCODER = {"hidden": 8, "z_dim": 2}
 SHRUNK = {
     "dcgan": {"features": 4, "z_dim": 8},
     "vae": _AUTOENCODER,
-    "ddpm": {"features": 8, "multipliers": 1, "blocks": 1, "timesteps": 20},
+    "ddpm": {"features": 8, "multipliers": 1, "blocks": 1, "timesteps": 25},
     "gan": _MAXOUT,
     "cgan": {"features": 4, "z_dim": 8},
     "pix2pix": {"features": 4, "batch_size": 8},
     "ae": _AUTOENCODER,
     "cvae": _AUTOENCODER,
     # The U-Net takes longest to compile, and is tried in "ddpm": these draw points.
-    "ddpm_conditional": {"data.spec": "ring", "hidden": 8, "timesteps": 20},
+    "ddpm_conditional": {"data.spec": "ring", "hidden": 8, "timesteps": 25},
     "flow": {"data.spec": "ring", "hidden": 8},
 }
 # One of each kind: what is true of their steps is not tried on every system again.

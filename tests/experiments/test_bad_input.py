@@ -18,6 +18,7 @@ from gen_jax.game import init_state
 
 GOOD = np.random.default_rng(0).integers(0, 256, (12, 8, 8, 1), np.uint8)
 VAE = "--experiment=vae"
+DDPM = "--experiment=ddpm"
 LARGE = ["--data=branches", "--config.data.image_size=256"]
 
 
@@ -50,6 +51,8 @@ def fails(name, *flags, says, **options):
         ([VAE, "--config.learning_rate=inf"], "=inf is not a finite number"),
         ([VAE, "digits"], "stray argument 'digits'"),
         ([VAE, "--", "stray"], "stray argument 'stray'"),
+        ([DDPM, "--config.timesteps=20"], "there are more than 20 steps"),
+        ([DDPM, "--config.betas=0.1"], "betas are two, the first and the last"),
         ([VAE, "--devices=0"], "--devices=0; allowed here: 1 to 1"),
         ([VAE, "--batch_size=100000000"], "out of range: at most 1048576"),
         ([VAE, "--config.hidden=1000000000"], "out of memory: the state takes 2,8"),
@@ -78,8 +81,8 @@ def fails(name, *flags, says, **options):
         (["--experiment=pix2pix", "--config.patch=70"], "8x8 are too small for"),
         (["--experiment=pix2pix", "--config.patch=7"], "patch=7 is not one of 1, 16"),
         (["--experiment=dcgan", "--config.r1=1"], "BatchNorm mixes the images"),
-        (["--experiment=ddpm", "--config.loss=hybrid"], "teaches a variance"),
-        (["--experiment=ddpm", "--config.attention=5"], "the heights 8, 4"),
+        ([DDPM, "--config.loss=hybrid"], "teaches a variance"),
+        ([DDPM, "--config.attention=5"], "the heights 8, 4"),
         ([VAE, "--resume=elsewhere"], "elsewhere does not exist"),
         ([VAE, "--resume="], "--resume= is empty; allowed: auto, never, or"),
         (["--experiment="], "--experiment=NAME is needed; there are: ae, cgan"),

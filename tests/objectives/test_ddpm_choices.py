@@ -81,7 +81,7 @@ def test_the_best_denoiser_samples_alike_whatever_it_predicts(prediction):
         np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("prediction", ["eps", "x_0", "v"])
+@pytest.mark.parametrize("prediction", ["eps", "x_0", "v", "mean"])
 def test_min_snr_weighs_every_prediction_alike(prediction):
     """min(SNR, gamma) |x_0 - x_0_hat|^2, its mean over t in closed form."""
     recipe = {"prediction": prediction, "min_snr": 2.0}
@@ -155,6 +155,34 @@ def test_a_learned_variance_of_one_is_the_fixed_large_one():
     keys = jax.random.split(RNG, 4)
     x = [g.ops["sample"](EMPTY, keys, sampler="ancestral") for g in (learned, fixed)]
     np.testing.assert_allclose(*x, rtol=1e-4, atol=1e-5)
+
+
+class Extreme(nn.Module):
+    """One number, learned, as mean and v alike."""
+
+    @nn.compact
+    def __call__(self, x, t, y, keys):
+        out = self.param("out", nn.initializers.zeros, ())
+        return jnp.broadcast_to(out, (len(x), 4))
+
+
+@pytest.mark.parametrize(("loss", "clip"), [("variational", True), ("hybrid", False)])
+def test_a_variance_far_outside_its_range_stays_finite(loss, clip):
+    """At t = 2 the range is widest, and v scales it without a limit."""
+    recipe = Recipe(loss=loss, variance="learned_range", clip=clip)
+    options = {"optimizer": optax.sgd(0.1), "schedule": SMALL, "recipe": recipe}
+    game = ddpm(Extreme(), shape=(2,), **options)
+    ops, keys = game.ops, jax.random.split(RNG, 3)
+
+    def results(out):
+        board = {"model": Weights({"out": out})}
+        x = ops["sample"](board, keys, sampler="ancestral")
+        bound = ops["bound"](board, jnp.zeros((3, 2)), keys)
+        return _loss(game, 100, board)[0], (x, bound)
+
+    run = jax.vmap(jax.value_and_grad(results, has_aux=True))
+    for result in jax.tree.leaves(jax.jit(run)(jnp.array([-1e4, 1e4]))):
+        assert np.isfinite(result).all()
 
 
 def test_labels_are_dropped_at_their_rate_and_guide():

@@ -152,6 +152,12 @@ def test_a_process_that_is_not_ours(field, value, allowed):
     assert allowed in str(error.value)
 
 
+def test_betas_are_as_they_are_stated():
+    """A schedule of 20 times would be steeper if it were ours."""
+    few = process_of({**SCHEDULER, "num_train_timesteps": 20, "beta_end": 0.05})
+    np.testing.assert_array_equal(few.betas, np.linspace(1e-4, 0.05, 20))
+
+
 NAME = "mid_block.attentions.0.to_q.weight"
 
 
