@@ -73,7 +73,7 @@ class Folder:
             if self._leads:
                 manifest.write_json(self._path / "config.json", self._meta)
                 for later in checkpoint.steps(self.checkpoints):
-                    if later > step:  # of other seeds' runs there is none to match it
+                    if later > step:  # left by a kill; other seeds' runs lack it
                         checkpoint.set_aside(self.checkpoints / str(later), "ahead")
                 self._log = logging.MetricsLog(self._path, step)
                 stack.callback(self._log.close)

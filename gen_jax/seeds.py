@@ -70,7 +70,7 @@ def meta(of_all: Mapping[str, Any], seed: int, together: Sequence[int]) -> dict:
 
 def found(workdir: Path) -> dict[int, Path]:
     """The folders of runs of several seeds, by seed in ascending order."""
-    names = (entry.parent.name for entry in Path(workdir).glob("seed_*/config.json"))
+    names = (path.name for path in Path(workdir).glob("seed_*") if path.is_dir())
     numbers = [int(n[5:]) for n in names if re.fullmatch("seed_(0|[1-9][0-9]*)", n)]
     return {seed: folder(Path(workdir), seed) for seed in sorted(numbers)}
 

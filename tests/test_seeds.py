@@ -32,17 +32,19 @@ def batches_of(seed):
     return from_
 
 
+GAME = noisy_game()
+MUTE = Game(GAME.players, GAME.turns)  # draws nothing: quicker to compile
 BATCHES = seeds.batches([batches_of(seed) for seed in SEEDS])
 
 
-def alone(seed, steps=6, **options):
+def alone(seed, steps=6, game=MUTE, **options):
     config = replace(CONFIG, steps=steps, seed=seed)
-    return fit(noisy_game(), batches_of(seed), config, **options)
+    return fit(game, batches_of(seed), config, **options)
 
 
-def together(workdir, steps=6, batches=BATCHES, **fields):
+def together(workdir, steps=6, batches=BATCHES, game=MUTE, **fields):
     config = replace(CONFIG, steps=steps, **fields)
-    return fit(noisy_game(), batches, config, workdir=workdir, seeds=SEEDS)
+    return fit(game, batches, config, workdir=workdir, seeds=SEEDS)
 
 
 def close(one, other):
@@ -60,14 +62,14 @@ def logged(folder):
 
 
 def test_each_seed_is_the_run_that_it_would_be_alone(tmp_path, capsys):
-    state = together(tmp_path / "all", steps_per_call=4)
+    state = together(tmp_path / "all", game=GAME, steps_per_call=3)
     assert state.step.shape == (3,)
     assert "samples: " in capsys.readouterr().err
-    for place, seed in ((0, 3), (2, 7)):
+    for place, seed in ((1, 4), (2, 7)):
         workdir, folder = tmp_path / str(seed), tmp_path / "all" / f"seed_{seed}"
-        expected = alone(seed, workdir=workdir)
+        expected = alone(seed, game=GAME, workdir=workdir)
         close(jax.tree.map(lambda x, place=place: x[place], state), expected)
-        close(load(folder, noisy_game()).state, expected)
+        close(load(folder, MUTE).state, expected)
         for mine, other in zip(logged(folder), logged(workdir), strict=True):
             assert mine == pytest.approx(other, rel=1e-5)
         kept = {path.name for path in workdir.iterdir() if "event" not in path.name}
@@ -94,14 +96,14 @@ def test_killed_in_the_middle_of_writing_they_end_as_if_nothing_had_happened(tmp
     for seed in SEEDS:
         mine, other = (f / f"seed_{seed}" for f in (broken, tmp_path / "straight"))
         assert logged(mine) == logged(other)
-        same(*(load(folder, noisy_game()).state for folder in (mine, other)))
+        same(*(load(folder, MUTE).state for folder in (mine, other)))
 
 
 def test_killed_before_all_had_their_first_checkpoint_they_begin_anew(tmp_path):
     straight = together(tmp_path, 2)
     shutil.rmtree(tmp_path / "seed_7" / "checkpoints" / "2")
     same(together(tmp_path, 2), straight)
-    assert load(tmp_path / "seed_7", noisy_game()).step == 2
+    assert load(tmp_path / "seed_7", MUTE).step == 2
 
 
 def test_damage_of_one_takes_all_to_the_step_before(tmp_path, capsys):
@@ -156,7 +158,7 @@ def test_a_seed_that_diverges_is_named_and_stops_all(tmp_path):
     ):
         together(tmp_path, 6, diverging, log_every_steps=100)
     for seed in SEEDS:
-        assert load(tmp_path / f"seed_{seed}", noisy_game()).step == 4
+        assert load(tmp_path / f"seed_{seed}", MUTE).step == 4
 
 
 def test_a_folder_in_use_is_left_as_it_is(tmp_path):
@@ -173,7 +175,7 @@ def test_a_folder_in_use_is_left_as_it_is(tmp_path):
             yield batch
 
     fit(
-        noisy_game(),
+        MUTE,
         intruding,
         replace(CONFIG, steps=8, seed=7),
         workdir=tmp_path / "seed_7",
@@ -195,10 +197,9 @@ def test_what_seeds_cannot_do_is_refused():
 
 
 def test_folders_are_found_by_the_names_that_seeds_have(tmp_path):
-    for name in ("seed_10", "seed_2", "seed_x", "seed_02", "seed_5"):
+    for name in ("seed_10", "seed_2", "seed_x", "seed_02", "seed_٣", "seed_-1"):
         (tmp_path / name).mkdir()
-    for name in ("seed_10", "seed_2", "seed_x", "seed_02"):
-        (tmp_path / name / "config.json").touch()
+    (tmp_path / "seed_5").touch()
     assert list(seeds.found(tmp_path)) == [2, 10]
     with pytest.raises(UserError, match=r"name one, such as .*seed_"):
         load(tmp_path)

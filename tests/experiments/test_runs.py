@@ -111,13 +111,15 @@ def test_killed_terminated_and_interrupted_it_ends_as_if_nothing_had_happened(
 @pytest.mark.slow
 def test_several_seeds_are_killed_and_end_as_if_nothing_had_happened(tmp_path):
     straight, broken = tmp_path / "straight", tmp_path / "broken"
-    flags = shrunk("vae", LONG["vae"], **SAVED_OFTEN)
+    flags = shrunk("vae", LONG["vae"], log_every_steps=50, sample_every_steps=0)
     succeed("train", *flags, "--seeds=3", f"--workdir={straight}")
-    again = command("train", *flags, "--seeds=3", f"--workdir={broken}")
+    often = "--config.checkpoint_every_seconds=0.3"
+    again = command("train", *flags, "--seeds=3", often, f"--workdir={broken}")
     for number in (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM):
         _, errors = stopped(again, broken / "seed_0", number)
     step = int(errors.rpartition("interrupted and saved at step ")[2])
-    done = succeed("train", f"--workdir={broken}")  # the folder knows the seeds
+    rarely = "--config.checkpoint_every_seconds=60"
+    done = succeed("train", rarely, f"--workdir={broken}")  # it knows its seeds
     assert f"going on from step {step}" in done.stderr
     for seed in range(3):
         check_same_run(broken / f"seed_{seed}", straight / f"seed_{seed}")

@@ -156,10 +156,8 @@ def test_five_steps_in_a_call_are_five_calls(name):
     assert differing({n: p.params for n, p in state.players.items()}, params) == []
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["dcgan", *(pytest.param(n, marks=pytest.mark.slow) for n in ("vae", "ddpm"))],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", KINDS)
 def test_beside_another_seed_a_seed_gives_the_same(name):
     params, history = trained(name, "jit on 1", "sgd")
     first = first_state(name, "sgd")
