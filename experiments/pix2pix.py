@@ -43,12 +43,12 @@ Colour to drawings, 1,755 pairs of OpenMoji at 64x64, 220 held out: `--data=pair
     pair by pair    -0.0015          -0.0015       -0.0013
     95 % interval   +-0.0005         +-0.0007      +-0.0002
 
-At 3000 steps it is 0.0419 and 0.0431 (AlexNet); nearer to the target than L1 alone in 77
-% of the pairs, at 6000 in 80 %.
+At 3000 steps LPIPS is 0.0419 and 0.0431 (AlexNet). It is nearer to the target than L1
+alone in 77 % of the pairs then, in 80 % at 6000.
 
 Drawings to colour it loses, 0.119 and 0.116 at best (5000 steps, `--config.on_l1=500`,
-averages; the paper's weights: 0.131 and 0.113): D makes colours vivid, but the colours of
-a drawing are anybody's guess, and L1's one tan is nearer on average.
+averages; with the paper's 100 it is 0.131 and 0.113): D makes colours vivid, but the
+colours of a drawing are anybody's guess, and L1's one tan is nearer on average.
 """
 
 import dataclasses
