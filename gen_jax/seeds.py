@@ -4,6 +4,11 @@ Each seed's run is the one that it would be alone, to rounding: its own first we
 its own order of the data, its own noise. States, batches, keys and metrics have an axis
 [S] of seeds in front; what is kept is kept apart, `WORKDIR/seed_K/` being the folder of
 a run like any other.
+
+A step of five seeds takes 0.89 (`vae`), 0.86 (`gan`) and 1.52 (`ddpm`) of the processor
+time of five steps of one, on digits, two CPU cores that others were using too: medians
+of five, five and three turns. vmap makes convolutions grouped ones, which are slow on
+a CPU. By the clock, which the others disturbed, it was 1.35, 0.99 and 1.36.
 """
 
 import re
