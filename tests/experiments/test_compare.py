@@ -10,14 +10,14 @@ from tests.experiments.command_line import run, succeed
 
 PROTOCOL = {
     "data": "digits",
-    "parameters": 3150,
+    "parameters": 2900,
     "tolerance": 0.02,
     "budget": {"seconds": 0.2, "gigaflops": 0.2},
     "trials": {"seed": 9, "learning_rate": [1, 2]},
     "seeds": 2,
     "families": {
         "vae": {"config": {"hidden": 21, "z_dim": 2}},
-        "ae": {"config": {"hidden": 23, "z_dim": 2}},
+        "ae": {"config": {"hidden": 21, "z_dim": 2}},
     },
 }
 
