@@ -223,3 +223,5 @@ def test_a_broken_input_is_named_with_what_helps(tmp_path):
         read_pictures(tmp_path, (6, 4, 3), DataConfig())
     assert str(error.value).endswith("; repair it, or take it away")
     assert "skip_broken" not in str(error.value)
+    with pytest.raises(UserError, match="there is no picture and no folder"):
+        read_pictures(tmp_path / "none", (6, 4, 3), DataConfig())

@@ -286,25 +286,15 @@ def test_a_translator_takes_held_out_pictures_or_ones_own(tmp_path):
     own.mkdir()
     for name, side in (("a.png", 30), ("b.jpg", 12)):
         Image.new("RGB", (side, 20), (side, 90, 30)).save(own / name)
-    where = (f"--workdir={workdir}", f"--out={tmp_path / 'x.npy'}")
-    for flags, number in (
-        (["--num=5"], 5),
-        ([f"--input={own}"], 2),
-        ([f"--input={own / 'a.png'}"], 1),
-    ):
-        succeed("sample", *where, *flags)
-        assert np.load(tmp_path / "x.npy").shape == (number, 8, 8, 1)
-    succeed("sample", f"--workdir={workdir}")
+    out = tmp_path / "x.npy"
+    succeed("sample", f"--workdir={workdir}", "--num=5", f"--out={out}")
+    assert np.load(out).shape == (5, 8, 8, 1)
+    succeed("sample", f"--workdir={workdir}", f"--input={own}")
     with Image.open(workdir / "samples.png") as picture:
         assert picture.width >= 256
-    for flags, says in (
-        ([f"--input={tmp_path / 'none'}"], "there is no picture and no folder"),
-        (["--label=1"], "--label does not apply"),
-        (["--sampler=ddim"], "--sampler does not apply"),
-    ):
-        done = run("sample", f"--workdir={workdir}", *flags)
-        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-        assert says in done.stderr
+    done = run("sample", f"--workdir={workdir}", "--label=1")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "--label does not apply to a model that translates" in done.stderr
 
 
 def test_list_dry_run_and_help(tmp_path):

@@ -13,12 +13,8 @@ from command_line import KINDS, SHRUNK, command, environment, logged, shrunk, su
 
 from gen_jax import load
 
-LONG = {"vae": 8000, "dcgan": 1000, "ddpm": 1000}  # long enough to be stopped thrice
-SAVED_OFTEN = {
-    "checkpoint_every_seconds": 0.3,
-    "log_every_steps": 50,
-    "sample_every_steps": 0,
-}
+LONG = 40  # steps: a few for each of three stops, and time to notice them
+QUIET = {"log_every_steps": 5, "sample_every_steps": 0}
 
 
 def leaves(workdir):
@@ -90,8 +86,8 @@ def test_killed_terminated_and_interrupted_it_ends_as_if_nothing_had_happened(
     name, tmp_path
 ):
     straight, broken = tmp_path / "straight", tmp_path / "broken"
-    flags = shrunk(name, LONG[name], **SAVED_OFTEN)
-    succeed("train", *flags, f"--workdir={straight}")
+    succeed("train", *shrunk(name, LONG, **QUIET), f"--workdir={straight}")
+    flags = shrunk(name, LONG, **QUIET, checkpoint_every_seconds=0)  # at every step
     again = command("train", *flags, f"--workdir={broken}")
     code, _ = stopped(again, broken, signal.SIGKILL)
     assert code == -signal.SIGKILL
@@ -100,7 +96,7 @@ def test_killed_terminated_and_interrupted_it_ends_as_if_nothing_had_happened(
         assert code == expected
         assert "going on from step" in errors
         step = int(errors.rpartition("interrupted and saved at step ")[2])
-        assert 0 < step < LONG[name]
+        assert 0 < step < LONG
         assert (broken / "checkpoints" / str(step)).is_dir()
         assert "Traceback" not in errors
     done = succeed("train", *flags, f"--workdir={broken}")
