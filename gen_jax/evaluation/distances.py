@@ -21,7 +21,7 @@ from gen_jax.metrics.neighbours import copied_shares, nearest
 _HOW = "jackknife over images of both sets"
 _SHOWN = 10  # samples beside the training images that they are nearest to
 _SUBSETS = 20
-_MANIFOLD = ("precision", "recall", "density", "coverage")
+MANIFOLD = ("precision", "recall", "density", "coverage")
 
 
 def on_network(evaluation: Evaluation, network: FeatureNetwork) -> Result:
@@ -46,11 +46,11 @@ def on_network(evaluation: Evaluation, network: FeatureNetwork) -> Result:
             for name, numbers, floor in zip(names, columns, floors, strict=True)
         }
 
-    values = compared(_frechet, names[:1])
-    values |= compared(lambda real, x: _kernel(real, x)[0], names[1:], most)
-    deviation = _kernel(reference[:most], drawn[:most])[1]
+    values = compared(frechet, names[:1])
+    values |= compared(lambda real, x: kernel(real, x)[0], names[1:], most)
+    deviation = kernel(reference[:most], drawn[:most])[1]
     values[f"{names[1]}_deviation"] = Value(deviation)
-    values |= compared(_manifold, _MANIFOLD, most)
+    values |= compared(manifold, MANIFOLD, most)
     if is_inception:
         values["inception_score"] = _inception_score(network, drawn)
     context = {
@@ -89,15 +89,18 @@ def copies(evaluation: Evaluation) -> Result:
     return Result(values, context, pictures=pictures)
 
 
-def _frechet(real: np.ndarray, drawn: np.ndarray) -> float:
+def frechet(real: np.ndarray, drawn: np.ndarray) -> float:
+    """The Frechet distance of features [M, D] and [N, D]."""
     return frechet_distance(moments(real), moments(drawn))
 
 
-def _manifold(real: np.ndarray, drawn: np.ndarray) -> tuple[float, ...]:
+def manifold(real: np.ndarray, drawn: np.ndarray) -> tuple[float, ...]:
+    """The numbers that `MANIFOLD` names, of features [M, D] and [N, D]."""
     return (*precision_recall(real, drawn), *density_coverage(real, drawn))
 
 
-def _kernel(real: np.ndarray, drawn: np.ndarray) -> tuple[float, float]:
+def kernel(real: np.ndarray, drawn: np.ndarray) -> tuple[float, float]:
+    """The kernel distance of features [M, D] and [N, D], and its deviation."""
     size = min(1000, min(len(real), len(drawn)) // 2)
     return kernel_distance(real, drawn, subsets=_SUBSETS, size=size)
 

@@ -1,0 +1,1 @@
+"""Estimates beside exact values, on data whose density is known."""
