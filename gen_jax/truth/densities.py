@@ -51,9 +51,7 @@ def gaussian(mean: np.ndarray, covariance: np.ndarray) -> Mixture:
     return mixture(np.ones(1), mean[None], covariance[None])
 
 
-def mixture(
-    weights: np.ndarray, means: np.ndarray, covariances: np.ndarray
-) -> Mixture:
+def mixture(weights: np.ndarray, means: np.ndarray, covariances: np.ndarray) -> Mixture:
     """Of weights [K], means [K, D] and covariances [K, D, D], positive definite."""
     variances, axes = np.linalg.eigh(covariances)
     return Mixture(weights, means, axes, variances)
@@ -77,6 +75,17 @@ def grid(side: int = 5, scale: float = 0.05) -> Mixture:
     """side x side parts evenly in a square of the plane; side 2 or more."""
     line = np.linspace(-RADIUS, RADIUS, side)
     return round_mixture(np.stack(np.meshgrid(line, line), -1).reshape(-1, 2), scale)
+
+
+def first_parts(p: Mixture, number: int) -> Mixture:
+    """The first `number` parts alone, their weights relative to each other's as before.
+
+    Raises UserError where there are not so many.
+    """
+    if not 1 <= number <= len(p.weights):
+        raise UserError(f"{number} of {len(p.weights)} parts were asked for")
+    weights, *rest = (x[:number] for x in p)
+    return Mixture(weights / weights.sum(), *rest)
 
 
 def digits_mixture(parts: int = 10, contrast: float = 1.0) -> Mixture:
