@@ -34,7 +34,7 @@ CHECKS = (
     Check(
         "ddpm",
         ddpm.check,
-        {"steps": 200, "timesteps": 50, "points": 200, "images": 50, "times": (0.2, 1)},
+        {"steps": 100, "timesteps": 20, "points": 128, "images": 32, "times": (0.5,)},
     ),
     Check(
         "discriminator",
@@ -49,6 +49,7 @@ CHECKS = (
         sensitivity.check,
         {
             "network": "pixels",
+            "size": 120,
             "strengths": {
                 name: values[-1:] for name, values in sensitivity.STRENGTHS.items()
             },

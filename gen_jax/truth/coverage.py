@@ -88,7 +88,7 @@ def _plot(shares: dict[str, np.ndarray]):
             marker = "o" if label.startswith("halves") else "x"
             axes.plot(distances.MANIFOLD, values, marker, label=label)
         axes.axhline(_LEVEL, color="grey", linewidth=1)
-        axes.set(ylabel="share")
-        axes.legend(frameon=False)
+        axes.set(ylabel="share", ylim=(0.75, 1.01))
+        axes.legend(frameon=False, fontsize=8, loc="lower right")
 
     return draw

@@ -35,6 +35,7 @@ from gen_jax.truth.finding import Finding, Row, mean
 from gen_jax.truth.training import trained
 
 _VARIANCE = "fixed_large"  # of p(x_{t-1} | x_t), the recipe's own
+_SHOWN = 0.2  # of T
 _TOLERANCE = 0.1  # of the root mean square of the score
 
 
@@ -65,23 +66,8 @@ def check(
 ) -> Finding:
     """Bounds of the exact network and of a trained one, and its score's error."""
     schedule = make_schedule(linear_betas(timesteps))
-    rng, rows = np.random.default_rng((1, 2)), []
-    gaussian = densities.marginal(densities.linear_gaussian())
-    for variance in samplers.VARIANCES:
-        if variance == "learned_range":
-            continue
-        excess = _excess(*_exact(gaussian, schedule, variance), gaussian, images, rng)
-        what = f"DDPM, exact score, {variance}, one Gaussian: bound - log p(x)"
-        exact = _excess_of_one(gaussian, schedule, variance)
-        rows.append(Row(what, mean(excess), exact, "nats"))
-    for name, p, number in (
-        ("digits mixture", densities.digits_mixture(), images),
-        ("grid", densities.grid(), points),
-        ("ring", ring := densities.ring(), points),
-    ):
-        excess = _excess(*_exact(p, schedule), p, number, rng)
-        what = f"DDPM, exact score, {name}: bound - log p(x)"
-        rows.append(Row(what, mean(excess), 0.0, "nats", claim="below"))
+    rows = _of_the_exact_network(schedule, points, images)
+    ring, rng = densities.ring(), np.random.default_rng((1, 2))
     game = _game(TimeMlp((128, 128, 128)), ring, schedule)
     state = trained(
         game,
@@ -90,24 +76,49 @@ def check(
         batch_size=256,
     )
     board = averaged(state.players)
-    x = densities.sample(ring, points, rng)
-    bound = _bound(game, board, x)
+    bound = _bound(game, board, densities.sample(ring, points, rng))
     minus_entropy = -densities.entropy(ring, 200_000, rng).value
     what = "DDPM, trained, ring: bound; -entropy"
     rows.append(Row(what, mean(bound), minus_entropy, "nats", claim="below"))
-    errors = {
-        time: _score_error(game, board, ring, schedule, time, x) for time in times
+    errors = {}
+    for t in (round(time * timesteps) for time in times):
+        q_t = densities.diffused(ring, schedule.alpha_bar[t])
+        x_t = densities.sample(q_t, points, rng)
+        found = learned_score(game, board, schedule, t, x_t)
+        errors[t / timesteps] = _relative_error(found, densities.score(q_t, x_t))
+        what = f"DDPM, trained, ring: score's error at t = {t / timesteps:g} T"
+        rows.append(Row(what, errors[t / timesteps], 0.0, tolerance=_TOLERANCE))
+    plots = {
+        "DDPM: error of the score on the ring": _plot_errors(errors),
+        f"DDPM: scores at t = {_SHOWN:g} T": _fields(game, board, ring, schedule),
     }
-    for time, error in errors.items():
-        what = f"DDPM, trained, ring: score's error at t = {time:g} T"
-        rows.append(Row(what, error, 0.0, tolerance=_TOLERANCE))
-    return Finding(rows, {"DDPM: error of the score on the ring": _plot(errors)})
+    return Finding(rows, plots)
 
 
-def _exact(
+def _of_the_exact_network(schedule: Schedule, points: int, images: int) -> list[Row]:
+    """What its bound lacks: in closed form of one Gaussian, of others 0 or more."""
+    rng, rows = np.random.default_rng((1, 3)), []
+    one = densities.marginal(densities.linear_gaussian())
+    for variance in ("fixed_small", "fixed_large"):
+        excess = _excess(*exact_game(one, schedule, variance), one, images, rng)
+        what = f"DDPM, exact score, {variance}, one Gaussian: bound - log p(x)"
+        exact = _excess_of_one(one, schedule, variance)
+        rows.append(Row(what, mean(excess), exact, "nats"))
+    for name, p, number in (
+        ("digits mixture", densities.digits_mixture(), images),
+        ("grid", densities.grid(), points),
+        ("ring", densities.ring(), points),
+    ):
+        excess = _excess(*exact_game(p, schedule), p, number, rng)
+        what = f"DDPM, exact score, {name}: bound - log p(x)"
+        rows.append(Row(what, mean(excess), 0.0, "nats", claim="below"))
+    return rows
+
+
+def exact_game(
     p: Mixture, schedule: Schedule, variance: str = _VARIANCE
 ) -> tuple[Game, Board]:
-    """The game of the network that need not learn."""
+    """The game of the network that need not learn, and its board."""
     game = _game(ExactNoise(p, schedule), p, schedule, variance)
     example = {"x": np.zeros((1, p.means.shape[1]), np.float32)}
     return game, init_state(game, jax.random.key(0), example).players
@@ -164,24 +175,18 @@ def _excess_of_one(p: Mixture, schedule: Schedule, variance: str) -> float:
     return float((entropy - steps[1:].sum(0) - first - prior).sum())
 
 
-def _score_error(
-    game: Game,
-    board: Board,
-    p: Mixture,
-    schedule: Schedule,
-    time: float,
-    x: np.ndarray,
-) -> Interval:
-    """The score's error at t = time T over the score, each as its root mean square."""
-    t = round(time * schedule.T)
-    keys = sample_keys(1, np.arange(len(x), dtype=np.int32))
-    diffuse = functools.partial(game.ops["diffuse"], board, time=time)
-    guess = functools.partial(game.ops["guess"], board, time=time)
-    x_t = batched.call(diffuse, {"x": np.float32(x), "keys": keys})
-    x_0 = batched.call(guess, {"x_t": x_t})
+def learned_score(
+    game: Game, board: Board, schedule: Schedule, t: int, x_t: np.ndarray
+) -> np.ndarray:
+    """grad log q_t at x_t [N, D], by the x_0 that the network guesses."""
+    guess = functools.partial(game.ops["guess"], board, time=t / schedule.T)
+    x_0 = batched.call(guess, {"x_t": np.float32(x_t)})
     alpha_bar = schedule.alpha_bar[t]
-    found = (alpha_bar**0.5 * x_0 - x_t) / (1 - alpha_bar)
-    true = densities.score(densities.diffused(p, alpha_bar), np.float64(x_t))
+    return (alpha_bar**0.5 * x_0 - x_t) / (1 - alpha_bar)
+
+
+def _relative_error(found: np.ndarray, true: np.ndarray) -> Interval:
+    """The root mean square of the error [N, D] over that of the true ones."""
     squared = ((found - true) ** 2).sum(1), (true**2).sum(1)
 
     def relative(error, size):
@@ -190,12 +195,27 @@ def _score_error(
     return bootstrap_interval(relative, *squared)
 
 
-def _plot(errors: dict[float, Interval]):
+def _plot_errors(errors: dict[float, Interval]):
     values = np.array(list(errors.values()))
 
     def draw(axes):
         axes.fill_between(list(errors), values[:, 1], values[:, 2], alpha=0.3)
         axes.plot(list(errors), values[:, 0], marker="o", markersize=3)
         axes.set(xlabel="t / T", ylabel="error / score (rms)", xscale="log", ylim=0)
+
+    return draw
+
+
+def _fields(game: Game, board: Board, p: Mixture, schedule: Schedule):
+    line, t = np.linspace(-1.2, 1.2, 13), round(_SHOWN * schedule.T)
+    x = np.stack(np.meshgrid(line, line), -1).reshape(-1, 2)
+    true = densities.score(densities.diffused(p, schedule.alpha_bar[t]), x)
+    found = learned_score(game, board, schedule, t, x)
+
+    def draw(axes):
+        axes.quiver(*x.T, *true.T, color="black", label="true", width=0.006)
+        axes.quiver(*x.T, *found.T, color="tab:orange", label="learned", width=0.003)
+        axes.set(aspect="equal")
+        axes.legend(frameon=False, loc="upper right", fontsize=8)
 
     return draw

@@ -11,13 +11,14 @@ posterior of z are Gaussian (Tipping & Bishop 1999, "Probabilistic principal com
 analysis", equations 4, 6 and 7).
 """
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gen_jax import data
+from gen_jax import data, images
 from gen_jax.errors import UserError
 from gen_jax.metrics.intervals import Interval
 
@@ -95,19 +96,19 @@ def digits_mixture(parts: int = 10, contrast: float = 1.0) -> Mixture:
 
     Raises UserError where scikit-learn, which has the digits too, is missing.
     """
-    x = digits()[0].reshape(-1, 64).astype(np.float64)
+    weights, means, covariances = _fitted_to_digits(parts)
+    return mixture(weights, contrast * means, contrast**2 * covariances)
+
+
+@functools.cache
+def _fitted_to_digits(parts: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Weights, means and covariances."""
+    train = data.load(data.DataConfig("digits")).train
+    x = images.from_uint8(train.read(range(len(train)))["x"]).reshape(-1, 64)
     from sklearn.mixture import GaussianMixture
 
-    fitted = GaussianMixture(parts, reg_covar=_FLOOR, random_state=0).fit(x)
-    means, covariances = fitted.means_, fitted.covariances_
-    return mixture(fitted.weights_, contrast * means, contrast**2 * covariances)
-
-
-def digits(split: str = "train") -> tuple[np.ndarray, np.ndarray]:
-    """The digits float32 [N, 8, 8, 1] in [-1, 1] of a split, and their labels [N]."""
-    examples = getattr(data.load(data.DataConfig("digits")), split)
-    batch = examples.read(range(len(examples)))
-    return np.asarray(data.prepare()(batch, None)["x"]), batch["y"]
+    found = GaussianMixture(parts, reg_covar=_FLOOR, random_state=0).fit(x)
+    return found.weights_, found.means_, found.covariances_
 
 
 def linear_gaussian(

@@ -20,6 +20,7 @@ from gen_jax.models.maxout import Discriminator
 from gen_jax.objectives.gan import gan
 from gen_jax.optimizers import adam
 from gen_jax.truth import densities
+from gen_jax.truth.densities import Mixture
 from gen_jax.truth.finding import Finding, Row, mean
 from gen_jax.truth.training import trained
 
@@ -58,14 +59,20 @@ def check(
         )
         judge = functools.partial(_judgement, game, state.players, name)
         apart = abs(judge(x) - _optimal(x))
-        what = f"D, {name}: mean |D - p / (p + q)|"
+        what = f"D, {name}: mean distance from p / (p + q)"
         rows.append(Row(what, mean(apart), 0.0, tolerance=_TOLERANCE))
         judged[name] = judge
         if name == "minimax":
             value = np.log(judge(real)) + np.log(1 - judge(fake))
             what = f"D, {name}: V(D, G); 2 JSD(p, q) - log 4"
-            rows.append(Row(what, mean(value), _optimal_value(), "nats", claim="below"))
-    return Finding(rows, {"D along the line y = 0": _plot(judged)})
+            rows.append(
+                Row(what, mean(value), optimal_value(_P, _Q), "nats", claim="below")
+            )
+    plots = {
+        "D along the line y = 0": _plot_line(judged),
+        f"D - p / (p + q), {payoffs[0]}": _plot_map(judged[payoffs[0]]),
+    }
+    return Finding(rows, plots)
 
 
 def _game(payoff: str) -> Game:
@@ -100,17 +107,17 @@ def _share(log_p: np.ndarray, log_q: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(log_q - log_p))
 
 
-def _optimal_value() -> float:
-    """V(D*, G), integrated over the grid."""
+def optimal_value(p: Mixture, q: Mixture) -> float:
+    """V(D*, G) of densities in the plane, integrated over a grid, nats."""
     line = np.arange(-_REACH, _REACH, _CELL)
     x = np.stack(np.meshgrid(line, line), -1).reshape(-1, 2)
-    log_p, log_q = (densities.log_density(each, x) for each in (_P, _Q))
+    log_p, log_q = (densities.log_density(each, x) for each in (p, q))
     both = np.logaddexp(log_p, log_q)
     terms = np.exp(log_p) * (log_p - both) + np.exp(log_q) * (log_q - both)
     return float(terms.sum() * _CELL**2)
 
 
-def _plot(judged: dict):
+def _plot_line(judged: dict):
     line = np.linspace(-1.5, 1.5, 200)
     x = np.stack([line, np.zeros_like(line)], 1)
 
@@ -118,7 +125,26 @@ def _plot(judged: dict):
         axes.plot(line, _optimal(x), color="black", label="p / (p + q)")
         for name, judge in judged.items():
             axes.plot(line, judge(x), label=name)
-        axes.set(xlabel="x", ylabel="D(x, 0)")
+        axes.set(xlabel="x", ylabel="D(x, 0)", ylim=(0, 1))
         axes.legend(frameon=False)
+
+    return draw
+
+
+def _plot_map(judge):
+    line = np.linspace(-2, 2, 101)
+    x = np.stack(np.meshgrid(line, line), -1).reshape(-1, 2)
+
+    def draw(axes):
+        error = (judge(x) - _optimal(x)).reshape(len(line), -1)
+        shown = axes.imshow(
+            error,
+            cmap="RdBu",
+            vmin=-0.2,
+            vmax=0.2,
+            extent=(-2, 2, -2, 2),
+            origin="lower",
+        )
+        axes.figure.colorbar(shown, ax=axes)
 
     return draw

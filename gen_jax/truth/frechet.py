@@ -48,7 +48,7 @@ def check(
             what = f"Frechet, {name}: mean at N = {number}"
             rows.append(Row(what, found, exact))
             bias.setdefault(name, []).append(found.value - exact)
-    return Finding(rows, {"Fréchet distance: bias": _plot(bias, numbers)})
+    return Finding(rows, {"Frechet distance: bias": _plot(bias, numbers)})
 
 
 def exact_distance(p: Mixture, q: Mixture) -> float:

@@ -16,6 +16,7 @@ from gen_jax import batched
 from gen_jax.evaluation.bounds import log_mean_weight
 from gen_jax.game import Board, Game
 from gen_jax.likelihoods import gaussian
+from gen_jax.metrics.intervals import Interval
 from gen_jax.models.mlp import MlpDecoder, MlpEncoder
 from gen_jax.objectives.autoencoder import vae
 from gen_jax.optimizers import adam
@@ -41,7 +42,7 @@ def check(
     data = densities.linear_gaussian(_SHAPE[0], _Z_DIM)
     p = densities.marginal(data)
     x = densities.sample(p, images, np.random.default_rng((1, 0)))
-    game, state, rows = _game(data.scale), None, []
+    game, state, rows, apart = _game(data.scale), None, [], {}
     for steps in stages:
         state = trained(game, _images_of(p), steps=steps, batch_size=128, start=state)
         model = _model_of(state.players, data.scale)
@@ -51,13 +52,15 @@ def check(
         rows.append(Row(what, mean(log_p - elbo), divergence.mean(), "nats"))
         if steps == stages[-1]:
             for k in draws:
-                bound = _bound_by_draws(game, state.players, x, k)
+                apart[k] = mean(_bound_by_draws(game, state.players, x, k) - log_p)
                 what = f"VAE after {steps} steps: bound by {k} draws - log p(x)"
-                rows.append(Row(what, mean(bound - log_p), 0.0, "nats", claim="below"))
+                rows.append(Row(what, apart[k], 0.0, "nats", claim="below"))
     what = "VAE, trained: ELBO - log p(x) of the data"
     excess = mean(elbo - densities.log_density(p, x))
     rows.append(Row(what, excess, 0.0, "nats", claim="below"))
-    return Finding(rows, {"VAE: gap of each image": _plot(divergence, log_p - elbo)})
+    return Finding(
+        rows, {"VAE: the bound by draws of z": _plot(apart, divergence.mean())}
+    )
 
 
 def _game(scale: float) -> Game:
@@ -111,10 +114,16 @@ def _inputs(x: np.ndarray) -> dict:
     return {"x": x.reshape(-1, *_SHAPE).astype(np.float32), "keys": keys}
 
 
-def _plot(exact: np.ndarray, estimate: np.ndarray):
+def _plot(apart: dict[int, Interval], divergence: float):
+    values = np.array(list(apart.values()))
+
     def draw(axes):
-        axes.scatter(exact, estimate, s=4, linewidths=0, alpha=0.5)
-        axes.axline((0, 0), slope=1, color="grey", linewidth=1)
-        axes.set(xlabel="KL(q, posterior), nats", ylabel="log p - ELBO, nats")
+        axes.fill_between(list(apart), values[:, 1], values[:, 2], alpha=0.3)
+        axes.plot(list(apart), values[:, 0], marker="o", markersize=3)
+        axes.axhline(0, color="grey", linewidth=1)
+        label = "-KL(q, posterior)"
+        axes.axhline(-divergence, color="grey", linestyle="--", label=label)
+        axes.set(xlabel="draws of z", ylabel="bound - log p(x), nats", xscale="log")
+        axes.legend(frameon=False)
 
     return draw

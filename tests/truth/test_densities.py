@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
+from gen_jax import data, images
 from gen_jax.errors import UserError
 from gen_jax.truth import densities
 
@@ -92,7 +93,8 @@ def test_the_posterior_solves_the_joint_gaussian():
 
 def test_the_mixture_of_digits_draws_digits():
     p = densities.digits_mixture(parts=3, contrast=0.3)
-    x = densities.digits()[0].reshape(-1, 64)
+    train = data.load(data.DataConfig("digits")).train
+    x = images.from_uint8(train.read(range(len(train)))["x"]).reshape(-1, 64)
     np.testing.assert_allclose(densities.moments(p)[0], 0.3 * x.mean(0), atol=1e-3)
     assert abs(densities.sample(p, 1000, np.random.default_rng(0))).max() < 1
 
