@@ -2,8 +2,8 @@
 # Makes the environment where it is missing or out of date, then runs a command in it.
 set -euo pipefail
 
-commands='train sample evaluate figures report adopt benchmark test'
-usage='./launch.sh [train|sample|evaluate|figures|report|adopt|benchmark|test] [FLAGS]
+commands='train sample evaluate figures report adopt benchmark truth test'
+usage='./launch.sh [train|sample|evaluate|figures|report|adopt|benchmark|truth|test] [FLAGS]
 
   ./launch.sh                 trains the default experiment into runs/ddpm
   ./launch.sh FLAGS           trains: --experiment=NAME --workdir=DIR ...
@@ -13,6 +13,7 @@ usage='./launch.sh [train|sample|evaluate|figures|report|adopt|benchmark|test] [
   ./launch.sh report FLAGS    a run, or several, as one HTML page: --workdir=DIR ...
   ./launch.sh adopt FLAGS     a run of published weights: --diffusers=DIR --workdir=DIR
   ./launch.sh benchmark       how fast training is beside the bare step
+  ./launch.sh truth [--short] estimates beside exact values, on known densities
   ./launch.sh test [--quick] [--slow] [FLAGS OF PYTEST]
                               lint, format and tests; --quick leaves out the
                               end-to-end tests, --slow adds those of minutes

@@ -79,7 +79,10 @@ def test_help_makes_no_environment(launch, flag):
 def test_an_unknown_command_is_one_line(launch):
     (line,) = launch("tarin", "--experiment=vae", code=2)
     assert "'tarin'" in line
-    assert "train, sample, evaluate, figures, report, adopt, benchmark, test" in line
+    assert (
+        "train, sample, evaluate, figures, report, adopt, benchmark, truth, test"
+        in line
+    )
     assert not launch.venv.exists()
 
 

@@ -6,6 +6,7 @@ a density's (a Gaussian decoder, points) is that of x in [-1, 1], not of 256 lev
 
 import functools
 import math
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -47,7 +48,7 @@ def importance_bound(evaluation: Evaluation) -> Result:
     inputs = {"x": x, "keys": subject.keys(len(x))}
     if subject.game.num_classes:
         inputs["y"] = y
-    log_p = batched.call(functools.partial(_log_mean_weight, weigh, k), inputs)
+    log_p = batched.call(functools.partial(log_mean_weight, weigh, k), inputs)
     x, y = subject.real(protocol.bound_images)
     means = subject.call("encode", x=x, y=y)
     context = {"test": f"{len(log_p)} images", "k": k, "seed": subject.seed}
@@ -59,8 +60,11 @@ def importance_bound(evaluation: Evaluation) -> Result:
     return Result(values, context)
 
 
-def _log_mean_weight(weigh, k: int, *, x, keys, y=None) -> jax.Array:
-    """log 1/k sum_i p(x, z_i) / q(z_i | x), nats [B]."""
+def log_mean_weight(weigh: Callable, k: int, *, x, keys, y=None) -> jax.Array:
+    """log 1/k sum_i p(x, z_i) / q(z_i | x) of k draws of z, nats [B].
+
+    weigh: the op `importance_weights` on a board.
+    """
 
     def add(total, draw):
         log_weight = weigh(x, randomness.fold_in(keys, draw), y)

@@ -13,15 +13,18 @@ from gen_jax.evaluation.result import Result, Value, with_interval
 from gen_jax.metrics.features import FeatureNetwork
 from gen_jax.metrics.frechet import frechet_distance, moments
 from gen_jax.metrics.inception_score import inception_score
-from gen_jax.metrics.intervals import Interval, jackknife_interval
+from gen_jax.metrics.intervals import Interval, halves_interval, jackknife_interval
 from gen_jax.metrics.kernel import kernel_distance
 from gen_jax.metrics.manifold import density_coverage, precision_recall
 from gen_jax.metrics.neighbours import copied_shares, nearest
 
-_HOW = "jackknife over images of both sets"
+_HOW = {
+    jackknife_interval: "jackknife over images of both sets",
+    halves_interval: "halves of both sets",
+}
 _SHOWN = 10  # samples beside the training images that they are nearest to
 _SUBSETS = 20
-_MANIFOLD = ("precision", "recall", "density", "coverage")
+MANIFOLD = ("precision", "recall", "density", "coverage")
 
 
 def on_network(evaluation: Evaluation, network: FeatureNetwork) -> Result:
@@ -35,22 +38,22 @@ def on_network(evaluation: Evaluation, network: FeatureNetwork) -> Result:
     is_inception, most = network.logits is not None, evaluation.protocol.pairwise
     names = ("fid", "kid") if is_inception else ("frechet_distance", "kernel_distance")
 
-    def compared(function, names, most=None):
-        interval = jackknife_interval(function, reference[:most], drawn[:most])
+    def compared(function, names, most=None, interval_of=jackknife_interval):
+        interval = interval_of(function, reference[:most], drawn[:most])
         floors = np.atleast_1d(function(half[:most], other[:most]))
         columns = zip(*map(np.atleast_1d, interval), strict=True)
         return {
             name: with_interval(
-                Interval(*map(float, numbers)), _HOW, floor=float(floor)
+                Interval(*map(float, numbers)), _HOW[interval_of], floor=float(floor)
             )
             for name, numbers, floor in zip(names, columns, floors, strict=True)
         }
 
-    values = compared(_frechet, names[:1])
-    values |= compared(lambda real, x: _kernel(real, x)[0], names[1:], most)
-    deviation = _kernel(reference[:most], drawn[:most])[1]
+    values = compared(frechet, names[:1])
+    values |= compared(lambda real, x: kernel(real, x)[0], names[1:], most)
+    deviation = kernel(reference[:most], drawn[:most])[1]
     values[f"{names[1]}_deviation"] = Value(deviation)
-    values |= compared(_manifold, _MANIFOLD, most)
+    values |= compared(manifold, MANIFOLD, most, halves_interval)
     if is_inception:
         values["inception_score"] = _inception_score(network, drawn)
     context = {
@@ -89,15 +92,18 @@ def copies(evaluation: Evaluation) -> Result:
     return Result(values, context, pictures=pictures)
 
 
-def _frechet(real: np.ndarray, drawn: np.ndarray) -> float:
+def frechet(real: np.ndarray, drawn: np.ndarray) -> float:
+    """The Frechet distance of features [M, D] and [N, D]."""
     return frechet_distance(moments(real), moments(drawn))
 
 
-def _manifold(real: np.ndarray, drawn: np.ndarray) -> tuple[float, ...]:
+def manifold(real: np.ndarray, drawn: np.ndarray) -> tuple[float, ...]:
+    """The numbers that `MANIFOLD` names, of features [M, D] and [N, D]."""
     return (*precision_recall(real, drawn), *density_coverage(real, drawn))
 
 
-def _kernel(real: np.ndarray, drawn: np.ndarray) -> tuple[float, float]:
+def kernel(real: np.ndarray, drawn: np.ndarray) -> tuple[float, float]:
+    """The kernel distance of features [M, D] and [N, D], and its deviation."""
     size = min(1000, min(len(real), len(drawn)) // 2)
     return kernel_distance(real, drawn, subsets=_SUBSETS, size=size)
 

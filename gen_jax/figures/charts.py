@@ -21,7 +21,7 @@ def lines(
         axes.axhline(level, color="grey", linestyle="--", linewidth=1)
     axes.set(xlabel=x_label, ylabel=y_label)
     axes.legend(frameon=False)
-    return _rendered(figure)
+    return rendered(figure)
 
 
 def by_class(points: np.ndarray, y: np.ndarray, x_label: str, y_label: str):
@@ -34,7 +34,7 @@ def by_class(points: np.ndarray, y: np.ndarray, x_label: str, y_label: str):
     axes.legend(
         frameon=False, markerscale=2, loc="center left", bbox_to_anchor=(1, 0.5)
     )
-    return _rendered(figure)
+    return rendered(figure)
 
 
 def bars(heights: Mapping[str, float], y_label: str, level: float | None = None):
@@ -44,10 +44,14 @@ def bars(heights: Mapping[str, float], y_label: str, level: float | None = None)
     if level is not None:
         axes.axhline(level, color="grey", linestyle="--", linewidth=1)
     axes.set(ylabel=y_label)
-    return _rendered(figure)
+    return rendered(figure)
 
 
-def _axes(width_inches: float, height_inches: float):
+def canvas(width_inches: float, height_inches: float):
+    """matplotlib's Figure, which knows of no window.
+
+    Raises UserError where matplotlib is missing.
+    """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -59,11 +63,17 @@ def _axes(width_inches: float, height_inches: float):
         figsize=(width_inches, height_inches), dpi=110, layout="constrained"
     )
     FigureCanvasAgg(figure)
+    return figure
+
+
+def rendered(figure) -> np.ndarray:
+    """The picture that a figure is, uint8 [H, W, 3]."""
+    figure.canvas.draw()
+    return np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()
+
+
+def _axes(width_inches: float, height_inches: float):
+    figure = canvas(width_inches, height_inches)
     axes = figure.subplots()
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
-
-
-def _rendered(figure) -> np.ndarray:
-    figure.canvas.draw()
-    return np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()

@@ -1,0 +1,92 @@
+"""Sets what this repository estimates beside exact values, on data of known density.
+
+  python -m experiments.truth [--short] [--out=runs/truth] [--only=CHECK,CHECK]
+
+The checks are vae, ddpm, discriminator, parzen, frechet, coverage and sensitivity
+(`gen_jax.truth`). Their table is printed and written to truth.md, with the plots in
+truth.png and the numbers in truth.json. Minutes on two cores; --short shrinks every
+check to seconds, enough to see that it works but not to measure anything.
+"""
+
+import shlex
+import sys
+import time
+from pathlib import Path
+
+import jax
+from absl import flags
+
+from experiments import flags as parsing
+from gen_jax import devices, environment, images
+from gen_jax.errors import UserError, hint
+from gen_jax.manifest import write_json, written_whole
+
+_OUT = flags.DEFINE_string("out", "runs/truth", "the folder to write to")
+_SHORT = flags.DEFINE_bool("short", False, "every check in seconds")
+_ONLY = flags.DEFINE_list("only", [], "names of checks; by default all")
+
+
+def main(overrides: list[tuple[str, str]]) -> None:
+    """Runs the checks, and prints and writes what they found."""
+    if overrides:
+        raise UserError(f"truth has no --config.{overrides[0][0]}: it has --short")
+    devices.use_compilation_cache()
+    from gen_jax.truth import page
+
+    out, findings, seconds = Path(_OUT.value), {}, {}
+    checks = _chosen()
+    out.mkdir(parents=True, exist_ok=True)
+    for check in checks:
+        print(f"checking {check.name}", file=sys.stderr, flush=True)
+        started = time.monotonic()
+        findings[check.name] = check.run(**(check.short if _SHORT.value else {}))
+        seconds[check.name] = round(time.monotonic() - started, 1)
+    table = page.text(findings)
+    write_json(out / "truth.json", _content(findings, seconds))
+    with written_whole(out / "truth.md") as unfinished:
+        unfinished.write_text(_described(seconds) + table)
+    images.save_png(out / "truth.png", page.picture(list(findings.values())))
+    print(table)
+    print(*(out / f"truth.{kind}" for kind in ("md", "png", "json")), sep="\n")
+
+
+def _chosen() -> list:
+    """The checks of --only, where it is given."""
+    from gen_jax.truth import CHECKS
+
+    known = [check.name for check in CHECKS]
+    for name in _ONLY.value:
+        if name not in known:
+            raise UserError(f"no check {name!r}.{hint(name, known)}")
+    return [c for c in CHECKS if not _ONLY.value or c.name in _ONLY.value]
+
+
+def _content(findings: dict, seconds: dict[str, float]) -> dict:
+    """truth.json."""
+    return {
+        "short": _SHORT.value,
+        "environment": environment.describe(jax.devices()),
+        "checks": {
+            name: {
+                "rows": [row.as_json() for row in finding.rows],
+                "text": finding.text,
+                "seconds": seconds[name],
+            }
+            for name, finding in findings.items()
+        },
+    }
+
+
+def _described(seconds: dict[str, float]) -> str:
+    """What truth.md begins with: the command, on what it ran, and for how long."""
+    place = environment.describe(jax.devices())
+    command = shlex.join(["python", "-m", "experiments.truth", *sys.argv[1:]])
+    return (
+        f"# Truth\n\n    {command}\n\n{sum(seconds.values()):.0f} s on "
+        f"{place['cores']} cores ({place['system']}, {place['device']}), jax "
+        f"{place['jax']}. Plots: truth.png.\n\n"
+    )
+
+
+if __name__ == "__main__":
+    parsing.run(main)

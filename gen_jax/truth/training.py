@@ -1,0 +1,37 @@
+"""Training on draws of a known density: no example is ever seen twice."""
+
+import itertools
+from collections.abc import Callable, Iterator
+
+import jax
+import numpy as np
+
+from gen_jax import devices
+from gen_jax.config import FitConfig
+from gen_jax.game import Game, State
+from gen_jax.loop import fit
+
+_STEPS_PER_CALL = 50
+
+
+def trained(
+    game: Game,
+    draw: Callable[[int, np.random.Generator], np.ndarray],
+    *,
+    steps: int,
+    batch_size: int,
+    start: State | None = None,
+) -> State:
+    """The game after `steps` steps of `batch_size` examples draw(number, rng).
+
+    steps: in all, those of `start` among them.
+    """
+
+    def batches(first: int) -> Iterator[dict[str, np.ndarray]]:
+        for step in itertools.count(first):
+            rng = np.random.default_rng((0, step))
+            yield {"x": draw(batch_size, rng).astype(np.float32)}
+
+    config = FitConfig(steps=steps, steps_per_call=_STEPS_PER_CALL)
+    mesh = devices.data_mesh(jax.local_devices()[:1])
+    return fit(game, batches, config, mesh=mesh, start=start)

@@ -1,0 +1,123 @@
+"""Every check in short form: what has to hold does, however little was trained."""
+
+import math
+
+import numpy as np
+import pytest
+
+from gen_jax.diffusion.schedules import linear_betas, make_schedule
+from gen_jax.metrics.intervals import Interval
+from gen_jax.truth import (
+    CHECKS,
+    Finding,
+    Row,
+    ddpm,
+    densities,
+    discriminator,
+    frechet,
+    page,
+)
+
+
+@pytest.fixture(scope="module")
+def found() -> dict[str, Finding]:
+    return {check.name: check.run(**check.short) for check in CHECKS}
+
+
+def named(finding: Finding, *parts: str) -> list[Row]:
+    """The rows whose names have all of these in them; one at least."""
+    rows = [row for row in finding.rows if all(part in row.what for part in parts)]
+    assert rows
+    return rows
+
+
+def test_the_gap_of_a_vae_is_the_divergence_of_its_q(found):
+    assert all(row.holds for row in found["vae"].rows)
+    by_draws = [row.estimate.value for row in named(found["vae"], "draws")]
+    assert by_draws == sorted(by_draws)
+
+
+def test_bounds_of_diffusion_are_bounds_and_one_is_in_closed_form(found):
+    assert all(row.holds for row in named(found["ddpm"], "bound"))
+    closed = named(found["ddpm"], "one Gaussian")
+    assert all(row.claim == "equal" and row.exact < 0 for row in closed)
+
+
+def test_the_exact_network_has_the_exact_score():
+    ring, schedule = densities.ring(), make_schedule(linear_betas(20))
+    q_t = densities.diffused(ring, schedule.alpha_bar[9])
+    x_t = densities.sample(q_t, 50, np.random.default_rng(0))
+    score = ddpm.learned_score(
+        *ddpm.exact_game(ring, schedule, "fixed_small"), schedule, 9, x_t
+    )
+    np.testing.assert_allclose(score, densities.score(q_t, x_t), rtol=1e-3, atol=1e-3)
+
+
+def test_d_is_worth_what_the_integral_says(found):
+    (value,) = named(found["discriminator"], "V(D, G)")
+    assert value.holds
+    (error,) = named(found["discriminator"], "mean distance")
+    assert error.estimate.value < 0.1
+
+
+def test_the_best_value_of_d_in_closed_form():
+    """-log 4 of equal densities, 0 of densities that share nothing (theorem 1)."""
+    p, q = (densities.round_mixture(np.full((1, 2), m), 0.2) for m in (-2.0, 2.0))
+    assert discriminator.optimal_value(p, p) == pytest.approx(-math.log(4))
+    assert discriminator.optimal_value(p, q) == pytest.approx(0, abs=1e-6)
+
+
+def test_parzen_windows_lie_below_the_more_the_more_dimensions(found):
+    few, many = (
+        named(found["parzen"], f"D = {dim}, 1000 samples")[0] for dim in (2, 16)
+    )
+    assert 0 > few.estimate.value - few.exact > many.estimate.value - many.exact
+    assert not many.holds
+
+
+def test_a_frechet_distance_is_in_closed_form_and_draws_lie_above_it(found):
+    """|m|^2 + D (1 - s)^2 of N(0, I) and N(m, s^2 I)."""
+    pair = frechet.pairs(16)["moved, D = 16"]
+    exact = 16 * 0.2**2 + 16 * (1 - 1.2) ** 2
+    assert frechet.exact_distance(*pair) == pytest.approx(exact)
+    for name in ("equal", "moved"):
+        few, more = (row.estimate.value for row in named(found["frechet"], name))
+        assert few > more > named(found["frechet"], name)[0].exact
+
+
+def test_intervals_hold_means_and_not_the_exact_distance(found):
+    assert all(row.holds for row in named(found["coverage"], "hold the mean"))
+    assert all(not row.holds for row in named(found["coverage"], "the exact one"))
+
+
+def test_every_fault_moves_a_metric_that_claims_to_see_it(found):
+    for fault in ("blur", "noise", "dropped", "memorised"):
+        rows = named(found["sensitivity"], fault)
+        moved = {row.what.split(": ")[1]: row.holds for row in rows}
+        expected = {"dropped": "recall", "memorised": "copied"}.get(fault, "sharpness")
+        assert moved[f"{expected}, beside a perfect model's"], fault
+
+
+def test_verdicts():
+    near = Interval(1.0, 0.9, 1.1)
+    for row, verdict in (
+        (Row("", near, 1.05), "holds"),
+        (Row("", near, 1.2), "off by -0.2"),
+        (Row("", near, 1.2, tolerance=0.1), "within 0.1"),
+        (Row("", near, 1.2, claim="below"), "below: -0.2"),
+        (Row("", near, 0.8, claim="below"), "off by +0.2"),
+        (Row("", near, 0.5, claim="other"), "moved by +0.5"),
+        (Row("", near, 1.0, claim="other"), "not moved"),
+    ):
+        assert row.verdict == verdict
+        assert row.holds == (not verdict.startswith(("off", "not")))
+
+
+def test_all_is_on_one_page(found):
+    lines = page.text(found).splitlines()
+    table = lines[: lines.index("")]
+    assert len(table) == 2 + sum(len(finding.rows) for finding in found.values())
+    assert {line.count("|") for line in table} == {6}
+    picture = page.picture(list(found.values()))
+    assert picture.dtype == np.uint8
+    assert picture.ndim == 3
