@@ -60,6 +60,9 @@ def main(overrides: list[tuple[str, str]]) -> None:
         return
     if not _WORKDIR.value:
         raise UserError("--workdir=DIR is needed: the folder of all runs")
+    for name, family in protocol["families"].items():
+        if "steps" not in family:
+            raise UserError(f"the protocol has no steps of {name}: --calibrate first")
     counts = {name: _parameters(name, protocol) for name in protocol["families"]}
     folder = Path(_WORKDIR.value)
     folder.mkdir(parents=True, exist_ok=True)

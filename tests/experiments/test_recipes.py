@@ -11,7 +11,7 @@ from gen_jax import train_step
 from gen_jax.data import Info
 from gen_jax.game import init_state
 
-INFO = Info((4, 4, 1), 0, np.uint8)
+INFO = Info((4, 4, 1), 0)
 
 
 def _moves(config: gan.Config) -> dict[str, np.ndarray]:
