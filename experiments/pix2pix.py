@@ -17,11 +17,11 @@ are of pixels behind leaves:
     L1 alone        0.545   0.636    0.565       0.020        0.051
     what shows      0       0        0.097       0
 
-Joined: pairs of pixels of one branch graph, in the truth and in the picture. Of those in
-the truth it keeps 0.491 (L1: 0.445); of those that it draws 0.787 are true (L1: 0.815),
-for it draws more. How often the number of parts is the truth's (same count) is too rare
-to tell the two apart. With the paper's patches and weight, `--config.on_l1=100`, it found
-more (recall 0.652, L1 0.597) in less exact places (IoU 0.513, L1 0.523).
+Joined: pairs of pixels of one branch graph, in the truth and in the picture. Of those
+in the truth it keeps 0.491 (L1: 0.445); of those that it draws 0.787 are true (L1:
+0.815), for it draws more. The number of parts is too seldom the truth's (same count) to
+tell the two apart. With the paper's patches and `--config.on_l1=100` it found more
+(recall 0.652, L1 0.597) in less exact places (IoU 0.513, L1 0.523).
 
 Colour to drawings, 1,755 pairs of OpenMoji at 64x64, 220 held out: `--data=pairs:DIR
 --config.data.image_size=64 --config.data.direction=b_to_a --config.patch=16
