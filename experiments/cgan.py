@@ -9,8 +9,10 @@ digits agrees with the asked label on 99.2 % of 1000 samples; recall 0.78 and va
 0.96, means over classes, beside 0.88 and 1.00 of real digits. D prefers the true label
 of held-out digits to a wrong one in 90 % of cases, and says 0.500 of real and 0.499 of
 generated images before the first step. `cgan_mnist` is the paper's own recipe, of which
-it reports a Parzen-window log-likelihood of 132 +- 1.8 nats; not run. The paper chooses
-the step by the likelihood of validation images; here the last one is kept.
+it reports a Parzen-window log-likelihood of 132 +- 1.8 nats; not run. Other than there,
+the last step is kept instead of the best by the likelihood of validation images, pixels
+lie in [-1, 1] instead of [0, 1], and D's weights start as in `gan`, which the paper does
+not say.
 """
 
 import dataclasses

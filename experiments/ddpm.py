@@ -6,7 +6,8 @@
 steps take 102 s on a quiet machine and 143 s on a busy one. The Fréchet distance of raw
 pixels between 512 samples (DDIM, 50 steps, averaged weights) and real digits is then
 0.45; between two halves of the real ones it is 0.26. `ddpm_cifar10` is the paper's
-recipe, not run.
+recipe, not run; the paper reports an FID of 3.17, an Inception score of 9.46 +- 0.11 and
+at most 3.75 bits/dim on the test set.
 """
 
 import dataclasses
@@ -154,10 +155,11 @@ def game(
 def _schedule(config: Config) -> Schedule:
     if config.betas is None:
         return make_schedule(BETAS[config.schedule](config.timesteps))
-    if config.schedule != "linear" or len(config.betas) != 2:
+    rises = sorted(config.betas) == list(config.betas)
+    if config.schedule != "linear" or len(config.betas) != 2 or not rises:
         raise UserError(
             f"betas={config.betas}, schedule={config.schedule}; betas are two, the "
-            "first and the last of a linear schedule"
+            "first and the last, no smaller, of a linear schedule"
         )
     return make_schedule(linear_betas(config.timesteps, *config.betas))
 

@@ -13,7 +13,7 @@ recall is 0.84 of real ones):
     recall         0.83   0.75   0.69   0.50
     variety        1.00   0.93   0.88   0.80
 
-The paper's figures are of ImageNet.
+The paper reports FIDs of ImageNet at 64 and 128 pixels, with w from 0 to 4.
 """
 
 import dataclasses
@@ -22,6 +22,7 @@ from typing import ClassVar
 from experiments import ddpm
 from gen_jax.config import free
 from gen_jax.data import Info
+from gen_jax.errors import UserError
 from gen_jax.experiment import Experiment
 from gen_jax.game import Game
 
@@ -35,13 +36,21 @@ class Config(ddpm.Config):
 
     LIMITS: ClassVar = {
         **ddpm.Config.LIMITS,
-        "label_dropout": (0, 1),
+        "label_dropout": (0, 0.99),
         "guidance": (0, 100),
     }
 
 
 def game(config: Config, info: Info) -> Game:
-    """The DDPM with labels."""
+    """The DDPM with labels.
+
+    Raises UserError where samples are to be guided away from what is never learned.
+    """
+    if config.guidance and not config.label_dropout:
+        raise UserError(
+            f"guidance={config.guidance} needs a label_dropout above 0: it is away from "
+            "samples without a label, which are learned of those dropped"
+        )
     return ddpm.game(
         config,
         info,

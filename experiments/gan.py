@@ -66,7 +66,7 @@ class GanConfig(RunConfig):
         "clip_weights": (0, math.inf),
         "learning_rate": (0, math.inf),
         "discriminator_learning_rate": (0, math.inf),
-        "b1": (0, 1),
+        "b1": (0, 0.999),
         "decay": (1, math.inf),
         "ema_halflife_images": (0, math.inf),
     }

@@ -42,6 +42,10 @@ alone in 77 % of the pairs then, in 80 % at 6000.
 Drawings to colour it loses, 0.119 and 0.116 at best (5000 steps, `--config.on_l1=500`,
 averages; with the paper's 100 it is 0.131 and 0.113): D makes colours vivid, but the
 colours of a drawing are anybody's guess, and L1's one tan is nearer on average.
+
+The paper reports, for Cityscapes' labels to photographs, 0.66 of the pixels labelled
+rightly by a network that reads them, and 0.42 with L1 alone. `pix2pix_facades` is its
+recipe for facades, not run.
 """
 
 import dataclasses
@@ -84,7 +88,7 @@ class Config(RunConfig):
         "dropout": (0, 0.99),
         "on_l1": (0, math.inf),
         "learning_rate": (0, math.inf),
-        "b1": (0, 1),
+        "b1": (0, 0.999),
         "ema_halflife_images": (0, math.inf),
     }
 

@@ -61,8 +61,9 @@ def linear_betas(
     last = 20 / T if last is None else last
     if not (0 < first < 1 and 0 < last < 1):
         raise UserError(
-            f"a linear schedule of {T} steps from beta={first:g} to {last:g}: a beta "
-            "lies between 0 and 1, as Ho et al.'s do where there are more than 20 steps"
+            f"timesteps={T}: a linear schedule of so many goes from beta={first:g} to "
+            f"{last:g}, which lie between 0 and 1, as Ho et al.'s do, scaled, where "
+            "there are more than 20 steps; the cosine schedule takes fewer"
         )
     return np.linspace(first, last, T, dtype=np.float64)
 

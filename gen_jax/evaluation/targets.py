@@ -25,13 +25,16 @@ def translation(evaluation: Evaluation) -> Result:
     result = _compared(y, y_hat, evaluation)
     if subject.run.config.data.spec != "branches":
         return result
-    masks = branches.branch_mask(y), branches.branch_mask(y_hat), branches.leaf_mask(x)
+    truth, behind = branches.branch_mask(y), branches.leaf_mask(x)
+    drawn = {"": branches.branch_mask(y_hat), "copied_": branches.shown_mask(x)}
     found = {
-        name: mean_of(each[~np.isnan(each)])
-        for name, each in branch_scores.of_each(*masks).items()
+        f"{prefix}{name}": mean_of(each[~np.isnan(each)])
+        for prefix, mask in drawn.items()
+        for name, each in branch_scores.of_each(truth, mask, behind).items()
         if not np.isnan(each).all()
     }
-    return result._replace(values={**result.values, **found})
+    about = {**result.context, "copied": "the branches that show, and nothing else"}
+    return result._replace(values={**result.values, **found}, context=about)
 
 
 def reconstruction(evaluation: Evaluation) -> Result:

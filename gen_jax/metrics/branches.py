@@ -12,7 +12,8 @@ J(m) the pairs of m's pixels that lie in one component of it,
     joined = |J(truth) & J(predicted)| / |J(truth)|
 
 Recall and joined forgive what is too much: a picture that is branch all over has 1 in
-both. IoU and the F1 of joined pairs do not, being symmetric in truth and prediction.
+both, and one component, as has a tree that is drawn in one piece. IoU and the F1 of
+joined pairs do not forgive it, being symmetric in truth and prediction.
 """
 
 from typing import NamedTuple

@@ -356,7 +356,7 @@ def ddpm(
     """
     choose("variance", recipe.variance, samplers.VARIANCES)
     choose("loss", recipe.loss, dict.fromkeys(LOSSES))
-    _check_variance_is_taught(recipe)
+    _check_recipe(recipe)
     schedule = schedule or make_schedule(linear_betas())
     prediction = make_prediction(recipe.prediction, schedule)
     model = _Ddpm(
@@ -365,10 +365,14 @@ def ddpm(
     return modules.game_of_model(model, optimizer, ema_halflife_images)
 
 
-def _check_variance_is_taught(recipe: Recipe) -> None:
+def _check_recipe(recipe: Recipe) -> None:
     learned = recipe.variance == "learned_range"
     if (recipe.loss, learned) in (("simple", True), ("hybrid", False)):
         raise UserError(
             f"loss={recipe.loss} does not go with variance={recipe.variance}: the "
             "hybrid loss teaches a variance, and so may the variational one"
+        )
+    if recipe.min_snr and recipe.loss == "variational":
+        raise UserError(
+            f"min_snr={recipe.min_snr} weights the simple loss; the loss is variational"
         )
