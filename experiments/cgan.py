@@ -11,8 +11,8 @@ of held-out digits to a wrong one in 90 % of cases, and says 0.500 of real and 0
 generated images before the first step. `cgan_mnist` is the paper's own recipe, of which
 it reports a Parzen-window log-likelihood of 132 +- 1.8 nats; not run. Other than there,
 the last step is kept instead of the best by the likelihood of validation images, pixels
-lie in [-1, 1] instead of [0, 1], and D's weights start as in `gan`, which the paper does
-not say.
+lie in [-1, 1] instead of [0, 1], and first weights are uniform up to 0.05, of which the
+paper says nothing.
 """
 
 import dataclasses

@@ -6,8 +6,8 @@
 steps take 102 s on a quiet machine and 143 s on a busy one. The Fréchet distance of raw
 pixels between 512 samples (DDIM, 50 steps, averaged weights) and real digits is then
 0.45; between two halves of the real ones it is 0.26. `ddpm_cifar10` is the paper's
-recipe, not run; the paper reports an FID of 3.17, an Inception score of 9.46 +- 0.11 and
-at most 3.75 bits/dim on the test set.
+recipe, not run, of which it reports an FID of 3.17, an Inception score of 9.46 +- 0.11
+and at most 3.75 bits/dim on the test set.
 """
 
 import dataclasses

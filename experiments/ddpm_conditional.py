@@ -48,8 +48,8 @@ def game(config: Config, info: Info) -> Game:
     """
     if config.guidance and not config.label_dropout:
         raise UserError(
-            f"guidance={config.guidance} needs a label_dropout above 0: it is away from "
-            "samples without a label, which are learned of those dropped"
+            f"guidance={config.guidance} needs a label_dropout above 0: it is away "
+            "from what is drawn without a label, learned where labels are dropped"
         )
     return ddpm.game(
         config,
