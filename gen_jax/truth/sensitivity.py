@@ -18,7 +18,7 @@ from gen_jax.evaluation import distances
 from gen_jax.figures.sharpness import fine_energy
 from gen_jax.metrics import features
 from gen_jax.metrics.features import FeatureNetwork
-from gen_jax.metrics.intervals import Interval, halves_interval, jackknife_interval
+from gen_jax.metrics.intervals import Interval, jackknife_interval
 from gen_jax.metrics.neighbours import copied
 from gen_jax.truth.finding import Finding, Row, markdown, mean
 
@@ -104,7 +104,7 @@ def _compared(
         "Frechet": jackknife_interval(distances.frechet, *sets),
         "kernel": jackknife_interval(lambda *s: distances.kernel(*s)[0], *sets),
     }
-    columns = zip(*halves_interval(distances.manifold, *sets), strict=True)
+    columns = zip(*jackknife_interval(distances.manifold, *sets), strict=True)
     neighbours = zip(distances.MANIFOLD, map(Interval._make, columns), strict=True)
     sharp = fine_energy(images.from_uint8(at_rest)) / fine_energy(reference).mean()
     is_copied = copied(at_rest, images.to_uint8(train))
