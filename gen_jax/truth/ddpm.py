@@ -46,7 +46,13 @@ class ExactNoise(nn.Module):
     schedule: Schedule
 
     @nn.compact
-    def __call__(self, x, t, y=None, keys=None):
+    def __call__(
+        self,
+        x: jax.Array,
+        t: jax.Array,
+        y: jax.Array | None = None,
+        keys: jax.Array | None = None,
+    ) -> jax.Array:
         """x_t [B, D], t int32 [B] -> eps [B, D]."""
 
         def eps(x, alpha_bar):
