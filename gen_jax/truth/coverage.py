@@ -149,7 +149,7 @@ def _plot(shares: dict[str, dict[str, float]]):
             shift = 0.12 * (number - (len(shares) - 1) / 2)
             places = [_METRICS.index(metric) + shift for metric in by]
             axes.plot(places, list(by.values()), marker, label=label, markersize=5)
-        axes.set_xticks(range(len(_METRICS)), _METRICS)
+        axes.set_xticks(range(len(_METRICS)), _METRICS, fontsize=8)
         axes.axhline(_LEVEL, color="grey", linewidth=1)
         axes.set(ylabel="share", ylim=(0, 1.03))
         axes.legend(frameon=False, fontsize=8, loc="lower left")

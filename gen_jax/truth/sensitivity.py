@@ -138,14 +138,14 @@ def _plot(moved: dict):
             numbers, cmap="RdBu", vmin=-_MOST_SHOWN, vmax=_MOST_SHOWN, aspect="auto"
         )
         axes.set_xticks(range(len(metrics)), metrics, rotation=40, ha="right")
-        axes.set_yticks(range(len(moved)), [f"{f} {s:g}" for f, s in moved])
+        axes.set_yticks(range(len(moved)), [f"{f} {s:g}" for f, s in moved], fontsize=8)
         for row, column in np.ndindex(*numbers.shape):
             value = numbers[row, column]
             colour = "white" if abs(value) > 0.6 * _MOST_SHOWN else "black"
             axes.text(
                 column,
                 row,
-                f"{value:.0f}",
+                f"{round(value)}",
                 ha="center",
                 va="center",
                 color=colour,
