@@ -13,15 +13,12 @@ from gen_jax.evaluation.result import Result, Value, with_interval
 from gen_jax.metrics.features import FeatureNetwork
 from gen_jax.metrics.frechet import frechet_distance, moments
 from gen_jax.metrics.inception_score import inception_score
-from gen_jax.metrics.intervals import Interval, halves_interval, jackknife_interval
+from gen_jax.metrics.intervals import Interval, jackknife_interval
 from gen_jax.metrics.kernel import kernel_distance
 from gen_jax.metrics.manifold import density_coverage, precision_recall
 from gen_jax.metrics.neighbours import copied_shares, nearest
 
-_HOW = {
-    jackknife_interval: "jackknife over images of both sets",
-    halves_interval: "halves of both sets",
-}
+_HOW = "jackknife over images of both sets"
 _SHOWN = 10  # samples beside the training images that they are nearest to
 _SUBSETS = 20
 MANIFOLD = ("precision", "recall", "density", "coverage")
@@ -38,13 +35,13 @@ def on_network(evaluation: Evaluation, network: FeatureNetwork) -> Result:
     is_inception, most = network.logits is not None, evaluation.protocol.pairwise
     names = ("fid", "kid") if is_inception else ("frechet_distance", "kernel_distance")
 
-    def compared(function, names, most=None, interval_of=jackknife_interval):
-        interval = interval_of(function, reference[:most], drawn[:most])
+    def compared(function, names, most=None):
+        interval = jackknife_interval(function, reference[:most], drawn[:most])
         floors = np.atleast_1d(function(half[:most], other[:most]))
         columns = zip(*map(np.atleast_1d, interval), strict=True)
         return {
             name: with_interval(
-                Interval(*map(float, numbers)), _HOW[interval_of], floor=float(floor)
+                Interval(*map(float, numbers)), _HOW, floor=float(floor)
             )
             for name, numbers, floor in zip(names, columns, floors, strict=True)
         }
@@ -53,7 +50,7 @@ def on_network(evaluation: Evaluation, network: FeatureNetwork) -> Result:
     values |= compared(lambda real, x: kernel(real, x)[0], names[1:], most)
     deviation = kernel(reference[:most], drawn[:most])[1]
     values[f"{names[1]}_deviation"] = Value(deviation)
-    values |= compared(manifold, MANIFOLD, most, halves_interval)
+    values |= compared(manifold, MANIFOLD, most)
     if is_inception:
         values["inception_score"] = _inception_score(network, drawn)
     context = {

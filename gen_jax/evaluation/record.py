@@ -25,7 +25,7 @@ from gen_jax.manifest import write_json
 from gen_jax.metrics.intervals import seeds_interval
 
 NAME = "evaluation.json"
-_VERSION = 2  # raised when a measure's numbers change
+_VERSION = 1  # raised when a measure's numbers change
 
 
 def run(evaluation: Evaluation, measures: Sequence, path: Path) -> dict[str, Any]:

@@ -6,14 +6,8 @@ jackknife (Tukey 1958) leaves out one of g groups at a time, which copies nothin
 
     variance = (g - 1) / g sum_i (d_i - mean d)^2
 
-It counts what k examples do together k times over (Efron & Stein 1981, "The jackknife
-estimate of variance"), which is too much where neighbours decide. Halves of a set share
-nothing, so that of numbers a, b of two halves, each with twice the whole's variance,
-
-    variance = mean over splits of (a - b)^2 / 4
-
-None of them says anything of another training, which the interval of Student's t over
-seeds does:
+Neither says anything of another training, which the interval of Student's t over seeds
+does:
 
     mean +- t_{n-1} s / sqrt(n)
 """
@@ -111,10 +105,11 @@ def jackknife_interval(
     sets: independent ones, [N, ...] and [M, ...], of `groups` examples at least. Their
         variances add up.
 
-    For distances of sets; `halves_interval` for what goes by neighbours. The interval
-    is about what sets of these sizes give in the
+    For distances of sets. The interval is about what sets of these sizes give in the
     mean, bias included: it says how far chance moved the number, not how far it lies
-    from that of endless sets.
+    from that of endless sets. It is rather too long than too short, since what k
+    examples do together is counted k times (Efron & Stein 1981, "The jackknife estimate
+    of variance"): `experiments.truth` says by how much.
 
     Raises UserError for fewer examples or groups, and a level that makes no sense.
     """
@@ -133,37 +128,6 @@ def jackknife_interval(
         each = [statistic(*sets[:place], x, *sets[place + 1 :]) for x in without]
         variance = variance + (groups - 1) * np.var(each, axis=0)
     reach = np.sqrt(variance) * float(stats.t.ppf((1 + level) / 2, groups - 1))
-    return Interval(value, value - reach, value + reach)
-
-
-def halves_interval(
-    statistic: Callable[..., float | Sequence[float]],
-    *sets: np.ndarray,
-    level: float = 0.95,
-    splits: int = 20,
-    seed: int = 0,
-) -> Interval:
-    """statistic(*sets), and its interval by splitting each set into halves.
-
-    As `jackknife_interval`, for a statistic of neighbours, such as precision and
-    recall, that halves of the sets have too.
-
-    Raises UserError for fewer than two examples or one split, and a level that makes no
-    sense.
-    """
-    _check_level(level)
-    if splits < 1 or min(map(len, sets)) < 2:
-        raise UserError(
-            f"halves need one split at least, and two examples of each set; there are "
-            f"{splits} splits and {min(map(len, sets))} examples"
-        )
-    value, rng = np.float64(statistic(*sets)), np.random.default_rng(seed)
-    variance = np.zeros_like(value)
-    for _ in range(splits):
-        pairs = [np.array_split(x[rng.permutation(len(x))], 2) for x in sets]
-        first, second = (np.float64(statistic(*h)) for h in zip(*pairs, strict=True))
-        variance = variance + (first - second) ** 2 / (4 * splits)
-    reach = np.sqrt(variance) * float(stats.t.ppf((1 + level) / 2, splits))
     return Interval(value, value - reach, value + reach)
 
 

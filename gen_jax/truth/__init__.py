@@ -42,8 +42,8 @@ CHECKS = (
         {"payoffs": ("minimax",), "steps": 200, "points": 1000},
     ),
     Check("parzen", parzen.check, {"dims": (2, 16), "numbers": (100, 1000)}),
-    Check("frechet", frechet.check, {"numbers": (100, 1000), "repetitions": 5}),
-    Check("coverage", coverage.check, {"number": 100, "repetitions": 20}),
+    Check("frechet", frechet.check, {"numbers": (100, 1000), "repetitions": 4}),
+    Check("coverage", coverage.check, {"number": 100, "repetitions": 10}),
     Check(
         "sensitivity",
         sensitivity.check,

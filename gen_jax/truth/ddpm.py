@@ -35,7 +35,7 @@ from gen_jax.truth.finding import Finding, Row, mean
 from gen_jax.truth.training import trained
 
 _VARIANCE = "fixed_large"  # of p(x_{t-1} | x_t), the recipe's own
-_SHOWN = 0.2  # of T
+_SHOWN = 0.1  # of T
 _TOLERANCE = 0.1  # of the root mean square of the score
 
 
@@ -46,7 +46,13 @@ class ExactNoise(nn.Module):
     schedule: Schedule
 
     @nn.compact
-    def __call__(self, x, t, y=None, keys=None):
+    def __call__(
+        self,
+        x: jax.Array,
+        t: jax.Array,
+        y: jax.Array | None = None,
+        keys: jax.Array | None = None,
+    ) -> jax.Array:
         """x_t [B, D], t int32 [B] -> eps [B, D]."""
 
         def eps(x, alpha_bar):
@@ -216,6 +222,6 @@ def _fields(game: Game, board: Board, p: Mixture, schedule: Schedule):
         axes.quiver(*x.T, *true.T, color="black", label="true", width=0.006)
         axes.quiver(*x.T, *found.T, color="tab:orange", label="learned", width=0.003)
         axes.set(aspect="equal")
-        axes.legend(frameon=False, loc="upper right", fontsize=8)
+        axes.legend(loc="upper right", fontsize=8)
 
     return draw

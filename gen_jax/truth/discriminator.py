@@ -4,13 +4,14 @@
     V(D, G) <= V(D*, G) = 2 JSD(p, q) - log 4                          theorem 1
 
 p is a ring of broad parts, q the normal density of a generator x = scale z. Least
-squares (Mao et al. 2017, equation 5, labels 0 and 1) have the same optimum, without the
+squares (Mao et al. 2017, labels 0 and 1) have the same optimum, without the
 logistic function. The optimal V is integrated on a grid in the plane.
 """
 
 import dataclasses
 import functools
 
+import jax
 import numpy as np
 from flax import linen as nn
 
@@ -25,18 +26,26 @@ from gen_jax.truth.finding import Finding, Row, mean
 from gen_jax.truth.training import trained
 
 _P = densities.ring(8, scale=0.2)
-_Q = densities.round_mixture(np.zeros((1, 2)), 0.7)
+_SCALE = 0.7
+_Q = densities.round_mixture(np.zeros((1, 2)), _SCALE)
 _TOLERANCE = 0.03  # of a probability
 _REACH, _CELL = 4.0, 0.02  # of the grid: half its side, and a cell's
 
 
 class Scaled(nn.Module):
-    """G(z) = 0.7 z, which has no parameters."""
+    """G(z) = scale z, which has no parameters."""
 
     @nn.compact
-    def __call__(self, z, y=None, *, train: bool, keys=None):
+    def __call__(
+        self,
+        z: jax.Array,
+        y: jax.Array | None = None,
+        *,
+        train: bool,
+        keys: jax.Array | None = None,
+    ) -> jax.Array:
         """z [B, 2] -> x [B, 2]."""
-        return 0.7 * z
+        return _SCALE * z
 
 
 def check(

@@ -18,7 +18,7 @@ from gen_jax.evaluation import distances
 from gen_jax.figures.sharpness import fine_energy
 from gen_jax.metrics import features
 from gen_jax.metrics.features import FeatureNetwork
-from gen_jax.metrics.intervals import Interval, halves_interval, jackknife_interval
+from gen_jax.metrics.intervals import Interval, jackknife_interval
 from gen_jax.metrics.neighbours import copied
 from gen_jax.truth.finding import Finding, Row, markdown, mean
 
@@ -104,7 +104,7 @@ def _compared(
         "Frechet": jackknife_interval(distances.frechet, *sets),
         "kernel": jackknife_interval(lambda *s: distances.kernel(*s)[0], *sets),
     }
-    columns = zip(*halves_interval(distances.manifold, *sets), strict=True)
+    columns = zip(*jackknife_interval(distances.manifold, *sets), strict=True)
     neighbours = zip(distances.MANIFOLD, map(Interval._make, columns), strict=True)
     sharp = fine_energy(images.from_uint8(at_rest)) / fine_energy(reference).mean()
     is_copied = copied(at_rest, images.to_uint8(train))
@@ -138,14 +138,14 @@ def _plot(moved: dict):
             numbers, cmap="RdBu", vmin=-_MOST_SHOWN, vmax=_MOST_SHOWN, aspect="auto"
         )
         axes.set_xticks(range(len(metrics)), metrics, rotation=40, ha="right")
-        axes.set_yticks(range(len(moved)), [f"{f} {s:g}" for f, s in moved])
+        axes.set_yticks(range(len(moved)), [f"{f} {s:g}" for f, s in moved], fontsize=8)
         for row, column in np.ndindex(*numbers.shape):
             value = numbers[row, column]
             colour = "white" if abs(value) > 0.6 * _MOST_SHOWN else "black"
             axes.text(
                 column,
                 row,
-                f"{value:.0f}",
+                f"{round(value)}",
                 ha="center",
                 va="center",
                 color=colour,

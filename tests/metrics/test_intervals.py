@@ -7,13 +7,7 @@ from scipy import stats
 from gen_jax.errors import UserError
 from gen_jax.metrics import intervals
 from gen_jax.metrics.frechet import frechet_distance, moments
-from gen_jax.metrics.intervals import (
-    bootstrap_interval,
-    halves_interval,
-    jackknife_interval,
-    seeds_interval,
-)
-from gen_jax.metrics.manifold import precision_recall
+from gen_jax.metrics.intervals import bootstrap_interval, seeds_interval
 
 
 def test_of_seeds_in_closed_form():
@@ -97,36 +91,6 @@ def test_a_distance_of_sets_lies_aside():
     assert found.value < found.low
 
 
-def test_the_halves_of_a_mean_cover_it():
-    """Of means of 40 normal numbers and of 60 others: 95 % of intervals hold 0."""
-    rng, inside = np.random.default_rng(0), 0
-    for _ in range(400):
-        a, b = rng.normal(size=40), 2 * rng.normal(size=60)
-        _, low, high = halves_interval(lambda a, b: a.mean() - b.mean(), a, b)
-        inside += low <= 0 <= high
-    assert inside / 400 == pytest.approx(0.95, abs=0.035)
-
-
-def test_halves_measure_what_neighbours_scatter_and_the_jackknife_too_much():
-    """Precision and recall of equal kinds: how long intervals are, in deviations."""
-    rng, found = np.random.default_rng(0), {}
-    sets = [rng.standard_normal((2, 100, 8)) for _ in range(40)]
-    deviation = np.std([precision_recall(*pair) for pair in sets], axis=0)
-    for interval in (halves_interval, jackknife_interval):
-        each = [interval(precision_recall, *pair) for pair in sets]
-        lengths = np.mean([high - low for _, low, high in each], axis=0)
-        found[interval] = lengths / (2 * 1.96 * deviation)
-    assert found[halves_interval] == pytest.approx(1.1, abs=0.3)
-    assert (found[jackknife_interval] > found[halves_interval] + 0.3).all()
-
-
-def test_halves_take_several_numbers_at_once():
-    a = np.random.default_rng(0).normal(size=50)
-    both = halves_interval(lambda a: (a.mean(), (a**2).mean()), a)
-    second = halves_interval(lambda a: (a**2).mean(), a)
-    np.testing.assert_allclose([x[1] for x in both], second)
-
-
 def test_bad_input_is_refused():
     x = np.arange(5.0)
     for call, said in [
@@ -138,9 +102,6 @@ def test_bad_input_is_refused():
         (lambda: bootstrap_interval(np.mean, x, method="t"), "percentile, bca"),
         (lambda: bootstrap_interval(np.mean, 0 * x, method="bca"), "no finite"),
         (lambda: bootstrap_interval(np.mean, x * np.nan), "no finite"),
-        (lambda: halves_interval(np.mean, x, x[:1]), "20 splits and 1 examples"),
-        (lambda: halves_interval(np.mean, x, splits=0), "there are 0 splits"),
-        (lambda: halves_interval(np.mean, x, level=1), "not at 1"),
         (lambda: seeds_interval([1.0]), r"two finite numbers at least, not \[1.0\]"),
         (lambda: seeds_interval([1.0, np.inf]), "two finite"),
         (lambda: seeds_interval([1, 2], level=95), "not at 95"),

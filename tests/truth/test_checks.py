@@ -11,6 +11,7 @@ from gen_jax.truth import (
     CHECKS,
     Finding,
     Row,
+    coverage,
     ddpm,
     densities,
     discriminator,
@@ -86,7 +87,8 @@ def test_a_frechet_distance_is_in_closed_form_and_draws_lie_above_it(found):
 
 
 def test_intervals_hold_means_and_not_the_exact_distance(found):
-    assert all(row.holds for row in named(found["coverage"], "hold the mean"))
+    for row in named(found["coverage"], "D = 16", "hold the mean"):
+        assert row.estimate.value >= 0.8
     assert all(not row.holds for row in named(found["coverage"], "the exact one"))
 
 
@@ -121,3 +123,13 @@ def test_all_is_on_one_page(found):
     picture = page.picture(list(found.values()))
     assert picture.dtype == np.uint8
     assert picture.ndim == 3
+
+
+def test_halves_hold_a_mean_as_often_as_they_say():
+    """Of means of 40 normal numbers and of 60 others: 95 % of intervals hold 0."""
+    rng, inside = np.random.default_rng(0), 0
+    for _ in range(400):
+        a, b = rng.normal(size=40), 2 * rng.normal(size=60)
+        _, low, high = coverage.halves_interval(lambda a, b: a.mean() - b.mean(), a, b)
+        inside += low <= 0 <= high
+    assert inside / 400 == pytest.approx(0.95, abs=0.035)
