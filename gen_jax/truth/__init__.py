@@ -34,7 +34,7 @@ CHECKS = (
     Check(
         "ddpm",
         ddpm.check,
-        {"steps": 100, "timesteps": 20, "points": 128, "images": 32, "times": (0.5,)},
+        {"steps": 100, "timesteps": 25, "points": 128, "images": 32, "times": (0.5,)},
     ),
     Check(
         "discriminator",

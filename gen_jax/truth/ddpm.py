@@ -22,6 +22,7 @@ from gen_jax.diffusion.schedules import (
     log_variances,
     make_schedule,
     posterior_tables,
+    sampling_end,
 )
 from gen_jax.game import Board, Game, averaged, init_state
 from gen_jax.metrics.intervals import Interval, bootstrap_interval
@@ -185,7 +186,7 @@ def learned_score(
     game: Game, board: Board, schedule: Schedule, t: int, x_t: np.ndarray
 ) -> np.ndarray:
     """grad log q_t at x_t [N, D], by the x_0 that the network guesses."""
-    guess = functools.partial(game.ops["guess"], board, time=t / schedule.T)
+    guess = functools.partial(game.ops["guess"], board, time=t / sampling_end(schedule))
     x_0 = batched.call(guess, {"x_t": np.float32(x_t)})
     alpha_bar = schedule.alpha_bar[t]
     return (alpha_bar**0.5 * x_0 - x_t) / (1 - alpha_bar)
