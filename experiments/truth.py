@@ -82,8 +82,8 @@ def _described(seconds: dict[str, float]) -> str:
     place = environment.describe(jax.devices())
     command = shlex.join(["python", "-m", "experiments.truth", *sys.argv[1:]])
     return (
-        f"# Truth\n\n    {command}\n\n{sum(seconds.values()):.0f} s on "
-        f"{place['cores']} cores ({place['system']}, {place['device']}), jax "
+        f"# Truth\n\n    {command}\n\n{sum(seconds.values()):.0f} s, of the processor "
+        f"{time.process_time():.0f} s, on {place['cores']} cores ({place['system']}, {place['device']}), jax "
         f"{place['jax']}. Plots: truth.png.\n\n"
     )
 
