@@ -81,10 +81,13 @@ def _described(seconds: dict[str, float]) -> str:
     """What truth.md begins with: the command, on what it ran, and for how long."""
     place = environment.describe(jax.devices())
     command = shlex.join(["python", "-m", "experiments.truth", *sys.argv[1:]])
+    took = (
+        f"{sum(seconds.values()):.0f} s, {time.process_time():.0f} s of processor time"
+    )
+    where = f"{place['cores']} cores ({place['system']}, {place['device']})"
     return (
-        f"# Truth\n\n    {command}\n\n{sum(seconds.values()):.0f} s on "
-        f"{place['cores']} cores ({place['system']}, {place['device']}), jax "
-        f"{place['jax']}. Plots: truth.png.\n\n"
+        f"# Truth\n\n    {command}\n\n{took}, on {where}, jax {place['jax']}. Plots: "
+        "truth.png.\n\n"
     )
 
 
