@@ -231,8 +231,14 @@ def _table(record: dict, protocol: dict) -> str:
     ]
     for name, found in record["families"].items():
         family = protocol["families"][name]
-        cost = f"{family['gigaflops'] * family['steps']:,.0f}", f"{family['steps']:,}"
-        described = f"{found['parameters']:,}", *cost, f"{found['seconds']:.0f}"
+        steps, gigaflops = family["steps"], family["gigaflops"]
+        seconds = family["milliseconds"] * steps / 1e3  # by the protocol's calibration
+        described = (
+            f"{found['parameters']:,}",
+            f"{gigaflops * steps:,.0f}",
+            f"{steps:,}",
+            f"{seconds:.0f}",
+        )
         values = [_with_interval(found["values"][key]) for key in _SHOWN]
         rows.append((f"`{name}`", *described, f"{found['factor']:g}", *values))
     floors = [f"{found['values'][key]['floor']:.3g}" for key in _SHOWN]

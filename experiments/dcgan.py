@@ -2,13 +2,17 @@
 
     python -m experiments.train --experiment=dcgan --workdir=runs/dcgan
 
-On digits, two CPU cores, about 90 s: most of the 64 samples read as digits. An SVM
-trained on the digits (95 % right on held-out ones) puts 84 to 112 of 1000 samples in
-each class, and gives 65 % of them a probability above 0.8 (of real held-out digits:
-85 %). Samples have 0.95 of the energy in fine detail that real ones have (1000 samples,
-`experiments.figures`; vae: 0.52). The discriminator keeps gaining: its loss is 1.2 at
-step 50, about 0.5 at 4000.
+On digits, two CPU cores: 30 minutes beside much else, 4 1/2 at 1,450 images a second,
+the best rate there. All ten classes; `experiments.evaluate`, 718 samples, features of a
+classifier of digits: Fréchet distance 2.90 [2.34, 3.46] (between halves of the real
+images 0.89), precision 0.60, recall 0.79 (0.87, 0.92). Samples have 1.00 of the energy in
+fine detail that real ones have (1000 samples, `experiments.figures`; vae: 0.52). The
+discriminator keeps gaining: its loss is 1.2 at step 200, about 0.7 at 3000.
+
 `dcgan_radford` is the paper's own form, with 5x5 kernels and 1024 features; not run.
+Other than in the authors' code there is no weight decay, 1e-5 there, and samples are
+drawn by BatchNorm's running statistics instead of a batch's. The paper judges networks
+by their features: an SVM on them is right on 82.8 % of CIFAR-10.
 """
 
 import dataclasses
