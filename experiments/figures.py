@@ -82,7 +82,7 @@ def _described(subject) -> dict:
         "folder": str(subject.folder),
         "experiment": subject.name,
         "step": subject.run.step,
-        "weights": "raw" if _RAW.value else "averaged",
+        "weights": subject.which_weights,
         "data": subject.run.config.data.spec,
         "seed": subject.seed,
     }

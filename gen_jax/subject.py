@@ -45,6 +45,12 @@ class Subject:
         """The run's."""
         return self.run.game
 
+    @property
+    def which_weights(self) -> str:
+        """ "averaged", or "raw", also where no player has an average."""
+        has_any = any(player.ema for player in self.run.state.players.values())
+        return "averaged" if has_any and not self.raw else "raw"
+
     @functools.cached_property
     def dataset(self) -> data.Dataset:
         """What it was trained on, with the split that it never saw."""

@@ -102,7 +102,7 @@ def _described(evaluation: Evaluation) -> dict[str, Any]:
             "folder": str(subject.folder),
             "experiment": subject.name,
             "step": subject.run.step,
-            "weights": "raw" if subject.raw else "averaged",
+            "weights": subject.which_weights,
             "data": subject.run.config.data.spec,
             "training_seed": subject.run.config.seed,
             "seed": subject.seed,

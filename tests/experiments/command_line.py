@@ -13,11 +13,11 @@ ROOT = Path(__file__).parents[2]
 # What compiles in seconds: few layers, few steps of a chain.
 _MAXOUT = {"hidden": 8, "maxout": 8, "z_dim": 4}
 _AUTOENCODER = {"hidden": 8, "z_dim": 2}
-_UNET = {"features": 8, "multipliers": 1, "blocks": 1, "attention": "()"}
+UNET = {"features": 8, "multipliers": 1, "blocks": 1, "attention": "()"}
 SHRUNK = {
     "dcgan": {"features": 4, "z_dim": 8},
     "vae": _AUTOENCODER,
-    "ddpm": {**_UNET, "timesteps": 25},
+    "ddpm": {**UNET, "timesteps": 25},
     "gan": _MAXOUT,
     "cgan": {"features": 4, "z_dim": 8},
     "pix2pix": {"features": 4, "batch_size": 8},

@@ -7,7 +7,7 @@ import json
 
 import numpy as np
 import pytest
-from command_line import run, shrunk, succeed
+from command_line import UNET, run, shrunk, succeed
 from PIL import Image
 
 EXPECTED = {
@@ -26,6 +26,18 @@ EXPECTED = {
     "restoring shared_noise",
 }
 QUICK = ("cgan", "pix2pix")  # vae and ae: beside each other
+# Those that draw points above, or other pairs, on what they are known for.
+ON_IMAGES = {
+    "flow": (
+        {**UNET, "data.spec": "digits"},
+        EXPECTED["ddpm"].removesuffix(" shared_noise"),
+    ),
+    "ddpm_conditional": (
+        {**UNET, "data.spec": "digits", "timesteps": 25},
+        f"{EXPECTED['cvae']} dissolving restoring shared_noise",
+    ),
+    "pix2pix": ({"data.spec": "branches", "data.task": ""}, EXPECTED["pix2pix"]),
+}
 
 
 def check_finite(numbers):
@@ -42,11 +54,21 @@ def check_finite(numbers):
     [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in EXPECTED],
 )
 def test_every_claim_that_applies_is_drawn(name, tmp_path):
-    workdir = tmp_path / "run"
-    succeed("train", *shrunk(name, 8), f"--workdir={workdir}")
+    check_claims(name, EXPECTED[name].split(), tmp_path / "run")
+
+
+@pytest.mark.parametrize("name", ON_IMAGES)
+@pytest.mark.slow
+def test_every_claim_about_images_is_drawn(name, tmp_path):
+    fields, expected = ON_IMAGES[name]
+    check_claims(name, expected.split(), tmp_path / "run", **fields)
+
+
+def check_claims(name, expected, workdir, **fields):
+    succeed("train", *shrunk(name, 8, **fields), f"--workdir={workdir}")
     done = succeed("figures", f"--workdir={workdir}")
     report = json.loads((workdir / "figures" / "figures.json").read_text())
-    assert list(report["claims"]) == EXPECTED[name].split()
+    assert list(report["claims"]) == expected
     assert report["runs"][0]["experiment"] == name
     for claim, content in report["claims"].items():  # so that none hides another's
         assert all(file.startswith(claim) for file in content["pictures"])
