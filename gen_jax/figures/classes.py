@@ -33,7 +33,7 @@ def asked_for(subject: Subject) -> Figure:
     x, y = subject.samples
     rows = [x[y == label][:10] for label in range(min(subject.game.num_classes, 16))]
     picture = images.grid(np.concatenate(rows), columns=10)
-    drawn = manifold.judged(subject.judge, x, y)
+    samples = manifold.judged(subject.judge, x, y)
     real = manifold.judged(subject.judge, *subject.real(MOST_REAL, "train"))
     numbers = {
         "samples": len(y),
@@ -41,7 +41,7 @@ def asked_for(subject: Subject) -> Figure:
         "real": f"{len(real.label)} training images, half against half by class",
         "balls_reach_to_neighbour": manifold.NEIGHBOUR,
         **_copied(subject, x),
-        "by_class": manifold.by_class(drawn, real),
+        "by_class": manifold.by_class(samples, real),
     }
     return Figure({"classes": picture}, numbers)
 
