@@ -35,7 +35,7 @@ from gen_jax import config as configs
 from gen_jax import data, devices, environment, experiment, images
 from gen_jax.data.dataset import digest_of_value
 from gen_jax.errors import UserError
-from gen_jax.game import init_state
+from gen_jax.game import parameter_counts
 from gen_jax.manifest import write_json
 
 _PROTOCOL = flags.DEFINE_string("protocol", None, "what is compared, and how: JSON")
@@ -103,9 +103,7 @@ def _parameters(name: str, protocol: dict) -> int:
     recipe, config = _recipe(name, protocol)
     info = data.describe(config.data)
     game, batch = recipe.build(config, info), data.prepared_like(info, 1)
-    state = jax.eval_shape(lambda: init_state(game, jax.random.key(0), batch))
-    params = [player.params for player in state.players.values()]
-    count, wanted = sum(x.size for x in jax.tree.leaves(params)), protocol["parameters"]
+    count, wanted = sum(parameter_counts(game, batch).values()), protocol["parameters"]
     if abs(count - wanted) > protocol["tolerance"] * wanted:
         raise UserError(
             f"{name} has {count:,} parameters, but the protocol asks for {wanted:,} "

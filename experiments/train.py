@@ -204,14 +204,11 @@ def _plan(
     seeds: tuple[int, ...],
 ) -> str:
     """What --dry_run prints: configuration, shapes and parameter counts."""
-    import jax
-
-    from gen_jax.game import init_state
+    from gen_jax.game import parameter_counts
 
     info = data.describe(config.data)
     game = recipe.build(config, info)
     batch = data.prepared_like(info, config.batch_size)
-    state = jax.eval_shape(lambda b: init_state(game, jax.random.key(0), b), batch)
     changed = configs.differences(config, recipe.config)
     paths = changed + [p for p in configs.field_paths(config) if p not in changed]
     lines = [f"experiment: {name}"]
@@ -221,8 +218,7 @@ def _plan(
         note = f"  (recipe: {was})" if path in changed else ""
         lines.append(f"  {path} = {configs.get(config, path)}{note}")
     lines += [f"batch: {key} {x.dtype} {list(x.shape)}" for key, x in batch.items()]
-    for player, mine in state.players.items():
-        count = sum(leaf.size for leaf in jax.tree.leaves(mine.params))
+    for player, count in parameter_counts(game, batch).items():
         lines.append(f"{player}: {count:,} parameters")
     return "\n".join(lines)
 

@@ -153,6 +153,19 @@ def game_of_one(
     return Game({"model": player}, (Turn(("model",)),), ops, num_classes)
 
 
+def parameter_counts(game: Game, batch: Tree) -> dict[str, int]:
+    """How many parameters each player has, without making any.
+
+    batch: as for `init_state`.
+    """
+    rng = jax.random.key(0)
+    state = jax.eval_shape(lambda b: init_state(game, rng, b), batch)
+    return {
+        name: sum(leaf.size for leaf in jax.tree.leaves(player.params))
+        for name, player in state.players.items()
+    }
+
+
 def init_state(
     game: Game, rng: jax.Array, batch: Tree, given: Mapping[str, Any] | None = None
 ) -> State:

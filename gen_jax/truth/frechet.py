@@ -5,11 +5,10 @@ above it in the mean, so that numbers of other N are not compared.
 """
 
 import numpy as np
-from scipy import stats
 from scipy.linalg import sqrtm
 
 from gen_jax.evaluation import distances
-from gen_jax.metrics.intervals import Interval
+from gen_jax.metrics.intervals import seeds_interval
 from gen_jax.truth import densities
 from gen_jax.truth.densities import Mixture
 from gen_jax.truth.finding import Finding, Row
@@ -44,7 +43,7 @@ def check(
         exact = exact_distance(*pair)
         for number in numbers:
             values = [distances.frechet(*x) for x in draws(pair, number, repetitions)]
-            found = _mean(values)
+            found = seeds_interval(values)
             what = f"Frechet, {name}: mean at N = {number}"
             rows.append(Row(what, found, exact))
             bias.setdefault(name, []).append(found.value - exact)
@@ -57,13 +56,6 @@ def exact_distance(p: Mixture, q: Mixture) -> float:
     gap = mean_p - mean_q
     root = sqrtm(cov_p @ cov_q).real
     return float(gap @ gap + np.trace(cov_p + cov_q - 2 * root))
-
-
-def _mean(values: list[float]) -> Interval:
-    """The mean over repetitions, by Student's t."""
-    mean, error = float(np.mean(values)), stats.sem(values)
-    low, high = stats.t.interval(0.95, len(values) - 1, mean, error)
-    return Interval(mean, float(low), float(high))
 
 
 def _plot(bias: dict[str, list[float]], numbers: tuple[int, ...]):
