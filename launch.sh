@@ -14,9 +14,10 @@ usage='./launch.sh [train|sample|evaluate|figures|report|adopt|benchmark|truth|t
   ./launch.sh adopt FLAGS     a run of published weights: --diffusers=DIR --workdir=DIR
   ./launch.sh benchmark       how fast training is beside the bare step
   ./launch.sh truth [--short] estimates beside exact values, on known densities
-  ./launch.sh test [--quick] [--slow] [FLAGS OF PYTEST]
+  ./launch.sh test [--quick] [--slow] [--gpu] [FLAGS OF PYTEST]
                               lint, format and tests; --quick leaves out the
-                              end-to-end tests, --slow adds those of minutes
+                              end-to-end tests, --slow adds those of minutes,
+                              --gpu runs those of an NVIDIA GPU instead
   ./launch.sh train --help    every flag of a command
 
 The environment is .venv beside this file, made with python3 where that is 3.11 to
@@ -130,11 +131,15 @@ make_environment() {
 
 run_tests() {
     local argument
-    for argument; do # turns --slow and --quick into pytest's own, keeps the others
+    for argument; do # turns --slow and such into pytest's own, keeps the others
         shift
         case $argument in
         --slow) set -- "$@" -m 'not gpu' ;;
         --quick) set -- "$@" --ignore=tests/experiments ;;
+        --gpu)
+            export GEN_JAX_TEST_PLATFORM=cuda,cpu
+            set -- "$@" -m gpu
+            ;;
         *) set -- "$@" "$argument" ;;
         esac
     done

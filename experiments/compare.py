@@ -1,6 +1,6 @@
 """Are the families created equal? Trains and measures all of them by one protocol.
 
-  python -m experiments.compare --protocol=FILE --workdir=DIR
+  python -m experiments.compare --protocol=FILE --workdir=DIR [--jobs=N]
   python -m experiments.compare --protocol=FILE --calibrate
 
 FILE: experiments/protocols/digits.json, or one of your own after it.
@@ -14,13 +14,17 @@ repeated step by step; --calibrate measures it on this machine and writes it the
 
 Each training is a command of `experiments.train`, each measurement one of
 `experiments.evaluate`; they are printed, and what is done already is not done again.
-DIR gets comparison.json, comparison.md and comparison.png.
+--jobs of them run at once, on a machine that has room for several. DIR gets
+comparison.json, comparison.md and comparison.png.
 """
 
 import json
+import os
 import statistics
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +45,15 @@ from gen_jax.manifest import write_json
 _PROTOCOL = flags.DEFINE_string("protocol", None, "what is compared, and how: JSON")
 _WORKDIR = flags.DEFINE_string("workdir", None, "the folder of all runs")
 _CALIBRATE = flags.DEFINE_bool("calibrate", False, "write a step's costs, and end")
+_DATA = flags.DEFINE_string("data", None, "where the protocol's data lie: a SPEC")
+_JOBS = flags.DEFINE_integer("jobs", 1, "how many commands run at once", lower_bound=1)
 
 _ROUNDS, _WARM = 5, 10
-_TIMED_SECONDS = 2.0  # a round and family
-_FIELDS = ("data", "parameters", "tolerance", "budget", "trials", "seeds", "families")
+_TIMED_SECONDS = 1.0  # a round and family
+_FIELDS = (
+    *("data", "parameters", "tolerance", "budget"),
+    *("trials", "seeds", "samples", "families"),
+)
 _SHOWN = ("frechet_distance", "kernel_distance", "precision", "recall", "copied")
 
 
@@ -63,16 +72,15 @@ def main(overrides: list[tuple[str, str]]) -> None:
     for name, family in protocol["families"].items():
         if "steps" not in family:
             raise UserError(f"the protocol has no steps of {name}: --calibrate first")
+    # This process and its commands share a GPU: none may take the most of it.
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     counts = {name: _parameters(name, protocol) for name in protocol["families"]}
     folder = Path(_WORKDIR.value)
     folder.mkdir(parents=True, exist_ok=True)
     record = _record(folder, protocol)
-    for factor in protocol["trials"]["learning_rate"]:  # by turns: noise is shared
-        for name in protocol["families"]:
-            _try(folder, record, protocol, name, factor)
-    for name in protocol["families"]:
-        _train_seeds(folder, record, protocol, name, counts[name])
-    (folder / "comparison.md").write_text(_table(record, protocol))
+    _try(folder, record, protocol)
+    _train_seeds(folder, record, protocol)
+    (folder / "comparison.md").write_text(_table(record, protocol, counts))
     images.save_png(folder / "comparison.png", _picture(folder, protocol))
     print((folder / "comparison.md").read_text())
 
@@ -92,10 +100,14 @@ def _read(path: Path) -> dict[str, Any]:
 def _recipe(name: str, protocol: dict) -> tuple[experiment.Experiment, Any]:
     """A family's experiment, and its configuration by the protocol."""
     recipe = experiment.find(name)
-    config = configs.override(recipe.config, "data.spec", protocol["data"])
+    config = configs.override(recipe.config, "data.spec", _data(protocol))
     for path, value in protocol["families"][name]["config"].items():
         config = configs.override(config, path, str(value))
     return recipe, config
+
+
+def _data(protocol: dict) -> str:
+    return _DATA.value or protocol["data"]
 
 
 def _parameters(name: str, protocol: dict) -> int:
@@ -153,24 +165,77 @@ def _record(folder: Path, protocol: dict) -> dict:
     return record
 
 
-def _train(folder: Path, protocol: dict, name: str, factor: float, *more: str) -> None:
-    """A command of `experiments.train`, at a multiple of the family's rate."""
+def _try(folder: Path, record: dict, protocol: dict) -> None:
+    """The Fréchet distances of all trials, by turns of the families."""
+    factors, trials = protocol["trials"]["learning_rate"], record["trials"]
+    todo = [(name, x) for x in factors for name in protocol["families"]]
+    todo = [(name, x) for name, x in todo if str(x) not in trials.get(name, {})]
+
+    def trial(name, factor):
+        run, seed = folder / name / f"trial_{factor:g}", protocol["trials"]["seed"]
+        return _trained(run, protocol, name, factor, seed)
+
+    for (name, factor), measures in _at_once(trial, todo):
+        distance = measures["on_classifier"]["values"]["frechet_distance"]["value"]
+        trials.setdefault(name, {})[str(factor)] = distance
+        write_json(folder / "comparison.json", record)
+
+
+def _train_seeds(folder: Path, record: dict, protocol: dict) -> None:
+    """The trainings by each family's best trial, and what they measure together."""
+    families = [x for x in protocol["families"] if x not in record["families"]]
+    best = {x: min(t, key=t.get) for x, t in record["trials"].items()}
+
+    def train(seed, name):
+        run = folder / name / "seeds" / f"seed_{seed}"
+        return _trained(run, protocol, name, float(best[name]), seed)
+
+    todo = [(seed, name) for seed in range(protocol["seeds"]) for name in families]
+    for _ in _at_once(train, todo):
+        pass
+    for name in families:
+        measures = _measured(folder / name / "seeds", protocol)
+        values = measures["on_classifier"]["values"] | measures["copies"]["values"]
+        values = {key: values[key] for key in _SHOWN}
+        record["families"][name] = {"factor": float(best[name]), "values": values}
+        write_json(folder / "comparison.json", record)
+
+
+def _at_once(function: Callable, todo: list[tuple]) -> Iterator[tuple[tuple, Any]]:
+    """Each of `todo` and what the function gives of it, --jobs at a time."""
+    with ThreadPoolExecutor(_JOBS.value) as pool:
+        running = {pool.submit(function, *each): each for each in todo}
+        try:
+            for done in as_completed(running):
+                yield running[done], done.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _trained(folder: Path, protocol: dict, name: str, factor: float, seed: int) -> dict:
+    """Trains at a multiple of the family's rate; what `_measured` gives."""
     family, (_, config) = protocol["families"][name], _recipe(name, protocol)
     given = {**family["config"], "learning_rate": factor * config.learning_rate}
     _command(
         "train",
         f"--experiment={name}",
         f"--workdir={folder}",
-        f"--data={protocol['data']}",
+        f"--data={_data(protocol)}",
         f"--steps={family['steps']}",
+        f"--seed={seed}",
         *(f"--config.{path}={value}" for path, value in given.items()),
-        *more,
     )
+    return _measured(folder, protocol)
 
 
-def _measured(folder: Path) -> dict:
+def _measured(folder: Path, protocol: dict) -> dict:
     """The evaluation.json of a run, or of several seeds, by its command."""
-    _command("evaluate", f"--workdir={folder}", "--only=on_classifier,copies")
+    _command(
+        "evaluate",
+        f"--workdir={folder}",
+        f"--samples={protocol['samples']}",
+        "--only=on_classifier,copies",
+    )
     return json.loads((folder / "evaluation.json").read_text())["measures"]
 
 
@@ -187,52 +252,18 @@ def _command(name: str, *arguments: str) -> None:
         raise UserError(f"experiments.{name} ended with {done.returncode}: {last}")
 
 
-def _try(folder: Path, record: dict, protocol: dict, name: str, factor: float) -> None:
-    """One trial: its Fréchet distance, and how long its training took."""
-    trials = record["trials"].setdefault(name, {})
-    if str(factor) in trials:
-        return
-    run = folder / name / f"trial_{factor:g}"
-    _train(run, protocol, name, factor, f"--seed={protocol['trials']['seed']}")
-    distance = _measured(run)["on_classifier"]["values"]["frechet_distance"]["value"]
-    last = (run / "metrics.jsonl").read_text().splitlines()[-1]
-    trials[str(factor)] = {"distance": distance, "seconds": json.loads(last)["seconds"]}
-    write_json(folder / "comparison.json", record)
-
-
-def _train_seeds(
-    folder: Path, record: dict, protocol: dict, name: str, parameters: int
-) -> None:
-    """The trainings by the best trial, and the means of what they measure."""
-    if name in record["families"]:
-        return
-    trials = record["trials"][name]
-    best = min(trials, key=lambda factor: trials[factor]["distance"])
-    run = folder / name / "seeds"
-    _train(run, protocol, name, float(best), f"--seeds={protocol['seeds']}")
-    measures = _measured(run)
-    values = measures["on_classifier"]["values"] | measures["copies"]["values"]
-    record["families"][name] = {
-        "parameters": parameters,
-        "factor": float(best),
-        "seconds": statistics.median(trial["seconds"] for trial in trials.values()),
-        "values": {key: values[key] for key in _SHOWN},
-    }
-    write_json(folder / "comparison.json", record)
-
-
-def _table(record: dict, protocol: dict) -> str:
+def _table(record: dict, protocol: dict, counts: dict[str, int]) -> str:
     """The comparison in Markdown, a row a family and one of real images."""
     rows = [
         ("", "parameters", "GFLOP", "steps", "seconds", "rate x", *_SHOWN),
         ("---",) * (6 + len(_SHOWN)),
     ]
-    for name, found in record["families"].items():
-        family = protocol["families"][name]
+    for name, family in protocol["families"].items():
+        found = record["families"][name]
         steps, gigaflops = family["steps"], family["gigaflops"]
         seconds = family["milliseconds"] * steps / 1e3  # by the protocol's calibration
         described = (
-            f"{found['parameters']:,}",
+            f"{counts[name]:,}",
             f"{gigaflops * steps:,.0f}",
             f"{steps:,}",
             f"{seconds:.0f}",

@@ -187,3 +187,4 @@ def test_test_checks_and_passes_flags_on(launch, tmp_path):
         f"{here}-m pytest -k a b -m not gpu -x",
     ]
     assert launch("test", "--quick")[-1].endswith("pytest --ignore=tests/experiments")
+    assert launch("test", "--gpu")[-1].endswith("-m pytest -m gpu")

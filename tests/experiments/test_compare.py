@@ -15,6 +15,7 @@ PROTOCOL = {
     "budget": {"seconds": 0.2, "gigaflops": 0.2},
     "trials": {"seed": 9, "learning_rate": [1, 2]},
     "seeds": 2,
+    "samples": 300,
     "families": {
         "vae": {"config": {"hidden": 21, "z_dim": 2}},
         "ae": {"config": {"hidden": 21, "z_dim": 2}},
@@ -59,7 +60,7 @@ def test_two_families_from_protocol_to_table(tmp_path):
     for family in families.values():
         assert family["steps"] * family["gigaflops"] <= 0.21
         assert family["steps"] >= 1
-    flags = (f"--protocol={path}", f"--workdir={tmp_path / 'runs'}")
+    flags = (f"--protocol={path}", f"--workdir={tmp_path / 'runs'}", "--jobs=2")
     table = succeed("compare", *flags).stdout
     assert [line.split("|")[1].strip() for line in table.strip().splitlines()] == [
         *("", "---", "`vae`", "`ae`", "real images")

@@ -114,12 +114,12 @@ def check_metrics(found, expected):
             )
 
 
-def differing(found, expected) -> list[str]:
+def differing(found, expected, tolerance=1e-5) -> list[str]:
     found, expected = named(found), named(expected)
     return [
         key
         for key in found
-        if not np.allclose(found[key], expected[key], rtol=1e-5, atol=1e-5)
+        if not np.allclose(found[key], expected[key], tolerance, tolerance)
     ]
 
 
