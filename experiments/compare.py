@@ -63,9 +63,11 @@ def main(overrides: list[tuple[str, str]]) -> None:
         raise UserError(f"--config.{overrides[0][0]} is for the protocol's file to say")
     if not _PROTOCOL.value:
         raise UserError("--protocol=FILE is needed: what is compared, and how")
-    protocol = _read(Path(_PROTOCOL.value))
+    agreed = _read(Path(_PROTOCOL.value))
+    protocol = {**agreed, "data": _DATA.value or agreed["data"]}
     if _CALIBRATE.value:
-        write_json(Path(_PROTOCOL.value), _calibrated(protocol))
+        calibrated = {**_calibrated(protocol), "data": agreed["data"]}
+        write_json(Path(_PROTOCOL.value), calibrated)
         return
     if not _WORKDIR.value:
         raise UserError("--workdir=DIR is needed: the folder of all runs")
@@ -77,7 +79,7 @@ def main(overrides: list[tuple[str, str]]) -> None:
     counts = {name: _parameters(name, protocol) for name in protocol["families"]}
     folder = Path(_WORKDIR.value)
     folder.mkdir(parents=True, exist_ok=True)
-    record = _record(folder, protocol)
+    record = _record(folder, agreed)
     _try(folder, record, protocol)
     _train_seeds(folder, record, protocol)
     (folder / "comparison.md").write_text(_table(record, protocol, counts))
@@ -100,14 +102,10 @@ def _read(path: Path) -> dict[str, Any]:
 def _recipe(name: str, protocol: dict) -> tuple[experiment.Experiment, Any]:
     """A family's experiment, and its configuration by the protocol."""
     recipe = experiment.find(name)
-    config = configs.override(recipe.config, "data.spec", _data(protocol))
+    config = configs.override(recipe.config, "data.spec", protocol["data"])
     for path, value in protocol["families"][name]["config"].items():
         config = configs.override(config, path, str(value))
     return recipe, config
-
-
-def _data(protocol: dict) -> str:
-    return _DATA.value or protocol["data"]
 
 
 def _parameters(name: str, protocol: dict) -> int:
@@ -220,7 +218,7 @@ def _trained(folder: Path, protocol: dict, name: str, factor: float, seed: int) 
         "train",
         f"--experiment={name}",
         f"--workdir={folder}",
-        f"--data={_data(protocol)}",
+        f"--data={protocol['data']}",
         f"--steps={family['steps']}",
         f"--seed={seed}",
         *(f"--config.{path}={value}" for path, value in given.items()),
