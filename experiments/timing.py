@@ -19,7 +19,8 @@ def bare_step(
     """A function (steps, warm) -> seconds of the steps after the warm ones, and FLOPs.
 
     Each call begins with a new state and waits for the device only at the end. The
-    FLOPs are XLA's count of one step, before it optimises.
+    FLOPs are XLA's count of one step in its CPU's form, before it optimises: the same
+    on any machine, and XLA does not count a GPU's.
     """
     mesh = mesh or devices.data_mesh()
     prepare = data.prepare(flip=config.flip, jitter=config.jitter)
@@ -42,4 +43,9 @@ def bare_step(
         run(state, steps)
         return time.perf_counter() - started
 
-    return seconds, step.lower(like, batch, rng).cost_analysis()["flops"]
+    cpu = devices.data_mesh(jax.devices("cpu")[:1])
+    batch_like, rng_like = jax.eval_shape(lambda *x: x, batch, rng)
+    with devices.forms("cpu"):
+        counted = make_train_step(game, mesh=cpu, prepare=prepare, compiler_options={})
+        costs = counted.lower(like, batch_like, rng_like).cost_analysis()
+    return seconds, costs["flops"]
