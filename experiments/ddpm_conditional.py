@@ -13,9 +13,9 @@ recall is 0.84 of real ones):
     recall         0.83   0.75   0.69   0.50
     variety        1.00   0.93   0.88   0.80
 
-On Fashion-MNIST, `--config.features=64 --config.ema_halflife_images=50000 --steps=5000`:
-141 s on an NVIDIA H100 beside two other trainings; its picture is in the README, its
-samples were not measured.
+On Fashion-MNIST (`--config.features=64 --config.ema_halflife_images=50000
+--steps=5000`), 141 s on an NVIDIA H100 beside two other trainings: the picture in the
+README; the samples were not measured.
 
 The paper reports FIDs of ImageNet at 64 and 128 pixels, with w from 0 to 4.
 """

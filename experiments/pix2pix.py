@@ -42,10 +42,10 @@ alone in 77 % of the pairs then, in 80 % at 6000.
 Drawings to colour it loses, 0.119 and 0.116 at best (5000 steps, `--config.on_l1=500`,
 averages; with the paper's 100 it is 0.131 and 0.113): D makes colours vivid, but the
 colours of a drawing are anybody's guess, and L1's one tan is nearer on average. More
-training does not change that: twice the width, batches of 16 and 110 epochs on an NVIDIA
-H100 (`--config.features=64 --config.patch=16 --config.flip=true --config.jitter=6
---config.ema_halflife_images=4000 --batch_size=16`, the paper's 100) came to 0.1225 after
-12,265 steps and 93 s, L1 alone to 0.1128 after 12,030 and 76 s.
+training does not change that: twice the width, batches of 16 and 110 epochs on an
+NVIDIA H100 (`--config.features=64 --config.patch=16 --config.flip=true
+--config.jitter=6 --config.ema_halflife_images=4000 --batch_size=16`, the paper's 100)
+came to 0.1225 after 12,265 steps and 93 s, L1 alone to 0.1128 after 12,030 and 76 s.
 
 The paper reports, for Cityscapes' labels to photographs, 0.66 of the pixels labelled
 rightly by a network that reads them, and 0.42 with L1 alone. `pix2pix_facades` is its
