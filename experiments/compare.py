@@ -41,6 +41,7 @@ from gen_jax.data.dataset import digest_of_value
 from gen_jax.errors import UserError
 from gen_jax.game import parameter_counts
 from gen_jax.manifest import write_json
+from gen_jax.truth.finding import markdown
 
 _PROTOCOL = flags.DEFINE_string("protocol", None, "what is compared, and how: JSON")
 _WORKDIR = flags.DEFINE_string("workdir", None, "the folder of all runs")
@@ -252,25 +253,25 @@ def _command(name: str, *arguments: str) -> None:
 
 def _table(record: dict, protocol: dict, counts: dict[str, int]) -> str:
     """The comparison in Markdown, a row a family and one of real images."""
-    rows = [
-        ("", "parameters", "GFLOP", "steps", "seconds", "rate x", *_SHOWN),
-        ("---",) * (6 + len(_SHOWN)),
-    ]
+    described = ("", "parameters", "GFLOP", "steps", "seconds", "rate x")
+    table = [(*described, *(name.replace("_", " ") for name in _SHOWN))]
     for name, family in protocol["families"].items():
-        found = record["families"][name]
-        steps, gigaflops = family["steps"], family["gigaflops"]
+        found, steps = record["families"][name], family["steps"]
         seconds = family["milliseconds"] * steps / 1e3  # by the protocol's calibration
-        described = (
-            f"{counts[name]:,}",
-            f"{gigaflops * steps:,.0f}",
-            f"{steps:,}",
-            f"{seconds:.0f}",
+        table.append(
+            (
+                f"`{name}`",
+                f"{counts[name]:,}",
+                f"{family['gigaflops'] * steps:,.0f}",
+                f"{steps:,}",
+                f"{seconds:.0f}",
+                f"{found['factor']:g}",
+                *(_with_interval(found["values"][key]) for key in _SHOWN),
+            )
         )
-        values = [_with_interval(found["values"][key]) for key in _SHOWN]
-        rows.append((f"`{name}`", *described, f"{found['factor']:g}", *values))
-    floors = [f"{found['values'][key]['floor']:.3g}" for key in _SHOWN]
-    rows.append(("real images", *[""] * 5, *floors))
-    return "\n".join("| " + " | ".join(row).replace("_", " ") + " |" for row in rows)
+    floors = (f"{found['values'][key]['floor']:.3g}" for key in _SHOWN)
+    table.append(("real images", *[""] * (len(described) - 1), *floors))
+    return markdown(table)
 
 
 def _with_interval(value: dict) -> str:
