@@ -10,7 +10,9 @@ protocol says what is equal: the number of parameters, within a tolerance; the b
 a training, in FLOPs and in seconds, of which a family takes as many steps as both
 allow; the trials, at multiples of its learning rate, the best of which is trained from
 several seeds. What a step costs is in the protocol too, so that a run of it can be
-repeated step by step; --calibrate measures it on this machine and writes it there.
+repeated step by step; --calibrate measures it on this machine and writes it there:
+the bare step's seconds, which on a fast device are fewer than the host needs for a
+small model.
 
 Each training is a command of `experiments.train`, each measurement one of
 `experiments.evaluate`; they are printed, and what is done already is not done again.
