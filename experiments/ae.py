@@ -9,6 +9,11 @@ can read, which is what the VAE mends: of 1000 draws of N(0, I), decoded, a clas
 Midpoints of 1000 pairs of held-out codes decode to images that lie 0.364 [0.356, 0.373]
 from the nearest training image (rms), the VAE's 0.281 [0.276, 0.286], plain averages of
 two images 0.351 [0.343, 0.359].
+
+Its samples, of a Gaussian fitted to the codes (`experiments.evaluate`, 818 samples,
+features of a classifier of digits): Fréchet distance 8.23 [7.46, 8.99] (between halves
+of the real images 0.89), precision 0.17, recall 0.82 (0.87, 0.92); 39 to 120 in a
+class.
 """
 
 from experiments.vae import AutoencoderConfig, parts

@@ -2,9 +2,11 @@
 
     python -m experiments.train --experiment=flow --workdir=runs/flow
 
-On digits, two busy CPU cores, 179 s: an SVM that is right on 159 of 160 held-out digits
-puts 76 to 124 of 1000 samples in each class (Heun, 50 steps), and gives 71 % of them a
-probability above 0.8. The paper's figures are of CIFAR-10.
+On digits, two busy CPU cores, 179 s. `experiments.evaluate`, 818 samples (Heun, 50
+steps, averaged weights), features of a classifier of digits: Fréchet distance 2.70
+[2.15, 3.24] (between halves of the real images 0.89), precision 0.63, recall 0.90
+(0.87, 0.92); all ten classes, 63 to 106 samples in each. The paper's figures are of
+CIFAR-10.
 """
 
 from experiments.ddpm import NetworkConfig, network, training

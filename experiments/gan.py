@@ -2,10 +2,11 @@
 
     python -m experiments.train --experiment=gan --workdir=runs/gan [--data=ring]
 
-On digits, two busy CPU cores, 42 s: all ten classes. An SVM that is right on 159 of 160
-held-out digits puts 79 to 115 of 1000 samples in each class, and gives 66 % of them a
-probability above 0.8. Without R1, which is not the paper's, all samples were 0s and 9s
-after as many steps.
+On digits, two busy CPU cores, 22 s: all ten classes, 72 to 96 of 818 samples in each.
+`experiments.evaluate`, features of a classifier of digits: Fréchet distance 4.14 [3.52,
+4.77] (between halves of the real images 0.89), precision 0.49, recall 0.51 (0.87,
+0.92). Without R1, which is not the paper's, all samples were 0s and 9s after as many
+steps.
 
 `gan_mnist` is the paper's own recipe, of which it reports a Parzen-window
 log-likelihood of 225 +- 2 nats; not run. Networks, z, dropout, optimizer and costs are
