@@ -110,6 +110,7 @@ class Game:
     ops: what the trained game can do, by presence, on a board and one key an example;
         y int32 [B] are labels, None and -1 for none:
         sample(board, keys, y, **options) -> x   prior(board, keys) -> z
+        sampling(**options) -> all options that `sample` then goes by, where it has any
         encode(board, x, keys, y) -> z           decode(board, z, y) -> x_hat
         reconstruct(board, x, keys, y) -> x_hat  bound(board, x, keys, y) -> nats [B]
         translate(board, x, keys) -> image y     score(board, x, y) -> logits [B]

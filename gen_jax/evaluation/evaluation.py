@@ -24,7 +24,7 @@ class Evaluation:
     """What is measured, how much of it, and by what.
 
     networks: those that samples are compared on. folder: where samples are kept.
-    options: of the sampling op, where they are not the model's own.
+    options: of the sampling op, where they are not its own.
     """
 
     subject: Subject
@@ -87,8 +87,9 @@ class Evaluation:
 
     def about_samples(self) -> dict[str, Any]:
         """What numbers of samples depend on, beside the run."""
+        sampling = self.subject.game.ops.get("sampling", dict)
         return {
             "samples": self.samples.number,
-            "sampler": self.samples.options or "the model's own",
+            **sampling(**self.samples.options),
             "seed": self.subject.seed,
         }

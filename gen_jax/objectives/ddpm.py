@@ -231,6 +231,15 @@ class _Ddpm:
         denoise = self.denoiser(board, y, guidance)
         return chain(denoise, self.schedule, x_T, keys, **options)
 
+    def sampling(self, *, sampler="ddim", sampling_steps=None, eta=0.0, guidance=None):
+        """What `sample` makes of these options."""
+        usual = self.schedule.T if sampler == "ancestral" else self.few_steps
+        chosen = {"sampler": sampler, "sampling_steps": sampling_steps or usual}
+        chosen |= {"eta": eta} if sampler == "ddim" else {}
+        if self.num_classes:
+            chosen["guidance"] = self.guidance if guidance is None else guidance
+        return chosen
+
     def denoiser(self, board, y, guidance=None):
         """The samplers' denoiser, guided as is usual here if not told how much."""
         if guidance is None:

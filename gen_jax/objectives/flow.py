@@ -95,6 +95,10 @@ class _Flow:
         times = jnp.linspace(1.0, 0.0, sampling_steps + 1, dtype=jnp.float32)
         return self.follow(board, self.prior(board, keys), y, times, sampler)
 
+    def sampling(self, *, sampler="heun", sampling_steps=SAMPLER_STEPS):
+        """What `sample` makes of these options."""
+        return {"sampler": sampler, "sampling_steps": sampling_steps}
+
     def decode(self, board, z, y=None):
         """From noise z at t = 1 to an image at t = 0."""
         times = jnp.linspace(1.0, 0.0, SAMPLER_STEPS + 1, dtype=jnp.float32)

@@ -15,6 +15,7 @@ _LABELS = 2**31 - 1  # a stream of an example's key that nothing else takes
 # What the model of a game of one may be able to do; `Game` says what each op is.
 _OPS = (
     "sample",
+    "sampling",
     "prior",
     "encode",
     "decode",

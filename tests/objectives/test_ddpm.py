@@ -123,6 +123,9 @@ def test_the_papers_schedule_in_few_steps_is_the_default(options, times):
     jax.block_until_ready(game.ops["sample"](EMPTY, keys, **options))
     jax.effects_barrier()
     assert seen == times
+    eta = {} if "sampler" in options else {"eta": 0.0}
+    said = {"sampler": "ddim", **options, "sampling_steps": len(times), **eta}
+    assert game.ops["sampling"](**options) == said
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,16 @@ def test_solvers_have_their_order_on_the_exact_flow(sampler, order):
     np.testing.assert_allclose(error(20) / error(40), 2**order, rtol=0.3)
 
 
+def test_what_it_says_of_sampling_is_what_it_does():
+    ops, keys = _game(Gaussian()).ops, jax.random.split(RNG, 5)
+    said = ops["sampling"]()
+    assert said == {"sampler": "heun", "sampling_steps": 50}
+    x = ops["sample"](EMPTY, keys, **said)
+    np.testing.assert_array_equal(x, ops["sample"](EMPTY, keys))
+    fewer = {"sampler": "euler", "sampling_steps": 3}
+    assert ops["sampling"](**fewer) == fewer
+
+
 def test_encode_and_decode_are_inverses():
     ops = _game(Gaussian()).ops
     x = jnp.float32(np.random.default_rng(0).normal(size=(10, 2)))
