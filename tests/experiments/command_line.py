@@ -1,5 +1,6 @@
 """The commands in processes of their own, and the recipes shrunk to compile fast."""
 
+import atexit
 import functools
 import json
 import os
@@ -70,13 +71,15 @@ def run(name: str, *flags: str, cwd=ROOT, env=None):
 @functools.cache
 def forks() -> subprocess.Popen:
     """What `forked` asks, started when it is first asked; it ends with its input."""
-    return subprocess.Popen(
+    server = subprocess.Popen(
         [sys.executable, Path(__file__).with_name("forks.py")],
         env=environment(),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
+    atexit.register(server.communicate)
+    return server
 
 
 def forked(module: str, flags: list[str], cwd: Path) -> subprocess.CompletedProcess:
