@@ -103,8 +103,7 @@ def _translate(run, board, shape: tuple[int, ...], out: Path) -> None:
         batch = data.prepare()(test.read(range(min(_NUM.value, len(test)))), None)
         x, targets = np.asarray(batch["x"]), [np.asarray(batch["y"])]
     keys = sample_keys(_SEED.value, np.arange(len(x), dtype=np.int32))
-    translate = run.game.ops["translate"]
-    y_hat = call(lambda x, keys: translate(board, x, keys), {"x": x, "keys": keys})
+    y_hat = call(run.game.ops["translate"], board, {"x": x, "keys": keys})
     if out.suffix == ".npy":
         np.save(out, y_hat)
     else:

@@ -1,6 +1,7 @@
 """Functions of examples on more of them than the device should hold at once."""
 
-from collections.abc import Callable, Mapping
+import functools
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 import jax
@@ -45,12 +46,34 @@ def on_all_devices(function: Callable, *given: Tree) -> Callable:
     return dealt
 
 
-def call(function: Callable, inputs: Mapping[str, Any], batch_size: int = 256) -> Tree:
-    """function(**inputs), compiled, `in_batches`; inputs [N, ...]."""
-    compiled = on_all_devices(
-        lambda *values: function(**dict(zip(inputs, values, strict=True)))
-    )
+def call(
+    op: Callable,
+    board: Board,
+    inputs: Mapping[str, Any],
+    batch_size: int = 256,
+    **options: Hashable,
+) -> Tree:
+    """op(board, **inputs, **options), compiled, `in_batches`; inputs [N, ...].
+
+    It is compiled once an op and options: for any weights, in this process and, by
+    XLA's cache, in the next.
+    """
+    function = _by_place(op, tuple(inputs), tuple(options.items()))
+    compiled = on_all_devices(function, board)
     return in_batches(compiled, *inputs.values(), batch_size=batch_size)
+
+
+@functools.lru_cache(maxsize=64)
+def _by_place(op: Callable, names: tuple[str, ...], options: tuple) -> Callable:
+    """(board, *inputs) -> what the op says: the same function where all is the same.
+
+    That it is the same one is what `jax.jit` goes by.
+    """
+
+    def function(board, *values):
+        return op(board, **dict(zip(names, values, strict=True)), **dict(options))
+
+    return function
 
 
 def draw(
@@ -61,7 +84,7 @@ def draw(
     y: np.ndarray | None = None,
     *,
     start: int = 0,
-    **options: Any,
+    **options: Hashable,
 ) -> np.ndarray:
     """`num` samples [num, ...] in [-1, 1] from the start-th, each from its own key.
 
@@ -70,4 +93,4 @@ def draw(
     """
     index = np.arange(start, start + num, dtype=np.int32)
     inputs = {"keys": sample_keys(seed, index)} | ({} if y is None else {"y": y})
-    return call(lambda **now: game.ops["sample"](board, **now, **options), inputs)
+    return call(game.ops["sample"], board, inputs, **options)

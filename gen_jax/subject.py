@@ -112,10 +112,8 @@ class Subject:
         """
         if not self.game.num_classes:
             inputs.pop("y", None)
-        function = functools.partial(
-            self.game.ops[op], board or self.board, **(options or {})
-        )
-        made = batched.call(function, inputs)
+        board = board or self.board
+        made = batched.call(self.game.ops[op], board, inputs, **(options or {}))
         return _as_seen(made) if op in _MADE else made
 
     @functools.cached_property

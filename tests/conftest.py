@@ -7,6 +7,8 @@ from pathlib import Path
 os.environ["JAX_PLATFORMS"] = os.environ.get("GEN_JAX_TEST_PLATFORM", "cpu")
 # Four devices on two cores meet in a collective only if XLA has threads for all.
 os.environ["PJRT_NPROC"] = "16"
+# Of small matrices most of what BLAS's threads do is to wait for each other, at work.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["XLA_FLAGS"] = (
     os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
 )

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gen_jax.batched import in_batches
+from gen_jax.batched import call, in_batches
 
 
 @pytest.mark.parametrize(
@@ -29,3 +29,18 @@ def test_results_may_be_trees():
     found = in_batches(lambda x: {"a": x, "b": (x[:, None],)}, x, batch_size=2)
     np.testing.assert_array_equal(found["a"], x)
     np.testing.assert_array_equal(found["b"][0], x[:, None])
+
+
+def test_an_op_is_compiled_once_for_all_weights():
+    traced = []
+
+    def op(board, x, scale):
+        traced.append(scale)
+        return scale * board["model"] * x
+
+    x = np.arange(3, dtype=np.float32)
+    for scale in (2, 2, 3):
+        for weight in (1.0, 5.0):
+            found = call(op, {"model": np.float32(weight)}, {"x": x}, scale=scale)
+            np.testing.assert_array_equal(found, scale * weight * x)
+    assert traced == [2, 3]

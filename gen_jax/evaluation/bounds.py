@@ -4,7 +4,6 @@ In nats an image and, over D ln 2 for D numbers an image, in bits/dim. A bound t
 a density's (a Gaussian decoder, points) is that of x in [-1, 1], not of 256 levels.
 """
 
-import functools
 import math
 from collections.abc import Callable
 
@@ -15,6 +14,7 @@ import numpy as np
 from gen_jax import batched, randomness
 from gen_jax.evaluation.evaluation import Evaluation
 from gen_jax.evaluation.result import Result, Value, mean_of
+from gen_jax.game import Board
 
 _ACTIVE = 0.01  # the variance of a mean, Burda et al. (2016), section 5.2
 
@@ -44,11 +44,11 @@ def importance_bound(evaluation: Evaluation) -> Result:
     subject, protocol = evaluation.subject, evaluation.protocol
     x, y = subject.real(protocol.importance_images)
     k = protocol.importance_samples
-    weigh = functools.partial(subject.game.ops["importance_weights"], subject.board)
+    weigh = subject.game.ops["importance_weights"]
     inputs = {"x": x, "keys": subject.keys(len(x))}
     if subject.game.num_classes:
         inputs["y"] = y
-    log_p = batched.call(functools.partial(log_mean_weight, weigh, k), inputs)
+    log_p = batched.call(log_mean_weight, subject.board, inputs, weigh=weigh, k=k)
     x, y = subject.real(protocol.bound_images)
     means = subject.call("encode", x=x, y=y)
     context = {"test": f"{len(log_p)} images", "k": k, "seed": subject.seed}
@@ -60,14 +60,16 @@ def importance_bound(evaluation: Evaluation) -> Result:
     return Result(values, context)
 
 
-def log_mean_weight(weigh: Callable, k: int, *, x, keys, y=None) -> jax.Array:
+def log_mean_weight(
+    board: Board, x, keys, y=None, *, weigh: Callable, k: int
+) -> jax.Array:
     """log 1/k sum_i p(x, z_i) / q(z_i | x) of k draws of z, nats [B].
 
-    weigh: the op `importance_weights` on a board.
+    weigh: the op `importance_weights`.
     """
 
     def add(total, draw):
-        log_weight = weigh(x, randomness.fold_in(keys, draw), y)
+        log_weight = weigh(board, x, randomness.fold_in(keys, draw), y)
         return jnp.logaddexp(total, log_weight), None
 
     none = jnp.full(len(x), -jnp.inf)

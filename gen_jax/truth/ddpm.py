@@ -8,8 +8,6 @@ trained one's place what is left of the gap is due to T steps and to the varianc
 each has, not to learning.
 """
 
-import functools
-
 import jax
 import numpy as np
 from flax import linen as nn
@@ -147,8 +145,8 @@ def _game(
 def _bound(game: Game, board: Board, x: np.ndarray) -> np.ndarray:
     """Of points [N, D], as `evaluate` takes it: nats [N]."""
     keys = sample_keys(0, np.arange(len(x), dtype=np.int32))
-    terms = functools.partial(game.ops["bound_terms"], board)
-    found = batched.call(terms, {"x": np.float32(x), "keys": keys})
+    inputs = {"x": np.float32(x), "keys": keys}
+    found = batched.call(game.ops["bound_terms"], board, inputs)
     return -sum(np.float64(term) for term in found.values())
 
 
@@ -186,8 +184,8 @@ def learned_score(
     game: Game, board: Board, schedule: Schedule, t: int, x_t: np.ndarray
 ) -> np.ndarray:
     """grad log q_t at x_t [N, D], by the x_0 that the network guesses."""
-    guess = functools.partial(game.ops["guess"], board, time=t / sampling_end(schedule))
-    x_0 = batched.call(guess, {"x_t": np.float32(x_t)})
+    time, inputs = t / sampling_end(schedule), {"x_t": np.float32(x_t)}
+    x_0 = batched.call(game.ops["guess"], board, inputs, time=time)
     alpha_bar = schedule.alpha_bar[t]
     return (alpha_bar**0.5 * x_0 - x_t) / (1 - alpha_bar)
 

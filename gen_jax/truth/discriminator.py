@@ -101,8 +101,8 @@ def _game(payoff: str) -> Game:
 
 def _judgement(game: Game, board, payoff: str, x: np.ndarray) -> np.ndarray:
     """What D says of x [N, 2], as a probability in float64 [N]."""
-    score = functools.partial(game.ops["score"], board)
-    logits = batched.call(score, {"x": np.float32(x)}, batch_size=4096)
+    inputs = {"x": np.float32(x)}
+    logits = batched.call(game.ops["score"], board, inputs, batch_size=4096)
     judgement = adversarial.PAYOFFS[payoff].judgement
     return np.asarray(judgement(logits), np.float64)
 

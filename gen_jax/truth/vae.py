@@ -7,8 +7,6 @@ closed form (`densities`), so both sides are known for every x, trained or not. 
 bound by k draws of z (Burda et al. 2016) must close the gap as k grows.
 """
 
-import functools
-
 import jax
 import numpy as np
 
@@ -100,13 +98,12 @@ def _kl(board: Board, model: LinearGaussian, x: np.ndarray) -> np.ndarray:
 
 def _elbo(game: Game, board: Board, x: np.ndarray) -> np.ndarray:
     """Of images [N, D] by one draw of z, as `evaluate` takes it: nats [N]."""
-    terms = functools.partial(game.ops["bound_terms"], board)
-    return -sum(batched.call(terms, _inputs(x)).values())
+    return -sum(batched.call(game.ops["bound_terms"], board, _inputs(x)).values())
 
 
 def _bound_by_draws(game: Game, board: Board, x: np.ndarray, k: int) -> np.ndarray:
-    weigh = functools.partial(game.ops["importance_weights"], board)
-    return batched.call(functools.partial(log_mean_weight, weigh, k), _inputs(x))
+    weigh = game.ops["importance_weights"]
+    return batched.call(log_mean_weight, board, _inputs(x), weigh=weigh, k=k)
 
 
 def _inputs(x: np.ndarray) -> dict:

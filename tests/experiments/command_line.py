@@ -1,14 +1,18 @@
 """The commands in processes of their own, and the recipes shrunk to compile fast."""
 
+import atexit
+import functools
 import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import jax
 
 ROOT = Path(__file__).parents[2]
+TIMEOUT = 300  # seconds
 
 # What compiles in seconds: few layers, few steps of a chain.
 _MAXOUT = {"hidden": 8, "maxout": 8, "z_dim": 4}
@@ -49,18 +53,45 @@ def command(name: str, *flags: str) -> list[str]:
     return [sys.executable, "-m", f"experiments.{name}", *map(str, flags)]
 
 
-def run(name: str, *flags: str, cwd=None, env=None, **options):
+def run(name: str, *flags: str, cwd=ROOT, env=None):
     """Runs a command to its end; its streams are text."""
+    if env is None and sys.platform == "linux":  # elsewhere a fork may not use threads
+        return forked(f"experiments.{name}", [*map(str, flags)], cwd)
     return subprocess.run(
         command(name, *flags),
-        cwd=cwd or ROOT,
+        cwd=cwd,
         env=environment(**(env or {})),
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
-        **options,
+        timeout=TIMEOUT,
     )
+
+
+@functools.cache
+def forks() -> subprocess.Popen:
+    """What `forked` asks, started when it is first asked; it ends with its input."""
+    server = subprocess.Popen(
+        [sys.executable, Path(__file__).with_name("forks.py")],
+        env=environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    atexit.register(server.communicate)
+    return server
+
+
+def forked(module: str, flags: list[str], cwd: Path) -> subprocess.CompletedProcess:
+    """Runs `python -m MODULE FLAGS` in a process that has made its imports already."""
+    with tempfile.TemporaryDirectory() as folder:
+        streams = [Path(folder, name) for name in ("stdout", "stderr")]
+        asked = {"module": module, "flags": flags, "cwd": str(cwd), "timeout": TIMEOUT}
+        asked["streams"] = [*map(str, streams)]
+        print(json.dumps(asked), file=forks().stdin, flush=True)
+        code = int(forks().stdout.readline())
+        said = [stream.read_text() for stream in streams]
+    return subprocess.CompletedProcess([module, *flags], code, *said)
 
 
 def shrunk(name: str, steps: int, **fields) -> list[str]:
