@@ -18,6 +18,12 @@ from gen_jax import checkpoint, devices, seeds, subject
 from gen_jax.errors import UserError, hint
 from gen_jax.manifest import write_json
 
+# Of a measure's context, what its numbers are not to be read without.
+_TOLD = (
+    *("step", "weights", "samples", "sampler", "sampling_steps", "eta", "guidance"),
+    *("test", "train", "k"),
+)
+
 _WORKDIR = flags.DEFINE_string("workdir", None, "the run's folder")
 _PROTOCOL = flags.DEFINE_string(
     "protocol", "quick", "quick; or paper: 50,000 samples, every test image"
@@ -44,7 +50,8 @@ def main(overrides: list[tuple[str, str]]) -> None:
     if runs := list(seeds.found(folder).values()):
         _check_in_step(folder, runs)
         content = record.over_seeds([_evaluated(run) for run in runs])
-        write_json(folder / record.NAME, content)
+        whole = [record.read(run / record.NAME) for run in runs]
+        write_json(folder / record.NAME, record.over_seeds(whole))
     else:
         content = _evaluated(folder)
     print("\n".join(_lines(content)))
@@ -80,8 +87,9 @@ def _evaluated(folder: Path) -> dict:
         run, protocol, networks, folder / "evaluation", options
     )
     chosen = _chosen(evaluation.measures(this))
-    if any(measure.needs_covariance for measure in chosen):
-        this.check_rank()
+    for measure in chosen:
+        if measure.network:
+            this.check_rank(measure.network)
     return record.run(this, chosen, folder / record.NAME)
 
 
@@ -106,18 +114,20 @@ def _chosen(measures) -> list:
 
 def _lines(content: dict):
     """A line a number: its interval, and what real data would get."""
-    run, protocol = content["run"], content["protocol"]["name"]
-    yield f"{run['experiment']} at step {run['step']}, {protocol} protocol"
+    yield f"{content['run']['experiment']} on {content['run']['data']}"
     for name, measure in content["measures"].items():
+        context = measure["context"]
+        told = [f"{key} {context[key]}" for key in _TOLD if key in context]
+        yield f"{name}: {', '.join(told).replace('_', ' ')}"
         for key, value in measure["values"].items():
-            line = f"  {name:18s} {key:28s} {_number(value['value']):>10s}"
+            line = f"  {key:28s} {_number(value['value']):>10s}"
             if value["low"] is not None:
                 line += f"  [{_number(value['low'])}, {_number(value['high'])}]"
             if value["floor"] is not None:
                 line += f"  real: {_number(value['floor'])}"
             yield f"{line} {value['unit']}".rstrip()
         if "note" in measure:
-            yield f"  {name:18s} {measure['note']}"
+            yield f"  {measure['note']}"
 
 
 def _number(x: float | None) -> str:

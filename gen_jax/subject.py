@@ -85,9 +85,12 @@ class Subject:
         return any(given is read for step in traced.eqns for read in step.invars)
 
     def real(self, most: int, split: str = "test") -> tuple[np.ndarray, np.ndarray]:
-        """The split's first examples, at most so many: x, and y as it is."""
+        """Some of the split's examples, at most so many: x, and y as it is.
+
+        The same ones every time, picked by chance: the first may be of one class.
+        """
         examples = getattr(self.dataset, split)
-        batch = examples.read(range(min(most, len(examples))))
+        batch = examples.read(shuffled(len(examples))[:most])
         x = batch["x"]
         return images.from_uint8(x) if x.dtype == np.uint8 else x, batch["y"]
 
@@ -141,6 +144,11 @@ class Subject:
         """The state before the run's first step."""
         example = data.prepared_like(self.dataset.info, 1)
         return init_state(self.game, jax.random.key(self.run.config.seed), example)
+
+
+def shuffled(number: int) -> np.ndarray:
+    """The places 0 .. number - 1 in an order by chance, always the same."""
+    return np.random.default_rng(0).permutation(number)
 
 
 def _as_seen(x: np.ndarray) -> np.ndarray:

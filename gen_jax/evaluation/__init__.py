@@ -14,6 +14,7 @@ from gen_jax.evaluation import bounds, conditional, distances, parzen, targets
 from gen_jax.evaluation.evaluation import Evaluation
 from gen_jax.evaluation.protocol import PROTOCOLS, Protocol, protocol
 from gen_jax.evaluation.result import Result, Value
+from gen_jax.metrics.features import FeatureNetwork
 
 __all__ = [
     "PROTOCOLS",
@@ -30,14 +31,15 @@ __all__ = [
 class Measure(NamedTuple):
     """Something that is measured of a run.
 
-    needs: as a claim's (`gen_jax.figures`). needs_covariance: of a network's features,
-        for which there have to be enough images.
+    needs: as a claim's (`gen_jax.figures`). reads: the protocol's numbers that it goes
+        by. network: the one on whose features samples are compared, if any.
     """
 
     name: str
     run: Callable[[Evaluation], Result]
     needs: tuple[str, ...]
-    needs_covariance: bool = False
+    reads: tuple[str, ...]
+    network: FeatureNetwork | None = None
 
     @property
     def what(self) -> str:
@@ -46,17 +48,27 @@ class Measure(NamedTuple):
         return function.__doc__.splitlines()[0]
 
 
+_DRAWN = ("samples", "whole_reference", "pairwise")
+_BOUND = ("bound_images", "diffusion_images")
+_WEIGHTS = ("importance_images", "importance_samples", "bound_images")
+_PAIRS = ("bound_images",)
 _MEASURES = (
-    Measure("by_class", conditional.by_class, ("sample", "images", "conditional")),
-    Measure("copies", distances.copies, ("sample",)),
-    Measure("bound", bounds.bound, ("bound_terms",)),
-    Measure("importance_bound", bounds.importance_bound, ("importance_weights",)),
-    Measure("parzen", parzen.log_likelihood, ("sample", "score", "images")),
-    Measure("reconstruction", targets.reconstruction, ("reconstruct", "images")),
-    Measure("translation", targets.translation, ("translate",)),
+    Measure(
+        "by_class", conditional.by_class, ("sample", "images", "conditional"), _DRAWN
+    ),
+    Measure("copies", distances.copies, ("sample",), _DRAWN),
+    Measure("bound", bounds.bound, ("bound_terms",), _BOUND),
+    Measure(
+        "importance_bound", bounds.importance_bound, ("importance_weights",), _WEIGHTS
+    ),
+    Measure("parzen", parzen.log_likelihood, ("sample", "score", "images"), _DRAWN),
+    Measure(
+        "reconstruction", targets.reconstruction, ("reconstruct", "images"), _PAIRS
+    ),
+    Measure("translation", targets.translation, ("translate",), _PAIRS),
 )
 _SHARES = Measure(
-    "class_shares", conditional.share_of_classes, ("sample", "images", "labels")
+    "class_shares", conditional.share_of_classes, ("sample", "images", "labels"), _DRAWN
 )
 
 
@@ -68,7 +80,8 @@ def measures(evaluation: Evaluation) -> list[Measure]:
             f"on_{network.name}",
             functools.partial(distances.on_network, network=network),
             ("sample",),
-            needs_covariance=True,
+            _DRAWN,
+            network,
         )
         for network in evaluation.networks
     ]

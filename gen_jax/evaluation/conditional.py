@@ -5,16 +5,20 @@ precision count as near what lies within the distance of a point's third neighbo
 (`gen_jax.metrics.manifold`).
 """
 
+import contextlib
+
 import numpy as np
 
 from gen_jax import images
 from gen_jax.errors import UserError
 from gen_jax.evaluation.evaluation import Evaluation
-from gen_jax.evaluation.result import Result, Value, mean_of, with_interval
+from gen_jax.evaluation.result import Result, Value, as_share, share_of, with_interval
 from gen_jax.metrics import manifold
 from gen_jax.metrics.frechet import frechet_distance, moments
-from gen_jax.metrics.intervals import seeds_interval
+from gen_jax.metrics.intervals import Interval, jackknife_interval
+from gen_jax.metrics.manifold import Judged
 
+_HOW = "jackknife over images of both sets, for these classes"
 _COMPARED = ("precision", "recall", "variety")
 
 
@@ -29,14 +33,13 @@ def by_class(evaluation: Evaluation) -> Result:
     table = manifold.by_class(drawn, real)
     means = table.pop("mean")
     values = {
-        "agreement": mean_of(drawn.found == drawn.label, floor=means["real_agreement"]),
-        "classifier_accuracy": Value(judge.accuracy),
+        "agreement": share_of(drawn.found == drawn.label, floor=judge.accuracy),
+        "classifier_accuracy": _accuracy(judge),
     }
-    for name in _COMPARED:
-        interval = seeds_interval([row[name] for row in table.values()])
-        how = f"Student's t over {len(table)} classes"
-        values[name] = with_interval(interval, how, floor=means[f"real_{name}"])
-    note = _add_frechet(table, values, drawn, real)
+    for name, interval in _of_classes(drawn, real, table).items():
+        is_share = name in ("precision", "recall")
+        interval = as_share(interval, most) if is_share else interval
+        values[name] = with_interval(interval, _HOW, floor=means.get(f"real_{name}"))
     context = {
         "classifier": judge.sha256,
         "held_out": f"{judge.num_test} images",
@@ -45,6 +48,11 @@ def by_class(evaluation: Evaluation) -> Result:
         **evaluation.about_samples(),
         "samples": most,
     }
+    fewest = min(np.bincount(drawn.label)[np.unique(drawn.label)])
+    note = None
+    if "frechet_distance_by_class" not in values:
+        needed = f"more than {drawn.features.shape[1]} samples of each class"
+        note = f"a Frechet distance by class needs {needed}; some have {fewest}"
     return Result(values, context, by_class=table, note=note)
 
 
@@ -52,34 +60,70 @@ def _most_real(evaluation: Evaluation) -> int:
     return 2 * evaluation.protocol.pairwise
 
 
-def _add_frechet(table, values, drawn, real) -> str | None:
-    """A Frechet distance by class; what is said where there are too few images."""
-    distances = {}
-    for label in table:
-        mine, yours = (x.features[x.label == int(label)] for x in (drawn, real))
-        try:
-            distances[label] = frechet_distance(moments(yours), moments(mine))
-        except UserError as error:
-            return f"no Frechet distance by class: {error}"
-    for label, distance in distances.items():
-        table[label]["frechet_distance"] = distance
-    interval = seeds_interval(list(distances.values()))
-    how = f"Student's t over {len(table)} classes"
-    values["frechet_distance_by_class"] = with_interval(interval, how)
-    return None
+def _accuracy(judge) -> Value:
+    right = round(judge.accuracy * judge.num_test)
+    return share_of(np.arange(judge.num_test) < right)
+
+
+def _of_classes(drawn: Judged, real: Judged, table) -> dict[str, Interval]:
+    """The means over classes, and how far chance in images, not in classes, moves them.
+
+    Fréchet distances too where there are images enough, and into the table.
+    """
+
+    def scores(mine, yours):
+        mean = manifold.by_class(_picked(drawn, mine), _picked(real, yours))["mean"]
+        return [mean[name] for name in _COMPARED]
+
+    def distances(mine, yours):
+        a, b = _picked(drawn, mine), _picked(real, yours)
+        return [
+            frechet_distance(*(moments(x.features[x.label == int(k)]) for x in (b, a)))
+            for k in table
+        ]
+
+    places = np.arange(len(drawn.label)), np.arange(len(real.label))
+    columns = zip(*jackknife_interval(scores, *places), strict=True)
+    intervals = (Interval(*map(float, column)) for column in columns)
+    found = dict(zip(_COMPARED, intervals, strict=True))
+    with contextlib.suppress(UserError):  # too few for the rank of a covariance
+        for label, distance in zip(table, distances(*places), strict=True):
+            table[label]["frechet_distance"] = distance
+        mean = jackknife_interval(lambda *x: np.mean(distances(*x)), *places)
+        found["frechet_distance_by_class"] = Interval(*map(float, mean))
+    return found
+
+
+def _picked(judged: Judged, places: np.ndarray) -> Judged:
+    return Judged(*(x[places] for x in judged))
 
 
 def share_of_classes(evaluation: Evaluation) -> Result:
     """How many samples of an unconditional model a classifier puts into each class."""
-    judge = evaluation.subject.judge
-    x = images.from_uint8(evaluation.samples.first(evaluation.protocol.pairwise))
-    real, _ = evaluation.subject.real(evaluation.protocol.pairwise, "train")
-    shares, real_shares = _shares(judge, x), _shares(judge, real)
+    judge, most = evaluation.subject.judge, evaluation.protocol.pairwise
+    x = images.from_uint8(evaluation.samples.first(most))
+    real, _ = evaluation.subject.real(2 * len(x), "train")
+    found, of_real = _found(judge, x), _found(judge, real)
+    half, other = np.split(of_real, [len(of_real) // 2])
+    number = evaluation.subject.dataset.info.num_classes
+    shares, real_shares = _shares(found, number), _shares(of_real, number)
+
+    def apart(found: np.ndarray) -> float:
+        return float(np.abs(_shares(found, number) - real_shares).sum() / 2)
+
+    floor = np.abs(_shares(half, number) - _shares(other, number)).sum() / 2
+    value, low, high = jackknife_interval(apart, found)
+    how = f"jackknife over {len(found)} samples"
     values = {
         "classes_drawn": Value(
             int((shares > 0).sum()), floor=int((real_shares > 0).sum())
         ),
-        "distance_to_real_shares": Value(float(np.abs(shares - real_shares).sum() / 2)),
+        "distance_to_real_shares": with_interval(
+            Interval(float(value), max(0.0, float(low)), float(high)),
+            how,
+            floor=float(floor),
+        ),
+        "classifier_accuracy": _accuracy(judge),
     }
     table = {
         str(label): {"share": float(a), "real_share": float(b)}
@@ -87,13 +131,16 @@ def share_of_classes(evaluation: Evaluation) -> Result:
     }
     context = {
         "classifier": judge.sha256,
-        "classifier_accuracy": judge.accuracy,
+        "real": f"{len(real)} training images",
         **evaluation.about_samples(),
         "samples": len(x),
     }
     return Result(values, context, by_class=table)
 
 
-def _shares(judge, x: np.ndarray) -> np.ndarray:
-    p = judge.probabilities(x)
-    return np.bincount(p.argmax(1), minlength=p.shape[1]) / len(p)
+def _found(judge, x: np.ndarray) -> np.ndarray:
+    return judge.probabilities(x).argmax(1)
+
+
+def _shares(found: np.ndarray, number: int) -> np.ndarray:
+    return np.bincount(found, minlength=number) / len(found)

@@ -5,52 +5,45 @@ halves of the real data: what is left when a model is perfect. It is called FID,
 IS on Inception alone.
 """
 
+from collections.abc import Callable, Iterator, Sequence
+
 import numpy as np
 
 from gen_jax import images
 from gen_jax.evaluation.evaluation import Evaluation
-from gen_jax.evaluation.result import Result, Value, with_interval
+from gen_jax.evaluation.result import Result, Value, as_share, share_of, with_interval
 from gen_jax.metrics.features import FeatureNetwork
 from gen_jax.metrics.frechet import frechet_distance, moments
-from gen_jax.metrics.inception_score import inception_score
-from gen_jax.metrics.intervals import Interval, jackknife_interval
-from gen_jax.metrics.kernel import kernel_distance
+from gen_jax.metrics.inception_score import inception_scores
+from gen_jax.metrics.intervals import Interval, jackknife_interval, seeds_interval
+from gen_jax.metrics.kernel import kernel_distance, squared_mmd
 from gen_jax.metrics.manifold import density_coverage, precision_recall
-from gen_jax.metrics.neighbours import copied_shares, nearest
+from gen_jax.metrics.neighbours import copied, nearest
 
 _HOW = "jackknife over images of both sets"
 _SHOWN = 10  # samples beside the training images that they are nearest to
 _SUBSETS = 20
+_HALVINGS = 5  # of the real images: how they compare with each other scatters too
 MANIFOLD = ("precision", "recall", "density", "coverage")
 
 
 def on_network(evaluation: Evaluation, network: FeatureNetwork) -> Result:
     """Frechet and kernel distance, precision, recall, density and coverage."""
     drawn = evaluation.samples.features(network)
-    half, other = (evaluation.features(network, p) for p in evaluation.halves())
-    reference = half
+    real = evaluation.features(network, evaluation.reference())
+    reference = real[: len(real) // 2]
     if evaluation.protocol.whole_reference:
         everything = np.arange(len(evaluation.subject.dataset.train))
         reference = evaluation.features(network, everything)
     is_inception, most = network.logits is not None, evaluation.protocol.pairwise
     names = ("fid", "kid") if is_inception else ("frechet_distance", "kernel_distance")
-
-    def compared(function, names, most=None):
-        interval = jackknife_interval(function, reference[:most], drawn[:most])
-        floors = np.atleast_1d(function(half[:most], other[:most]))
-        columns = zip(*map(np.atleast_1d, interval), strict=True)
-        return {
-            name: with_interval(
-                Interval(*map(float, numbers)), _HOW, floor=float(floor)
-            )
-            for name, numbers, floor in zip(names, columns, floors, strict=True)
-        }
-
-    values = compared(frechet, names[:1])
-    values |= compared(lambda real, x: kernel(real, x)[0], names[1:], most)
-    deviation = kernel(reference[:most], drawn[:most])[1]
-    values[f"{names[1]}_deviation"] = Value(deviation)
-    values |= compared(manifold, MANIFOLD, most)
+    values = _compared(frechet, names[:1], reference, drawn, real)
+    fewer = reference[:most], drawn[:most], real[: 2 * most]
+    values |= _compared(squared_mmd, names[1:], *fewer)
+    values[f"{names[1]}_deviation"] = Value(_deviation(*fewer[:2]))
+    for name, value in _compared(manifold, MANIFOLD, *fewer).items():
+        number = min(len(reference), len(drawn), most)
+        values[name] = value if name == "density" else _share(value, number)
     if is_inception:
         values["inception_score"] = _inception_score(network, drawn)
     context = {
@@ -58,11 +51,37 @@ def on_network(evaluation: Evaluation, network: FeatureNetwork) -> Result:
         "sha256": network.sha256,
         "dim": network.dim,
         "real": f"{len(reference)} training images",
-        "floor": f"{len(other)} training images against {len(half)} others",
+        "floor": f"half of {len(real)} training images against half, {_HALVINGS} times",
         "pairwise": f"at most {most} of each set",
         **evaluation.about_samples(),
     }
     return Result(values, context)
+
+
+def _compared(
+    metric: Callable, names: Sequence[str], reference, drawn, real
+) -> dict[str, Value]:
+    """What a metric of two sets says of samples, and of halves of the real features."""
+    interval = jackknife_interval(metric, reference, drawn)
+    floors = np.mean([np.atleast_1d(metric(*x)) for x in _halvings(real)], axis=0)
+    columns = zip(*map(np.atleast_1d, interval), strict=True)
+    return {
+        name: with_interval(Interval(*map(float, numbers)), _HOW, floor=float(floor))
+        for name, numbers, floor in zip(names, columns, floors, strict=True)
+    }
+
+
+def _halvings(real: np.ndarray) -> Iterator[list[np.ndarray]]:
+    """Features [2 N, D] dealt into two sets of N by chance, again and again."""
+    rng = np.random.default_rng(0)
+    for _ in range(_HALVINGS):
+        yield np.split(rng.permutation(real), [len(real) // 2])
+
+
+def _share(value: Value, number: int) -> Value:
+    low, high = as_share(Interval(*value[:3]), number)[1:]
+    how = f"{_HOW}; within [0, 1], no shorter than of {number} independent ones"
+    return value._replace(low=low, high=high, interval=how)
 
 
 def copies(evaluation: Evaluation) -> Result:
@@ -72,8 +91,8 @@ def copies(evaluation: Evaluation) -> Result:
     train = subject.dataset.train.read(range(len(subject.dataset.train)))["x"]
     test = subject.dataset.test
     held_out = test.read(range(min(most, len(test))))["x"]
-    shares = copied_shares(x, train, held_out)
-    values = {"copied": Value(shares["copied"], floor=shares["real_copied"])}
+    floor = float(copied(held_out, train).mean())
+    values = {"copied": share_of(copied(x, train), floor=floor)}
     context = {
         "distance": "Euclidean, of pixels",
         "real": f"{len(train)} training images",
@@ -99,15 +118,15 @@ def manifold(real: np.ndarray, drawn: np.ndarray) -> tuple[float, ...]:
     return (*precision_recall(real, drawn), *density_coverage(real, drawn))
 
 
-def kernel(real: np.ndarray, drawn: np.ndarray) -> tuple[float, float]:
-    """The kernel distance of features [M, D] and [N, D], and its deviation."""
+def _deviation(real: np.ndarray, drawn: np.ndarray) -> float:
+    """Of the kernel distance over subsets, as KID's is reported."""
     size = min(1000, min(len(real), len(drawn)) // 2)
-    return kernel_distance(real, drawn, subsets=_SUBSETS, size=size)
+    return kernel_distance(real, drawn, subsets=_SUBSETS, size=size)[1]
 
 
 def _inception_score(network: FeatureNetwork, drawn: np.ndarray) -> Value:
     logits = network.logits(np.random.default_rng(0).permutation(drawn))
     p = np.exp(logits - logits.max(1, keepdims=True))
-    value, deviation = inception_score(p / p.sum(1, keepdims=True))
-    how = "two deviations of ten parts"
-    return Value(value, value - 2 * deviation, value + 2 * deviation, how)
+    scores = inception_scores(p / p.sum(1, keepdims=True))
+    how = f"Student's t over {len(scores)} parts of the samples"
+    return with_interval(seeds_interval(scores), how)

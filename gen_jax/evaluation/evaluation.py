@@ -11,12 +11,13 @@ import jax
 import numpy as np
 
 from gen_jax import devices
-from gen_jax.data.dataset import digest_of
+from gen_jax.data.dataset import digest_of, digest_of_value
 from gen_jax.errors import UserError
+from gen_jax.evaluation.chunks import Chunks, save_array
 from gen_jax.evaluation.protocol import Protocol
-from gen_jax.evaluation.samples import Samples, save_array
+from gen_jax.evaluation.samples import Samples
 from gen_jax.metrics.features import FeatureNetwork
-from gen_jax.subject import Subject
+from gen_jax.subject import Subject, shuffled
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -50,17 +51,26 @@ class Evaluation:
     def _half(self) -> int:
         return len(self.subject.dataset.train) // 2
 
-    def halves(self) -> tuple[np.ndarray, np.ndarray]:
-        """Places of two sets of training examples, as large as the set of samples."""
+    def reference(self) -> np.ndarray:
+        """Places of training examples, twice as many as samples, in no order.
+
+        Samples are compared with the first half of them. The data's own order may be
+        one of classes, writers or modes.
+        """
         size = min(self._half, self.protocol.samples)
-        # Every other one, evenly over all: the data may be in order of its classes.
-        places = np.arange(2 * size) * len(self.subject.dataset.train) // (2 * size)
-        return places[::2], places[1::2]
+        return shuffled(len(self.subject.dataset.train))[: 2 * size]
+
+    @property
+    def chunks(self) -> Chunks:
+        """Of what is computed of each real image by this subject's weights and seed."""
+        subject = self.subject
+        key = digest_of_value((self.weights, subject.seed, subject.dataset.digest))
+        return Chunks(self.folder, key)
 
     def features(self, network: FeatureNetwork, places: np.ndarray) -> np.ndarray:
         """Of training examples: float32 [N, dim], kept in the user's cache."""
         what = f"{self.subject.dataset.digest}-{network.name}-{network.sha256[:16]}"
-        name = f"{what}-{places[0]}-{places[-1]}-{len(places)}.npy"
+        name = f"{what}-{digest_of((places,))[:16]}.npy"
         path = devices.cache_folder("features") / name
         with contextlib.suppress(OSError, ValueError, EOFError):
             kept = np.load(path, allow_pickle=False)
@@ -74,22 +84,17 @@ class Evaluation:
             save_array(path, features)
         return features
 
-    def check_rank(self) -> None:
+    def check_rank(self, network: FeatureNetwork) -> None:
         """Raises UserError where a set is too small for a network's covariance."""
-        for network in self.networks:
-            size = min(self.samples.number, self._half)
-            if size <= network.dim:
-                raise UserError(
-                    f"a Frechet distance on {network.name} needs more than "
-                    f"{network.dim} images in each set, and these have {size}: more "
-                    "--samples, more data, or another --features"
-                )
+        size = min(self.samples.number, self._half)
+        if size <= network.dim:
+            raise UserError(
+                f"a Frechet distance on {network.name} needs more than {network.dim} "
+                f"images in each set, and these have {size}: more --samples, more "
+                "data, or another --features"
+            )
 
     def about_samples(self) -> dict[str, Any]:
         """What numbers of samples depend on, beside the run."""
         sampling = self.subject.game.ops.get("sampling", dict)
-        return {
-            "samples": self.samples.number,
-            **sampling(**self.samples.options),
-            "seed": self.subject.seed,
-        }
+        return {"samples": self.samples.number, **sampling(**self.samples.options)}

@@ -18,10 +18,10 @@ def log_likelihood(evaluation: Evaluation) -> Result:
     held_out = dataset.test.read(range(len(dataset.test)))["x"]
     size = min(len(held_out) // 2, _MOST_VALIDATION)
     validation, test = held_out[:size], held_out[size:]
-    real = dataset.train.read(evaluation.halves()[0][: len(x)])["x"]
+    real = dataset.train.read(evaluation.reference()[: len(x)])["x"]
     found, of_real = (parzen(a, validation, test) for a in (x, real))
     reach = 1.96 * found.standard_error
-    how = f"normal, over {len(test)} test images"
+    how = f"normal, over {len(test)} test images; samples and sigma as they are"
     value = Value(
         found.mean, found.mean - reach, found.mean + reach, how, of_real.mean, "nats"
     )

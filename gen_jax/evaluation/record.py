@@ -1,10 +1,12 @@
 """evaluation.json: what was found, written measure by measure, and kept if it holds.
 
-    {"run", "protocol", "environment", "measures": {name: {"what", "context", "values",
-     "by_class", "note", "pictures", "seconds", "key"}}}
+    {"run", "environment", "measures": {name: {"what", "context", "values", "by_class",
+     "note", "pictures", "seconds", "key"}}}
 
-A measure's key is a hash of all that it depends on. A later evaluation takes what has
-the key that it would get, and measures the rest.
+A measure's context says of which step and weights it is, for the file may hold some of
+another than the last evaluation's. Its key is a hash of all that it depends on: a later
+evaluation takes what has the key that it would get, measures what else it is asked for,
+and leaves the rest as it is.
 """
 
 import json
@@ -25,47 +27,67 @@ from gen_jax.manifest import write_json
 from gen_jax.metrics.intervals import seeds_interval
 
 NAME = "evaluation.json"
-_VERSION = 1  # raised when a measure's numbers change
+_VERSION = 2  # raised when a measure's numbers change
 
 
 def run(evaluation: Evaluation, measures: Sequence, path: Path) -> dict[str, Any]:
-    """Takes the measures, writes the file after each, and gives its content."""
-    content = _described(evaluation)
-    before = _read(path)
+    """Takes the measures, writes the file after each, and gives their part of it.
+
+    One that cannot be taken stops no other. Raises UserError at the end, for all such.
+    """
+    described, before, found, failed = _described(evaluation), read(path), {}, []
     for measure in measures:
-        key = _key(evaluation, measure.name)
-        kept = before.get(measure.name, {})
+        key = _key(evaluation, measure)
+        kept = before["measures"].get(measure.name, {})
         if kept.get("key") == key:
-            content["measures"][measure.name] = kept
+            found[measure.name] = kept
             continue
         print(f"measuring {measure.name}", file=sys.stderr, flush=True)
-        started = time.monotonic()
-        result = measure.run(evaluation)
-        for name, picture in result.pictures.items():
-            evaluation.folder.mkdir(exist_ok=True)
-            images.save_png(evaluation.folder / f"{name}.png", picture)
-        content["measures"][measure.name] = {
-            "what": measure.what,
-            **result.as_json(),
-            "seconds": round(time.monotonic() - started, 1),
-            "key": key,
-        }
-        write_json(path, {**content, "measures": before | content["measures"]})
-    write_json(path, content)
-    return content
+        try:
+            found[measure.name] = {**_taken(evaluation, measure), "key": key}
+        except UserError as error:
+            failed.append(f"{measure.name}: {error}")
+            continue
+        write_json(path, described | {"measures": before["measures"] | found})
+    if failed:
+        raise UserError("; ".join(failed))
+    rest = {name: x for name, x in before["measures"].items() if name not in found}
+    write_json(path, described | {"measures": found | rest})
+    return described | {"measures": found}
+
+
+def _taken(evaluation: Evaluation, measure) -> dict[str, Any]:
+    """What a measure found, with what it depends on and how long it took."""
+    subject, started = evaluation.subject, time.monotonic()
+    result = measure.run(evaluation)
+    for name, picture in result.pictures.items():
+        evaluation.folder.mkdir(exist_ok=True)
+        images.save_png(evaluation.folder / f"{name}.png", picture)
+    about = {
+        "step": subject.run.step,
+        "weights": subject.which_weights,
+        "protocol": evaluation.protocol.name,
+        "seed": subject.seed,
+    }
+    return {
+        "what": measure.what,
+        **result._replace(context={**about, **result.context}).as_json(),
+        "seconds": round(time.monotonic() - started, 1),
+    }
 
 
 def over_seeds(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Several trainings' contents as one: means, and their intervals over trainings.
 
-    What not all of them have is left out. Raises UserError for fewer than two.
+    What not all of them have, of the same step and weights, is left out. Raises
+    UserError for fewer than two.
     """
     if len(runs) < 2:
         raise UserError("an interval over trainings needs two of them at least")
     measures = {}
     for name, first in runs[0]["measures"].items():
         each = [r["measures"][name] for r in runs if name in r["measures"]]
-        if len(each) < len(runs):
+        if len(each) < len(runs) or len({_which(one) for one in each}) > 1:
             continue
         values = {
             key: _over_seeds([one["values"][key] for one in each])
@@ -79,6 +101,10 @@ def over_seeds(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
     described = {**runs[0]["run"], "training_seed": seeds}
     described["folder"] = str(Path(runs[0]["run"]["folder"]).parent)
     return {**runs[0], "run": described, "measures": measures}
+
+
+def _which(measure: dict[str, Any]) -> tuple:
+    return tuple(measure["context"].get(name) for name in ("step", "weights"))
 
 
 def _over_seeds(values: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -101,37 +127,34 @@ def _described(evaluation: Evaluation) -> dict[str, Any]:
         "run": {
             "folder": str(subject.folder),
             "experiment": subject.name,
-            "step": subject.run.step,
-            "weights": subject.which_weights,
             "data": subject.run.config.data.spec,
             "training_seed": subject.run.config.seed,
-            "seed": subject.seed,
         },
-        "protocol": evaluation.protocol._asdict(),
         "environment": environment.describe(jax.devices()),
-        "measures": {},
     }
 
 
-def _key(evaluation: Evaluation, name: str) -> str:
+def _key(evaluation: Evaluation, measure) -> str:
     subject = evaluation.subject
     depends = (
         _VERSION,
-        name,
+        measure.name,
         evaluation.weights,
         subject.seed,
-        evaluation.protocol,
-        sorted(evaluation.options.items()),
-        [network.sha256 for network in evaluation.networks],
         subject.dataset.digest,
+        [getattr(evaluation.protocol, name) for name in measure.reads],
+        sorted(evaluation.options.items()) if "sample" in measure.needs else None,
+        measure.network.sha256 if measure.network else None,
     )
     return digest_of_value(depends)
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """The measures of an earlier evaluation; none where it is missing or damaged."""
+def read(path: Path) -> dict[str, Any]:
+    """What an earlier evaluation wrote; no measures where it is missing or damaged."""
     try:
-        measures = json.loads(path.read_text())["measures"]
-        return {name: one for name, one in measures.items() if isinstance(one, dict)}
+        content = json.loads(path.read_text())
+        measures = content["measures"].items()
+        whole = {name: one for name, one in measures if isinstance(one, dict)}
+        return content | {"measures": whole}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return {}
+        return {"measures": {}}

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gen_jax.metrics.intervals import Interval, bootstrap_interval
+from gen_jax.metrics.intervals import Interval, bootstrap_interval, share_interval
 
 
 class Value(NamedTuple):
@@ -71,6 +71,20 @@ def mean_of(x: np.ndarray, *, floor: float | None = None, unit: str = "") -> Val
     interval = bootstrap_interval(np.mean, np.asarray(x, np.float64))
     how = f"bootstrap over {len(x)} images"
     return with_interval(interval, how, floor=floor, unit=unit)
+
+
+def share_of(hits: np.ndarray, *, floor: float | None = None) -> Value:
+    """The share of examples, bool [N], that are what was asked, and its interval."""
+    interval = share_interval(float(np.mean(hits)), len(hits))
+    how = f"Clopper and Pearson's, of {len(hits)} examples"
+    return with_interval(interval, how, floor=floor)
+
+
+def as_share(interval: Interval, number: int) -> Interval:
+    """An interval within [0, 1], and no shorter than that of `number` examples."""
+    value, low, high = interval
+    _, least, most = share_interval(value, number)
+    return Interval(value, max(0.0, min(low, least)), min(1.0, max(high, most)))
 
 
 def _finite(x: Any) -> Any:

@@ -16,7 +16,13 @@ from gen_jax.metrics.checks import check_features
 
 
 def inception_score(probabilities: np.ndarray, splits: int = 10) -> tuple[float, float]:
-    """Mean and standard deviation of the score over equal parts of the samples.
+    """Mean and standard deviation of `inception_scores`, as the papers report it."""
+    scores = inception_scores(probabilities, splits)
+    return float(np.mean(scores)), float(np.std(scores))
+
+
+def inception_scores(probabilities: np.ndarray, splits: int = 10) -> list[float]:
+    """The score of each of equal parts of the samples.
 
     probabilities: float [N, K], each row of sum 1. Parts are consecutive: samples must
         not lie in the order of their classes.
@@ -34,7 +40,5 @@ def inception_score(probabilities: np.ndarray, splits: int = 10) -> tuple[float,
         )
     p = p / p.sum(1, keepdims=True)  # float32 misses it by rounding
     ends = np.arange(1, splits) * len(p) // splits
-    scores = [
-        np.exp(rel_entr(part, part.mean(0)).sum(1).mean()) for part in np.split(p, ends)
-    ]
-    return float(np.mean(scores)), float(np.std(scores))
+    parts = np.split(p, ends)
+    return [float(np.exp(rel_entr(x, x.mean(0)).sum(1).mean())) for x in parts]

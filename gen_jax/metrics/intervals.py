@@ -131,6 +131,20 @@ def jackknife_interval(
     return Interval(value, value - reach, value + reach)
 
 
+def share_interval(share: float, number: int, level: float = 0.95) -> Interval:
+    """A share of `number` independent examples (Clopper & Pearson 1934).
+
+    It has a length at 0 and 1 too. Raises UserError for no examples, and a level that
+    makes no sense.
+    """
+    _check_level(level)
+    if number < 1:
+        raise UserError(f"a share is of one example at least, not of {number}")
+    found = stats.binomtest(round(share * number), number)
+    low, high = found.proportion_ci(level, method="exact")
+    return Interval(share, min(share, float(low)), max(share, float(high)))
+
+
 def seeds_interval(values: Sequence[float], level: float = 0.95) -> Interval:
     """The mean of one number of each training, two or more, and its t-interval.
 

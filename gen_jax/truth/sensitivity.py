@@ -19,6 +19,7 @@ from gen_jax.figures.sharpness import fine_energy
 from gen_jax.metrics import features
 from gen_jax.metrics.features import FeatureNetwork
 from gen_jax.metrics.intervals import Interval, jackknife_interval
+from gen_jax.metrics.kernel import squared_mmd
 from gen_jax.metrics.neighbours import copied
 from gen_jax.truth.finding import Finding, Row, markdown, mean
 
@@ -102,7 +103,7 @@ def _compared(
     sets = [network.features(each) for each in (images.to_uint8(reference), at_rest)]
     of_sets = {
         "Frechet": jackknife_interval(distances.frechet, *sets),
-        "kernel": jackknife_interval(lambda *s: distances.kernel(*s)[0], *sets),
+        "kernel": jackknife_interval(squared_mmd, *sets),
     }
     columns = zip(*jackknife_interval(distances.manifold, *sets), strict=True)
     neighbours = zip(distances.MANIFOLD, map(Interval._make, columns), strict=True)

@@ -89,7 +89,7 @@ def test_a_model_that_copies_is_found_out(tmp_path, real):
 
 
 def test_samples_are_drawn_once_and_a_damaged_chunk_again(tmp_path, monkeypatch):
-    monkeypatch.setattr("gen_jax.evaluation.samples._CHUNK", 100)
+    monkeypatch.setattr("gen_jax.evaluation.samples.SIZE", 100)
     pool = np.linspace(-1, 1, 64 * 40, dtype=np.float32).reshape(40, 8, 8, 1)
     quick = QUICK._replace(samples=250)
     this = evaluation_of(tmp_path, draws(pool), {"pool": jnp.asarray(pool)}, quick)
@@ -110,12 +110,40 @@ def test_samples_are_drawn_once_and_a_damaged_chunk_again(tmp_path, monkeypatch)
     assert other.samples.key != this.samples.key
 
 
+def test_a_chunk_of_another_shape_is_drawn_again(tmp_path):
+    pool = np.zeros((1, 8, 8, 1), np.float32)
+    quick = QUICK._replace(samples=70)
+    this = evaluation_of(tmp_path, draws(pool), {"pool": jnp.asarray(pool)}, quick)
+    this.samples.first(1)
+    [path] = (tmp_path / "evaluation").glob("*samples*.npy")
+    np.save(path, np.zeros((70, 3, 3, 1), np.uint8))
+    assert this.samples.first(70).shape == (70, 8, 8, 1)
+    [name] = {len(this.samples.features(this.networks[0]))}
+    assert name == 70
+
+
+def test_real_images_are_picked_whatever_their_order(tmp_path):
+    """Of the ring's points, which come mode by mode, every other one is of four."""
+    this = evaluation_of(tmp_path, draws(np.zeros((1, 2))), {}, spec="ring")
+    train = this.subject.dataset.train
+    labels = train.read(range(len(train)))["y"]
+    half, other = np.split(labels[this.reference()], 2)
+    assert len(set(this.reference())) == 2000
+    assert abs(np.bincount(half) - np.bincount(other)).max() < 60  # 4 sigma of 125
+    _, some = this.subject.real(80, "train")
+    assert len(set(some)) == 8
+    x, y = this.subject.real(80, "train")
+    np.testing.assert_array_equal(y, some)  # the same ones again
+    assert x.shape == (80, 2)
+
+
 def test_too_few_images_for_a_covariance_are_refused_before_any_is_drawn(tmp_path):
     game = draws(np.zeros((1, 8, 8, 1)))
     this = evaluation_of(tmp_path, game, {}, QUICK._replace(samples=64))
     with pytest.raises(UserError, match="more than 64 images in each set, and these"):
-        this.check_rank()
-    evaluation_of(tmp_path, game, {}, QUICK._replace(samples=65)).check_rank()
+        this.check_rank(this.networks[0])
+    enough = evaluation_of(tmp_path, game, {}, QUICK._replace(samples=65))
+    enough.check_rank(enough.networks[0])
 
 
 def linear_gaussian():
@@ -148,7 +176,9 @@ def test_the_importance_bound_nears_log_p(tmp_path, monkeypatch):
         np.zeros(36), np.eye(36) + np.ones((36, 36))
     )
     expected = gaussian.logpdf(_padded(x).reshape(5, -1)).mean()
-    assert result.values["test_log_p"].value == pytest.approx(expected, abs=0.05)
+    assert result.values["test_importance_bound"].value == pytest.approx(
+        expected, abs=0.05
+    )
     assert result.values["units"].value == 3
     assert result.values["active_units"].value == 1
 
@@ -196,13 +226,63 @@ def test_what_was_measured_is_kept_while_it_holds(tmp_path, real):
     first = taken()
     content = json.loads(path.read_text())
     assert content["measures"]["copies"] == first
-    assert content["run"]["step"] == 7
+    assert first["context"]["step"] == 7
     content["measures"]["copies"]["seconds"] = -1
     path.write_text(json.dumps(content))
     assert taken()["seconds"] == -1  # it was read
     assert taken(seed=1)["seconds"] >= 0
     path.write_text("{")
     assert taken()["values"] == first["values"]
+
+
+def test_what_is_not_asked_for_is_left_and_says_what_it_is_of(tmp_path, real):
+    x, _ = real
+    quick = QUICK._replace(samples=80, pairwise=80)
+    path = tmp_path / "evaluation.json"
+
+    def take(*names, seed=0):
+        this = evaluation_of(
+            tmp_path, draws(x), {"pool": jnp.asarray(x)}, quick, seed=seed
+        )
+        chosen = [m for m in measures(this) if m.name in names]
+        assert len(chosen) == len(names)
+        return record.run(this, chosen, path)["measures"]
+
+    both = take("copies", "on_pixels")
+    assert list(take("copies", seed=1)) == ["copies"]
+    kept = json.loads(path.read_text())["measures"]
+    assert kept["on_pixels"] == both["on_pixels"]
+    assert kept["on_pixels"]["context"]["seed"] == 0
+    assert kept["copies"]["context"]["seed"] == 1
+
+
+def test_a_measure_that_cannot_be_taken_stops_no_other(tmp_path, real):
+    x, _ = real
+    quick = QUICK._replace(samples=80, pairwise=80)
+    this = evaluation_of(tmp_path, draws(x), {"pool": jnp.asarray(x)}, quick)
+    [copies] = [m for m in measures(this) if m.name == "copies"]
+
+    def fails(evaluation):
+        """Never."""
+        raise UserError("not of this")
+
+    broken = copies._replace(name="broken", run=fails)
+    path = tmp_path / "evaluation.json"
+    with pytest.raises(UserError, match="broken: not of this"):
+        record.run(this, [broken, copies], path)
+    assert list(json.loads(path.read_text())["measures"]) == ["copies"]
+
+
+def test_a_change_of_networks_measures_nothing_else_again(tmp_path, real):
+    x, _ = real
+    quick = QUICK._replace(samples=80, pairwise=80)
+    path = tmp_path / "evaluation.json"
+    this = evaluation_of(tmp_path, draws(x), {"pool": jnp.asarray(x)}, quick)
+    [copies] = [m for m in measures(this) if m.name == "copies"]
+    first = record.run(this, [copies], path)["measures"]["copies"]
+    more = quick._replace(bound_images=7, importance_samples=9)
+    other = dataclasses.replace(this, networks=(), protocol=more)
+    assert record.run(other, [copies], path)["measures"]["copies"] == first
 
 
 def test_several_seeds_are_one_with_a_t_interval():
