@@ -20,4 +20,4 @@ _COMPILATION_CACHE = Path(tempfile.gettempdir()) / f"gen_jax-tests-{os.getuid()}
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_compilation_cache_dir", str(_COMPILATION_CACHE))
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)

@@ -347,9 +347,10 @@ def test_a_critics_turns_see_fresh_parts_and_shared_noise_is_shared():
         seen.clear()
         game = _game(Spy(), Critic(), critic_turns=2, shared_noise=shared)
         assert game.parts == 2
+        state = init_state(game, RNG, batch)
+        jax.effects_barrier()
+        seen.clear()
         with jax.disable_jit():
-            state = init_state(game, RNG, batch)
-            seen.clear()
             train_step(state, batch, RNG, game=game)
         jax.effects_barrier()
         first, second, generator = (np.asarray(z) for z in seen["z"][:3])
