@@ -63,13 +63,16 @@ def test_all_that_applies_is_measured(name, tmp_path):
 
 
 def test_of_several_seeds_the_intervals_are_over_trainings(tmp_path):
-    succeed("train", *shrunk("vae", 2), "--seeds=2", f"--workdir={tmp_path}")
+    done = succeed("train", *shrunk("vae", 2), "--seeds=2", f"--workdir={tmp_path}")
+    assert f"report: {tmp_path / 'report.html'}" in done.stderr
     succeed("evaluate", f"--workdir={tmp_path}", "--only=reconstruction")
     content = json.loads((tmp_path / "evaluation.json").read_text())
     assert content["run"]["training_seed"] == [0, 1]
     value = content["measures"]["reconstruction"]["values"]["l1"]
     assert value["interval"] == "Student's t over 2 training seeds"
     check_values(content["measures"]["reconstruction"])
+    succeed("report", f"--workdir={tmp_path}")
+    assert "Student&#39;s t over 2 training" in (tmp_path / "report.html").read_text()
 
 
 def test_mistakes_get_one_line_and_cost_nothing(tmp_path):
