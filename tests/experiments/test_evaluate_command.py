@@ -87,6 +87,8 @@ def test_mistakes_get_one_line_and_cost_nothing(tmp_path):
         (["--features=pixels", "--samples=64"], "needs more than 64 images"),
         (["--features=resnet"], "feature network 'resnet' is not one of: classifier"),
         (["--features=inception:nowhere.pth"], "nowhere.pth"),
+        (["--features=inception"], "lacks a FILE of weights: inception:FILE"),
+        (["--features=inception:"], "lacks a FILE of weights: inception:FILE"),
         ([f"--features=inception:{junk}"], "sha256"),
         (["--protocol=papers"], "protocol 'papers' is not one of: quick, paper"),
         (["--only=boundd"], "Did you mean bound?"),
