@@ -21,6 +21,7 @@ comparison.json, comparison.md and comparison.png.
 """
 
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -53,11 +54,33 @@ _JOBS = flags.DEFINE_integer("jobs", 1, "how many commands run at once", lower_b
 
 _ROUNDS, _WARM = 5, 10
 _TIMED_SECONDS = 1.0  # a round and family
-_FIELDS = (
-    *("data", "parameters", "tolerance", "budget"),
-    *("trials", "seeds", "samples", "families"),
-)
 _SHOWN = ("frechet_distance", "kernel_distance", "precision", "recall", "copied")
+
+# What files are held to (`_check`): every number is the least that may stand there.
+_PROTOCOL_LIKE = {
+    "data": "",
+    "parameters": 1,
+    "tolerance": 0.0,
+    "budget": {"seconds": 0.0, "gigaflops": 0.0},
+    "trials": {"seed": 0, "learning_rate": [0.0]},
+    "seeds": 2,  # an interval over trainings needs as many
+    "samples": 1,
+    "families": {"*": {"config": {}}},
+}
+_COSTS_LIKE = {"steps": 1, "milliseconds": 0.0, "gigaflops": 0.0}
+_VALUE_LIKE = dict.fromkeys(("value", "low", "high", "floor"), -math.inf)
+_RECORD_LIKE = {
+    "protocol": "",
+    "trials": {"*": {"*": -math.inf}},
+    "families": {"*": {"factor": 0.0, "values": dict.fromkeys(_SHOWN, _VALUE_LIKE)}},
+}
+_KINDS = {
+    dict: "an object",
+    list: "a list",
+    str: "a text",
+    int: "a whole number",
+    float: "a number",
+}
 
 
 def main(overrides: list[tuple[str, str]]) -> None:
@@ -75,8 +98,9 @@ def main(overrides: list[tuple[str, str]]) -> None:
     if not _WORKDIR.value:
         raise UserError("--workdir=DIR is needed: the folder of all runs")
     for name, family in protocol["families"].items():
-        if "steps" not in family:
-            raise UserError(f"the protocol has no steps of {name}: --calibrate first")
+        if _COSTS_LIKE.keys() - family.keys():
+            raise UserError(f"the protocol has no costs of {name}: --calibrate first")
+        _check(family, _COSTS_LIKE, "families", name)
     # This process and its commands share a GPU: none may take the most of it.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     counts = {name: _parameters(name, protocol) for name in protocol["families"]}
@@ -91,15 +115,48 @@ def main(overrides: list[tuple[str, str]]) -> None:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """A protocol. Raises UserError where it cannot be read or lacks a field."""
-    try:
-        protocol = json.loads(path.read_text())
-    except ValueError as error:
-        raise UserError(f"{path} is not JSON: {error}") from None
-    if not isinstance(protocol, dict) or (missing := set(_FIELDS) - set(protocol)):
-        lacking = min(missing) if isinstance(protocol, dict) else "every field"
-        raise UserError(f"{path} is no protocol: it lacks {lacking}")
+    """A protocol. Raises UserError where it is none."""
+    protocol = _json(path, _PROTOCOL_LIKE)
+    if not protocol["families"]:
+        raise UserError(f"{path}: families is empty")
+    if not protocol["trials"]["learning_rate"]:
+        raise UserError(f"{path}: trials.learning_rate is empty")
     return protocol
+
+
+def _json(path: Path, like: dict[str, Any]) -> dict[str, Any]:
+    """A file's content. Raises UserError where it is not JSON like this."""
+    try:
+        content = json.loads(path.read_text())
+        _check(content, like)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is not JSON: {error}") from None
+    return content
+
+
+def _check(x: Any, like: Any, *names: str) -> None:
+    """Raises UserError where JSON is not like an example, or a number is below its.
+
+    Of an object the example's names are needed, others allowed; "*" is whatever name.
+    names: where it stands.
+    """
+    where = ".".join(names) or "it"
+    kinds = (int, float) if isinstance(like, float) else (type(like),)
+    if type(x) not in kinds:
+        raise UserError(f"{where} is not {_KINDS[type(like)]}")
+    if isinstance(like, (int, float)) and not like <= x < math.inf:
+        raise UserError(f"{where} is {x}; it has to be finite, and {like:g} at least")
+    if isinstance(like, list):
+        x, like = {str(place): each for place, each in enumerate(x)}, {"*": like[0]}
+    if isinstance(like, dict):
+        for name, each in (
+            dict.fromkeys(x, like["*"]) if "*" in like else like
+        ).items():
+            if name not in x:
+                raise UserError(f"{where} lacks {name}")
+            _check(x[name], each, *names, name)
 
 
 def _recipe(name: str, protocol: dict) -> tuple[experiment.Experiment, Any]:
@@ -156,11 +213,11 @@ def _calibrated(protocol: dict) -> dict:
 
 
 def _record(folder: Path, protocol: dict) -> dict:
-    """What is known already. Raises UserError where it is of another protocol."""
+    """What is known already. Raises UserError where it is not of this protocol."""
     digest, path = digest_of_value(protocol), folder / "comparison.json"
     if not path.exists():
         return {"protocol": digest, "trials": {}, "families": {}}
-    record = json.loads(path.read_text())
+    record = _json(path, _RECORD_LIKE)
     if record["protocol"] != digest:
         raise UserError(f"{folder} is of another protocol: name another --workdir")
     return record

@@ -1,4 +1,4 @@
-"""Writes a run as one HTML page, or several runs beside each other.
+"""Writes a run as one HTML page, or several runs or seeds beside each other.
 
   python -m experiments.report --workdir=DIR [--out=FILE.html]
   python -m experiments.report --workdir=DIR --workdir=DIR ... --out=FILE.html
@@ -16,7 +16,7 @@ from gen_jax import report
 from gen_jax.errors import UserError
 
 _WORKDIR = flags.DEFINE_multi_string(
-    "workdir", [], "the run's folder; several of them, or DIR,DIR, are compared"
+    "workdir", [], "a folder of a run or of seeds; several, or DIR,DIR, are compared"
 )
 _OUT = flags.DEFINE_string("out", None, "an .html file; default: WORKDIR/report.html")
 

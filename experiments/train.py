@@ -269,7 +269,7 @@ def _train(
         seeds=seeds,
     )
     if jax.process_index() == 0:
-        for folder in _folders():
+        for folder in dict.fromkeys([*_folders(), Path(_WORKDIR.value)]):
             _report(folder)
 
 
@@ -291,13 +291,14 @@ def _batches(dataset: data.Dataset, config: configs.RunConfig, seeds: tuple[int,
 
 
 def _report(workdir: Path) -> None:
-    """Writes the run's page, unless it is newer than this part of the run.
+    """Writes the page of a run or of seeds, unless it is newer than this part of it.
 
     The run is done and kept: whatever is wrong with its page gets one line.
     """
     from gen_jax import report
 
-    page, begun = workdir / report.NAME, workdir / "config.json"
+    run = next(iter(several.found(workdir).values()), workdir)
+    page, begun = workdir / report.NAME, run / "config.json"
     try:
         if page.exists() and page.stat().st_mtime_ns >= begun.stat().st_mtime_ns:
             return

@@ -2,15 +2,17 @@
 
     write([folder], folder / "report.html")
 
-Several folders are shown beside each other. What is missing or damaged is left out with
-a word. Everything that is read from a folder is escaped by the template, and the page's
-policy runs no script but its own and loads nothing.
+Several folders are shown beside each other, and so are the runs of a folder of several
+seeds, with what was measured of them together. What is missing or damaged is left out
+with a word. Everything that is read from a folder is escaped by the template, and the
+page's policy runs no script but its own and loads nothing.
 """
 
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from gen_jax import seeds
 from gen_jax.errors import UserError
 from gen_jax.manifest import written_whole
 from gen_jax.report import folder as folders
@@ -19,21 +21,24 @@ NAME = "report.html"
 
 
 def write(paths: Sequence[str | os.PathLike], out: str | os.PathLike) -> None:
-    """Writes the page of one run's folder, or of several, whole or not at all.
+    """Writes the page of a folder, of a run or of seeds, or of several, whole or not.
 
     Raises UserError for a folder that is not a run's, and without Jinja.
     """
-    paths, out = [Path(path) for path in paths], Path(out)
-    labels = folders.labels(paths)
-    read = [folders.read(*each) for each in zip(paths, labels, strict=True)]
+    runs = {Path(path): list(seeds.found(Path(path)).values()) for path in paths}
+    groups = [path for path, mine in runs.items() if mine]
+    alone = [run for path, mine in runs.items() for run in mine or [path]]
+    labels = folders.labels([*groups, *alone])
+    together = list(map(folders.read_together, groups, labels))
+    read = list(map(folders.read, alone, labels[len(groups) :]))
     try:
         from gen_jax.report.page import render
 
-        html = render(read)
+        html = render(read, together)
     except ModuleNotFoundError as error:
         if error.name != "jinja2":
             raise
         line = "a report needs Jinja: pip install 'gen_jax[report]'"
         raise UserError(line) from None
-    with written_whole(out) as unfinished:
+    with written_whole(Path(out)) as unfinished:
         unfinished.write_text(html, encoding="utf-8", errors="replace")

@@ -23,14 +23,15 @@ class Value(NamedTuple):
 class Measure(NamedTuple):
     """One measure of all runs.
 
-    rows: (name, values, one a run). said: (run, line): context and notes.
+    rows: (name, values, one a run). intervals: (run, line): how they were got.
+    said: (run, line): context and notes.
     """
 
     name: str
     what: str
     columns: list[str]
     rows: list[tuple[str, list[Value]]]
-    intervals: list[str]
+    intervals: list[tuple[str, str]]
     said: list[tuple[str, str]]
     by_class: list[Table]
     pictures: list[tuple[str, Picture]]
@@ -51,14 +52,13 @@ def _measure(
 ) -> Measure:
     values = [as_dict(each.get("values")) for each in found]
     keys = dict.fromkeys(key for mine in values for key in mine)
-    hows = [as_dict(v).get("interval") for mine in values for v in mine.values()]
     labels = [folder.label for folder in folders]
     return Measure(
         words(name),
         next((cut(w) for e in found if isinstance(w := e.get("what"), str)), ""),
         labels,
         [(words(key), [_value(mine.get(key)) for mine in values]) for key in keys],
-        list(dict.fromkeys(cut(how) for how in hows if isinstance(how, str))),
+        _by_run(labels, list(map(_intervals, values))),
         _said(labels, found),
         _by_class(labels, found),
         [
@@ -81,14 +81,26 @@ def _value(x: Any) -> Value:
     return Value(shown, interval, "" if floor is None else text(x["floor"]))
 
 
+def _intervals(values: dict[str, Any]) -> str:
+    """How a run's intervals were got."""
+    hows = dict.fromkeys(as_dict(value).get("interval") for value in values.values())
+    said = " · ".join(cut(how) for how in hows if isinstance(how, str))
+    return f"[ ]: {said}" if said else ""
+
+
 def _said(labels: list[str], found: list[dict[str, Any]]) -> list[tuple[str, str]]:
-    """Context and notes by run; without the run's name where all say the same."""
+    """Context and notes by run."""
     lines = []
     for each in found:
         parts = [f"{k}: {v}" for k, v in flat(as_dict(each.get("context"))).items()]
         note = each.get("note")
         parts += [cut(note)] if isinstance(note, str) else []
         lines.append(" · ".join(parts))
+    return _by_run(labels, lines)
+
+
+def _by_run(labels: list[str], lines: list[str]) -> list[tuple[str, str]]:
+    """(run, line); without the run's name where all say the same."""
     if len(set(lines)) == 1:
         return [("", lines[0])] if lines[0] else []
     return [(label, line) for label, line in zip(labels, lines, strict=True) if line]

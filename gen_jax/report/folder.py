@@ -61,6 +61,13 @@ def read(path: Path, label: str = "") -> Folder:
     )
 
 
+def read_together(path: Path, label: str) -> Folder:
+    """What the runs of several seeds, in folders of this one, have together."""
+    left_out: list[str] = []
+    found = _json(path, "evaluation.json", left_out)
+    return Folder(path, f"{label}, all seeds", {}, [], [], {}, found, left_out)
+
+
 def labels(paths: list[Path]) -> list[str]:
     """The shortest ends of paths that tell them apart; of one alone, nothing."""
     if len(paths) == 1:

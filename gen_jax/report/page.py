@@ -24,8 +24,11 @@ class Film(NamedTuple):
     drawn: int
 
 
-def render(folders: Sequence[Folder]) -> str:
-    """One run's page, or that of several beside each other, as HTML."""
+def render(folders: Sequence[Folder], together: Sequence[Folder] = ()) -> str:
+    """One run's page, or that of several beside each other, as HTML.
+
+    together: what was measured of several of the runs, shown before each one's own.
+    """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     files = resources.files(__package__)
@@ -41,13 +44,14 @@ def render(folders: Sequence[Folder]) -> str:
         style=(files / "page.css").read_text(encoding="utf-8"),
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        **_content(folders),
+        **_content(folders, together),
     )
 
 
-def _content(folders: Sequence[Folder]) -> dict[str, Any]:
+def _content(folders: Sequence[Folder], together: Sequence[Folder]) -> dict[str, Any]:
     """What the template shows, by the names that it has there."""
     album = Album()
+    measured = [each for each in together if each.evaluation] + list(folders)
     settings = [command.settings(folder.meta) for folder in folders]
     share = LIMIT // (2 * len(folders))  # the other half is for figures
     films = [_film(folder, album, share) for folder in folders]
@@ -59,8 +63,8 @@ def _content(folders: Sequence[Folder]) -> dict[str, Any]:
         "curves": _curves(folders),
         "figures": figures.figures(folders, album),
         "drawn_of": figures.drawn_of(folders),
-        "measures": evaluation.measures(folders, album),
-        "circumstances": evaluation.circumstances(folders),
+        "measures": evaluation.measures(measured, album),
+        "circumstances": evaluation.circumstances(measured),
         "settings": list(zip(folders, settings, strict=True)),
         "changed": _fields(folders, settings, changed=True),
         "others": _fields(folders, settings, changed=False),
@@ -70,16 +74,16 @@ def _content(folders: Sequence[Folder]) -> dict[str, Any]:
         "version": importlib.metadata.version("gen_jax"),
         "now": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
     }
-    left_out = [f.of(line) for f in folders for line in f.left_out] + album.left_out
-    return {**content, "left_out": left_out}
+    left_out = [f.of(line) for f in [*together, *folders] for line in f.left_out]
+    return {**content, "left_out": left_out + album.left_out}
 
 
 def _title(folders: Sequence[Folder]) -> str:
-    if len(folders) > 1:
+    """What was trained on what, where that is the same of all."""
+    names = {f"{f.experiment} on {_spec(f)}".removesuffix(" on ") for f in folders}
+    if len(names) > 1:
         return f"{len(folders)} runs beside each other"
-    folder = folders[0]
-    spec = _spec(folder)
-    return f"{folder.experiment} on {spec}" if spec else folder.experiment
+    return names.pop() + (f", {len(folders)} runs" if len(folders) > 1 else "")
 
 
 def _spec(folder: Folder) -> str:

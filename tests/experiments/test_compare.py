@@ -1,6 +1,7 @@
 """The comparison of families: its protocol, its table, and a whole one, shrunk."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -32,8 +33,9 @@ def _written(path, **changes):
     ("text", "says"),
     [
         ("{", "is not JSON"),
-        ("[]", "lacks every field"),
-        ("{}", "lacks budget"),
+        ("[" * 99999, "is not JSON"),
+        ("[]", "it is not an object"),
+        ("{}", "it lacks data"),
     ],
 )
 def test_a_damaged_protocol_is_told_so(tmp_path, text, says):
@@ -41,6 +43,60 @@ def test_a_damaged_protocol_is_told_so(tmp_path, text, says):
     path.write_text(text)
     with pytest.raises(UserError, match=says):
         compare._read(path)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "says"),
+    [
+        ("families", [], "families is not an object"),
+        ("families", {}, "families is empty"),
+        ("families", {"vae": 3}, "families.vae is not an object"),
+        ("families", {"vae": {}}, "families.vae lacks config"),
+        ("trials", {}, "trials lacks seed"),
+        ("trials", {"seed": 0, "learning_rate": []}, "trials.learning_rate is empty"),
+        ("trials", {"seed": 0, "learning_rate": ["x"]}, "rate.0 is not a number"),
+        ("trials", {"seed": 0.5, "learning_rate": [1]}, "seed is not a whole number"),
+        ("tolerance", "a", "tolerance is not a number"),
+        ("tolerance", float("nan"), "tolerance is nan; it has to be finite"),
+        ("parameters", True, "parameters is not a whole number"),
+        ("budget", {"seconds": -1, "gigaflops": 1}, "budget.seconds is -1"),
+        ("seeds", 1, "seeds is 1; it has to be finite, and 2 at least"),
+        ("data", None, "data is not a text"),
+    ],
+)
+def test_a_field_of_another_kind_is_told_so(tmp_path, field, value, says):
+    path = _written(tmp_path / "protocol.json", **{field: value})
+    with pytest.raises(UserError, match=says) as told:
+        compare._read(path)
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize("name", ["digits", "fashion_mnist"])
+def test_the_protocols_here_are_read(name):
+    assert compare._read(Path(compare.__file__).parent / "protocols" / f"{name}.json")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("{", "is not JSON"),
+        ("[]", "it is not an object"),
+        ('{"protocol": "x", "trials": {"vae": 3}, "families": {}}', "trials.vae is"),
+        ('{"protocol": "x", "trials": {}, "families": {"vae": {}}}', "lacks factor"),
+        ('{"protocol": "x", "trials": {}, "families": {}}', "is of another protocol"),
+    ],
+)
+def test_a_damaged_record_is_told_so(tmp_path, text, says):
+    (tmp_path / "comparison.json").write_text(text)
+    with pytest.raises(UserError, match=says):
+        compare._record(tmp_path, PROTOCOL)
+
+
+def test_mistakes_cost_one_line(tmp_path):
+    path = _written(tmp_path / "protocol.json", families=[])
+    done = run("compare", f"--protocol={path}", f"--workdir={tmp_path / 'runs'}")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "families is not an object" in done.stderr
 
 
 def test_the_parameters_are_counted_and_held_to():

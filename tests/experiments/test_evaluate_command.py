@@ -63,13 +63,16 @@ def test_all_that_applies_is_measured(name, tmp_path):
 
 
 def test_of_several_seeds_the_intervals_are_over_trainings(tmp_path):
-    succeed("train", *shrunk("vae", 2), "--seeds=2", f"--workdir={tmp_path}")
+    done = succeed("train", *shrunk("vae", 2), "--seeds=2", f"--workdir={tmp_path}")
+    assert f"report: {tmp_path / 'report.html'}" in done.stderr
     succeed("evaluate", f"--workdir={tmp_path}", "--only=reconstruction")
     content = json.loads((tmp_path / "evaluation.json").read_text())
     assert content["run"]["training_seed"] == [0, 1]
     value = content["measures"]["reconstruction"]["values"]["l1"]
     assert value["interval"] == "Student's t over 2 training seeds"
     check_values(content["measures"]["reconstruction"])
+    succeed("report", f"--workdir={tmp_path}")
+    assert "Student&#39;s t over 2 training" in (tmp_path / "report.html").read_text()
 
 
 def test_mistakes_get_one_line_and_cost_nothing(tmp_path):
@@ -84,6 +87,8 @@ def test_mistakes_get_one_line_and_cost_nothing(tmp_path):
         (["--features=pixels", "--samples=64"], "needs more than 64 images"),
         (["--features=resnet"], "feature network 'resnet' is not one of: classifier"),
         (["--features=inception:nowhere.pth"], "nowhere.pth"),
+        (["--features=inception"], "lacks a FILE of weights: inception:FILE"),
+        (["--features=inception:"], "lacks a FILE of weights: inception:FILE"),
         ([f"--features=inception:{junk}"], "sha256"),
         (["--protocol=papers"], "protocol 'papers' is not one of: quick, paper"),
         (["--only=boundd"], "Did you mean bound?"),

@@ -129,6 +129,27 @@ def test_two_runs_are_beside_each_other(tmp_path):
     assert [f["data-step"] for f in frames if "class" in f] == ["12", "6"]
 
 
+def test_several_seeds_are_beside_each_other_and_what_they_have_together(tmp_path):
+    for seed in (0, 1):
+        write(tmp_path / "vae" / f"seed_{seed}", seed=str(seed))
+    assert page(tmp_path / "vae").text.count("|seed_0|seed_1|") >= 3
+    over = {"value": 3.5, "low": 2.5, "high": 4.5, "interval": "Student's t"}
+    measures = {"fid": {"values": {"distance": over}}}
+    write_text(tmp_path / "vae" / "evaluation.json", {"measures": measures})
+    found = page(tmp_path / "vae").text.replace("\n", "")
+    assert found.startswith("vae on digits, 2 runs")
+    assert "|vae, all seeds|seed_0|seed_1|" in found
+    assert "distance|3.5[2.5, 4.5]|3.25 squared pixels[3, 3.5]floor 0.5|" in found
+    assert "vae, all seeds: [ ]: Student's t" in found
+    assert "seed_1: [ ]: 95 % bootstrap" in found
+    (tmp_path / "vae" / "evaluation.json").write_text("{")
+    damaged = page(
+        tmp_path / "vae", write(tmp_path / "ae", "ae"), out=tmp_path / "x.html"
+    )
+    assert "3 runs beside each other" in damaged.text
+    assert "vae, all seeds: evaluation.json is damaged" in damaged.text
+
+
 def test_whatever_a_file_says_is_text(tmp_path):
     run = write(tmp_path / "<b>&'\"run")
     meta = json.loads((run / "config.json").read_text())
