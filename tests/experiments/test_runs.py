@@ -107,9 +107,9 @@ def test_killed_terminated_and_interrupted_it_ends_as_if_nothing_had_happened(
 @pytest.mark.slow
 def test_several_seeds_are_killed_and_end_as_if_nothing_had_happened(tmp_path):
     straight, broken = tmp_path / "straight", tmp_path / "broken"
-    flags = shrunk("vae", LONG["vae"], log_every_steps=50, sample_every_steps=0)
+    flags = shrunk("vae", LONG, **QUIET)
     succeed("train", *flags, "--seeds=3", f"--workdir={straight}")
-    often = "--config.checkpoint_every_seconds=0.3"
+    often = "--config.checkpoint_every_seconds=0"  # at every step
     again = command("train", *flags, "--seeds=3", often, f"--workdir={broken}")
     for number in (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM):
         _, errors = stopped(again, broken / "seed_0", number)
