@@ -11,8 +11,8 @@ from the nearest training image (rms), the VAE's 0.281 [0.276, 0.286], plain ave
 two images 0.351 [0.343, 0.359].
 
 Its samples, of a Gaussian fitted to the codes (`experiments.evaluate`, 818 samples,
-features of a classifier of digits): Fréchet distance 8.23 [7.46, 8.99] (between halves
-of the real images 0.89), precision 0.17, recall 0.82 (0.87, 0.92); 39 to 120 in a
+features of a classifier of digits): Fréchet distance 8.14 [7.48, 8.79] (between halves
+of the real images 1.17), precision 0.17, recall 0.82 (0.88, 0.88); 39 to 120 in a
 class.
 """
 
