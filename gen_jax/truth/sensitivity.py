@@ -45,6 +45,7 @@ STRENGTHS = {
     "dropped": (1, 2, 5),
     "memorised": (0.25, 0.5, 1.0),
 }
+_SHARES = ("precision", "recall", "coverage", "copied")
 _LEVEL = 0.95
 _TRAIN = 0.4  # of the digits; of the others, five classes are enough for a set
 _MOST_SHOWN = 10.0  # half-lengths, at which the map's colours end
@@ -88,7 +89,9 @@ def check(
     said = [
         f"Each number is a fault's mean movement over {repetitions} repetitions, in "
         "half-lengths of the interval in which that of another one lies: within 1 one "
-        "evaluation cannot tell it from chance. Bold: what the metric claims to see.",
+        "evaluation cannot tell it from chance. Bold: what the metric claims to see. "
+        "In the table above intervals of shares are clipped, so that no share leaves "
+        "[0, 1].",
         _exceptions([row for each in rows.values() for row in each]),
         _table(shares),
     ]
@@ -143,7 +146,7 @@ def _of_the_next(x: np.ndarray) -> Interval:
 
 
 def _rows(fault: str, strength: float, moved: Interval, floor: np.ndarray) -> list[Row]:
-    """A row of every metric that claims to see the fault."""
+    """A row of every metric that claims to see the fault; no share leaves [0, 1]."""
     rows = []
     for metric, way in CLAIMS[fault].items():
         at = METRICS.index(metric)
@@ -151,6 +154,9 @@ def _rows(fault: str, strength: float, moved: Interval, floor: np.ndarray) -> li
             f"digits, {fault} {strength:g}: {metric} - a perfect one's {floor[at]:.3g}"
         )
         estimate = Interval(*(float(part[at]) for part in moved))
+        if metric in _SHARES:
+            low, high = np.clip(estimate[1:], -floor[at], 1 - floor[at])
+            estimate = Interval(estimate.value, float(low), float(high))
         rows.append(Row(what, estimate, 0.0, claim=f"moved {way}"))
     return rows
 

@@ -101,6 +101,16 @@ def test_every_fault_moves_a_metric_that_claims_to_see_it(found):
         assert moved[expected], fault
 
 
+def test_intervals_of_shares_are_clipped():
+    moved = Interval(*(np.full(8, x) for x in (-0.7, -1.2, -0.2)))
+    found = {
+        row.what.split(": ")[1].split()[0]: row.estimate
+        for row in sensitivity._rows("blur", 1, moved, np.full(8, 0.9))
+    }
+    assert found["precision"] == (-0.7, -0.9, -0.2)
+    assert found["density"] == (-0.7, -1.2, -0.2)
+
+
 def test_chance_holds_the_next_number_as_often_as_it_says():
     rng, inside = np.random.default_rng(0), 0
     for _ in range(400):
