@@ -23,8 +23,8 @@ class Value(NamedTuple):
 class Measure(NamedTuple):
     """One measure of all runs.
 
-    rows: (name, values, one a run). intervals: (run, line): how they were got.
-    said: (run, line): context and notes.
+    rows: (name, values, one a run). intervals: (runs, line): how they were got.
+    said: (runs, line): context and notes.
     """
 
     name: str
@@ -100,10 +100,13 @@ def _said(labels: list[str], found: list[dict[str, Any]]) -> list[tuple[str, str
 
 
 def _by_run(labels: list[str], lines: list[str]) -> list[tuple[str, str]]:
-    """(run, line); without the run's name where all say the same."""
-    if len(set(lines)) == 1:
-        return [("", lines[0])] if lines[0] else []
-    return [(label, line) for label, line in zip(labels, lines, strict=True) if line]
+    """(runs, line) of each line once; without names where all runs say the same."""
+    runs: dict[str, list[str]] = {}
+    for label, line in zip(labels, lines, strict=True):
+        runs.setdefault(line, []).append(label)
+    if len(runs) == 1:
+        return [("", line) for line in runs if line]
+    return [(", ".join(mine), line) for line, mine in runs.items() if line]
 
 
 def _by_class(labels: list[str], found: list[dict[str, Any]]) -> list[Table]:

@@ -50,6 +50,7 @@ CHECKS = (
         {
             "network": "pixels",
             "size": 120,
+            "repetitions": 4,
             "strengths": {
                 name: values[-1:] for name, values in sensitivity.STRENGTHS.items()
             },

@@ -15,7 +15,7 @@ class Row(NamedTuple):
     """An estimate, its 95 % interval, and the exact value.
 
     claim: what the estimate is said to be of the exact value: "equal"; "below", of a
-        bound; "other", of a metric of faulty samples beside that of perfect ones.
+        bound; "moved up" or "moved down", by a fault from where it was without.
     tolerance: by how much it may differ, where it is an error rather than an estimate.
     """
 
@@ -23,32 +23,44 @@ class Row(NamedTuple):
     estimate: Interval
     exact: float
     unit: str = ""
-    claim: Literal["equal", "below", "other"] = "equal"
+    claim: Literal["equal", "below", "moved up", "moved down"] = "equal"
     tolerance: float = 0.0
 
     @property
     def holds(self) -> bool:
-        """Whether the claim agrees with the interval."""
-        low, high = self.estimate.low, self.estimate.high
-        is_above = low - self.tolerance > self.exact
-        is_below = high + self.tolerance < self.exact
+        """Whether the claim agrees with the interval: that it moved, beyond chance."""
         return {
-            "equal": not (is_above or is_below),
-            "below": not is_above,
-            "other": is_above or is_below,
+            "equal": self._is_near or self._is_inside,
+            "below": self.estimate.low <= self.exact,
+            "moved up": self.estimate.low > self.exact,
+            "moved down": self.estimate.high < self.exact,
         }[self.claim]
 
     @property
     def verdict(self) -> str:
         """In words, with the difference where there is one."""
         difference = f"{self.estimate.value - self.exact:+.3g}"
-        if self.claim == "other":
-            return f"moved by {difference}" if self.holds else "not moved"
+        if self.claim.startswith("moved"):
+            if self._is_inside:
+                return "may be chance"
+            return f"moved {'' if self.holds else 'the wrong way '}by {difference}"
         if not self.holds:
             return f"off by {difference}"
-        if self.tolerance:
+        if self._is_near:
             return f"within {self.tolerance:g}"
-        return f"below: {difference}" if self.claim == "below" else "holds"
+        if not self._is_inside:
+            return f"below: {difference}"
+        is_bound = self.claim == "below"
+        return f"{'not above' if is_bound else 'agrees'}, within its interval"
+
+    @property
+    def _is_near(self) -> bool:
+        apart = abs(self.estimate.value - self.exact)
+        return self.tolerance > 0 and apart <= self.tolerance
+
+    @property
+    def _is_inside(self) -> bool:
+        return self.estimate.low <= self.exact <= self.estimate.high
 
     def as_json(self) -> dict[str, Any]:
         """Plain numbers and strings."""

@@ -19,7 +19,7 @@ from gen_jax.truth.finding import Finding, Row
 
 _SCALE = 0.15  # of the Gaussians: of a million draws the farthest lies at 0.75
 _FINER = tuple(np.logspace(-2, 0, 13).tolist())
-_CONTRAST = 0.3
+_CONTRAST = 0.25  # at 0.3 some machines draw beyond 1
 
 
 def check(

@@ -141,7 +141,7 @@ def test_several_seeds_are_beside_each_other_and_what_they_have_together(tmp_pat
     assert "|vae, all seeds|seed_0|seed_1|" in found
     assert "distance|3.5[2.5, 4.5]|3.25 squared pixels[3, 3.5]floor 0.5|" in found
     assert "vae, all seeds: [ ]: Student's t" in found
-    assert "seed_1: [ ]: 95 % bootstrap" in found
+    assert "seed_0, seed_1: [ ]: 95 % bootstrap" in found
     (tmp_path / "vae" / "evaluation.json").write_text("{")
     damaged = page(
         tmp_path / "vae", write(tmp_path / "ae", "ae"), out=tmp_path / "x.html"

@@ -17,6 +17,7 @@ from gen_jax.truth import (
     discriminator,
     frechet,
     page,
+    sensitivity,
 )
 
 
@@ -95,24 +96,49 @@ def test_intervals_hold_means_and_not_the_exact_distance(found):
 def test_every_fault_moves_a_metric_that_claims_to_see_it(found):
     for fault in ("blur", "noise", "dropped", "memorised"):
         rows = named(found["sensitivity"], fault)
-        moved = {row.what.split(": ")[1]: row.holds for row in rows}
+        moved = {row.what.split(": ")[1].split()[0]: row.holds for row in rows}
         expected = {"dropped": "recall", "memorised": "copied"}.get(fault, "sharpness")
-        assert moved[f"{expected}, beside a perfect model's"], fault
+        assert moved[expected], fault
+
+
+def test_intervals_of_shares_are_clipped():
+    moved = Interval(*(np.full(8, x) for x in (-0.7, -1.2, -0.2)))
+    found = {
+        row.what.split(": ")[1].split()[0]: row.estimate
+        for row in sensitivity._rows("blur", 1, moved, np.full(8, 0.9))
+    }
+    assert found["precision"] == (-0.7, -0.9, -0.2)
+    assert found["density"] == (-0.7, -1.2, -0.2)
+
+
+def test_chance_holds_the_next_number_as_often_as_it_says():
+    rng, inside = np.random.default_rng(0), 0
+    for _ in range(400):
+        *before, after = rng.normal(size=(9, 2))
+        _, low, high = sensitivity._of_the_next(np.array(before))
+        inside += ((low <= after) & (after <= high)).sum()
+    assert inside / 800 == pytest.approx(0.95, abs=0.03)
 
 
 def test_verdicts():
     near = Interval(1.0, 0.9, 1.1)
     for row, verdict in (
-        (Row("", near, 1.05), "holds"),
+        (Row("", near, 1.05), "agrees, within its interval"),
         (Row("", near, 1.2), "off by -0.2"),
-        (Row("", near, 1.2, tolerance=0.1), "within 0.1"),
+        (Row("", near, 1.2, tolerance=0.25), "within 0.25"),
+        (Row("", near, 1.2, tolerance=0.15), "off by -0.2"),
+        (Row("", near, 1.05, tolerance=0.01), "agrees, within its interval"),
         (Row("", near, 1.2, claim="below"), "below: -0.2"),
+        (Row("", near, 0.95, claim="below"), "not above, within its interval"),
+        (Row("", near, 1.05, claim="below"), "not above, within its interval"),
         (Row("", near, 0.8, claim="below"), "off by +0.2"),
-        (Row("", near, 0.5, claim="other"), "moved by +0.5"),
-        (Row("", near, 1.0, claim="other"), "not moved"),
+        (Row("", near, 0.5, claim="moved up"), "moved by +0.5"),
+        (Row("", near, 1.5, claim="moved down"), "moved by -0.5"),
+        (Row("", near, 0.5, claim="moved down"), "moved the wrong way by +0.5"),
+        (Row("", near, 1.0, claim="moved up"), "may be chance"),
     ):
         assert row.verdict == verdict
-        assert row.holds == (not verdict.startswith(("off", "not")))
+        assert row.holds == (not any(w in verdict for w in ("off", "wrong", "chance")))
 
 
 def test_all_is_on_one_page(found):
