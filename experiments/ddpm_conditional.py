@@ -3,10 +3,11 @@
     python -m experiments.train --experiment=ddpm_conditional --workdir=runs/cond
     python -m experiments.sample --workdir=runs/cond --label=3 --guidance=2
 
-On digits, two busy CPU cores, 306 s; 1000 samples (DDIM, 50 steps), judged by a
-classifier that is right on 159 of 160 held-out digits; recall and variety are means
-over classes, beside 0.88 and 1.00 of real digits (w = 0 and 0.5: 500 samples, for which
-recall is 0.84 of real ones):
+On digits, two CPU cores, 98 s. `experiments.evaluate`, 818 samples (DDIM, 50 steps, w =
+0.25): a classifier that is right on all 160 held-out digits agrees with the asked label
+on 97.7 % [96.4, 98.6]; recall 0.73 [0.63, 0.82] and variety 0.94 [0.90, 0.97], means
+over classes, beside 0.86 and 1.00 of real digits. By other guidance, of another
+training and 500 or 1000 samples, beside a recall of real ones of 0.84 and 0.88:
 
     w              0      0.25   0.5    1
     agreement      94.2   98.0   99.2   99.9 %
