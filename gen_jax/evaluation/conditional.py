@@ -39,7 +39,9 @@ def by_class(evaluation: Evaluation) -> Result:
     for name, interval in _of_classes(drawn, real, table).items():
         is_share = name in ("precision", "recall")
         interval = as_share(interval, most) if is_share else interval
-        values[name] = with_interval(interval, _HOW, floor=means.get(f"real_{name}"))
+        floor = means.get(f"real_{name}")
+        values[name] = with_interval(interval, _HOW, floor=floor)
+        values[name] = values[name]._replace(share=is_share)
     context = {
         "classifier": judge.sha256,
         "held_out": f"{judge.num_test} images",

@@ -81,7 +81,7 @@ def _halvings(real: np.ndarray) -> Iterator[list[np.ndarray]]:
 def _share(value: Value, number: int) -> Value:
     low, high = as_share(Interval(*value[:3]), number)[1:]
     how = f"{_HOW}; within [0, 1], no shorter than of {number} independent ones"
-    return value._replace(low=low, high=high, interval=how)
+    return value._replace(low=low, high=high, interval=how, share=True)
 
 
 def copies(evaluation: Evaluation) -> Result:

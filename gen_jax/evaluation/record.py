@@ -27,7 +27,7 @@ from gen_jax.manifest import write_json
 from gen_jax.metrics.intervals import seeds_interval
 
 NAME = "evaluation.json"
-_VERSION = 2  # raised when a measure's numbers change
+_VERSION = 3  # raised when a measure's numbers change
 
 
 def run(evaluation: Evaluation, measures: Sequence, path: Path) -> dict[str, Any]:
@@ -108,15 +108,17 @@ def _which(measure: dict[str, Any]) -> tuple:
 
 
 def _over_seeds(values: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    interval = seeds_interval([value["value"] for value in values])
+    mean, low, high = seeds_interval([value["value"] for value in values])
     floors = [value["floor"] for value in values]
+    is_share = values[0].get("share", False)
     return {
-        "value": interval.value,
-        "low": interval.low,
-        "high": interval.high,
+        "value": mean,
+        "low": max(low, 0.0) if is_share else low,
+        "high": min(high, 1.0) if is_share else high,
         "interval": f"Student's t over {len(values)} training seeds",
         "floor": None if None in floors else float(np.mean(floors)),
         "unit": values[0]["unit"],
+        "share": is_share,
     }
 
 

@@ -13,6 +13,7 @@ class Value(NamedTuple):
 
     low, high: its 95 % interval; interval: how that was got.
     floor: what the same metric says of real data in the model's place.
+    share: whether it lies in [0, 1] by what it is, and so does its interval.
     """
 
     value: float
@@ -21,6 +22,7 @@ class Value(NamedTuple):
     interval: str | None = None
     floor: float | None = None
     unit: str = ""
+    share: bool = False
 
 
 class Result(NamedTuple):
@@ -77,7 +79,7 @@ def share_of(hits: np.ndarray, *, floor: float | None = None) -> Value:
     """The share of examples, bool [N], that are what was asked, and its interval."""
     interval = share_interval(float(np.mean(hits)), len(hits))
     how = f"Clopper and Pearson's, of {len(hits)} examples"
-    return with_interval(interval, how, floor=floor)
+    return with_interval(interval, how, floor=floor)._replace(share=True)
 
 
 def as_share(interval: Interval, number: int) -> Interval:

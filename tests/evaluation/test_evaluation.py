@@ -290,8 +290,10 @@ def test_several_seeds_are_one_with_a_t_interval():
 
     def content(seed, number):
         value = {"value": number, "low": None, "high": None, "interval": None}
-        value |= {"floor": 0.5, "unit": "nats"}
-        one = {"what": "w", "context": {"k": 1}, "values": {"a": value}, "seconds": 1.0}
+        value |= {"floor": 0.5, "unit": "nats", "share": False}
+        share = value | {"value": number / 4, "share": True}
+        one = {"what": "w", "context": {"k": 1}, "seconds": 1.0}
+        one["values"] = {"a": value, "share": share}
         run = {"folder": f"runs/x/seed_{seed}", "training_seed": seed, "step": 3}
         return {"run": run, "protocol": {}, "environment": {}, "measures": {"m": one}}
 
@@ -301,6 +303,8 @@ def test_several_seeds_are_one_with_a_t_interval():
         0.95, 2, np.mean(numbers), scipy.stats.sem(numbers)
     )
     np.testing.assert_allclose([value["low"], value["high"]], [low, high])
+    share = together["measures"]["m"]["values"]["share"]
+    assert (share["low"], share["high"]) == (0.0, 1.0)  # t's would leave them
     assert together["run"]["training_seed"] == [0, 1, 2]
     assert together["run"]["folder"] == "runs/x"
     with pytest.raises(UserError, match="two of them"):
