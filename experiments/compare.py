@@ -71,7 +71,7 @@ _COSTS_LIKE = {"steps": 1, "milliseconds": 0.0, "gigaflops": 0.0}
 _VALUE_LIKE = dict.fromkeys(("value", "low", "high", "floor"), -math.inf)
 _RECORD_LIKE = {
     "protocol": "",
-    "trials": {"*": {"*": -math.inf}},
+    "trials": {"*": {}},  # None: it diverged
     "families": {"*": {"factor": 0.0, "values": dict.fromkeys(_SHOWN, _VALUE_LIKE)}},
 }
 _KINDS = {
@@ -106,7 +106,7 @@ def main(overrides: list[tuple[str, str]]) -> None:
     counts = {name: _parameters(name, protocol) for name in protocol["families"]}
     folder = Path(_WORKDIR.value)
     folder.mkdir(parents=True, exist_ok=True)
-    record = _record(folder, agreed)
+    record = _record(folder, protocol)
     _try(folder, record, protocol)
     _train_seeds(folder, record, protocol)
     (folder / "comparison.md").write_text(_table(record, protocol, counts))
@@ -119,8 +119,12 @@ def _read(path: Path) -> dict[str, Any]:
     protocol = _json(path, _PROTOCOL_LIKE)
     if not protocol["families"]:
         raise UserError(f"{path}: families is empty")
-    if not protocol["trials"]["learning_rate"]:
-        raise UserError(f"{path}: trials.learning_rate is empty")
+    factors = protocol["trials"]["learning_rate"]
+    if not factors or len({f"{factor:g}" for factor in factors}) < len(factors):
+        raise UserError(f"{path}: trials.learning_rate is empty, or says one twice")
+    for name, family in protocol["families"].items():
+        if taken := {"steps", "seed", "learning_rate"} & family["config"].keys():
+            raise UserError(f"{path}: {name}'s {min(taken)} is for the protocol to say")
     return protocol
 
 
@@ -219,7 +223,9 @@ def _record(folder: Path, protocol: dict) -> dict:
         return {"protocol": digest, "trials": {}, "families": {}}
     record = _json(path, _RECORD_LIKE)
     if record["protocol"] != digest:
-        raise UserError(f"{folder} is of another protocol: name another --workdir")
+        raise UserError(
+            f"{folder} is of another protocol or data: name another --workdir"
+        )
     return record
 
 
@@ -231,18 +237,23 @@ def _try(folder: Path, record: dict, protocol: dict) -> None:
 
     def trial(name, factor):
         run, seed = folder / name / f"trial_{factor:g}", protocol["trials"]["seed"]
-        return _trained(run, protocol, name, factor, seed)
+        try:
+            return _trained(run, protocol, name, factor, seed)
+        except UserError as error:
+            if "no longer finite" not in str(error):
+                raise
+        return None  # it diverged, as trials do
 
     for (name, factor), measures in _at_once(trial, todo):
-        distance = measures["on_classifier"]["values"]["frechet_distance"]["value"]
-        trials.setdefault(name, {})[str(factor)] = distance
+        found = measures and measures["on_classifier"]["values"]["frechet_distance"]
+        trials.setdefault(name, {})[str(factor)] = found and found["value"]
         write_json(folder / "comparison.json", record)
 
 
 def _train_seeds(folder: Path, record: dict, protocol: dict) -> None:
     """The trainings by each family's best trial, and what they measure together."""
     families = [x for x in protocol["families"] if x not in record["families"]]
-    best = {x: min(t, key=t.get) for x, t in record["trials"].items()}
+    best = {name: _best(name, tried) for name, tried in record["trials"].items()}
 
     def train(seed, name):
         run = folder / name / "seeds" / f"seed_{seed}"
@@ -257,6 +268,16 @@ def _train_seeds(folder: Path, record: dict, protocol: dict) -> None:
         values = {key: values[key] for key in _SHOWN}
         record["families"][name] = {"factor": float(best[name]), "values": values}
         write_json(folder / "comparison.json", record)
+
+
+def _best(name: str, trials: dict[str, float | None]) -> str:
+    """The factor of the least distance. Raises UserError where all trials diverged."""
+    ended = {factor: x for factor, x in trials.items() if x is not None}
+    if not ended:
+        raise UserError(
+            f"every trial of {name} diverged: the protocol needs lower rates"
+        )
+    return min(ended, key=ended.get)
 
 
 def _at_once(function: Callable, todo: list[tuple]) -> Iterator[tuple[tuple, Any]]:
@@ -298,7 +319,8 @@ def _measured(folder: Path, protocol: dict) -> dict:
 
 
 def _command(name: str, *arguments: str) -> None:
-    print(f"python -m experiments.{name}", *arguments, file=sys.stderr, flush=True)
+    line = " ".join((f"python -m experiments.{name}", *arguments))
+    print(line + "\n", end="", file=sys.stderr, flush=True)  # in one piece
     done = subprocess.run(
         [sys.executable, "-m", f"experiments.{name}", *arguments],
         stdout=subprocess.DEVNULL,

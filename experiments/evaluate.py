@@ -49,13 +49,26 @@ def main(overrides: list[tuple[str, str]]) -> None:
     folder = Path(_WORKDIR.value)
     if runs := list(seeds.found(folder).values()):
         _check_in_step(folder, runs)
-        content = record.over_seeds([_evaluated(run) for run in runs])
+        content = record.over_seeds(_of_each(runs))
         whole = [record.read(run / record.NAME) for run in runs]
         write_json(folder / record.NAME, record.over_seeds(whole))
     else:
         content = _evaluated(folder)
     print("\n".join(_lines(content)))
     print(folder / record.NAME)
+
+
+def _of_each(runs: list[Path]) -> list[dict]:
+    """What each seed's evaluation.json holds; one that fails stops no other."""
+    contents, failed = [], {}
+    for run in runs:
+        try:
+            contents.append(_evaluated(run))
+        except UserError as error:
+            failed[str(error)] = None  # most fail alike
+    if failed:
+        raise UserError("; ".join(failed))
+    return contents
 
 
 def _check_in_step(folder: Path, runs: list[Path]) -> None:

@@ -60,7 +60,7 @@ def _terms(
         return table
 
     def fits(table: np.ndarray) -> bool:
-        return bool(table.dtype.names)
+        return all(np.isfinite(table[name]).all() for name in table.dtype.names)
 
     found = evaluation.chunks.each(f"bound-{split}", len(x), of_chunk, fits, size)
     table = np.concatenate(list(found))
@@ -83,7 +83,7 @@ def importance_bound(evaluation: Evaluation) -> Result:
         return batched.call(log_mean_weight, subject.board, inputs, weigh=weigh, k=k)
 
     def fits(kept: np.ndarray) -> bool:
-        return kept.ndim == 1
+        return kept.ndim == 1 and bool(np.isfinite(kept).all())
 
     found = evaluation.chunks.each(f"weights-{k}", len(x), of_chunk, fits, _WEIGHED)
     log_p = np.concatenate(list(found))

@@ -11,7 +11,7 @@ import numpy as np
 
 from gen_jax import images
 from gen_jax.errors import UserError
-from gen_jax.evaluation.evaluation import Evaluation
+from gen_jax.evaluation.evaluation import Evaluation, halvings
 from gen_jax.evaluation.result import Result, Value, as_share, share_of, with_interval
 from gen_jax.metrics import manifold
 from gen_jax.metrics.frechet import frechet_distance, moments
@@ -30,6 +30,7 @@ def by_class(evaluation: Evaluation) -> Result:
     x = images.from_uint8(samples.first(most))
     drawn = manifold.judged(judge, x, asked[:most])
     real = manifold.judged(judge, *subject.real(_most_real(evaluation), "train"))
+    real = _in_pairs(real)
     table = manifold.by_class(drawn, real)
     means = table.pop("mean")
     values = {
@@ -70,21 +71,23 @@ def _accuracy(judge) -> Value:
 def _of_classes(drawn: Judged, real: Judged, table) -> dict[str, Interval]:
     """The means over classes, and how far chance in images, not in classes, moves them.
 
+    Real images are left out pair by pair, so that the others stay in their halves.
     Fréchet distances too where there are images enough, and into the table.
     """
 
-    def scores(mine, yours):
-        mean = manifold.by_class(_picked(drawn, mine), _picked(real, yours))["mean"]
+    def scores(mine, pairs):
+        yours = _picked(real, pairs.ravel())
+        mean = manifold.by_class(_picked(drawn, mine), yours)["mean"]
         return [mean[name] for name in _COMPARED]
 
-    def distances(mine, yours):
-        a, b = _picked(drawn, mine), _picked(real, yours)
+    def distances(mine, pairs):
+        a, b = _picked(drawn, mine), _picked(real, pairs.ravel())
         return [
             frechet_distance(*(moments(x.features[x.label == int(k)]) for x in (b, a)))
             for k in table
         ]
 
-    places = np.arange(len(drawn.label)), np.arange(len(real.label))
+    places = np.arange(len(drawn.label)), np.arange(len(real.label)).reshape(-1, 2)
     columns = zip(*jackknife_interval(scores, *places), strict=True)
     intervals = (Interval(*map(float, column)) for column in columns)
     found = dict(zip(_COMPARED, intervals, strict=True))
@@ -94,6 +97,13 @@ def _of_classes(drawn: Judged, real: Judged, table) -> dict[str, Interval]:
         mean = jackknife_interval(lambda *x: np.mean(distances(*x)), *places)
         found["frechet_distance_by_class"] = Interval(*map(float, mean))
     return found
+
+
+def _in_pairs(real: Judged) -> Judged:
+    """Two of a class beside each other, one for each half of `manifold.by_class`."""
+    classes = [np.flatnonzero(real.label == label) for label in np.unique(real.label)]
+    even = [places[: len(places) // 2 * 2] for places in classes]
+    return _picked(real, np.concatenate(even))
 
 
 def _picked(judged: Judged, places: np.ndarray) -> Judged:
@@ -106,16 +116,15 @@ def share_of_classes(evaluation: Evaluation) -> Result:
     x = images.from_uint8(evaluation.samples.first(most))
     real, _ = evaluation.subject.real(2 * len(x), "train")
     found, of_real = _found(judge, x), _found(judge, real)
-    half, other = np.split(of_real, [len(of_real) // 2])
     number = evaluation.subject.dataset.info.num_classes
     shares, real_shares = _shares(found, number), _shares(of_real, number)
 
-    def apart(found: np.ndarray) -> float:
-        return float(np.abs(_shares(found, number) - real_shares).sum() / 2)
+    def apart(a: np.ndarray, b: np.ndarray) -> float:
+        return float(np.abs(_shares(a, number) - _shares(b, number)).sum() / 2)
 
-    floor = np.abs(_shares(half, number) - _shares(other, number)).sum() / 2
-    value, low, high = jackknife_interval(apart, found)
-    how = f"jackknife over {len(found)} samples"
+    value, low, high = jackknife_interval(apart, found, of_real[: len(of_real) // 2])
+    how = f"jackknife over {len(found)} samples and {len(of_real) // 2} real images"
+    floor = np.mean([apart(*each) for each in halvings(of_real)])
     values = {
         "classes_drawn": Value(
             int((shares > 0).sum()), floor=int((real_shares > 0).sum())

@@ -5,12 +5,12 @@ halves of the real data: what is left when a model is perfect. It is called FID,
 IS on Inception alone.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from gen_jax import images
-from gen_jax.evaluation.evaluation import Evaluation
+from gen_jax.evaluation.evaluation import HALVINGS, Evaluation, halvings
 from gen_jax.evaluation.result import Result, Value, as_share, share_of, with_interval
 from gen_jax.metrics.features import FeatureNetwork
 from gen_jax.metrics.frechet import frechet_distance, moments
@@ -19,11 +19,11 @@ from gen_jax.metrics.intervals import Interval, jackknife_interval, seeds_interv
 from gen_jax.metrics.kernel import kernel_distance, squared_mmd
 from gen_jax.metrics.manifold import density_coverage, precision_recall
 from gen_jax.metrics.neighbours import copied, nearest
+from gen_jax.subject import shuffled
 
 _HOW = "jackknife over images of both sets"
 _SHOWN = 10  # samples beside the training images that they are nearest to
 _SUBSETS = 20
-_HALVINGS = 5  # of the real images: how they compare with each other scatters too
 MANIFOLD = ("precision", "recall", "density", "coverage")
 
 
@@ -33,7 +33,7 @@ def on_network(evaluation: Evaluation, network: FeatureNetwork) -> Result:
     real = evaluation.features(network, evaluation.reference())
     reference = real[: len(real) // 2]
     if evaluation.protocol.whole_reference:
-        everything = np.arange(len(evaluation.subject.dataset.train))
+        everything = shuffled(len(evaluation.subject.dataset.train))
         reference = evaluation.features(network, everything)
     is_inception, most = network.logits is not None, evaluation.protocol.pairwise
     names = ("fid", "kid") if is_inception else ("frechet_distance", "kernel_distance")
@@ -51,7 +51,7 @@ def on_network(evaluation: Evaluation, network: FeatureNetwork) -> Result:
         "sha256": network.sha256,
         "dim": network.dim,
         "real": f"{len(reference)} training images",
-        "floor": f"half of {len(real)} training images against half, {_HALVINGS} times",
+        "floor": f"half of {len(real)} training images against half, {HALVINGS} times",
         "pairwise": f"at most {most} of each set",
         **evaluation.about_samples(),
     }
@@ -63,19 +63,12 @@ def _compared(
 ) -> dict[str, Value]:
     """What a metric of two sets says of samples, and of halves of the real features."""
     interval = jackknife_interval(metric, reference, drawn)
-    floors = np.mean([np.atleast_1d(metric(*x)) for x in _halvings(real)], axis=0)
+    floors = np.mean([np.atleast_1d(metric(*x)) for x in halvings(real)], axis=0)
     columns = zip(*map(np.atleast_1d, interval), strict=True)
     return {
         name: with_interval(Interval(*map(float, numbers)), _HOW, floor=float(floor))
         for name, numbers, floor in zip(names, columns, floors, strict=True)
     }
-
-
-def _halvings(real: np.ndarray) -> Iterator[list[np.ndarray]]:
-    """Features [2 N, D] dealt into two sets of N by chance, again and again."""
-    rng = np.random.default_rng(0)
-    for _ in range(_HALVINGS):
-        yield np.split(rng.permutation(real), [len(real) // 2])
 
 
 def _share(value: Value, number: int) -> Value:
@@ -89,8 +82,7 @@ def copies(evaluation: Evaluation) -> Result:
     subject, most = evaluation.subject, evaluation.protocol.pairwise
     x = evaluation.samples.first(most)
     train = subject.dataset.train.read(range(len(subject.dataset.train)))["x"]
-    test = subject.dataset.test
-    held_out = test.read(range(min(most, len(test))))["x"]
+    held_out = evaluation.held_out(most)
     floor = float(copied(held_out, train).mean())
     values = {"copied": share_of(copied(x, train), floor=floor)}
     context = {
@@ -98,6 +90,7 @@ def copies(evaluation: Evaluation) -> Result:
         "real": f"{len(train)} training images",
         "floor": f"{len(held_out)} held-out images",
         **evaluation.about_samples(),
+        "samples": len(x),
     }
     shown = x[:_SHOWN]
     beside = train[nearest(shown, train, 3).place]

@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from gen_jax.evaluation.protocol import Protocol
 from gen_jax.evaluation.samples import Samples
 from gen_jax.metrics.features import FeatureNetwork
 from gen_jax.subject import Subject, shuffled
+
+HALVINGS = 5
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -72,7 +74,7 @@ class Evaluation:
         what = f"{self.subject.dataset.digest}-{network.name}-{network.sha256[:16]}"
         name = f"{what}-{digest_of((places,))[:16]}.npy"
         path = devices.cache_folder("features") / name
-        with contextlib.suppress(OSError, ValueError, EOFError):
+        with contextlib.suppress(Exception):  # however it is damaged: made again
             kept = np.load(path, allow_pickle=False)
             if kept.shape == (len(places), network.dim):
                 return kept
@@ -94,7 +96,22 @@ class Evaluation:
                 "data, or another --features"
             )
 
+    def held_out(self, most: int) -> np.ndarray:
+        """x of the test split at rest, at most so many, picked by chance."""
+        test = self.subject.dataset.test
+        return test.read(shuffled(len(test))[:most])["x"]
+
     def about_samples(self) -> dict[str, Any]:
         """What numbers of samples depend on, beside the run."""
         sampling = self.subject.game.ops.get("sampling", dict)
         return {"samples": self.samples.number, **sampling(**self.samples.options)}
+
+
+def halvings(real: np.ndarray) -> Iterator[list[np.ndarray]]:
+    """Real examples [2 N, ...] dealt into two sets of N by chance, again and again.
+
+    How they compare with each other is a metric's floor, and it scatters too.
+    """
+    rng = np.random.default_rng(0)
+    for _ in range(HALVINGS):
+        yield np.split(rng.permutation(real)[: 2 * (len(real) // 2)], 2)

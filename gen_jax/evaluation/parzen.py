@@ -15,7 +15,7 @@ def log_likelihood(evaluation: Evaluation) -> Result:
     """
     dataset = evaluation.subject.dataset
     x = evaluation.samples.first(_MOST_SAMPLES)
-    held_out = dataset.test.read(range(len(dataset.test)))["x"]
+    held_out = evaluation.held_out(len(dataset.test))
     size = min(len(held_out) // 2, _MOST_VALIDATION)
     validation, test = held_out[:size], held_out[size:]
     real = dataset.train.read(evaluation.reference()[: len(x)])["x"]

@@ -27,7 +27,7 @@ from gen_jax.manifest import write_json
 from gen_jax.metrics.intervals import seeds_interval
 
 NAME = "evaluation.json"
-_VERSION = 3  # raised when a measure's numbers change
+_VERSION = 4  # raised when a measure's numbers change
 
 
 def run(evaluation: Evaluation, measures: Sequence, path: Path) -> dict[str, Any]:
@@ -79,23 +79,27 @@ def _taken(evaluation: Evaluation, measure) -> dict[str, Any]:
 def over_seeds(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Several trainings' contents as one: means, and their intervals over trainings.
 
-    What not all of them have, of the same step and weights, is left out. Raises
-    UserError for fewer than two.
+    What not all of them have, measured alike, is left out. Raises UserError for fewer
+    than two.
     """
     if len(runs) < 2:
         raise UserError("an interval over trainings needs two of them at least")
     measures = {}
     for name, first in runs[0]["measures"].items():
         each = [r["measures"][name] for r in runs if name in r["measures"]]
-        if len(each) < len(runs) or len({_which(one) for one in each}) > 1:
+        if len(each) < len(runs) or any(_of(one) != _of(first) for one in each):
             continue
         values = {
             key: _over_seeds([one["values"][key] for one in each])
             for key in first["values"]
             if all(one["values"].get(key, {}).get("value") is not None for one in each)
         }
-        shared = {k: v for k, v in first["context"].items() if k != "sha256"}
-        measures[name] = {"what": first["what"], "context": shared, "values": values}
+        measures[name] = {
+            "what": first["what"],
+            "context": _of(first),
+            "values": values,
+            **({"note": first["note"]} if "note" in first else {}),
+        }
         measures[name]["seconds"] = round(sum(one["seconds"] for one in each), 1)
     seeds = [r["run"]["training_seed"] for r in runs]
     described = {**runs[0]["run"], "training_seed": seeds}
@@ -103,8 +107,9 @@ def over_seeds(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {**runs[0], "run": described, "measures": measures}
 
 
-def _which(measure: dict[str, Any]) -> tuple:
-    return tuple(measure["context"].get(name) for name in ("step", "weights"))
+def _of(measure: dict[str, Any]) -> dict[str, Any]:
+    """How it was measured: all that seeds have in common."""
+    return {k: v for k, v in measure["context"].items() if k != "sha256"}
 
 
 def _over_seeds(values: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -156,7 +161,11 @@ def read(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text())
         measures = content["measures"].items()
-        whole = {name: one for name, one in measures if isinstance(one, dict)}
+        whole = {
+            name: one
+            for name, one in measures
+            if all(isinstance(one[part], dict) for part in ("context", "values"))
+        }
         return content | {"measures": whole}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {"measures": {}}

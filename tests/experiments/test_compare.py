@@ -54,6 +54,12 @@ def test_a_damaged_protocol_is_told_so(tmp_path, text, says):
         ("families", {"vae": {}}, "families.vae lacks config"),
         ("trials", {}, "trials lacks seed"),
         ("trials", {"seed": 0, "learning_rate": []}, "trials.learning_rate is empty"),
+        ("trials", {"seed": 0, "learning_rate": [1, 1.0]}, "or says one twice"),
+        (
+            "families",
+            {"vae": {"config": {"seed": 3}}},
+            "vae's seed is for the protocol",
+        ),
         ("trials", {"seed": 0, "learning_rate": ["x"]}, "rate.0 is not a number"),
         ("trials", {"seed": 0.5, "learning_rate": [1]}, "seed is not a whole number"),
         ("tolerance", "a", "tolerance is not a number"),
@@ -106,6 +112,12 @@ def test_the_parameters_are_counted_and_held_to():
     assert compare._parameters("vae", protocol) == count
     with pytest.raises(UserError, match="asks for 4,000 within 2 %"):
         compare._parameters("vae", {**PROTOCOL, "parameters": 4000})
+
+
+def test_a_trial_that_diverged_is_never_the_best():
+    assert compare._best("vae", {"1": 3.0, "2": None, "3": 2.5}) == "3"
+    with pytest.raises(UserError, match="every trial of vae diverged"):
+        compare._best("vae", {"1": None})
 
 
 @pytest.mark.slow
