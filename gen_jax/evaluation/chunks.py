@@ -53,13 +53,20 @@ class Chunks:
         damaged is made again.
         """
         path = self._folder / f"{self._key}-{what}-{start:06d}-{stop:06d}.npy"
-        with contextlib.suppress(Exception):  # however it is damaged
-            kept = np.load(path, allow_pickle=False)
-            if len(kept) == stop - start and fits(kept):
-                return kept
+        kept = load_array(path)
+        if kept is not None and kept.shape[:1] == (stop - start,) and fits(kept):
+            return kept
         made = make(start, stop)
         save_array(path, made)
         return made
+
+
+def load_array(path: Path) -> np.ndarray | None:
+    """What `save_array` wrote; None where it is missing, or damaged in whatever way."""
+    with contextlib.suppress(Exception), path.open("rb") as file:
+        found = np.load(file, allow_pickle=False)
+        return found if isinstance(found, np.ndarray) else None
+    return None
 
 
 def save_array(path: Path, array: np.ndarray) -> None:

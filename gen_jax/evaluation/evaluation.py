@@ -13,7 +13,7 @@ import numpy as np
 from gen_jax import devices
 from gen_jax.data.dataset import digest_of, digest_of_value
 from gen_jax.errors import UserError
-from gen_jax.evaluation.chunks import Chunks, save_array
+from gen_jax.evaluation.chunks import Chunks, load_array, save_array
 from gen_jax.evaluation.protocol import Protocol
 from gen_jax.evaluation.samples import Samples
 from gen_jax.metrics.features import FeatureNetwork
@@ -74,10 +74,9 @@ class Evaluation:
         what = f"{self.subject.dataset.digest}-{network.name}-{network.sha256[:16]}"
         name = f"{what}-{digest_of((places,))[:16]}.npy"
         path = devices.cache_folder("features") / name
-        with contextlib.suppress(Exception):  # however it is damaged: made again
-            kept = np.load(path, allow_pickle=False)
-            if kept.shape == (len(places), network.dim):
-                return kept
+        kept = load_array(path)
+        if kept is not None and kept.shape == (len(places), network.dim):
+            return kept
         train = self.subject.dataset.train
         parts = np.array_split(places, -(-len(places) // 1000))
         found = [network.features(train.read(part)["x"]) for part in parts]

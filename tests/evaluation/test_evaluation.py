@@ -15,6 +15,7 @@ from gen_jax.errors import UserError
 from gen_jax.evaluation import (
     Evaluation,
     bounds,
+    conditional,
     distances,
     measures,
     protocol,
@@ -24,6 +25,7 @@ from gen_jax.evaluation import (
 from gen_jax.game import Game, Player, State, Weights
 from gen_jax.metrics import features
 from gen_jax.metrics.intervals import jackknife_interval
+from gen_jax.metrics.manifold import Judged
 from gen_jax.subject import Subject
 
 QUICK = protocol("quick")
@@ -120,6 +122,37 @@ def test_a_chunk_of_another_shape_is_drawn_again(tmp_path):
     assert this.samples.first(70).shape == (70, 8, 8, 1)
     [name] = {len(this.samples.features(this.networks[0]))}
     assert name == 70
+
+
+@pytest.mark.parametrize(
+    "junk", [b"", b"PK\x03\x04", b"\x93NUMPY\x01\x00v\x00{'descr': ("]
+)
+def test_a_chunk_of_junk_is_drawn_again(tmp_path, junk):
+    pool = np.zeros((1, 8, 8, 1), np.float32)
+    quick = QUICK._replace(samples=70)
+    this = evaluation_of(tmp_path, draws(pool), {"pool": jnp.asarray(pool)}, quick)
+    whole = this.samples.first(70)
+    [path] = (tmp_path / "evaluation").glob("*samples*.npy")
+    path.write_bytes(junk + path.read_bytes()[len(junk) :] if junk else junk)
+    np.testing.assert_array_equal(this.samples.first(70), whole)
+
+
+def test_without_a_pair_the_other_real_images_stay_in_their_halves():
+    rng = np.random.default_rng(0)
+    label = rng.permutation(np.repeat([0, 1, 2], [5, 8, 7]))
+    real = Judged(label, label, np.arange(20.0)[:, None])
+    paired = conditional._in_pairs(real)
+    assert len(paired.label) == 4 + 8 + 6
+
+    def halves(judged):
+        """The features of each class's first half, as `by_class` deals them."""
+        return {x for k in range(3) for x in judged.features[judged.label == k][::2, 0]}
+
+    first = halves(paired)
+    pairs = np.arange(len(paired.label)).reshape(-1, 2)
+    for left_out in range(len(pairs)):
+        rest = conditional._picked(paired, np.delete(pairs, left_out, 0).ravel())
+        assert halves(rest) < first
 
 
 def test_real_images_are_picked_whatever_their_order(tmp_path):
@@ -307,6 +340,9 @@ def test_several_seeds_are_one_with_a_t_interval():
     assert (share["low"], share["high"]) == (0.0, 1.0)  # t's would leave them
     assert together["run"]["training_seed"] == [0, 1, 2]
     assert together["run"]["folder"] == "runs/x"
+    apart = [content(s, x) for s, x in enumerate(numbers)]
+    apart[1]["measures"]["m"]["context"]["k"] = 2  # measured otherwise
+    assert record.over_seeds(apart)["measures"] == {}
     with pytest.raises(UserError, match="two of them"):
         record.over_seeds([content(0, 1.0)])
 
