@@ -23,6 +23,7 @@ comparison.json, comparison.md and comparison.png.
 import json
 import math
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -82,6 +83,8 @@ _KINDS = {
     float: "a number",
 }
 
+_running: set[subprocess.Popen] = set()  # commands, to be stopped where this is
+
 
 def main(overrides: list[tuple[str, str]]) -> None:
     """Trains, measures and tabulates, or measures the costs of a step."""
@@ -104,6 +107,7 @@ def main(overrides: list[tuple[str, str]]) -> None:
     # This process and its commands share a GPU: none may take the most of it.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     counts = {name: _parameters(name, protocol) for name in protocol["families"]}
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     folder = Path(_WORKDIR.value)
     folder.mkdir(parents=True, exist_ok=True)
     record = _record(folder, protocol)
@@ -287,8 +291,10 @@ def _at_once(function: Callable, todo: list[tuple]) -> Iterator[tuple[tuple, Any
         try:
             for done in as_completed(running):
                 yield running[done], done.result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+        finally:  # at an error or a signal some are left, and a training saves first
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in tuple(_running):
+                process.terminate()
 
 
 def _trained(folder: Path, protocol: dict, name: str, factor: float, seed: int) -> dict:
@@ -321,15 +327,18 @@ def _measured(folder: Path, protocol: dict) -> dict:
 def _command(name: str, *arguments: str) -> None:
     line = " ".join((f"python -m experiments.{name}", *arguments))
     print(line + "\n", end="", file=sys.stderr, flush=True)  # in one piece
-    done = subprocess.run(
+    with subprocess.Popen(
         [sys.executable, "-m", f"experiments.{name}", *arguments],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-    )
-    if done.returncode:
-        last = done.stderr.strip().rpartition("\n")[2]
-        raise UserError(f"experiments.{name} ended with {done.returncode}: {last}")
+    ) as process:
+        _running.add(process)
+        _, errors = process.communicate()
+        _running.discard(process)
+    if process.returncode:
+        last = errors.strip().rpartition("\n")[2]
+        raise UserError(f"experiments.{name} ended with {process.returncode}: {last}")
 
 
 def _table(record: dict, protocol: dict, counts: dict[str, int]) -> str:
