@@ -5,7 +5,9 @@
 
 import contextlib
 import inspect
+import os
 import re
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 
@@ -26,7 +28,7 @@ def run(main: Callable[[list[tuple[str, str]]], None]) -> None:
     """Parses the flags, calls main([(field, text), ...]) and exits.
 
     Exit codes: 0; 2 for a mistake of the user's, which gets one line; 130 after
-    Ctrl-C and 143 after SIGTERM.
+    Ctrl-C, 141 where nobody reads on, and 143 after SIGTERM.
     """
 
     def guarded(argv):
@@ -51,6 +53,9 @@ def errors_in_one_line() -> Iterator[None]:
         yield
     except UserError as error:
         _exit(str(error), 2)
+    except BrokenPipeError:  # `| head` has read enough: all is written to files
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
     except OSError as error:
         _exit(f"{error.strerror or error}: {error.filename or 'disk'}", 2)
     except MemoryError as error:

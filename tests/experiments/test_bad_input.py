@@ -233,3 +233,14 @@ def test_a_disk_that_takes_no_more(tmp_path):
     line = done.stderr.splitlines()[-1]
     assert line.startswith("error: a checkpoint could not be written (")
     succeed("train", *flags, cwd=tmp_path)  # nothing is in the way
+
+
+def test_a_reader_that_has_read_enough_hears_of_no_error():
+    line = ["bash", "-c", 'exec 3< <(exec "$@"; :); exec 3<&-; wait $!', "-"]
+    done = subprocess.run(
+        [*line, *command("train", "--list")],
+        env=environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (141, "")
