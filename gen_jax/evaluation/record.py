@@ -99,12 +99,23 @@ def over_seeds(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
             "context": _of(first),
             "values": values,
             **({"note": first["note"]} if "note" in first else {}),
+            **_by_class([one.get("by_class") for one in each]),
         }
         measures[name]["seconds"] = round(sum(one["seconds"] for one in each), 1)
     seeds = [r["run"]["training_seed"] for r in runs]
     described = {**runs[0]["run"], "training_seed": seeds}
     described["folder"] = str(Path(runs[0]["run"]["folder"]).parent)
     return {**runs[0], "run": described, "measures": measures}
+
+
+def _by_class(tables: Sequence[dict | None]) -> dict[str, Any]:
+    """The means of tables by class, of the cells that have a number in all of them."""
+    first, means = tables[0] or {}, {}
+    for row, cells in first.items():
+        each = [(table or {}).get(row, {}) for table in tables]
+        whole = [k for k in cells if all(one.get(k) is not None for one in each)]
+        means[row] = {k: float(np.mean([one[k] for one in each])) for k in whole}
+    return {"by_class": means} if means else {}
 
 
 def _of(measure: dict[str, Any]) -> dict[str, Any]:

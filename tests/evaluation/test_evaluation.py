@@ -327,6 +327,7 @@ def test_several_seeds_are_one_with_a_t_interval():
         share = value | {"value": number / 4, "share": True}
         one = {"what": "w", "context": {"k": 1}, "seconds": 1.0}
         one["values"] = {"a": value, "share": share}
+        one["by_class"] = {"3": {"agreement": number / 4}}
         run = {"folder": f"runs/x/seed_{seed}", "training_seed": seed, "step": 3}
         return {"run": run, "protocol": {}, "environment": {}, "measures": {"m": one}}
 
@@ -336,6 +337,8 @@ def test_several_seeds_are_one_with_a_t_interval():
         0.95, 2, np.mean(numbers), scipy.stats.sem(numbers)
     )
     np.testing.assert_allclose([value["low"], value["high"]], [low, high])
+    mean = together["measures"]["m"]["by_class"]["3"]["agreement"]
+    assert mean == pytest.approx(np.mean(numbers) / 4)
     share = together["measures"]["m"]["values"]["share"]
     assert (share["low"], share["high"]) == (0.0, 1.0)  # t's would leave them
     assert together["run"]["training_seed"] == [0, 1, 2]
