@@ -172,11 +172,13 @@ def read(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text())
         measures = content["measures"].items()
-        whole = {
-            name: one
-            for name, one in measures
-            if all(isinstance(one[part], dict) for part in ("context", "values"))
-        }
+        whole = {name: one for name, one in measures if _is_whole(one)}
         return content | {"measures": whole}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {"measures": {}}
+
+
+def _is_whole(measure: Any) -> bool:
+    parts = ("context", "values")
+    has = isinstance(measure, dict)
+    return has and all(isinstance(measure.get(part), dict) for part in parts)

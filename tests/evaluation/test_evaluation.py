@@ -287,6 +287,8 @@ def test_what_is_not_asked_for_is_left_and_says_what_it_is_of(tmp_path, real):
     assert kept["on_pixels"] == both["on_pixels"]
     assert kept["on_pixels"]["context"]["seed"] == 0
     assert kept["copies"]["context"]["seed"] == 1
+    path.write_text(json.dumps({"measures": {**kept, "bound": {}, "parzen": 3}}))
+    assert record.read(path)["measures"] == kept  # the damaged ones alone are lost
 
 
 def test_a_measure_that_cannot_be_taken_stops_no_other(tmp_path, real):
