@@ -8,9 +8,9 @@ On digits, two busy CPU cores, 56 s. `experiments.evaluate`, 818 samples: a clas
 that is right on all 160 held-out digits agrees with the asked label on 98.9 % [97.9,
 99.5]; recall 0.81 [0.76, 0.87] and variety 0.98 [0.96, 1.01], means over classes,
 beside 0.86 and 1.00 of real digits; Fréchet distance 0.94 [0.72, 1.15], between halves
-of the real ones 1.17. By `experiments.figures`, D prefers the true label
-of held-out digits to a wrong one in 90 % of cases, and says 0.500 of real and 0.499 of
-generated images before the first step. `cgan_mnist` is the paper's own recipe, of which
+of the real ones 1.17. By `experiments.figures`, D prefers the true label of held-out
+digits to a wrong one in 90 % of cases, and says 0.500 of real and 0.499 of generated
+images before the first step. `cgan_mnist` is the paper's own recipe, of which
 it reports a Parzen-window log-likelihood of 132 +- 1.8 nats; not run. Other than there,
 the last step is kept instead of the best by the likelihood of validation images, pixels
 lie in [-1, 1] instead of [0, 1], and first weights are uniform up to 0.05, of which the

@@ -159,9 +159,8 @@ def _check(x: Any, like: Any, *names: str) -> None:
     if isinstance(like, list):
         x, like = {str(place): each for place, each in enumerate(x)}, {"*": like[0]}
     if isinstance(like, dict):
-        for name, each in (
-            dict.fromkeys(x, like["*"]) if "*" in like else like
-        ).items():
+        like = dict.fromkeys(x, like["*"]) if "*" in like else like
+        for name, each in like.items():
             if name not in x:
                 raise UserError(f"{where} lacks {name}")
             _check(x[name], each, *names, name)

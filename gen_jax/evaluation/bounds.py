@@ -31,8 +31,8 @@ def bound(evaluation: Evaluation) -> Result:
         most, size = evaluation.protocol.diffusion_images, _DIFFUSED
     values, context = {}, {}
     for split in ("test", "train"):
-        x, _ = subject.real(most, split)
-        terms = _terms(evaluation, split, most, size)
+        x, y = subject.real(most, split)
+        terms = _terms(evaluation, split, x, y, size)
         total = -sum(terms.values())
         values[f"{split}_bound"] = mean_of(total, unit="nats")
         in_bits = -total / (math.log(2) * x[0].size)
@@ -44,12 +44,10 @@ def bound(evaluation: Evaluation) -> Result:
 
 
 def _terms(
-    evaluation: Evaluation, split: str, most: int, size: int
+    evaluation: Evaluation, split: str, x: np.ndarray, y: np.ndarray, size: int
 ) -> dict[str, np.ndarray]:
     """The terms of -bound by their names, each [N]; kept chunk by chunk."""
-    subject = evaluation.subject
-    x, y = subject.real(most, split)
-    keys = subject.keys(len(x))
+    subject, keys = evaluation.subject, evaluation.subject.keys(len(x))
 
     def of_chunk(start: int, stop: int) -> np.ndarray:
         part = slice(start, stop)
@@ -60,7 +58,8 @@ def _terms(
         return table
 
     def fits(table: np.ndarray) -> bool:
-        return all(np.isfinite(table[name]).all() for name in table.dtype.names)
+        names = table.dtype.names or ()
+        return bool(names) and all(np.isfinite(table[name]).all() for name in names)
 
     found = evaluation.chunks.each(f"bound-{split}", len(x), of_chunk, fits, size)
     table = np.concatenate(list(found))

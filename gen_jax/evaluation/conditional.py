@@ -11,10 +11,10 @@ import numpy as np
 
 from gen_jax import images
 from gen_jax.errors import UserError
+from gen_jax.evaluation.distances import frechet
 from gen_jax.evaluation.evaluation import Evaluation, halvings
 from gen_jax.evaluation.result import Result, Value, as_share, share_of, with_interval
 from gen_jax.metrics import manifold
-from gen_jax.metrics.frechet import frechet_distance, moments
 from gen_jax.metrics.intervals import Interval, jackknife_interval
 from gen_jax.metrics.manifold import Judged
 
@@ -39,10 +39,8 @@ def by_class(evaluation: Evaluation) -> Result:
     }
     for name, interval in _of_classes(drawn, real, table).items():
         is_share = name in ("precision", "recall")
-        interval = as_share(interval, most) if is_share else interval
-        floor = means.get(f"real_{name}")
-        values[name] = with_interval(interval, _HOW, floor=floor)
-        values[name] = values[name]._replace(share=is_share)
+        value = with_interval(interval, _HOW, floor=means.get(f"real_{name}"))
+        values[name] = as_share(value, most) if is_share else value
     context = {
         "classifier": judge.sha256,
         "held_out": f"{judge.num_test} images",
@@ -83,8 +81,7 @@ def _of_classes(drawn: Judged, real: Judged, table) -> dict[str, Interval]:
     def distances(mine, pairs):
         a, b = _picked(drawn, mine), _picked(real, pairs.ravel())
         return [
-            frechet_distance(*(moments(x.features[x.label == int(k)]) for x in (b, a)))
-            for k in table
+            frechet(*(x.features[x.label == int(k)] for x in (b, a))) for k in table
         ]
 
     places = np.arange(len(drawn.label)), np.arange(len(real.label)).reshape(-1, 2)

@@ -43,7 +43,7 @@ def on_network(evaluation: Evaluation, network: FeatureNetwork) -> Result:
     values[f"{names[1]}_deviation"] = Value(_deviation(*fewer[:2]))
     for name, value in _compared(manifold, MANIFOLD, *fewer).items():
         number = min(len(reference), len(drawn), most)
-        values[name] = value if name == "density" else _share(value, number)
+        values[name] = value if name == "density" else as_share(value, number)
     if is_inception:
         values["inception_score"] = _inception_score(network, drawn)
     context = {
@@ -69,12 +69,6 @@ def _compared(
         name: with_interval(Interval(*map(float, numbers)), _HOW, floor=float(floor))
         for name, numbers, floor in zip(names, columns, floors, strict=True)
     }
-
-
-def _share(value: Value, number: int) -> Value:
-    low, high = as_share(Interval(*value[:3]), number)[1:]
-    how = f"{_HOW}; within [0, 1], no shorter than of {number} independent ones"
-    return value._replace(low=low, high=high, interval=how, share=True)
 
 
 def copies(evaluation: Evaluation) -> Result:

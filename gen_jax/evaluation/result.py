@@ -82,11 +82,16 @@ def share_of(hits: np.ndarray, *, floor: float | None = None) -> Value:
     return with_interval(interval, how, floor=floor)._replace(share=True)
 
 
-def as_share(interval: Interval, number: int) -> Interval:
-    """An interval within [0, 1], and no shorter than that of `number` examples."""
-    value, low, high = interval
-    _, least, most = share_interval(value, number)
-    return Interval(value, max(0.0, min(low, least)), min(1.0, max(high, most)))
+def as_share(value: Value, number: int) -> Value:
+    """Its interval within [0, 1], and no shorter than that of `number` examples."""
+    _, low, high = share_interval(value.value, number)
+    return value._replace(
+        low=max(0.0, min(value.low, low)),
+        high=min(1.0, max(value.high, high)),
+        interval=f"{value.interval}; within [0, 1], no shorter than of {number} "
+        "independent ones",
+        share=True,
+    )
 
 
 def _finite(x: Any) -> Any:

@@ -22,7 +22,7 @@ def translation(evaluation: Evaluation) -> Result:
     x, y = subject.real(evaluation.protocol.bound_images)
     y = images.from_uint8(y)
     y_hat = subject.call("translate", x=x, keys=subject.keys(len(x)))
-    result = _compared(y, y_hat, evaluation)
+    result = _compared(y, y_hat)
     if subject.run.config.data.spec != "branches":
         return result
     truth, behind = branches.branch_mask(y), branches.leaf_mask(x)
@@ -41,10 +41,10 @@ def reconstruction(evaluation: Evaluation) -> Result:
     """L1, PSNR, SSIM and LPIPS of held-out images against their reconstructions."""
     x, y = evaluation.subject.real(evaluation.protocol.bound_images)
     x_hat = evaluation.subject.call("reconstruct", x=x, y=y)
-    return _compared(x, x_hat, evaluation)
+    return _compared(x, x_hat)
 
 
-def _compared(y: np.ndarray, y_hat: np.ndarray, evaluation: Evaluation) -> Result:
+def _compared(y: np.ndarray, y_hat: np.ndarray) -> Result:
     values = {"l1": mean_of(pixels.l1(y, y_hat), unit="of [-1, 1]")}
     values["psnr"] = mean_of(pixels.psnr(y, y_hat), unit="dB")
     notes, side = [], min(y.shape[1:3])
@@ -58,5 +58,5 @@ def _compared(y: np.ndarray, y_hat: np.ndarray, evaluation: Evaluation) -> Resul
                 values[f"lpips_{net}"] = mean_of(lpips(net)(y, y_hat))
         except UserError as error:
             notes.append(str(error))
-    context = {"test": f"{len(y)} images", "seed": evaluation.subject.seed}
+    context = {"test": f"{len(y)} images"}
     return Result(values, context, note="; ".join(notes) or None)

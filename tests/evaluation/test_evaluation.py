@@ -120,8 +120,7 @@ def test_a_chunk_of_another_shape_is_drawn_again(tmp_path):
     [path] = (tmp_path / "evaluation").glob("*samples*.npy")
     np.save(path, np.zeros((70, 3, 3, 1), np.uint8))
     assert this.samples.first(70).shape == (70, 8, 8, 1)
-    [name] = {len(this.samples.features(this.networks[0]))}
-    assert name == 70
+    assert len(this.samples.features(this.networks[0])) == 70
 
 
 @pytest.mark.parametrize(
@@ -135,6 +134,18 @@ def test_a_chunk_of_junk_is_drawn_again(tmp_path, junk):
     [path] = (tmp_path / "evaluation").glob("*samples*.npy")
     path.write_bytes(junk + path.read_bytes()[len(junk) :] if junk else junk)
     np.testing.assert_array_equal(this.samples.first(70), whole)
+
+
+def test_a_chunk_of_terms_that_is_none_is_made_again(tmp_path):
+    x = np.zeros((3, 2), np.float32)
+    terms = {"bound_terms": lambda board, x, keys: {"kl": jnp.sum(x + 1, axis=1)}}
+    this = evaluation_of(tmp_path, draws(x, **terms), {}, spec="ring")
+    first = bounds._terms(this, "test", x, np.zeros(3, int), 2)
+    np.testing.assert_array_equal(first["kl"], [2, 2, 2])
+    for path in (tmp_path / "evaluation").glob("*bound-test*.npy"):
+        np.save(path, np.zeros(len(np.load(path)), np.float32))
+    again = bounds._terms(this, "test", x, np.zeros(3, int), 2)
+    np.testing.assert_array_equal(again["kl"], first["kl"])
 
 
 def test_without_a_pair_the_other_real_images_stay_in_their_halves():
