@@ -1,0 +1,176 @@
+"""Golden values: the numbers that each recipe computes from a fixed seed.
+
+    python tests/experiments/goldens.py            rewrites tests/vectors/goldens.json
+
+Each case is a real recipe with a small network: the losses of three steps, four samples
+and a hash of the names and shapes of its parameters. They change only with a commit
+that means to change what is computed, and says so.
+"""
+
+import functools
+import hashlib
+import json
+import os
+import sys
+from pathlib import Path
+
+FILE = Path(__file__).parents[1] / "vectors" / "goldens.json"
+STEPS, BATCH, SAMPLES, CLASSES = 3, 8, 4, 10
+
+DIGIT, RING = (8, 8, 1), (2,)
+UNET = {"features": 8, "multipliers": 1, "blocks": 1, "attention": "()"}
+# case: (experiment, shape of x, shape of y if it is an image, the fields that differ)
+CASES = {
+    "ae": ("ae", DIGIT, (), {"hidden": 8, "z_dim": 2}),
+    "vae": ("vae", DIGIT, (), {"hidden": 8, "z_dim": 2}),
+    "vae_conv": (
+        *("vae", DIGIT, ()),
+        {
+            "network": "conv",
+            "features": 4,
+            "z_dim": 2,
+            "draws": 2,
+            "likelihood": "logistic",
+            "kl_warmup_steps": 4,
+        },
+    ),
+    "vae_ring": ("vae", RING, (), {"hidden": 8, "z_dim": 2, "beta": 0.5}),
+    "cvae": ("cvae", DIGIT, (), {"hidden": 8, "z_dim": 2}),
+    "gan": ("gan", DIGIT, (), {"hidden": 8, "maxout": 8, "z_dim": 4}),
+    "wgan": (
+        *("gan", RING, ()),
+        {
+            "hidden": 8,
+            "maxout": 8,
+            "z_dim": 4,
+            "critic_turns": 3,
+            "r1": 0,
+            "payoff": "wasserstein",
+            "clip_weights": 0.01,
+            "shared_noise": True,
+            "batch_size": 24,
+        },
+    ),
+    "gan_mnist": ("gan_mnist", (28, 28, 1), (), {"hidden": 8, "maxout": 8, "z_dim": 4}),
+    "cgan": ("cgan", DIGIT, (), {"features": 4, "z_dim": 4}),
+    "cgan_mnist": (
+        *("cgan_mnist", (28, 28, 1), ()),
+        {"z_hidden": 4, "y_hidden": 4, "hidden": 8, "z_dim": 4},
+    ),
+    "dcgan": ("dcgan", (16, 16, 1), (), {"features": 4, "z_dim": 4}),
+    "dcgan_penalty": (
+        *("dcgan", DIGIT, ()),
+        {
+            "features": 4,
+            "z_dim": 4,
+            "norm": "spectral",
+            "payoff": "hinge",
+            "gradient_penalty": 10,
+            "r1": 1,
+            "r1_every": 2,
+        },
+    ),
+    "dcgan_radford": ("dcgan_radford", (64, 64, 3), (), {"features": 4, "z_dim": 4}),
+    "ddpm": ("ddpm", DIGIT, (), {**UNET, "timesteps": 25, "dropout": 0.1}),
+    "ddpm_hybrid": (
+        *("ddpm", RING, ()),
+        {
+            "hidden": 8,
+            "timesteps": 25,
+            "schedule": "cosine",
+            "loss": "hybrid",
+            "variance": "learned_range",
+            "prediction": "v",
+            "importance": True,
+            "self_conditioning": True,
+        },
+    ),
+    "ddpm_cifar10": (
+        *("ddpm_cifar10", (32, 32, 3), ()),
+        {**UNET, "timesteps": 25},
+    ),
+    "ddpm_conditional": ("ddpm_conditional", RING, (), {"hidden": 8, "timesteps": 25}),
+    "flow": ("flow", RING, (), {"hidden": 8}),
+    "pix2pix": ("pix2pix", DIGIT, DIGIT, {"features": 4}),
+    "pix2pix_l1": ("pix2pix", DIGIT, DIGIT, {"features": 4, "adversarial": False}),
+    "pix2pix_facades": (
+        *("pix2pix_facades", (256, 256, 3), (256, 256, 3)),
+        {"features": 2},
+    ),
+}
+
+
+def compute(case: str) -> dict:
+    """Train the case's recipe for three steps, draw four samples; JSON-ready values."""
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+
+    from gen_jax import config as configs
+    from gen_jax import devices, experiment, train_step
+    from gen_jax.data import Info
+    from gen_jax.game import averaged, init_state
+    from gen_jax.step import sample_keys
+
+    name, shape, target, fields = CASES[case]
+    recipe, config = experiment.find(name), experiment.find(name).config
+    for field, value in fields.items():
+        config = configs.override(config, field, str(value))
+    size = fields.get("batch_size", BATCH)
+    game = recipe.build(config, Info(shape, 0 if target else CLASSES, target))
+
+    def batch(step):
+        rng = np.random.default_rng(step)
+        x = (rng.integers(0, 256, (size, *shape)) / 127.5 - 1).astype(np.float32)
+        y = (rng.integers(0, 256, (size, *target)) / 127.5 - 1).astype(np.float32)
+        return {"x": x, "y": y if target else np.arange(size, dtype=np.int32) % CLASSES}
+
+    state = init_state(game, jax.random.key(0), batch(0))
+    step = devices.jit(functools.partial(train_step, game=game))
+    losses = []
+    for number in range(STEPS):
+        state, metrics = step(state, batch(number), jax.random.key(0))
+        losses.append({k: float(v) for k, v in sorted(metrics.items())})
+    keys = sample_keys(0, jnp.arange(SAMPLES, dtype=jnp.int32))
+    players = averaged(state.players)
+    if target:
+        x = batch(9)["x"][:SAMPLES]
+        drawn = devices.jit(game.ops["translate"])(players, x, keys)
+    else:
+        options = {"sampling_steps": 3} if "sampling" in game.ops else {}
+        sample = functools.partial(game.ops["sample"], **options)
+        drawn = devices.jit(lambda p, k: sample(p, k))(players, keys)
+    drawn = np.asarray(drawn)
+    return {
+        "losses": losses,
+        "samples": [float(v) for v in _thinned(drawn)],
+        "tree": _tree_hash({n: p[:2] for n, p in state.players.items()}),
+    }
+
+
+def _thinned(x):
+    """At most 64 numbers of x, evenly spaced."""
+    flat = x.reshape(-1)
+    return flat[:: max(1, len(flat) // 64)][:64]
+
+
+def _tree_hash(tree) -> str:
+    import jax
+
+    leaves, _ = jax.tree.flatten_with_path(tree)
+    lines = [f"{jax.tree_util.keystr(k)} {x.dtype}{x.shape}" for k, x in leaves]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def main() -> None:
+    """Write the file anew."""
+    os.environ["JAX_PLATFORMS"] = "cpu"
+    known = {}
+    for case in CASES:
+        known[case] = compute(case)
+        print(case, known[case]["losses"][-1], file=sys.stderr, flush=True)
+    FILE.write_text(json.dumps(known, indent=0) + "\n")
+
+
+if __name__ == "__main__":
+    main()
