@@ -2,8 +2,8 @@
 # Makes the environment where it is missing or out of date, then runs a command in it.
 set -euo pipefail
 
-commands='train sample evaluate figures report adopt benchmark truth test'
-usage='./launch.sh [train|sample|evaluate|figures|report|adopt|benchmark|truth|test] [FLAGS]
+commands='train sample evaluate figures report import_weights benchmark truth test'
+usage='./launch.sh [train|sample|evaluate|figures|report|import_weights|benchmark|truth|test] [FLAGS]
 
   ./launch.sh                 trains the default experiment into runs/ddpm
   ./launch.sh FLAGS           trains: --experiment=NAME --workdir=DIR ...
@@ -11,7 +11,7 @@ usage='./launch.sh [train|sample|evaluate|figures|report|adopt|benchmark|truth|t
   ./launch.sh evaluate FLAGS  measures a run: --workdir=DIR [--protocol=paper] ...
   ./launch.sh figures FLAGS   draws what a run is known for: --workdir=DIR ...
   ./launch.sh report FLAGS    a run, or several, as one HTML page: --workdir=DIR ...
-  ./launch.sh adopt FLAGS     a run of published weights: --diffusers=DIR --workdir=DIR
+  ./launch.sh import_weights FLAGS     a run of published weights: --diffusers=DIR --workdir=DIR
   ./launch.sh benchmark       how fast training is beside the bare step
   ./launch.sh truth [--short] estimates beside exact values, on known densities
   ./launch.sh test [--quick] [--slow] [--gpu] [FLAGS OF PYTEST]
@@ -92,7 +92,7 @@ compare() {
     [[ ! -f $stamp ]] || { read -r made && read -r had; } <"$stamp" || true
     choose_python
     identity="$python $repository"
-    extra=digits,published
+    extra=digits,interop
     [[ $command != test ]] || extra=test
     jax=$(accelerator)
     if [[ $made == "$identity" ]]; then # what is installed is not taken away again

@@ -3,7 +3,7 @@
   python -m experiments.compare --protocol=FILE --workdir=DIR [--jobs=N]
   python -m experiments.compare --protocol=FILE --calibrate
 
-FILE: experiments/protocols/digits.json, or one of your own after it.
+FILE: experiments/studies/protocols/digits.json, or one of your own after it.
 
 After Lucic et al. (2018), who found that with equal tuning most GANs score alike. The
 protocol says what is equal: the number of parameters, within a tolerance; the budget of
@@ -38,14 +38,15 @@ import PIL.Image
 from absl import flags
 
 from experiments import flags as parsing
+from experiments.studies.truth.finding import markdown
 from experiments.timing import bare_step
 from gen_jax import config as configs
-from gen_jax import data, devices, environment, experiment, images
+from gen_jax import data, devices, experiment, images
 from gen_jax.data.dataset import digest_of_value
 from gen_jax.errors import UserError
 from gen_jax.game import parameter_counts
-from gen_jax.manifest import write_json
-from gen_jax.truth.finding import markdown
+from gen_jax.runs import environment
+from gen_jax.runs.manifest import write_json
 
 _PROTOCOL = flags.DEFINE_string("protocol", None, "what is compared, and how: JSON")
 _WORKDIR = flags.DEFINE_string("workdir", None, "the folder of all runs")

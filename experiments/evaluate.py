@@ -14,9 +14,11 @@ from pathlib import Path
 from absl import flags
 
 from experiments import flags as parsing
-from gen_jax import checkpoint, devices, seeds, subject
+from gen_jax import devices
 from gen_jax.errors import UserError, hint
-from gen_jax.manifest import write_json
+from gen_jax.evaluation import subject
+from gen_jax.runs import checkpoint, seeds
+from gen_jax.runs.manifest import write_json
 
 # Of a measure's context, what its numbers are not to be read without.
 _TOLD = (
@@ -108,7 +110,7 @@ def _evaluated(folder: Path) -> dict:
 
 def _networks(run) -> tuple:
     """Those of --features; the dataset's own classifier, or what else fits it."""
-    from gen_jax.metrics import features
+    from gen_jax.metrics.networks import features
 
     names = _FEATURES.value
     if names is None:

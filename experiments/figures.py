@@ -15,7 +15,7 @@ from absl import flags
 from experiments import flags as parsing
 from gen_jax import devices, images
 from gen_jax.errors import UserError, hint
-from gen_jax.manifest import write_json
+from gen_jax.runs.manifest import write_json
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "the run's folder")
 _AGAINST = flags.DEFINE_string("against", None, "another run's, drawn beside it")

@@ -9,9 +9,10 @@ import numpy as np
 from absl import flags
 
 from experiments import flags as parsing
-from gen_jax import averaged, checkpoint, data, devices, images
-from gen_jax.batched import call, draw
+from gen_jax import averaged, data, devices, images
 from gen_jax.errors import UserError
+from gen_jax.runs import checkpoint
+from gen_jax.sampling import call, draw
 from gen_jax.step import sample_keys
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "the run's folder")

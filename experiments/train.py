@@ -23,8 +23,8 @@ from absl import flags
 from experiments import flags as parsing
 from gen_jax import config as configs
 from gen_jax import data, devices, experiment
-from gen_jax import seeds as several
 from gen_jax.errors import UserError
+from gen_jax.runs import seeds as several
 
 _MOST_SEEDS = 1000
 
@@ -116,7 +116,7 @@ def _seeds(config: configs.RunConfig) -> tuple[int, ...]:
 
 def _saved_run(folders: list[Path]) -> dict | None:
     """The meta of the run to go on with, None for a new run."""
-    from gen_jax import checkpoint
+    from gen_jax.runs import checkpoint
 
     workdir, resume = _WORKDIR.value, _RESUME.value
     trained = [f for f in folders if checkpoint.steps(f / checkpoint.CHECKPOINTS)]
@@ -235,8 +235,9 @@ def _train(
 
     if _DISTRIBUTED.value:
         devices.join_processes()
-    from gen_jax import checkpoint, memory
+    from gen_jax import memory
     from gen_jax.loop import fit
+    from gen_jax.runs import checkpoint
 
     mesh = devices.data_mesh(_chosen_devices())
     dataset = data.load(config.data)
@@ -315,7 +316,7 @@ def _check_data(config: configs.RunConfig, meta: dict, saved: dict) -> None:
 
     A new run may begin from a checkpoint of other data of the same shape.
     """
-    from gen_jax import checkpoint
+    from gen_jax.runs import checkpoint
 
     info, before = checkpoint.info_of(meta), checkpoint.info_of(saved)
     spec, old = config.data.spec, configs.from_dict(config, saved["config"])

@@ -3,7 +3,7 @@
   python -m experiments.truth [--short] [--out=runs/truth] [--only=CHECK,CHECK]
 
 The checks are vae, ddpm, discriminator, parzen, frechet, coverage and sensitivity
-(`gen_jax.truth`). Their table is printed and written to truth.md, with the plots in
+(`studies/truth`). Their table is printed and written to truth.md, with the plots in
 truth.png and the numbers in truth.json. Minutes on two cores; --short shrinks every
 check to seconds, enough to see that it works but not to measure anything.
 """
@@ -17,9 +17,10 @@ import jax
 from absl import flags
 
 from experiments import flags as parsing
-from gen_jax import devices, environment, images
+from gen_jax import devices, images
 from gen_jax.errors import UserError, hint
-from gen_jax.manifest import write_json, written_whole
+from gen_jax.runs import environment
+from gen_jax.runs.manifest import write_json, written_whole
 
 _OUT = flags.DEFINE_string("out", "runs/truth", "the folder to write to")
 _SHORT = flags.DEFINE_bool("short", False, "every check in seconds")
@@ -31,7 +32,7 @@ def main(overrides: list[tuple[str, str]]) -> None:
     if overrides:
         raise UserError(f"truth has no --config.{overrides[0][0]}: it has --short")
     devices.use_compilation_cache()
-    from gen_jax.truth import page
+    from experiments.studies.truth import page
 
     out, findings, seconds = Path(_OUT.value), {}, {}
     checks = _chosen()
@@ -52,7 +53,7 @@ def main(overrides: list[tuple[str, str]]) -> None:
 
 def _chosen() -> list:
     """The checks of --only, where it is given."""
-    from gen_jax.truth import CHECKS
+    from experiments.studies.truth import CHECKS
 
     known = [check.name for check in CHECKS]
     for name in _ONLY.value:

@@ -2,7 +2,7 @@
 
   python -m experiments.twin --data=idx:DIR [--steps=5000] [--seeds=1] [--draws=10]
 
-Both take the recipe of `experiments.vae`, the same batches in the same order, and start
+Both take the recipe of `recipes/vae.py`, the same batches in the same order, and start
 from the same distributions, each by its own generator. The bound is that of every
 held-out image with the last weights (and ours with the averaged ones too), by `draws`
 of z an image; +- is a standard error over images. Seconds are of training, ours with
@@ -34,9 +34,9 @@ from absl import flags
 
 from experiments import flags as parsing
 from gen_jax import averaged, data, devices, experiment
-from gen_jax.batched import in_batches
 from gen_jax.errors import UserError
 from gen_jax.loop import fit
+from gen_jax.sampling import in_batches
 from gen_jax.step import sample_keys
 
 _DATA = flags.DEFINE_string("data", "digits", "images, as for experiments.train")
@@ -78,7 +78,7 @@ def _torch_vae():
     # of them were ten times slower than one. Read when PyTorch is first imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
-        from experiments import torch_vae
+        from experiments.studies import torch_vae
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise

@@ -4,7 +4,6 @@ Every objective is a game of one or more players; see `game.py` for the idea and
 `step.py` for the step. The names below are the public ones.
 """
 
-from gen_jax.checkpoint import Run, load, load_params
 from gen_jax.config import FitConfig
 from gen_jax.game import (
     Context,
@@ -18,6 +17,7 @@ from gen_jax.game import (
     init_state,
 )
 from gen_jax.loop import fit
+from gen_jax.runs.checkpoint import Run, load, load_params
 from gen_jax.step import make_train_step, train_step
 
 __all__ = [

@@ -23,12 +23,12 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding
 
 from gen_jax import devices, memory
-from gen_jax import seeds as several
-from gen_jax.checkpoint import state_like
 from gen_jax.config import FitConfig
 from gen_jax.errors import UserError
 from gen_jax.game import Game, State, Tree, init_state
-from gen_jax.recorder import Recorder
+from gen_jax.runs import seeds as several
+from gen_jax.runs.checkpoint import state_like
+from gen_jax.runs.recorder import Recorder
 from gen_jax.step import batch_sharding, check_divides, example_keys, make_train_step
 
 _STEPS_AHEAD = 4

@@ -13,7 +13,7 @@ EVERYTHING = [*LIBRARY, *sorted((ROOT / "experiments").rglob("*.py"))]
 EVERYTHING += sorted((ROOT / "tests").rglob("*.py"))
 LATE = ["orbax", "grain", "tensorflow", "tensorflow_datasets", "sklearn", "PIL"]
 LATE += ["tensorboardX", "tqdm", "array_record", "experiments"]
-LATE += ["gen_jax.metrics", "gen_jax.published", "safetensors"]
+LATE += ["gen_jax.metrics", "gen_jax.interop", "safetensors"]
 LATE += ["gen_jax.report", "jinja2", "matplotlib"]
 
 

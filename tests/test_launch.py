@@ -80,8 +80,8 @@ def test_an_unknown_command_is_one_line(launch):
     (line,) = launch("tarin", "--experiment=vae", code=2)
     assert "'tarin'" in line
     assert (
-        "train, sample, evaluate, figures, report, adopt, benchmark, truth, test"
-        in line
+        "train, sample, evaluate, figures, report, import_weights, benchmark, "
+        "truth, test" in line
     )
     assert not launch.venv.exists()
 
@@ -104,7 +104,7 @@ def test_no_python_or_no_venv_module(launch, fake_exit, says):
 
 def test_alone_it_trains_the_default_experiment(launch):
     install, run = launch()
-    assert f"--editable {launch.repository}[digits,published]" in install
+    assert f"--editable {launch.repository}[digits,interop]" in install
     default = "--experiment=ddpm --workdir=runs/ddpm"
     assert run == f"{launch.repository}: -P -m experiments.train {default}"
 
@@ -173,7 +173,7 @@ def test_venv_chooses_the_folder_from_where_the_user_stands(launch, tmp_path):
 )
 def test_an_nvidia_gpu_gets_its_libraries_and_keeps_them(launch, driver, extra):
     launch.fake("nvidia-smi", f"#!/bin/bash\necho '{driver}'\n")
-    assert launch()[0].endswith(f"[digits,published] jax[{extra}]")
+    assert launch()[0].endswith(f"[digits,interop] jax[{extra}]")
     launch.fake("nvidia-smi", "#!/bin/bash\nexit 9\n")  # a cluster's login node
     assert len(launch()) == 1
 

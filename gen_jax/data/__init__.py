@@ -15,8 +15,8 @@ from gen_jax.data.dataset import (
     Split,
     fingerprint,
 )
+from gen_jax.data.image_pairs import read_pictures
 from gen_jax.data.order import batches
-from gen_jax.data.pairs import read_pictures
 from gen_jax.data.prepare import prepare, prepared_like
 from gen_jax.data.sources import absolute, describe, load
 

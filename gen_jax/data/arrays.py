@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gen_jax.data import images
+from gen_jax.data import decoding
 from gen_jax.data.dataset import (
     DataConfig,
     Dataset,
@@ -52,7 +52,7 @@ def array_dataset(
     def split(arrays: Arrays) -> MemorySplit:
         if arrays.x.ndim != 4:
             return MemorySplit(*arrays)
-        fitted = images.fitted(arrays.x, config.image_size, config.channels)
+        fitted = decoding.fitted(arrays.x, config.image_size, config.channels)
         return MemorySplit(fitted, arrays.y)
 
     of_all = digest_of([*train, *(test or ())])
@@ -70,7 +70,9 @@ def array_dataset(
 
 def open_digits(config: DataConfig) -> Source:
     """The 1797 handwritten digits of 8x8 pixels that come inside scikit-learn."""
-    shape = images.fitted_shape((8, 8, 1), config.image_size, config.channels, "digits")
+    shape = decoding.fitted_shape(
+        (8, 8, 1), config.image_size, config.channels, "digits"
+    )
     info = Info(shape, 10)
 
     def load() -> Dataset:
@@ -148,7 +150,7 @@ def open_npz(config: DataConfig, path: str) -> Source:
     if y_name in headers:
         num_classes = count_classes(array(y_name), f"{file}: {y_name}")
     where = f"{file}: {x_name}"
-    shape = images.fitted_shape(own_shape, config.image_size, config.channels, where)
+    shape = decoding.fitted_shape(own_shape, config.image_size, config.channels, where)
     info = Info(shape, num_classes)
 
     def arrays(x_name: str, y_name: str) -> Arrays:

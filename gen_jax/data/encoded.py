@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
-from gen_jax.data import images
+from gen_jax.data import decoding
 from gen_jax.data.dataset import (
     Batch,
     DataConfig,
@@ -120,7 +120,7 @@ def first_shape(records: Records, config: DataConfig) -> tuple[int, int, int]:
 
     def shape(record: Record) -> tuple[int, int, int]:
         image = open_picture(record.pictures[0])
-        return images.to_array(image, config.image_size, config.channels).shape
+        return decoding.to_array(image, config.image_size, config.channels).shape
 
     return first_intact(records, config, shape)
 
@@ -247,7 +247,7 @@ def open_picture(picture: Picture, way_out: str = _SKIP):
     Raises BrokenImageError naming it, and the user's way out.
     """
     try:
-        return images.open_image(picture.content)
+        return decoding.open_image(picture.content)
     except Exception as error:  # on damaged files decoders raise whatever they meet
         raise BrokenImageError(
             f"{picture.name} is broken or truncated ({error}); {way_out}"
@@ -265,7 +265,7 @@ def fitted(image, name: str, shape: tuple[int, ...], config: DataConfig) -> np.n
             f"{name} is coloured, the first image is grey: set --config.data.channels "
             "to 1 or 3"
         )
-    array = images.to_array(image, config.image_size, channels)
+    array = decoding.to_array(image, config.image_size, channels)
     if array.shape != shape:
         raise UserError(
             f"{name} is {array.shape[0]}x{array.shape[1]}, others "

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gen_jax.data import images
+from gen_jax.data import decoding
 from gen_jax.data.arrays import Arrays, array_dataset, count_classes
 from gen_jax.data.dataset import DataConfig, Dataset, Info, Source, checked_labels
 from gen_jax.errors import UserError
@@ -36,7 +36,7 @@ def open_idx(config: DataConfig, path: str) -> Source:
         raise UserError(f"{train[0]} holds {count} images of {size} pixels: too few")
     own_shape = (*size, 1)
     num_classes = count_classes(read_idx(train[1], 1), str(train[1]))
-    shape = images.fitted_shape(own_shape, config.image_size, config.channels, path)
+    shape = decoding.fitted_shape(own_shape, config.image_size, config.channels, path)
     info = Info(shape, num_classes)
 
     def arrays(image_file: Path, label_file: Path) -> Arrays:

@@ -7,9 +7,9 @@ from pathlib import Path
 from gen_jax.data.arrays import open_digits, open_npz, open_ring
 from gen_jax.data.branches import open_branches
 from gen_jax.data.dataset import MOST_PIXELS, DataConfig, Dataset, Info, Source
-from gen_jax.data.folder import open_folder
 from gen_jax.data.idx import open_idx
-from gen_jax.data.pairs import open_pairs
+from gen_jax.data.image_folder import open_folder
+from gen_jax.data.image_pairs import open_pairs
 from gen_jax.data.tasks import with_task
 from gen_jax.data.tfds import open_tfds
 from gen_jax.errors import UserError, hint

@@ -15,16 +15,16 @@ import math
 import jax
 import jax.numpy as jnp
 
-from gen_jax import losses
 from gen_jax.diffusion.samplers import Denoised
 from gen_jax.diffusion.schedules import Schedule, at, log_variances, posterior
+from gen_jax.losses import terms
 
 
 def prior_term(schedule: Schedule, x_0: jax.Array) -> jax.Array:
     """L_T of x_0 [B, ...]: nats [B]."""
     mean = float(schedule.signal[-1]) * x_0
     log_var = jnp.full_like(mean, math.log(1 - schedule.alpha_bar[-1]))
-    return losses.sum_per_example(losses.gaussian_kl(mean, log_var))
+    return terms.sum_per_example(terms.gaussian_kl(mean, log_var))
 
 
 def step_term(
@@ -49,12 +49,12 @@ def step_term(
     small, large = (at(table, t, x_t) for table in log_variances(schedule))
     v = denoised.v if v is None else v
     log_var_hat = jnp.broadcast_to(small + v * (large - small), x_t.shape)
-    kl = losses.gaussian_kl_between(mean, small, mean_hat, log_var_hat)
+    kl = terms.gaussian_kl_between(mean, small, mean_hat, log_var_hat)
     if discrete:
-        log_p = losses.discretised_gaussian_log_likelihood(
+        log_p = terms.discretised_gaussian_log_likelihood(
             x_0, mean_hat, 0.5 * log_var_hat
         )
     else:
-        log_p = losses.gaussian_log_likelihood(x_0, mean_hat, 0.5 * log_var_hat)
+        log_p = terms.gaussian_log_likelihood(x_0, mean_hat, 0.5 * log_var_hat)
     is_first = (t == 1).reshape(-1, *[1] * (x_0.ndim - 1))
-    return losses.sum_per_example(jnp.where(is_first, -log_p, kl))
+    return terms.sum_per_example(jnp.where(is_first, -log_p, kl))

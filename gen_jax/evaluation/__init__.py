@@ -10,11 +10,11 @@ import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
-from gen_jax.evaluation import bounds, conditional, distances, parzen, targets
-from gen_jax.evaluation.evaluation import Evaluation
-from gen_jax.evaluation.protocol import PROTOCOLS, Protocol, protocol
+from gen_jax.evaluation import bounds, by_class, distances, paired_images, parzen_window
+from gen_jax.evaluation.preset import PROTOCOLS, Protocol, protocol
+from gen_jax.evaluation.request import Evaluation
 from gen_jax.evaluation.result import Result, Value
-from gen_jax.metrics.features import FeatureNetwork
+from gen_jax.metrics.networks.features import FeatureNetwork
 
 __all__ = [
     "PROTOCOLS",
@@ -53,22 +53,25 @@ _BOUND = ("bound_images", "diffusion_images")
 _WEIGHTS = ("importance_images", "importance_samples", "bound_images")
 _PAIRS = ("bound_images",)
 _MEASURES = (
-    Measure(
-        "by_class", conditional.by_class, ("sample", "images", "conditional"), _DRAWN
-    ),
+    Measure("by_class", by_class.by_class, ("sample", "images", "conditional"), _DRAWN),
     Measure("copies", distances.copies, ("sample",), _DRAWN),
     Measure("bound", bounds.bound, ("bound_terms",), _BOUND),
     Measure(
         "importance_bound", bounds.importance_bound, ("importance_weights",), _WEIGHTS
     ),
-    Measure("parzen", parzen.log_likelihood, ("sample", "score", "images"), _DRAWN),
     Measure(
-        "reconstruction", targets.reconstruction, ("reconstruct", "images"), _PAIRS
+        "parzen", parzen_window.log_likelihood, ("sample", "score", "images"), _DRAWN
     ),
-    Measure("translation", targets.translation, ("translate",), _PAIRS),
+    Measure(
+        "reconstruction",
+        paired_images.reconstruction,
+        ("reconstruct", "images"),
+        _PAIRS,
+    ),
+    Measure("translation", paired_images.translation, ("translate",), _PAIRS),
 )
 _SHARES = Measure(
-    "class_shares", conditional.share_of_classes, ("sample", "images", "labels"), _DRAWN
+    "class_shares", by_class.share_of_classes, ("sample", "images", "labels"), _DRAWN
 )
 
 

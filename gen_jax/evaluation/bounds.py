@@ -13,9 +13,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gen_jax import batched, randomness
+from gen_jax import randomness, sampling
 from gen_jax.evaluation import chunks
-from gen_jax.evaluation.evaluation import Evaluation
+from gen_jax.evaluation.request import Evaluation
 from gen_jax.evaluation.result import Result, Value, mean_of
 from gen_jax.game import Board
 
@@ -79,7 +79,7 @@ def importance_bound(evaluation: Evaluation) -> Result:
     def of_chunk(start: int, stop: int) -> np.ndarray:
         inputs = {"x": x[start:stop], "keys": keys[start:stop]}
         inputs |= {"y": y[start:stop]} if subject.game.num_classes else {}
-        return batched.call(log_mean_weight, subject.board, inputs, weigh=weigh, k=k)
+        return sampling.call(log_mean_weight, subject.board, inputs, weigh=weigh, k=k)
 
     def fits(kept: np.ndarray) -> bool:
         return kept.ndim == 1 and bool(np.isfinite(kept).all())

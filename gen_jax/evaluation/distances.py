@@ -10,16 +10,16 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from gen_jax import images
-from gen_jax.evaluation.evaluation import HALVINGS, Evaluation, halvings
+from gen_jax.evaluation.request import HALVINGS, Evaluation, halvings
 from gen_jax.evaluation.result import Result, Value, as_share, share_of, with_interval
-from gen_jax.metrics.features import FeatureNetwork
+from gen_jax.evaluation.subject import shuffled
 from gen_jax.metrics.frechet import frechet_distance, moments
 from gen_jax.metrics.inception_score import inception_scores
 from gen_jax.metrics.intervals import Interval, jackknife_interval, seeds_interval
 from gen_jax.metrics.kernel import kernel_distance, squared_mmd
 from gen_jax.metrics.manifold import density_coverage, precision_recall
 from gen_jax.metrics.neighbours import copied, nearest
-from gen_jax.subject import shuffled
+from gen_jax.metrics.networks.features import FeatureNetwork
 
 _HOW = "jackknife over images of both sets"
 _SHOWN = 10  # samples beside the training images that they are nearest to

@@ -19,12 +19,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from gen_jax import environment, images
+from gen_jax import images
 from gen_jax.data.dataset import digest_of_value
 from gen_jax.errors import UserError
-from gen_jax.evaluation.evaluation import Evaluation
-from gen_jax.manifest import write_json
+from gen_jax.evaluation.request import Evaluation
 from gen_jax.metrics.intervals import seeds_interval
+from gen_jax.runs import environment
+from gen_jax.runs.manifest import write_json
 
 NAME = "evaluation.json"
 _VERSION = 4  # raised when a measure's numbers change

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from gen_jax import batched, images
+from gen_jax import images, sampling
 from gen_jax.data.dataset import digest_of_value
 from gen_jax.evaluation.chunks import SIZE, Chunks
-from gen_jax.metrics.features import FeatureNetwork
-from gen_jax.subject import Subject
+from gen_jax.evaluation.subject import Subject
+from gen_jax.metrics.networks.features import FeatureNetwork
 
 
 class Samples:
@@ -82,7 +82,7 @@ class Samples:
 
     def _drawn(self, start: int, stop: int) -> np.ndarray:
         subject = self.subject
-        x = batched.draw(
+        x = sampling.draw(
             subject.game,
             subject.board,
             stop - start,

@@ -9,17 +9,17 @@ A claim applies wherever the ops that it needs are there, whatever the family.
 from collections.abc import Callable
 from typing import NamedTuple
 
+from gen_jax.evaluation.subject import Subject, load
 from gen_jax.figures import (
     adversaries,
     classes,
-    diffusion,
-    latents,
+    denoising,
+    latent_space,
     learning,
-    pairs,
     sharpness,
+    translations,
 )
 from gen_jax.figures.figure import Figure
-from gen_jax.subject import Subject, load
 
 __all__ = ["CLAIMS", "Claim", "Figure", "Subject", "claims", "load"]
 
@@ -38,21 +38,21 @@ class Claim(NamedTuple):
 
 CLAIMS = (
     Claim("learning", learning.learning, ()),
-    Claim("interpolation", latents.interpolation, ("prior", "decode")),
+    Claim("interpolation", latent_space.interpolation, ("prior", "decode")),
     Claim("adversaries", adversaries.judgement, ("score", "sample")),
     Claim("match", adversaries.match, ("score", "conditional")),
     Claim("classes", classes.asked_for, ("sample", "images", "conditional")),
     Claim("variety", classes.drawn, ("sample", "images", "labels")),
-    Claim("between", latents.between, ("encode", "decode", "images")),
-    Claim("latents", latents.scatter, ("encode", "labels")),
-    Claim("plane", latents.plane, ("encode", "decode", "prior")),
-    Claim("gaps", latents.gaps, ("encode", "decode", "images", "labels")),
-    Claim("style", latents.style, ("prior", "decode", "conditional", "labels")),
+    Claim("between", latent_space.between, ("encode", "decode", "images")),
+    Claim("latents", latent_space.scatter, ("encode", "labels")),
+    Claim("plane", latent_space.plane, ("encode", "decode", "prior")),
+    Claim("gaps", latent_space.gaps, ("encode", "decode", "images", "labels")),
+    Claim("style", latent_space.style, ("prior", "decode", "conditional", "labels")),
     Claim("sharpness", sharpness.sharpness, ("sample", "images")),
-    Claim("dissolving", diffusion.dissolving, ("diffuse", "guess")),
-    Claim("restoring", diffusion.restoring, ("diffuse", "restore", "guess", "prior")),
-    Claim("shared_noise", diffusion.shared_noise, ("diffuse", "restore", "chance")),
-    Claim("translation", pairs.translation, ("translate",)),
+    Claim("dissolving", denoising.dissolving, ("diffuse", "guess")),
+    Claim("restoring", denoising.restoring, ("diffuse", "restore", "guess", "prior")),
+    Claim("shared_noise", denoising.shared_noise, ("diffuse", "restore", "chance")),
+    Claim("translation", translations.translation, ("translate",)),
 )
 
 

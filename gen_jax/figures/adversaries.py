@@ -1,10 +1,10 @@
 """What a discriminator says: of real images and of drawn ones, and of labels.
 
 At the optimum D = 1/2 everywhere (Goodfellow et al. 2014, proposition 1), and so it is,
-nearly, before the first step, when D knows nothing. That is a probability. What other
-payoffs have D say is none (`gen_jax.adversarial`) but a score: of least squares, whose
-labels are 0 and 1, it ends at 1/2 too; of a Wasserstein critic and the hinge at no
-number in particular.
+before the first step, when D knows nothing. That is a probability. Under other
+losses (`losses/adversarial.py`) D gives a score: with least squares, whose labels are
+0 and 1, it ends at 1/2 too; a Wasserstein critic and the hinge end at no particular
+number.
 """
 
 import json
@@ -13,10 +13,10 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from gen_jax import adversarial
+from gen_jax.evaluation.subject import Subject
 from gen_jax.figures import charts
 from gen_jax.figures.figure import Figure
-from gen_jax.subject import Subject
+from gen_jax.losses import adversarial
 
 MOST = 1000  # images judged
 _OPTIMUM = {"minimax": 0.5, "non_saturating": 0.5, "least_squares": 0.5}

@@ -11,11 +11,11 @@ copy what is nearer to a training image than any other one is
 import numpy as np
 
 from gen_jax import images
+from gen_jax.evaluation.subject import Subject
 from gen_jax.figures import charts
 from gen_jax.figures.figure import Figure
 from gen_jax.metrics import manifold
 from gen_jax.metrics.neighbours import copied_shares
-from gen_jax.subject import Subject
 
 SURE = 0.8  # a probability
 MOST_REAL = 10_000  # images judged

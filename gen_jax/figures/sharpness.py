@@ -8,8 +8,8 @@ frequencies, F being the discrete Fourier transform.
 import numpy as np
 
 from gen_jax import images
+from gen_jax.evaluation.subject import Subject
 from gen_jax.figures.figure import Figure
-from gen_jax.subject import Subject
 
 MOST = 1000
 SHOWN = 24

@@ -32,7 +32,7 @@ from scipy.spatial.distance import cdist
 
 from gen_jax.errors import UserError
 from gen_jax.metrics.checks import check_features
-from gen_jax.metrics.classifier import Classifier
+from gen_jax.metrics.networks.classifier import Classifier
 
 NEIGHBOUR = 3  # to which a ball reaches, Kynkaanniemi et al.'s
 _BLOCK = 1000  # points whose distances to all others are held at a time

@@ -18,9 +18,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from gen_jax import losses, randomness
+from gen_jax import randomness
 from gen_jax.game import Game, Weights
-from gen_jax.likelihoods import Likelihood, bernoulli
+from gen_jax.losses import terms
+from gen_jax.losses.likelihoods import Likelihood, bernoulli
 from gen_jax.objectives import modules
 
 _CODES = 0.01  # the share of the newest batch in the fitted Gaussian, after 100
@@ -55,9 +56,7 @@ class _Autoencoder:
 
     def log_prob(self, board, x, z, y):
         """log p(x|z, y), nats [B]."""
-        return losses.sum_per_example(
-            self.likelihood.log_prob(x, self.out(board, z, y))
-        )
+        return terms.sum_per_example(self.likelihood.log_prob(x, self.out(board, z, y)))
 
     def out(self, board, z, y):
         """p(x|z, y) as what the likelihood is made from."""
@@ -125,7 +124,7 @@ class _Variational(_Autoencoder):
         """Equation 3's two terms, nats [B] each."""
         mean, log_var = self.heads(board, x, y)
         # 1. KL, in closed form
-        kl = losses.sum_per_example(losses.gaussian_kl(mean, log_var))
+        kl = terms.sum_per_example(terms.gaussian_kl(mean, log_var))
         # 2. RECONSTRUCTION, by draws of z
         streams = [keys] if self.draws == 1 else randomness.split(keys, self.draws)
         log_p = [
@@ -169,9 +168,9 @@ class _Variational(_Autoencoder):
         mean, log_var = self.heads(board, x, y)
         z = _draw(mean, log_var, keys)
         zero = jnp.zeros_like(z)
-        log_prior = losses.gaussian_log_likelihood(z, zero, 0.0)
-        log_q = losses.gaussian_log_likelihood(z, mean, 0.5 * log_var)
-        ratio = losses.sum_per_example(log_prior - log_q)
+        log_prior = terms.gaussian_log_likelihood(z, zero, 0.0)
+        log_q = terms.gaussian_log_likelihood(z, mean, 0.5 * log_var)
+        ratio = terms.sum_per_example(log_prior - log_q)
         return self.log_prob(board, x, z, y) + ratio
 
     def encode(self, board, x, keys=None, y=None):

@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from gen_jax import losses, randomness
+from gen_jax import randomness
 from gen_jax.diffusion import importance, samplers, variational
 from gen_jax.diffusion.predictions import Prediction, make_prediction
 from gen_jax.diffusion.samplers import Denoised
@@ -37,6 +37,7 @@ from gen_jax.diffusion.schedules import (
 )
 from gen_jax.errors import UserError, choose
 from gen_jax.game import Game, Weights
+from gen_jax.losses import terms
 from gen_jax.objectives import modules
 
 SAMPLER_STEPS = 50  # within one point of the FID of 1000, Song et al. (2021), table 1
@@ -135,30 +136,30 @@ class _Ddpm:
         if self.recipe.self_conditioning:
             before = self.estimate_before(board, x_t, t, y, keys_self)
         out, v = self.out(board, x_t, t, y, before, keys_dropout)
-        terms = self.loss_terms(batch["x"], x_t, t, eps, out, v)
-        value = sum(terms.values())
+        losses = self.loss_terms(batch["x"], x_t, t, eps, out, v)
+        value = sum(losses.values())
         mutable = self.remember(board["model"], t, value, context)
-        metrics = {name: (weight * term).mean() for name, term in terms.items()}
-        return (weight * value).mean(), (mutable, metrics if len(terms) > 1 else {})
+        metrics = {name: (weight * term).mean() for name, term in losses.items()}
+        return (weight * value).mean(), (mutable, metrics if len(losses) > 1 else {})
 
     def loss_terms(self, x_0, x_t, t, eps, out, v) -> dict[str, jax.Array]:
         """The parts that the loss is the sum of, [B] each."""
-        recipe, terms = self.recipe, {}
+        recipe, losses = self.recipe, {}
         if recipe.loss in ("simple", "hybrid"):
             # The mean over pixels, as in the paper's code.
-            error = losses.squared_error(self.prediction.target(x_0, eps, t), out)
+            error = terms.squared_error(self.prediction.target(x_0, eps, t), out)
             if recipe.min_snr:
                 args = self.schedule, recipe.min_snr
                 error *= at(self.prediction.min_snr_weights(*args), t, error)
-            terms["simple"] = losses.sum_per_example(error) / math.prod(self.shape)
+            losses["simple"] = terms.sum_per_example(error) / math.prod(self.shape)
         if recipe.loss in ("variational", "hybrid"):
             # In L_hybrid the bound teaches the variance alone.
             given = jax.lax.stop_gradient(out) if recipe.loss == "hybrid" else out
             denoised = Denoised(self.prediction.x_0(given, x_t, t), v)
             nats = self.schedule.T * self.step_term(denoised, x_0, x_t, t)
             bits = nats / (math.prod(self.shape) * math.log(2))
-            terms["vlb"] = bits * (_ON_VLB if recipe.loss == "hybrid" else 1)
-        return terms
+            losses["vlb"] = bits * (_ON_VLB if recipe.loss == "hybrid" else 1)
+        return losses
 
     def step_term(self, denoised, x_0, x_t, t):
         """L_{t-1} of the variational bound, nats [B]."""

@@ -15,9 +15,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from gen_jax import losses, randomness
+from gen_jax import randomness
 from gen_jax.errors import choose
 from gen_jax.game import Game, Weights
+from gen_jax.losses import terms
 from gen_jax.objectives import modules
 
 SAMPLER_STEPS = 50
@@ -50,7 +51,7 @@ class _Flow:
         share = t.reshape(-1, *[1] * len(self.shape))
         x_t = (1 - share) * x_0 + share * eps
         u = self.velocity(board, x_t, t, y, keys_dropout)
-        return losses.squared_error(eps - x_0, u).mean(), ({}, {})
+        return terms.squared_error(eps - x_0, u).mean(), ({}, {})
 
     def follow(self, board, x, y, times, solver):
         """x moved along u from times[0] to times[-1], float32 [S + 1]."""

@@ -17,9 +17,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from gen_jax import adversarial, randomness
+from gen_jax import randomness
 from gen_jax.errors import choose
 from gen_jax.game import Context, Game, Player, Turn, Weights
+from gen_jax.losses import adversarial
 from gen_jax.objectives import modules
 
 # Of each coordinate of z, from keys [B] and a shape.

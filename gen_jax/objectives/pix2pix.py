@@ -15,9 +15,9 @@ import flax.linen as nn
 import jax
 import optax
 
-from gen_jax import adversarial, losses
 from gen_jax.errors import choose
 from gen_jax.game import Game, Player, Turn, Weights
+from gen_jax.losses import adversarial, terms
 from gen_jax.objectives import modules
 
 
@@ -61,7 +61,7 @@ class _Pix2Pix:
         """What G plays in V's place, plus lambda L_L1; equation 4."""
         x, y = batch["x"], batch["y"]
         y_hat = self.translate(board, x, context.shared)
-        l1 = losses.absolute_error(y, y_hat).mean()
+        l1 = terms.absolute_error(y, y_hat).mean()
         value, metrics = self.on_l1 * l1, {"l1": l1}
         if self.discriminator is not None:
             logits = self.judge(board, x, y_hat)

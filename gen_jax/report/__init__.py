@@ -12,10 +12,10 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from gen_jax import seeds
 from gen_jax.errors import UserError
-from gen_jax.manifest import written_whole
-from gen_jax.report import folder as folders
+from gen_jax.report import run_files as folders
+from gen_jax.runs import seeds
+from gen_jax.runs.manifest import written_whole
 
 NAME = "report.html"
 

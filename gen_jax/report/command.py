@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from gen_jax import config as configs
 from gen_jax import experiment
 from gen_jax.errors import UserError
-from gen_jax.report.folder import as_dict
+from gen_jax.report.run_files import as_dict
 from gen_jax.report.tables import cut
 
 _LINE = 72  # characters of a command, above which every flag has its own line

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from importlib import resources
 from typing import Any, NamedTuple
 
-from gen_jax.report import charts, command, evaluation, figures, speed
-from gen_jax.report.folder import Folder, as_dict, as_list, number
+from gen_jax.report import command, drawings, line_charts, measures, speed
 from gen_jax.report.pictures import LIMIT, Album, Picture, spread
+from gen_jax.report.run_files import Folder, as_dict, as_list, number
 from gen_jax.report.tables import NONE, Table, beside, flat, text, words
 
 _FRAMES = 24  # grids of samples of a run
@@ -61,16 +61,16 @@ def _content(folders: Sequence[Folder], together: Sequence[Folder]) -> dict[str,
         "facts": beside([(folder.label, _facts(folder)) for folder in folders]),
         "films": [film for film in films if film.frames],
         "curves": _curves(folders),
-        "figures": figures.figures(folders, album),
-        "drawn_of": figures.drawn_of(folders),
-        "measures": evaluation.measures(measured, album),
-        "circumstances": evaluation.circumstances(measured),
+        "figures": drawings.figures(folders, album),
+        "drawn_of": drawings.drawn_of(folders),
+        "measures": measures.measures(measured, album),
+        "circumstances": measures.circumstances(measured),
         "settings": list(zip(folders, settings, strict=True)),
         "changed": _fields(folders, settings, changed=True),
         "others": _fields(folders, settings, changed=False),
         "environment": beside([(f.label, _environment(f)) for f in folders]),
         "speed": _speed(folders),
-        "size": (charts.WIDTH, charts.HEIGHT),
+        "size": (line_charts.WIDTH, line_charts.HEIGHT),
         "version": importlib.metadata.version("gen_jax"),
         "now": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
     }
@@ -109,7 +109,7 @@ def _facts(folder: Folder) -> dict[str, str]:
         if together := as_list(folder.meta.get("seeds")):  # its time is all theirs
             facts["seeds trained at once"] = text(len(together))
         if (rate := speed.usual(folder.records)) is not None:
-            facts[speed.RATE] = charts.short(rate)
+            facts[speed.RATE] = line_charts.short(rate)
         facts |= {
             words(name).replace("/", ": "): text(value)
             for name, value in last.items()
@@ -138,10 +138,10 @@ def _film(folder: Folder, album: Album, limit: int) -> Film:
     return Film(folder.label, frames, len(folder.samples))
 
 
-def _curves(folders: Sequence[Folder]) -> list[charts.Chart]:
+def _curves(folders: Sequence[Folder]) -> list[line_charts.Chart]:
     """A chart a metric, with a line a player; of several runs, with a line a run."""
     x = _axis(folders)
-    groups: dict[str, list[charts.Series]] = {}
+    groups: dict[str, list[line_charts.Series]] = {}
     for place, folder in enumerate(folders):
         names = dict.fromkeys(name for record in folder.records for name in record)
         players = list(dict.fromkeys(n.rpartition("/")[0] for n in names if "/" in n))
@@ -154,10 +154,10 @@ def _curves(folders: Sequence[Folder]) -> list[charts.Chart]:
                 color = players.index(player)
             if name in ("step", "images", "seconds"):
                 continue
-            if curve := charts.series(line, folder.records, x, name, color):
+            if curve := line_charts.series(line, folder.records, x, name, color):
                 groups.setdefault(title, []).append(curve)
     names = sorted(groups, key=lambda name: (not name.endswith("loss"), name))
-    return [charts.chart(words(name), x, groups[name]) for name in names]
+    return [line_charts.chart(words(name), x, groups[name]) for name in names]
 
 
 def _axis(folders: Sequence[Folder]) -> str:
@@ -171,19 +171,19 @@ def _axis(folders: Sequence[Folder]) -> str:
     return "images" if len(sizes) > 1 else "step"
 
 
-def _speed(folders: Sequence[Folder]) -> charts.Chart | None:
+def _speed(folders: Sequence[Folder]) -> line_charts.Chart | None:
     x = _axis(folders)
     every = enumerate(folders)
     curves = [
         curve
         for place, folder in every
         if (
-            curve := charts.series(
+            curve := line_charts.series(
                 folder.label, speed.rates(folder.records), x, speed.RATE, place
             )
         )
     ]
-    return charts.chart(speed.RATE, x, curves) if curves else None
+    return line_charts.chart(speed.RATE, x, curves) if curves else None
 
 
 def _fields(

@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gen_jax.report.folder import number
+from gen_jax.report.run_files import number
 
 RATE = "images/s"
 

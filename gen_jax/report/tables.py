@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from gen_jax.report.charts import short
-from gen_jax.report.folder import as_dict, number
+from gen_jax.report.line_charts import short
+from gen_jax.report.run_files import as_dict, number
 
 _DEPTH = 6  # what is nested deeper is not opened
 _LONGEST = 400  # characters of a cell

@@ -9,24 +9,25 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from gen_jax import checkpoint, experiment, images
+from gen_jax import experiment, images
 from gen_jax.data import DataConfig
 from gen_jax.errors import UserError
 from gen_jax.evaluation import (
     Evaluation,
     bounds,
-    conditional,
+    by_class,
     distances,
     measures,
+    paired_images,
     protocol,
     record,
-    targets,
 )
+from gen_jax.evaluation.subject import Subject
 from gen_jax.game import Game, Player, State, Weights
-from gen_jax.metrics import features
 from gen_jax.metrics.intervals import jackknife_interval
 from gen_jax.metrics.manifold import Judged
-from gen_jax.subject import Subject
+from gen_jax.metrics.networks import features
+from gen_jax.runs import checkpoint
 
 QUICK = protocol("quick")
 
@@ -152,7 +153,7 @@ def test_without_a_pair_the_other_real_images_stay_in_their_halves():
     rng = np.random.default_rng(0)
     label = rng.permutation(np.repeat([0, 1, 2], [5, 8, 7]))
     real = Judged(label, label, np.arange(20.0)[:, None])
-    paired = conditional._in_pairs(real)
+    paired = by_class._in_pairs(real)
     assert len(paired.label) == 4 + 8 + 6
 
     def halves(judged):
@@ -162,7 +163,7 @@ def test_without_a_pair_the_other_real_images_stay_in_their_halves():
     first = halves(paired)
     pairs = np.arange(len(paired.label)).reshape(-1, 2)
     for left_out in range(len(pairs)):
-        rest = conditional._picked(paired, np.delete(pairs, left_out, 0).ravel())
+        rest = by_class._picked(paired, np.delete(pairs, left_out, 0).ravel())
         assert halves(rest) < first
 
 
@@ -233,14 +234,14 @@ def test_trees_are_also_judged_by_their_branches(tmp_path, monkeypatch):
     def no_weights(net):
         raise UserError("LPIPS is left out")
 
-    monkeypatch.setattr("gen_jax.evaluation.targets.lpips", no_weights)
+    monkeypatch.setattr("gen_jax.evaluation.paired_images.lpips", no_weights)
     game = Game(
         {"model": Player(None, None)},
         (),
         {"translate": lambda board, x, keys: -jnp.ones((*x.shape[:3], 1))},
     )
     quick = QUICK._replace(bound_images=3)
-    values = targets.translation(
+    values = paired_images.translation(
         evaluation_of(tmp_path, game, {}, quick, spec="branches")
     ).values
     assert values["hidden_recall"].value == values["joined"].value == 1

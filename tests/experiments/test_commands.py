@@ -315,7 +315,14 @@ def test_list_dry_run_and_help(tmp_path):
         "steps = 9  (recipe: 5000)",
         "z_dim = 3  (recipe: 20)",
     ]
-    for name in ("train", "sample", "figures", "adopt", "benchmark", "compare"):
+    for name in (
+        "train",
+        "sample",
+        "figures",
+        "import_weights",
+        "benchmark",
+        "compare",
+    ):
         done = succeed(name, "--help")
         assert "--experiment" in done.stdout or "--workdir" in done.stdout
         assert done.stderr == ""

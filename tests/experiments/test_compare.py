@@ -79,7 +79,9 @@ def test_a_field_of_another_kind_is_told_so(tmp_path, field, value, says):
 
 @pytest.mark.parametrize("name", ["digits", "fashion_mnist"])
 def test_the_protocols_here_are_read(name):
-    assert compare._read(Path(compare.__file__).parent / "protocols" / f"{name}.json")
+    assert compare._read(
+        Path(compare.__file__).parent / "studies" / "protocols" / f"{name}.json"
+    )
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import gan
+from experiments.recipes import gan
 from gen_jax import train_step
 from gen_jax.data import Info
 from gen_jax.game import init_state

@@ -15,9 +15,10 @@ import pytest
 from command_line import KINDS, SHRUNK
 
 from gen_jax import config as configs
-from gen_jax import devices, experiment, seeds
+from gen_jax import devices, experiment
 from gen_jax.data import Info
 from gen_jax.game import Game, init_state
+from gen_jax.runs import seeds
 from gen_jax.step import make_train_step, train_step
 
 STEPS, BATCH, SHAPE, CLASSES = 10, 16, (16, 16, 1), 10

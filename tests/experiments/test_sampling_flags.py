@@ -5,9 +5,9 @@ from absl import flags
 
 from experiments import flags as parsing
 from gen_jax import experiment
-from gen_jax.checkpoint import Run
 from gen_jax.errors import UserError
 from gen_jax.game import Game
+from gen_jax.runs.checkpoint import Run
 
 
 def sample(

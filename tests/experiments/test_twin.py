@@ -29,7 +29,7 @@ def torch():
 
 
 def test_the_same_weights_and_noise_have_the_same_bound(torch):
-    from experiments.torch_vae import TorchVae
+    from experiments.studies.torch_vae import TorchVae
 
     recipe = experiment.find("vae")
     game = recipe.build(recipe.config, Info((4, 4, 1), 0))
@@ -60,7 +60,7 @@ def test_the_same_weights_and_noise_have_the_same_bound(torch):
 
 
 def test_both_start_from_the_same_distributions(torch):
-    from experiments.torch_vae import TorchVae
+    from experiments.studies.torch_vae import TorchVae
 
     recipe = experiment.find("vae")
     game = recipe.build(recipe.config, Info((8, 8, 1), 0))

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from gen_jax import checkpoint, experiment
-from gen_jax.figures import adversaries, classes, diffusion, latents, sharpness
+from gen_jax import experiment
+from gen_jax.evaluation.subject import Subject
+from gen_jax.figures import adversaries, classes, denoising, latent_space, sharpness
 from gen_jax.game import Game, Player, State, Weights
-from gen_jax.metrics.classifier import Classifier
-from gen_jax.subject import Subject
+from gen_jax.metrics.networks.classifier import Classifier
+from gen_jax.runs import checkpoint
 
 
 def subject_of(ops, folder, config=None, **game) -> Subject:
@@ -40,11 +41,11 @@ def test_a_great_circle_keeps_the_length_and_meets_both_ends():
     first, last = np.eye(3, dtype=np.float32)[None, 0], np.eye(3)[None, 1]
     for share in (0, 0.25, 0.5, 1):
         angle = share * np.pi / 2
-        found = latents._great_circle(first, last, share)
+        found = latent_space._great_circle(first, last, share)
         np.testing.assert_allclose(
             found, [[np.cos(angle), np.sin(angle), 0]], atol=1e-6
         )
-    same = latents._great_circle(first, first, 0.5)
+    same = latent_space._great_circle(first, first, 0.5)
     np.testing.assert_allclose(same, first, atol=1e-6)
 
 
@@ -52,11 +53,11 @@ def test_noise_is_told_from_what_still_knows_the_image():
     rng = np.random.default_rng(0)
     x = rng.uniform(-1, 1, (1000, 8, 8, 1))
     noise = rng.standard_normal(x.shape)
-    clean = diffusion._normality(noise, x)
+    clean = denoising._normality(noise, x)
     limit = clean["kolmogorov_smirnov_of_normal_below_in_95_percent"]
     assert clean["x_T_kolmogorov_smirnov"] < limit
     assert abs(clean["correlation_of_x_T_with_x_0"]) < 0.02
-    marked = diffusion._normality(0.9 * noise + 0.3 * x, x)
+    marked = denoising._normality(0.9 * noise + 0.3 * x, x)
     assert marked["x_T_kolmogorov_smirnov"] > limit
     assert marked["correlation_of_x_T_with_x_0"] > 0.1
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.ndimage
 
-from gen_jax.metrics import branches
+from gen_jax.metrics import branch_scores
 
 RNG = np.random.default_rng(0)
 
@@ -41,27 +41,27 @@ TOP = _drawn("\n".join(["########"] * 4 + ["........"] * 4))
 
 def test_iou_and_recall_count_hidden_pixels_only():
     # Behind leaves lie the tree's upper eight pixels, of which GAP misses one.
-    np.testing.assert_allclose(branches.recall(TREE, GAP, TOP), [7 / 8])
-    np.testing.assert_allclose(branches.iou(TREE, GAP, TOP), [7 / 8])
+    np.testing.assert_allclose(branch_scores.recall(TREE, GAP, TOP), [7 / 8])
+    np.testing.assert_allclose(branch_scores.iou(TREE, GAP, TOP), [7 / 8])
     wrong = GAP.copy()
     wrong[0, 0, 3:5] = True  # two pixels too many behind, one in the open
     wrong[0, 7, 0] = True
-    np.testing.assert_allclose(branches.recall(TREE, wrong, TOP), [7 / 8])
-    np.testing.assert_allclose(branches.iou(TREE, wrong, TOP), [7 / 10])
+    np.testing.assert_allclose(branch_scores.recall(TREE, wrong, TOP), [7 / 8])
+    np.testing.assert_allclose(branch_scores.iou(TREE, wrong, TOP), [7 / 10])
     nothing = np.zeros_like(TREE)
-    assert np.isnan(branches.recall(TREE, GAP, nothing)).all()
-    assert np.isnan(branches.iou(TREE, GAP, nothing)).all()
+    assert np.isnan(branch_scores.recall(TREE, GAP, nothing)).all()
+    assert np.isnan(branch_scores.iou(TREE, GAP, nothing)).all()
 
 
 def test_corners_touch():
-    assert branches.count_components(TREE) == [1]
-    assert branches.count_components(GAP) == [2]
-    assert branches.count_components(np.zeros((2, 8, 8), bool)).tolist() == [0, 0]
+    assert branch_scores.count_components(TREE) == [1]
+    assert branch_scores.count_components(GAP) == [2]
+    assert branch_scores.count_components(np.zeros((2, 8, 8), bool)).tolist() == [0, 0]
 
 
 def test_components_are_those_of_scipy():
     masks = RNG.random((40, 8, 8)) < np.linspace(0.1, 0.9, 40)[:, None, None]
-    ours = branches.components(masks)
+    ours = branch_scores.components(masks)
     for mask, labels in zip(masks, ours, strict=True):
         expected, count = scipy.ndimage.label(mask, np.ones((3, 3)))
         pairs = set(
@@ -69,21 +69,21 @@ def test_components_are_those_of_scipy():
         )
         assert len(pairs) == len(np.unique(labels)) == len(np.unique(expected))
         assert ((labels > 0) == mask).all()
-        assert branches.count_components(mask[None]) == [count]
+        assert branch_scores.count_components(mask[None]) == [count]
 
 
 def test_a_long_winding_path_is_one_component():
     snake = np.zeros((1, 41, 41), bool)
     snake[:, ::2] = True
     snake[:, 1::4, -1] = snake[:, 3::4, 0] = True
-    assert branches.count_components(snake) == [1]
+    assert branch_scores.count_components(snake) == [1]
     snake[0, 20, 20] = False
-    assert branches.count_components(snake) == [2]
+    assert branch_scores.count_components(snake) == [2]
 
 
 def test_small_components_may_be_left_out():
     mask = _drawn("##..#### .....#.. #....... ...###..")
-    counts = {n: branches.count_components(mask, n)[0] for n in (1, 2, 3, 4, 6)}
+    counts = {n: branch_scores.count_components(mask, n)[0] for n in (1, 2, 3, 4, 6)}
     assert counts == {1: 4, 2: 3, 3: 2, 4: 1, 6: 0}
 
 
@@ -101,30 +101,34 @@ def _joined_by_brute_force(truth, predicted):
 
 def test_a_gap_parts_what_was_joined():
     # 16 pixels are one tree; without one of them two hang on one side, 13 elsewhere.
-    np.testing.assert_allclose(branches.joined(TREE, TREE), [[1]] * 3)
+    np.testing.assert_allclose(branch_scores.joined(TREE, TREE), [[1]] * 3)
     left = 2 * 1 + 13 * 12
     expected = [[left / (16 * 15)], [1], [2 * left / (16 * 15 + left)]]
     assert TREE.sum() == 16
-    np.testing.assert_allclose(branches.joined(TREE, GAP), expected)
+    np.testing.assert_allclose(branch_scores.joined(TREE, GAP), expected)
     masks = RNG.random((2, 30, 8, 8)) < 0.4
     expected = [_joined_by_brute_force(*pair) for pair in zip(*masks, strict=True)]
-    found = branches.joined(*masks)
+    found = branch_scores.joined(*masks)
     np.testing.assert_allclose(np.transpose(found), expected)
-    swapped = branches.joined(*masks[::-1])
+    swapped = branch_scores.joined(*masks[::-1])
     np.testing.assert_array_equal(swapped.f1, found.f1)
     np.testing.assert_array_equal(swapped.recall, found.precision)
     nothing = np.zeros_like(TREE)
-    np.testing.assert_array_equal(branches.joined(nothing, TREE), [[np.nan], [0], [0]])
-    np.testing.assert_array_equal(branches.joined(TREE, nothing), [[0], [np.nan], [0]])
-    assert np.isnan(branches.joined(nothing, nothing)).all()
+    np.testing.assert_array_equal(
+        branch_scores.joined(nothing, TREE), [[np.nan], [0], [0]]
+    )
+    np.testing.assert_array_equal(
+        branch_scores.joined(TREE, nothing), [[0], [np.nan], [0]]
+    )
+    assert np.isnan(branch_scores.joined(nothing, nothing)).all()
 
 
 def test_all_branch_and_no_branch_are_worse_than_small_errors():
     shifted = GAP.copy()
     shifted[0, 0, 2] = True  # one pixel missing, one too many
     flat = {"all": np.ones_like(TREE), "none": np.zeros_like(TREE)}
-    good = branches.scores(TREE, shifted, TOP)
-    bad = {name: branches.scores(TREE, mask, TOP) for name, mask in flat.items()}
+    good = branch_scores.scores(TREE, shifted, TOP)
+    bad = {name: branch_scores.scores(TREE, mask, TOP) for name, mask in flat.items()}
     for name in ("joined", "hidden_recall", "same_count"):  # they forgive
         assert bad["all"][name] == 1
     for name in ("hidden_iou", "joined_f1"):
@@ -135,7 +139,7 @@ def test_all_branch_and_no_branch_are_worse_than_small_errors():
 def test_scores_are_means_of_those_that_are_defined():
     truth, predicted = np.concatenate([TREE, TREE]), np.concatenate([GAP, TREE])
     behind = np.concatenate([TOP, np.zeros_like(TOP)])
-    out = branches.scores(truth, predicted, behind)
+    out = branch_scores.scores(truth, predicted, behind)
     assert out == pytest.approx(
         {
             "hidden_iou": 7 / 8,
@@ -146,5 +150,5 @@ def test_scores_are_means_of_those_that_are_defined():
             "same_count": 1.0,  # the piece of two pixels is a speck
         }
     )
-    assert branches.scores(truth, predicted, behind, least=1)["same_count"] == 0.5
-    assert np.isnan(branches.scores(truth, truth, 0 * behind > 0)["hidden_iou"])
+    assert branch_scores.scores(truth, predicted, behind, least=1)["same_count"] == 0.5
+    assert np.isnan(branch_scores.scores(truth, truth, 0 * behind > 0)["hidden_iou"])

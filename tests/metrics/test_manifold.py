@@ -8,7 +8,6 @@ import pytest
 from gen_jax.data import DataConfig, load
 from gen_jax.errors import UserError
 from gen_jax.metrics import manifold
-from gen_jax.metrics.classifier import Classifier, trained
 from gen_jax.metrics.manifold import (
     Judged,
     by_class,
@@ -17,6 +16,7 @@ from gen_jax.metrics.manifold import (
     precision_recall,
     variety,
 )
+from gen_jax.metrics.networks.classifier import Classifier, trained
 
 
 def column(*numbers):

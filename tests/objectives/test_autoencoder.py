@@ -10,9 +10,9 @@ import optax
 import pytest
 import scipy.stats
 
-from gen_jax import likelihoods
 from gen_jax.errors import UserError
 from gen_jax.game import Weights, init_state
+from gen_jax.losses import likelihoods
 from gen_jax.models.mlp import MlpDecoder, MlpEncoder
 from gen_jax.objectives.autoencoder import autoencoder, vae
 from gen_jax.step import make_train_step

@@ -15,7 +15,7 @@ from PIL import Image
 from gen_jax import config as configs
 from gen_jax import experiment, images, report
 from gen_jax.errors import UserError
-from gen_jax.report import charts, folder, pictures, speed
+from gen_jax.report import line_charts, pictures, run_files, speed
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&{{7*7}}"
 
@@ -271,14 +271,14 @@ def test_a_page_stays_of_a_size(tmp_path, monkeypatch):
     steps = [int(f["data-step"]) for f in found.all("figure") if "data-step" in f]
     assert (len(steps), steps[0], steps[-1]) == (24, 1, 100)
     assert "one of 24 grids of 100" in found.text
-    paths = [path for _, path in folder.read(run).samples]
+    paths = [path for _, path in run_files.read(run).samples]
     size = max(path.stat().st_size for path in paths)
     for most, limit, number in ((9, 99 * size, 9), (9, 5 * size, 5), (9, 0, 1)):
         chosen = pictures.spread(paths, most, limit)
         assert number <= len(chosen) <= number + 1
         assert chosen[-1] == paths[-1]
     album = pictures.Album(limit=1000)
-    kept = [album.add(path, str(step)) for step, path in folder.read(run).samples]
+    kept = [album.add(path, str(step)) for step, path in run_files.read(run).samples]
     size = sum(len(p.uri) for p in kept if p)
     assert 0 < size < 2000
     assert len(album.left_out) == sum(p is None for p in kept) > 0
@@ -294,9 +294,9 @@ def test_without_jinja_it_says_what_to_install(tmp_path, monkeypatch):
 
 
 def test_labels_tell_folders_apart(tmp_path):
-    assert folder.labels([tmp_path]) == [""]
+    assert run_files.labels([tmp_path]) == [""]
     paths = [tmp_path / "a" / "run", tmp_path / "b" / "run", tmp_path / "b" / "x"]
-    assert folder.labels(paths) == ["a/run", "b/run", "b/x"]
+    assert run_files.labels(paths) == ["a/run", "b/run", "b/x"]
 
 
 def records(times):
@@ -315,7 +315,7 @@ def test_speed_is_the_median_of_the_later_half():
 
 def curve(y):
     pairs = [{"step": i, "y": each} for i, each in enumerate(y, 1)]
-    return charts.series("y", pairs, "step", "y", 0)
+    return line_charts.series("y", pairs, "step", "y", 0)
 
 
 def heights(path):
@@ -323,7 +323,7 @@ def heights(path):
 
 
 def test_a_chart_is_where_its_ticks_say():
-    found = charts.chart("y", "step", [curve([0.0, 5.0, 10.0])])
+    found = line_charts.chart("y", "step", [curve([0.0, 5.0, 10.0])])
     places = {text: y for y, text in found.y_ticks}
     first, middle, last = heights(found.lines[0].path)
     assert first == pytest.approx(places["0"], abs=0.1)
@@ -333,20 +333,20 @@ def test_a_chart_is_where_its_ticks_say():
 
 
 def test_a_chart_of_orders_of_magnitude_is_logarithmic():
-    found = charts.chart("y", "step", [curve([0.01, 1.0, 100.0])])
+    found = line_charts.chart("y", "step", [curve([0.01, 1.0, 100.0])])
     low, middle, high = heights(found.lines[0].path)
     assert middle == pytest.approx((low + high) / 2, abs=0.1)
     assert "logarithmic" in found.note
     assert {text for _, text in found.y_ticks} >= {"0.01", "1", "100"}
-    assert charts.chart("y", "step", [curve([-0.01, 1.0, 100.0])]).note == ""
+    assert line_charts.chart("y", "step", [curve([-0.01, 1.0, 100.0])]).note == ""
 
 
 def test_a_chart_outlives_strange_values():
     assert curve([None, float("nan"), "x", True, 1e300, 10**400]) is None
-    strays = charts.chart("y", "step", [curve([*range(-500, 500), 10**6])])
+    strays = line_charts.chart("y", "step", [curve([*range(-500, 500), 10**6])])
     assert "of 1001 values lie outside" in strays.note
     assert strays.lines[0].band
     for y in ([3.0], [2.0] * 9, [0.0] * 9, [1e-30, -1e-30], [5e-324], [9e99, -9e99]):
-        drawn = charts.chart("y", "step", [curve(y)])
+        drawn = line_charts.chart("y", "step", [curve(y)])
         assert all(np.isfinite(heights(line.path)).all() for line in drawn.lines)
         assert all(np.isfinite(place) for place, _ in drawn.y_ticks + drawn.x_ticks)

@@ -17,7 +17,7 @@ import torch
 from torch.nn import functional
 from vectors import torch_layout
 
-from gen_jax.metrics import lpips_weights
+from gen_jax.metrics.networks import lpips_weights
 
 SEED = 0
 SHAPES = {"small": (2, 32, 32, 3), "odd": (2, 45, 38, 3), "grey": (2, 64, 64, 1)}

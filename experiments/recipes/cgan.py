@@ -1,0 +1,105 @@
+"""CGAN (Mirza & Osindero 2014): a GAN whose two players are both told the label.
+
+    python -m experiments.train --experiment=cgan --workdir=runs/cgan
+    python -m experiments.sample --workdir=runs/cgan --label=3
+    python -m experiments.figures --workdir=runs/cgan
+
+On digits, two busy CPU cores, 56 s. `experiments.evaluate`, 818 samples: a classifier
+that is right on all 160 held-out digits agrees with the asked label on 98.9 % [97.9,
+99.5]; recall 0.81 [0.76, 0.87] and variety 0.98 [0.96, 1.01], means over classes,
+beside 0.86 and 1.00 of real digits; Fréchet distance 0.94 [0.72, 1.15], between halves
+of the real ones 1.17. By `experiments.figures`, D prefers the true label of held-out
+digits to a wrong one in 90 % of cases, and says 0.500 of real and 0.499 of generated
+images before the first step. `cgan_mnist` is the paper's own recipe, of which
+it reports a Parzen-window log-likelihood of 132 +- 1.8 nats; not run. Other than there,
+the last step is kept instead of the best by the likelihood of validation images, pixels
+lie in [-1, 1] instead of [0, 1], and first weights are uniform up to 0.05, of which the
+paper says nothing.
+"""
+
+import dataclasses
+import math
+from typing import ClassVar, Literal
+
+from experiments.recipes import dcgan
+from experiments.recipes.gan import play
+from gen_jax.data import DataConfig, Info
+from gen_jax.experiment import Experiment, images_only
+from gen_jax.game import Game
+from gen_jax.models import maxout
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(dcgan.Config):
+    """Convolutional for images, unless network=mlp: the paper's form."""
+
+    # The DCGAN at half its width and a higher rate, for two CPU cores.
+    steps: int = 4000
+    features: int = 32
+    learning_rate: float = 5e-4
+    # None: conv for images, mlp for points.
+    network: Literal["conv", "mlp"] | None = None
+    z_hidden: int = 200  # of the MLP: units of z's own layer
+    y_hidden: int = 1000  # and of y's, in the generator
+    hidden: int = 1200  # units of the joint layer
+    dropout: float = 0.5
+
+    LIMITS: ClassVar = {
+        **dcgan.Config.LIMITS,
+        "z_hidden": (1, math.inf),
+        "y_hidden": (1, math.inf),
+        "hidden": (1, math.inf),
+        "dropout": (0, 0.99),
+    }
+
+
+def game(config: Config, info: Info) -> Game:
+    """The DCGAN's networks with labels, or the paper's MLPs, for any shape."""
+    if config.network == "conv":
+        images_only(config, info, "network")
+    if config.network == "conv" or (not config.network and len(info.shape) == 3):
+        return dcgan.game(config, info, info.num_classes)
+    generator = maxout.Generator(
+        shape=info.shape,
+        hidden=(config.hidden,),
+        z_hidden=config.z_hidden,
+        y_hidden=config.y_hidden,
+        num_classes=info.num_classes,
+        dropout=config.dropout,
+    )
+    discriminator = maxout.Discriminator(
+        hidden=(240,),
+        pieces=4,
+        num_classes=info.num_classes,
+        dropout=config.dropout,
+        dropout_x=0.0,
+        init_limit=0.05,
+    )
+    return play(config, generator, discriminator, info.num_classes)
+
+
+EXPERIMENT = Experiment(
+    Config(),
+    game,
+    needs=("labels",),
+    about="CGAN, Mirza & Osindero 2014, labelled data",
+)
+
+MNIST = Experiment(
+    Config(
+        data=DataConfig(spec="mnist"),
+        batch_size=100,
+        steps=250_000,
+        sample_every_steps=5_000,
+        network="mlp",
+        prior="unit_cube",
+        optimizer="sgd_of_2014",
+        learning_rate=0.1,
+        decay=1.00004,
+        ema_halflife_images=0.0,
+    ),
+    game,
+    shape=(28, 28, 1),
+    needs=("labels",),
+    about="CGAN, Mirza & Osindero 2014, the paper's recipe for MNIST (not run here)",
+)

@@ -1,0 +1,73 @@
+"""DDPM told the label, with classifier-free guidance (Ho & Salimans 2022).
+
+    python -m experiments.train --experiment=ddpm_conditional --workdir=runs/cond
+    python -m experiments.sample --workdir=runs/cond --label=3 --guidance=2
+
+On digits, two CPU cores, 98 s. `experiments.evaluate`, 818 samples (DDIM, 50 steps, w =
+0.25): a classifier that is right on all 160 held-out digits agrees with the asked label
+on 97.7 % [96.4, 98.6]; recall 0.73 [0.67, 0.79] and variety 0.94 [0.91, 0.96], means
+over classes, beside 0.86 and 1.00 of real digits. By other guidance, of another
+training and 500 or 1000 samples, beside a recall of real ones of 0.84 and 0.88:
+
+    w              0      0.25   0.5    1
+    agreement      94.2   98.0   99.2   99.9 %
+    recall         0.83   0.75   0.69   0.50
+    variety        1.00   0.93   0.88   0.80
+
+On Fashion-MNIST (`--config.features=64 --config.ema_halflife_images=50000
+--steps=5000`), 141 s on an NVIDIA H100 beside two other trainings: the picture in the
+README; the samples were not measured.
+
+The paper reports FIDs of ImageNet at 64 and 128 pixels, with w from 0 to 4.
+"""
+
+import dataclasses
+from typing import ClassVar
+
+from experiments.recipes import ddpm
+from gen_jax.config import free
+from gen_jax.data import Info
+from gen_jax.errors import UserError
+from gen_jax.experiment import Experiment
+from gen_jax.game import Game
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(ddpm.Config):
+    """The DDPM's, and how labels are used."""
+
+    label_dropout: float = 0.1  # the share of training labels that is withheld
+    guidance: float = free(0.25)  # w of samples that are not told another
+
+    LIMITS: ClassVar = {
+        **ddpm.Config.LIMITS,
+        "label_dropout": (0, 0.99),
+        "guidance": (0, 100),
+    }
+
+
+def game(config: Config, info: Info) -> Game:
+    """The DDPM with labels.
+
+    Raises UserError where samples are to be guided away from what is never learned.
+    """
+    if config.guidance and not config.label_dropout:
+        raise UserError(
+            f"guidance={config.guidance} needs a label_dropout above 0: it is away "
+            "from what is drawn without a label, learned where labels are dropped"
+        )
+    return ddpm.game(
+        config,
+        info,
+        info.num_classes,
+        guidance=config.guidance,
+        label_dropout=config.label_dropout,
+    )
+
+
+EXPERIMENT = Experiment(
+    Config(),
+    game,
+    needs=("labels",),
+    about="DDPM with labels and guidance, Ho & Salimans 2022, labelled data",
+)

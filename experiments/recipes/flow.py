@@ -1,0 +1,26 @@
+"""Rectified flow (Liu et al. 2023) by the DDPM's network.
+
+    python -m experiments.train --experiment=flow --workdir=runs/flow
+
+On digits, two busy CPU cores, 179 s. `experiments.evaluate`, 818 samples (Heun, 50
+steps, averaged weights), features of a classifier of digits: Fréchet distance 2.88
+[2.39, 3.37] (between halves of the real images 1.17), precision 0.63, recall 0.88
+(0.88, 0.88); all ten classes, 63 to 106 samples in each. The paper's figures are of
+CIFAR-10.
+"""
+
+from experiments.recipes.ddpm import NetworkConfig, network, training
+from gen_jax.data import Info
+from gen_jax.experiment import Experiment
+from gen_jax.game import Game
+from gen_jax.objectives.flow import flow
+
+
+def game(config: NetworkConfig, info: Info) -> Game:
+    """A U-Net for images, an MLP for points."""
+    return flow(network(config, info), shape=info.shape, **training(config))
+
+
+EXPERIMENT = Experiment(
+    NetworkConfig(), game, about="rectified flow, Liu et al. 2023, any data"
+)

@@ -1,0 +1,1 @@
+"""Studies: what was found out with the library."""

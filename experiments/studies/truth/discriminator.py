@@ -1,0 +1,160 @@
+"""The discriminator against a generator that is known and held still.
+
+    D*(x) = p(x) / (p(x) + q(x))            Goodfellow et al. (2014), proposition 1
+    V(D, G) <= V(D*, G) = 2 JSD(p, q) - log 4                          theorem 1
+
+p is a ring of broad parts, q the normal density of a generator x = scale z. Least
+squares (Mao et al. 2017, labels 0 and 1) have the same optimum, without the
+logistic function. The optimal V is integrated on a grid in the plane.
+"""
+
+import dataclasses
+import functools
+
+import jax
+import numpy as np
+from flax import linen as nn
+
+from experiments.studies.truth import densities
+from experiments.studies.truth.densities import Mixture
+from experiments.studies.truth.finding import Finding, Row, mean
+from experiments.studies.truth.training import trained
+from gen_jax import sampling
+from gen_jax.game import Game, Turn
+from gen_jax.losses import adversarial
+from gen_jax.models.maxout import Discriminator
+from gen_jax.objectives.gan import gan
+from gen_jax.optimizers import adam
+
+_P = densities.ring(8, scale=0.2)
+_SCALE = 0.7
+_Q = densities.round_mixture(np.zeros((1, 2)), _SCALE)
+_TOLERANCE = 0.03  # of a probability
+_REACH, _CELL = 4.0, 0.02  # of the grid: half its side, and a cell's
+
+
+class Scaled(nn.Module):
+    """G(z) = scale z, which has no parameters."""
+
+    @nn.compact
+    def __call__(
+        self,
+        z: jax.Array,
+        y: jax.Array | None = None,
+        *,
+        train: bool,
+        keys: jax.Array | None = None,
+    ) -> jax.Array:
+        """z [B, 2] -> x [B, 2]."""
+        return _SCALE * z
+
+
+def check(
+    payoffs: tuple[str, ...] = ("minimax", "least_squares"),
+    steps: int = 3000,
+    points: int = 10_000,
+) -> Finding:
+    """D after training on each of the payoffs: its error, and its value."""
+    rng = np.random.default_rng((1, 1))
+    real, fake = (densities.sample(each, points, rng) for each in (_P, _Q))
+    x = np.concatenate([real, fake])
+    rows, judged = [], {}
+    for name in payoffs:
+        game = _game(name)
+        state = trained(
+            game,
+            lambda number, rng: densities.sample(_P, number, rng),
+            steps=steps,
+            batch_size=512,
+        )
+        judge = functools.partial(_judgement, game, state.players, name)
+        apart = abs(judge(x) - _optimal(x))
+        what = f"D, {name}: mean distance from p / (p + q)"
+        rows.append(Row(what, mean(apart), 0.0, tolerance=_TOLERANCE))
+        judged[name] = judge
+        if name == "minimax":
+            value = np.log(judge(real)) + np.log(1 - judge(fake))
+            what = f"D, {name}: V(D, G); 2 JSD(p, q) - log 4"
+            rows.append(
+                Row(what, mean(value), optimal_value(_P, _Q), "nats", claim="below")
+            )
+    plots = {
+        "D along the line y = 0": _plot_line(judged),
+        f"D - p / (p + q), {payoffs[0]}": _plot_map(judged[payoffs[0]]),
+    }
+    return Finding(rows, plots)
+
+
+def _game(payoff: str) -> Game:
+    """The GAN of a known generator, in which D alone has turns."""
+    played = gan(
+        Scaled(),
+        Discriminator(
+            hidden=(64, 64), pieces=3, dropout=0.0, dropout_x=0.0, init_limit=0.2
+        ),
+        z_dim=2,
+        generator_optimizer=adam(0.0),
+        discriminator_optimizer=adam(1e-3),
+        payoff=payoff,
+    )
+    return dataclasses.replace(played, turns=(Turn(("discriminator",)),))
+
+
+def _judgement(game: Game, board, payoff: str, x: np.ndarray) -> np.ndarray:
+    """What D says of x [N, 2], as a probability in float64 [N]."""
+    inputs = {"x": np.float32(x)}
+    logits = sampling.call(game.ops["score"], board, inputs, batch_size=4096)
+    judgement = adversarial.PAYOFFS[payoff].judgement
+    return np.asarray(judgement(logits), np.float64)
+
+
+def _optimal(x: np.ndarray) -> np.ndarray:
+    return _share(densities.log_density(_P, x), densities.log_density(_Q, x))
+
+
+def _share(log_p: np.ndarray, log_q: np.ndarray) -> np.ndarray:
+    """p / (p + q)."""
+    return 1 / (1 + np.exp(log_q - log_p))
+
+
+def optimal_value(p: Mixture, q: Mixture) -> float:
+    """V(D*, G) of densities in the plane, integrated over a grid, nats."""
+    line = np.arange(-_REACH, _REACH, _CELL)
+    x = np.stack(np.meshgrid(line, line), -1).reshape(-1, 2)
+    log_p, log_q = (densities.log_density(each, x) for each in (p, q))
+    both = np.logaddexp(log_p, log_q)
+    terms = np.exp(log_p) * (log_p - both) + np.exp(log_q) * (log_q - both)
+    return float(terms.sum() * _CELL**2)
+
+
+def _plot_line(judged: dict):
+    line = np.linspace(-1.5, 1.5, 200)
+    x = np.stack([line, np.zeros_like(line)], 1)
+
+    def draw(axes):
+        axes.plot(line, _optimal(x), color="black", label="p / (p + q)")
+        for name, judge in judged.items():
+            axes.plot(line, judge(x), label=name)
+        axes.set(xlabel="x", ylabel="D(x, 0)", ylim=(0, 1))
+        axes.legend(frameon=False)
+
+    return draw
+
+
+def _plot_map(judge):
+    line = np.linspace(-2, 2, 101)
+    x = np.stack(np.meshgrid(line, line), -1).reshape(-1, 2)
+
+    def draw(axes):
+        error = (judge(x) - _optimal(x)).reshape(len(line), -1)
+        shown = axes.imshow(
+            error,
+            cmap="RdBu",
+            vmin=-0.2,
+            vmax=0.2,
+            extent=(-2, 2, -2, 2),
+            origin="lower",
+        )
+        axes.figure.colorbar(shown, ax=axes)
+
+    return draw

@@ -1,0 +1,68 @@
+"""The Frechet distance of draws beside that of the densities that they are drawn of.
+
+The exact one is a matter of moments, which are known. That of N draws of each lies
+above it in the mean, so that numbers of other N are not compared.
+"""
+
+import numpy as np
+from scipy.linalg import sqrtm
+
+from experiments.studies.truth import densities
+from experiments.studies.truth.densities import Mixture
+from experiments.studies.truth.finding import Finding, Row
+from gen_jax.evaluation import distances
+from gen_jax.metrics.intervals import seeds_interval
+
+Pair = tuple[Mixture, Mixture]
+
+
+def pairs(dim: int) -> dict[str, Pair]:
+    """Densities in `dim` dimensions to tell apart: N(0, I) and itself, and another."""
+    one = densities.round_mixture(np.zeros((1, dim)), 1.0)
+    moved = densities.round_mixture(np.full((1, dim), 0.2), 1.2)
+    return {f"equal, D = {dim}": (one, one), f"moved, D = {dim}": (one, moved)}
+
+
+def draws(pair: Pair, number: int, repetitions: int):
+    """Sets of both densities, [number, D] each, a pair of them a repetition."""
+    for repetition in range(repetitions):
+        rng = np.random.default_rng((1, 4, repetition))
+        yield tuple(densities.sample(p, number, rng) for p in pair)
+
+
+def check(
+    dim: int = 16,
+    numbers: tuple[int, ...] = (100, 300, 1000, 3000),
+    repetitions: int = 20,
+) -> Finding:
+    """The mean distance of N draws, of Gaussians and of digits with parts dropped."""
+    rows, bias = [], {}
+    digits = densities.digits_mixture()
+    halved = {"half of the digits' parts": (digits, densities.first_parts(digits, 5))}
+    for name, pair in (pairs(dim) | halved).items():
+        exact = exact_distance(*pair)
+        for number in numbers:
+            values = [distances.frechet(*x) for x in draws(pair, number, repetitions)]
+            found = seeds_interval(values)
+            what = f"Frechet, {name}: mean at N = {number}"
+            rows.append(Row(what, found, exact))
+            bias.setdefault(name, []).append(found.value - exact)
+    return Finding(rows, {"Frechet distance: bias": _plot(bias, numbers)})
+
+
+def exact_distance(p: Mixture, q: Mixture) -> float:
+    """The Frechet distance of two densities' moments, by SciPy's root of a matrix."""
+    (mean_p, cov_p), (mean_q, cov_q) = densities.moments(p), densities.moments(q)
+    gap = mean_p - mean_q
+    root = sqrtm(cov_p @ cov_q).real
+    return float(gap @ gap + np.trace(cov_p + cov_q - 2 * root))
+
+
+def _plot(bias: dict[str, list[float]], numbers: tuple[int, ...]):
+    def draw(axes):
+        for name, values in bias.items():
+            axes.plot(numbers, values, marker="o", markersize=3, label=name)
+        axes.set(xlabel="N", ylabel="mean - exact", xscale="log", yscale="log")
+        axes.legend(frameon=False)
+
+    return draw

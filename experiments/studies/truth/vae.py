@@ -1,0 +1,126 @@
+"""A linear VAE on linear-Gaussian images: its gap is KL(q || posterior), exactly.
+
+    log p(x) - ELBO(x) = KL(q(z|x) || p(z|x))                    Kingma & Welling (1)
+
+Of a decoder that is linear both the model's p(x) and its posterior are Gaussian, in
+closed form (`densities`), so both sides are known for every x, trained or not. The
+bound by k draws of z (Burda et al. 2016) must close the gap as k grows.
+"""
+
+import jax
+import numpy as np
+
+from experiments.studies.truth import densities
+from experiments.studies.truth.densities import LinearGaussian, Mixture
+from experiments.studies.truth.finding import Finding, Row, mean
+from experiments.studies.truth.training import trained
+from gen_jax import sampling
+from gen_jax.evaluation.bounds import log_mean_weight
+from gen_jax.game import Board, Game
+from gen_jax.losses.likelihoods import gaussian
+from gen_jax.metrics.intervals import Interval
+from gen_jax.models.mlp import MlpDecoder, MlpEncoder
+from gen_jax.objectives.autoencoder import vae
+from gen_jax.optimizers import adam
+from gen_jax.step import sample_keys
+
+_SHAPE = (8, 8, 1)
+_Z_DIM = 4
+
+
+def check(
+    stages: tuple[int, ...] = (1000, 5000),
+    images: int = 1000,
+    draws: tuple[int, ...] = (1, 10, 200),
+) -> Finding:
+    """The gap after each of `stages` steps of training; at the last, bounds by draws.
+
+    The last row sets the trained model beside the data's own log p(x).
+    """
+    data = densities.linear_gaussian(_SHAPE[0], _Z_DIM)
+    p = densities.marginal(data)
+    x = densities.sample(p, images, np.random.default_rng((1, 0)))
+    game, state, rows, apart = _game(data.scale), None, [], {}
+    for steps in stages:
+        state = trained(game, _images_of(p), steps=steps, batch_size=128, start=state)
+        model = _model_of(state.players, data.scale)
+        log_p = densities.log_density(densities.marginal(model), x)
+        elbo, divergence = _elbo(game, state.players, x), _kl(state.players, model, x)
+        what = f"VAE after {steps} steps: log p(x) - ELBO; KL(q, posterior)"
+        rows.append(Row(what, mean(log_p - elbo), divergence.mean(), "nats"))
+        if steps == stages[-1]:
+            for k in draws:
+                apart[k] = mean(_bound_by_draws(game, state.players, x, k) - log_p)
+                what = f"VAE after {steps} steps: bound by {k} draws - log p(x)"
+                rows.append(Row(what, apart[k], 0.0, "nats", claim="below"))
+    what = "VAE, trained: ELBO - log p(x) of the data"
+    excess = mean(elbo - densities.log_density(p, x))
+    rows.append(Row(what, excess, 0.0, "nats", claim="below"))
+    return Finding(
+        rows, {"VAE: the bound by draws of z": _plot(apart, divergence.mean())}
+    )
+
+
+def _game(scale: float) -> Game:
+    """The repository's VAE of two linear maps."""
+    return vae(
+        MlpEncoder(_Z_DIM, hidden=()),
+        MlpDecoder(_SHAPE, hidden=()),
+        z_dim=_Z_DIM,
+        optimizer=adam(3e-3),
+        likelihood=gaussian(scale),
+    )
+
+
+def _images_of(p: Mixture):
+    return lambda number, rng: densities.sample(p, number, rng).reshape(-1, *_SHAPE)
+
+
+def _model_of(board: Board, scale: float) -> LinearGaussian:
+    """What the decoder is: x = W z + bias + scale eps."""
+    (dense,) = jax.device_get(board["model"].params["decoder"]).values()
+    kernel, bias = (np.asarray(dense[k], np.float64) for k in ("kernel", "bias"))
+    return LinearGaussian(kernel.T, bias, scale)
+
+
+def _kl(board: Board, model: LinearGaussian, x: np.ndarray) -> np.ndarray:
+    """KL(q(z|x) || p(z|x)) between Gaussians in closed form, nats [N]."""
+    params = {"params": board["model"].params["encoder"]}
+    heads = MlpEncoder(_Z_DIM, hidden=()).apply(params, np.float32(x))
+    q_mean, q_log_var = (np.asarray(head, np.float64) for head in heads)
+    p_mean, covariance = densities.posterior(model, x)
+    precision, (_, log_det) = np.linalg.inv(covariance), np.linalg.slogdet(covariance)
+    apart = q_mean - p_mean
+    squared = np.einsum("ni,ij,nj->n", apart, precision, apart)
+    trace = np.exp(q_log_var) @ np.diag(precision)
+    return 0.5 * (squared + trace - _Z_DIM + log_det - q_log_var.sum(1))
+
+
+def _elbo(game: Game, board: Board, x: np.ndarray) -> np.ndarray:
+    """Of images [N, D] by one draw of z, as `evaluate` takes it: nats [N]."""
+    return -sum(sampling.call(game.ops["bound_terms"], board, _inputs(x)).values())
+
+
+def _bound_by_draws(game: Game, board: Board, x: np.ndarray, k: int) -> np.ndarray:
+    weigh = game.ops["importance_weights"]
+    return sampling.call(log_mean_weight, board, _inputs(x), weigh=weigh, k=k)
+
+
+def _inputs(x: np.ndarray) -> dict:
+    keys = sample_keys(0, np.arange(len(x), dtype=np.int32))
+    return {"x": x.reshape(-1, *_SHAPE).astype(np.float32), "keys": keys}
+
+
+def _plot(apart: dict[int, Interval], divergence: float):
+    values = np.array(list(apart.values()))
+
+    def draw(axes):
+        axes.fill_between(list(apart), values[:, 1], values[:, 2], alpha=0.3)
+        axes.plot(list(apart), values[:, 0], marker="o", markersize=3)
+        axes.axhline(0, color="grey", linewidth=1)
+        label = "-KL(q, posterior)"
+        axes.axhline(-divergence, color="grey", linestyle="--", label=label)
+        axes.set(xlabel="draws of z", ylabel="bound - log p(x), nats", xscale="log")
+        axes.legend(frameon=False)
+
+    return draw

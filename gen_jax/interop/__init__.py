@@ -1,0 +1,1 @@
+"""Weights and models to and from other libraries."""

@@ -1,0 +1,247 @@
+"""A `UNet2DModel` of diffusers as our U-Net: its configuration and its tensors.
+
+diffusers counts times from 0 and we count as the paper does, from 1: its network was
+told t - 1 where ours is told t. Nothing has to remember that, since sin and cos of
+(t - 1) w are those of t w, turned by w: the turn is put into the layer that reads them.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import traverse_util
+
+from gen_jax.errors import UserError, choose
+from gen_jax.interop import json_fields
+from gen_jax.models.ddpm_unet import UNet
+from gen_jax.models.layers import time_embedding
+
+Tensors = Mapping[str, np.ndarray]
+
+_KIND = "UNet2DModel"
+# Of its fields: what a field is where it is not given (diffusers' own default), and
+# what it may be here. Those with other rules are in `network_of`.
+_ONE_WAY = {
+    "act_fn": ("silu", ("silu", "swish")),
+    "add_attention": (True, (True,)),
+    "center_input_sample": (False, (False,)),
+    "class_embed_type": (None, (None,)),
+    "downsample_padding": (1, (0,)),
+    "downsample_type": ("conv", ("conv",)),
+    "flip_sin_to_cos": (True, (False,)),
+    "freq_shift": (0, (1,)),
+    "mid_block_scale_factor": (1, (1,)),
+    "mid_block_type": ("UNetMidBlock2D", ("UNetMidBlock2D",)),
+    "norm_eps": (1e-5, (1e-6,)),
+    "num_class_embeds": (None, (None,)),
+    "resnet_time_scale_shift": ("default", ("default",)),
+    "time_embedding_type": ("positional", ("positional",)),
+    "upsample_type": ("conv", ("conv",)),
+}
+_DEFAULTS = {
+    "attention_head_dim": 8,
+    "attn_norm_num_groups": None,
+    "block_out_channels": [224, 448, 672, 896],
+    "down_block_types": ["DownBlock2D", *["AttnDownBlock2D"] * 3],
+    "dropout": 0.0,
+    "in_channels": 3,
+    "layers_per_block": 2,
+    "norm_num_groups": 32,
+    "num_train_timesteps": None,  # of a learned time embedding
+    "out_channels": 3,
+    "sample_size": None,
+    "time_embedding_dim": None,
+    "up_block_types": [*["AttnUpBlock2D"] * 3, "UpBlock2D"],
+}
+
+
+def network_of(config: json_fields.Config) -> tuple[UNet, tuple[int, int, int]]:
+    """Our network for a UNet2DModel's config.json, and the (H, W, C) of its images.
+
+    Raises UserError, naming the field and what is allowed, where ours is another.
+    """
+    choose("_class_name", config.get("_class_name", _KIND), {_KIND: None})
+    json_fields.check_known(config, [*_ONE_WAY, *_DEFAULTS])
+    json_fields.check_one_way(config, _ONE_WAY)
+    config = {**_DEFAULTS, **config}
+    channels = json_fields.wholes(config, "block_out_channels")
+    features = channels[0]
+    if features % 2 or any(c % features for c in channels):
+        json_fields.refuse(
+            config, "block_out_channels", "an even number and its multiples"
+        )
+    _check_groups(config, channels)
+    attended = _levels_attended(config, len(channels))
+    widths = {channels[level] for level in attended} | {channels[-1]}
+    head = config["attention_head_dim"]
+    if head is not None and widths != {head}:
+        json_fields.refuse(config, "attention_head_dim", "null, for one head")
+    if config["time_embedding_dim"] not in (None, 4 * features):
+        json_fields.refuse(config, "time_embedding_dim", f"null or {4 * features}")
+    height, width = _sides(config)
+    network = UNet(
+        features=features,
+        multipliers=tuple(c // features for c in channels),
+        blocks=json_fields.whole(config, "layers_per_block"),
+        attention=tuple(height // 2**level for level in attended),
+        dropout=json_fields.fraction(config, "dropout"),
+        out_channels=json_fields.whole(config, "out_channels"),
+        groups=config["norm_num_groups"],
+    )
+    return network, (height, width, json_fields.whole(config, "in_channels"))
+
+
+def _sides(config: json_fields.Config) -> list[int]:
+    """Height and width: sample_size is one number, or two."""
+    name = "sample_size"
+    if not isinstance(config[name], list):
+        return [json_fields.whole(config, name)] * 2
+    if len(sides := json_fields.wholes(config, name)) != 2:
+        json_fields.refuse(config, name, "a side, or height and width")
+    return sides
+
+
+def _check_groups(config: json_fields.Config, channels: list[int]) -> None:
+    """Our norms have no group of fewer than four channels."""
+    groups = json_fields.whole(config, "norm_num_groups")
+    if any(c % groups or c < 4 * groups for c in channels):
+        allowed = "what divides each of block_out_channels, into four or more"
+        json_fields.refuse(config, "norm_num_groups", allowed)
+    if config["attn_norm_num_groups"] not in (None, groups):
+        json_fields.refuse(config, "attn_norm_num_groups", f"null or {groups}")
+
+
+def _levels_attended(config: json_fields.Config, levels: int) -> list[int]:
+    """The levels with attention, which has to be the same on the way up as down."""
+    has_attention = {}
+    for name, plain in (("down_block_types", "Down"), ("up_block_types", "Up")):
+        kinds = {f"{plain}Block2D": False, f"Attn{plain}Block2D": True}
+        types = config[name] if isinstance(config[name], list) else []
+        if len(types) != levels or not set(types) <= set(kinds):
+            json_fields.refuse(config, name, f"{levels} of {' and '.join(kinds)}")
+        has_attention[plain] = [kinds[kind] for kind in types]
+    if has_attention["Up"][::-1] != has_attention["Down"]:
+        json_fields.refuse(
+            config, "up_block_types", "attention at the levels of down_block_types"
+        )
+    return [level for level in range(levels) if has_attention["Down"][level]]
+
+
+def params_of(
+    network: UNet, shape: tuple[int, int, int], tensors: Tensors
+) -> dict[str, Any]:
+    """The parameters of our network, float32, from a UNet2DModel's tensors by name.
+
+    shape: (H, W, C) of the images. Attention's may bear today's names (to_q, ...) or
+    those of before diffusers 0.18 (query, ...).
+    Raises UserError, naming the tensor, where one is missing, not expected, of another
+    shape or not finite.
+    """
+    x = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
+    t = jax.ShapeDtypeStruct((1,), jnp.int32)
+    expected = jax.eval_shape(network.init, jax.random.key(0), x, t)["params"]
+    left = {_renamed(name): (name, tensor) for name, tensor in tensors.items()}
+    theirs, params = _their_modules(network, shape[0]), {}
+    for path, leaf in traverse_util.flatten_dict(expected).items():
+        kind = "bias" if path[-1] == "bias" else "weight"
+        name = f"{theirs['/'.join(path[:-1])]}.{kind}"
+        if name not in left:
+            raise UserError(f"the tensor {name} is missing")
+        name, tensor = left.pop(name)
+        params[path] = _ours(name, tensor, leaf.shape)
+    if left:
+        raise UserError(f"the tensor {next(iter(left.values()))[0]} is not expected")
+    params["Dense_0", "kernel"] = _told_from_1(params["Dense_0", "kernel"])
+    return traverse_util.unflatten_dict(params)
+
+
+def _renamed(name: str) -> str:
+    """A tensor's name of today."""
+    before = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
+    parts = name.split(".")
+    if "attentions" in parts:
+        parts = [before.get(part, part) for part in parts]
+    return ".".join(parts)
+
+
+def _ours(name: str, tensor: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """A tensor in Flax's layout: inputs before outputs, and rows and columns first.
+
+    The 1x1 convolution of a block's shortcut is a dense layer here.
+    """
+    ours = tensor.transpose(*range(2, tensor.ndim), *range(tensor.ndim)[1::-1])
+    if ours.shape != shape and ours.shape != (1, 1, *shape):
+        raise UserError(
+            f"the tensor {name} has shape {list(tensor.shape)}, in Flax's layout "
+            f"{list(ours.shape)}; the configuration needs {list(shape)}"
+        )
+    if not np.isfinite(ours).all():
+        raise UserError(f"the tensor {name} is not finite")
+    return ours.reshape(shape)
+
+
+def _their_modules(network: UNet, height: int) -> dict[str, str]:
+    """diffusers' name of each of our modules, which count in the order of the call."""
+    levels, blocks = range(len(network.multipliers)), network.blocks
+    attends = [height // 2**level in network.attention for level in levels]
+    convs, resnets, attentions = ["conv_in"], [], []
+    for i in levels:
+        resnets += [f"down_blocks.{i}.resnets.{j}" for j in range(blocks)]
+        if attends[i]:
+            attentions += [f"down_blocks.{i}.attentions.{j}" for j in range(blocks)]
+    resnets += ["mid_block.resnets.0", "mid_block.resnets.1"]
+    attentions += ["mid_block.attentions.0"]
+    for i in levels:
+        resnets += [f"up_blocks.{i}.resnets.{j}" for j in range(blocks + 1)]
+        if attends[-1 - i]:
+            attentions += [f"up_blocks.{i}.attentions.{j}" for j in range(blocks + 1)]
+    convs += [f"down_blocks.{i}.downsamplers.0.conv" for i in levels[:-1]]
+    convs += [f"up_blocks.{i}.upsamplers.0.conv" for i in levels[:-1]]
+    convs += ["conv_out"]
+
+    names = {
+        "Dense_0": "time_embedding.linear_1",
+        "Dense_1": "time_embedding.linear_2",
+        "GroupNorm_0": "conv_norm_out",
+    }
+    names |= {f"Conv_{number}": conv for number, conv in enumerate(convs)}
+    for ours, theirs, inside in (
+        ("ResidualBlock", resnets, _IN_A_BLOCK),
+        ("SelfAttention", attentions, _IN_ATTENTION),
+    ):
+        for number, place in enumerate(theirs):
+            for layer, name in inside.items():
+                names[f"{ours}_{number}/{layer}"] = f"{place}.{name}"
+    return names
+
+
+_IN_A_BLOCK = {
+    "GroupNorm_0": "norm1",
+    "Conv_0": "conv1",
+    "Dense_0": "time_emb_proj",
+    "GroupNorm_1": "norm2",
+    "Conv_1": "conv2",
+    "Dense_1": "conv_shortcut",
+}
+_IN_ATTENTION = {
+    "GroupNorm_0": "group_norm",
+    "q": "to_q",
+    "k": "to_k",
+    "v": "to_v",
+    "out": "to_out.0",
+}
+
+
+def _told_from_1(kernel: np.ndarray) -> np.ndarray:
+    """The kernel [E, F] that makes of t's embedding what `kernel` makes of t - 1's.
+
+    sin((t - 1) w) = cos(w) sin(t w) - sin(w) cos(t w)
+    cos((t - 1) w) = sin(w) sin(t w) + cos(w) cos(t w)
+    """
+    turn = np.asarray(time_embedding(jnp.ones(1), len(kernel)), np.float64)
+    sin_w, cos_w = np.split(turn[0][:, None], 2)
+    of_sin, of_cos = np.split(kernel.astype(np.float64), 2)
+    turned = [cos_w * of_sin + sin_w * of_cos, cos_w * of_cos - sin_w * of_sin]
+    return np.concatenate(turned).astype(np.float32)

@@ -1,0 +1,1 @@
+"""Losses: elementwise terms, what adversaries play for, and likelihoods."""

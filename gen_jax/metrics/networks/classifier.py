@@ -1,0 +1,308 @@
+"""A small classifier of a labelled dataset, which judges samples.
+
+Trained once on the training split and kept in the user's cache folder. It is a game of
+one player: cross-entropy of images moved by up to a pixel, of which some are blended
+with another, label and all (Zhang et al. 2018, "mixup: beyond empirical risk
+minimization"), and some have their pixels shuffled, with all labels equally right:
+
+    x~ = l x_i + (1 - l) x_j,    loss = -sum_k (l y_i + (1 - l) y_j)_k log p_k(x~)
+
+A judge of samples must not be sure of what is no image of a class. Trained on plain
+digits it gave a probability above 0.8 to 75 % of the averages of two digits and to 90 %
+of uniform noise; trained so, to 20 % and to none, and to 97 % of the real ones.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import itertools
+import math
+import zipfile
+import zlib
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+from gen_jax import devices, randomness
+from gen_jax.data import Dataset, Info, MemorySplit, Split, batches, prepare
+from gen_jax.data.dataset import digest_of, digest_of_value
+from gen_jax.errors import UserError
+from gen_jax.game import Game, Player, Weights, averaged, init_state
+from gen_jax.models import layers
+from gen_jax.objectives import modules
+from gen_jax.optimizers import adam
+from gen_jax.runs.manifest import written_whole
+from gen_jax.sampling import in_batches
+from gen_jax.step import make_train_step
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """How the classifier is trained. What differs is cached apart."""
+
+    version: int = 1  # raised when the network or the loss changes
+    width: int = 32  # features of the first convolution, doubled at each halving
+    hidden: int = 128  # the penultimate layer
+    dropout: float = 0.3
+    blended: float = 0.3  # share of images that are blended with a neighbour
+    shuffled: float = 0.1  # share of images that lose their form, and so their class
+    shift: int = 1  # pixels
+    batch_size: int = 128
+    learning_rate: float = 2e-3
+    epochs: int = 40
+    most_images: int = 120_000  # fewer epochs where there are many examples
+    ema_share: float = 0.05  # half-life of the averaged weights, of all images seen
+
+
+_RECIPE = Recipe()
+_MOST_EXAMPLES = 60_000
+_MOST_BYTES = 2**30
+
+
+class Classifier(NamedTuple):
+    """What `trained` gives.
+
+    probabilities: x float32 [N, ...] in [-1, 1] -> float32 [N, K].
+    features: x -> float32 [N, D], the penultimate layer, not below 0.
+    accuracy: on `num_test` labelled examples of the held-out split.
+    sha256: of its weights.
+    """
+
+    probabilities: Callable[[np.ndarray], np.ndarray]
+    features: Callable[[np.ndarray], np.ndarray]
+    accuracy: float
+    num_test: int
+    sha256: str
+
+
+class Network(nn.Module):
+    """Convolutions, halved down to 4 pixels; of points, two hidden layers."""
+
+    num_classes: int
+    recipe: Recipe
+
+    @nn.compact
+    def __call__(
+        self, x: jax.Array, keys: jax.Array | None = None, train: bool = False
+    ) -> tuple[jax.Array, jax.Array]:
+        """x [B, H, W, C] or [B, D] -> logits [B, K], features [B, hidden]."""
+        features = self.recipe.width
+
+        def convolution(h, strides):
+            h = nn.Conv(features, (3, 3), strides, use_bias=False)(h)
+            return nn.relu(layers.batch_norm(h, train))
+
+        if x.ndim == 4:
+            x = convolution(x, strides=1 if min(x.shape[1:3]) <= 16 else 2)
+            while min(x.shape[1:3]) > 4:
+                features = min(2 * features, 4 * self.recipe.width)
+                x = convolution(x, strides=2)
+        else:
+            x = nn.relu(nn.Dense(self.recipe.hidden)(x))
+        h = nn.Dense(self.recipe.hidden, use_bias=False)(x.reshape(len(x), -1))
+        h = nn.relu(layers.batch_norm(h, train))
+        kept = layers.Dropout(self.recipe.dropout)(h, keys)
+        return nn.Dense(self.num_classes)(kept), h
+
+
+def trained(dataset: Dataset, seed: int = 0, recipe: Recipe = _RECIPE) -> Classifier:
+    """The classifier of a dataset's labels, from the cache or trained now.
+
+    It is trained on at most 60,000 labelled examples (1 GiB); the same data, seed and
+    kind of machine give the same one. A cache that is damaged or cannot be written
+    costs time alone. On a CPU: digits in 12 s of processor time, 159 or 160 of
+    160 held-out ones right; Fashion-MNIST in 2 minutes, 89.9 %, and of the 77 % that it
+    gives a probability above 0.8, 97.4 %.
+
+    Raises UserError where the dataset has no labels or fewer than two classes.
+    """
+    info = dataset.info
+    train, test = _labelled(dataset.train, info), _labelled(dataset.test, info)
+    if len(classes := np.unique(train.y)) < 2:
+        raise UserError(
+            f"a classifier needs labels of two classes at least; these "
+            f"{len(dataset.train)} examples have {len(classes)}"
+        )
+    network = Network(info.num_classes, recipe)
+    game = _game(network, recipe, _num_images(train, recipe))
+    example, rng = _normalised(train.read([0])), jax.random.key(0)
+    like = jax.eval_shape(game.players["model"].init, rng, example)
+    name = _fingerprint(train, test, info, recipe, seed) + ".npz"
+    path = devices.cache_folder("classifiers") / name
+    weights, accuracy = _read(path, like) or (None, None)
+    if weights is None:
+        weights = _fit(game, train, recipe, seed)
+    apply = partial(devices.jit(partial(_apply, network)), jax.device_put(weights))
+
+    def run(which: int, x: np.ndarray) -> np.ndarray:
+        if np.shape(x)[1:] != info.shape or not len(x):
+            raise UserError(
+                f"this classifier judges [N, {', '.join(map(str, info.shape))}], "
+                f"not {list(np.shape(x))}"
+            )
+        return in_batches(lambda x: apply(x)[which], np.asarray(x, np.float32))
+
+    functions = partial(run, 0), partial(run, 1)
+    judge = Classifier(*functions, accuracy, len(test), _sha256(weights))
+    if accuracy is None:
+        judge = judge._replace(accuracy=_accuracy(judge, test))
+        _write(path, weights, judge.accuracy)
+    return judge
+
+
+def _apply(network: Network, weights: Weights, x: jax.Array):
+    (logits, features), _ = modules.apply(network, weights, x)
+    return jax.nn.softmax(logits), features
+
+
+def _sha256(weights: Weights) -> str:
+    total = hashlib.sha256()
+    for name, array in sorted(flatten_dict(weights._asdict(), sep="/").items()):
+        total.update(f"{name} {array.dtype} {array.shape}".encode())
+        total.update(np.ascontiguousarray(array).data)
+    return total.hexdigest()
+
+
+def _accuracy(judge: Classifier, test: MemorySplit) -> float:
+    if not len(test):
+        return float("nan")
+    p = in_batches(lambda x: judge.probabilities(_normalised({"x": x})["x"]), test.x)
+    return float(np.mean(p.argmax(1) == test.y))
+
+
+def _normalised(batch: dict) -> dict:
+    """A batch at rest with x float32 in [-1, 1]."""
+    return prepare()(batch, None)
+
+
+def _labelled(split: Split, info: Info) -> MemorySplit:
+    """The split's labelled examples, in memory; of a large one, an even choice."""
+    if info.num_classes < 2 or info.target_shape:
+        raise UserError(
+            "a classifier needs labels of two classes at least; these examples have "
+            + ("images for labels" if info.target_shape else str(info.num_classes))
+        )
+    size = math.prod(info.shape) * (1 if len(info.shape) == 3 else 4)  # bytes
+    most = min(len(split), _MOST_EXAMPLES, max(1, _MOST_BYTES // size))
+    batch = split.read(np.arange(most) * len(split) // most)
+    known = batch["y"] >= 0
+    return MemorySplit(batch["x"][known], batch["y"][known])
+
+
+def _num_images(train: MemorySplit, recipe: Recipe) -> int:
+    return min(recipe.epochs * len(train), recipe.most_images)
+
+
+def _game(network: Network, recipe: Recipe, num_images: int) -> Game:
+    """A classifier is a game of one player."""
+
+    def init(rng, batch):
+        return modules.init(network, rng, modules.example(batch), train=True)
+
+    def loss(board, batch, context):
+        drop, change = randomness.split(context.keys, 2)
+        y = layers.one_hot(batch["y"], network.num_classes)
+        x, target = _changed(batch["x"], y, change, recipe)
+        (logits, _), mutable = modules.apply(
+            network, board["model"], x, drop, train=True
+        )
+        value = -jnp.sum(target * jax.nn.log_softmax(logits), axis=-1)
+        return jnp.mean(value), (mutable, {})
+
+    halflife = recipe.ema_share * num_images
+    model = Player(init, loss, adam(recipe.learning_rate), (halflife,))
+    return Game({"model": model}, (("model",),))
+
+
+def _changed(x, y, keys, recipe):
+    """Images x and their y [B, K], some blended with the one before, some shuffled."""
+    which, amount, order = randomness.split(keys, 3)
+    kind = (randomness.uniform(which, ()) + 1) / 2
+    shuffles = kind < recipe.shuffled
+    blends = ~shuffles & (kind < recipe.shuffled + recipe.blended)
+    share = jnp.where(blends, jnp.abs(randomness.uniform(amount, ())) / 2, 0)
+
+    def blend(a):
+        s = share.reshape(-1, *[1] * (a.ndim - 1))
+        return (1 - s) * a + s * jnp.roll(a, 1, axis=0)
+
+    def shuffle(image, key):
+        pixels = image.reshape(-1, image.shape[-1])
+        return jax.random.permutation(key, pixels).reshape(image.shape)
+
+    mixed, target = blend(x), blend(y)
+    if x.ndim == 4:
+        formless = jax.vmap(shuffle)(mixed, order)
+        mixed = jnp.where(shuffles[:, None, None, None], formless, mixed)
+        target = jnp.where(shuffles[:, None], 1 / y.shape[1], target)
+    return mixed, target
+
+
+def _fit(game: Game, train: MemorySplit, recipe: Recipe, seed: int) -> Weights:
+    """The averaged weights after training on the first device of this process."""
+    mesh = devices.data_mesh(jax.local_devices()[:1])
+    step = make_train_step(game, mesh=mesh, prepare=partial(_prepared, recipe.shift))
+    rng = jax.random.key(seed)
+    state = init_state(game, rng, _normalised(train.read([0])))
+    count = -(-_num_images(train, recipe) // recipe.batch_size)
+    stream = batches(train, recipe.batch_size, seed)(0)
+    for batch in itertools.islice(stream, count):
+        state, metrics = step(state, batch, rng)
+        jax.block_until_ready(metrics)  # the host would else pile up batches
+    model = jax.device_get(averaged(state.players)["model"])
+    return Weights(model.params, model.mutable)
+
+
+def _prepared(pixels: int, batch: dict, keys: jax.Array) -> dict:
+    """Normalised, and images moved by up to `pixels`, their edges repeated."""
+    batch = prepare()(batch, keys)
+    if batch["x"].ndim != 4:
+        return batch
+    around = ((pixels, pixels), (pixels, pixels), (0, 0))
+
+    def shifted(image, place):
+        padded = jnp.pad(image, around, mode="edge")
+        return jax.lax.dynamic_slice(padded, (*place, 0), image.shape)
+
+    place = jax.vmap(lambda key: jax.random.randint(key, (2,), 0, 2 * pixels + 1))
+    return {**batch, "x": jax.vmap(shifted)(batch["x"], place(keys))}
+
+
+def _fingerprint(train, test, info, recipe, seed) -> str:
+    """A hash of all that the classifier and its accuracy depend on."""
+    examples = digest_of((train.x, train.y, test.x, test.y))
+    return digest_of_value((recipe, info, seed, examples))
+
+
+def _read(path: Path, like: Weights) -> tuple[Weights, float] | None:
+    """What `_write` wrote, or None where that is missing, damaged or ill-shaped."""
+    damage = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
+    with contextlib.suppress(*damage), path.open("rb") as file:
+        with np.load(file, allow_pickle=False) as arrays:
+            flat = {name: arrays[name] for name in arrays.files}
+        accuracy = float(flat.pop("accuracy"))
+        tree = unflatten_dict(flat, sep="/")
+        weights = Weights(tree["params"], tree["mutable"])
+        if _shapes(weights) == _shapes(like):
+            return weights, accuracy
+    return None
+
+
+def _shapes(weights: Weights):
+    return jax.tree.map(lambda x: (x.shape, str(x.dtype)), weights._asdict())
+
+
+def _write(path: Path, weights: Weights, accuracy: float) -> None:
+    """Atomically; a folder that cannot be written is none of the user's business."""
+    arrays = flatten_dict(weights._asdict(), sep="/")
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with written_whole(path) as unfinished, unfinished.open("wb") as file:
+            np.savez(file, accuracy=np.float64(accuracy), **arrays)

