@@ -56,7 +56,7 @@ _JOBS = flags.DEFINE_integer("jobs", 1, "how many commands run at once", lower_b
 
 _ROUNDS, _WARM = 5, 10
 _TIMED_SECONDS = 1.0  # a round and family
-_SHOWN = ("frechet_distance", "kernel_distance", "precision", "recall", "copied")
+_SHOWN = ("frechet_distance", "kernel_distance", "precision", "recall", "memorized")
 
 # What files are held to (`_check`): every number is the least that may stand there.
 _PROTOCOL_LIKE = {
@@ -70,7 +70,7 @@ _PROTOCOL_LIKE = {
     "families": {"*": {"config": {}}},
 }
 _COSTS_LIKE = {"steps": 1, "milliseconds": 0.0, "gigaflops": 0.0}
-_VALUE_LIKE = dict.fromkeys(("value", "low", "high", "floor"), -math.inf)
+_VALUE_LIKE = dict.fromkeys(("value", "low", "high", "real_baseline"), -math.inf)
 _RECORD_LIKE = {
     "protocol": "",
     "trials": {"*": {}},  # None: it diverged
@@ -359,8 +359,8 @@ def _table(record: dict, protocol: dict, counts: dict[str, int]) -> str:
                 *(_with_interval(found["values"][key]) for key in _SHOWN),
             )
         )
-    floors = (f"{found['values'][key]['floor']:.3g}" for key in _SHOWN)
-    table.append(("real images", *[""] * (len(described) - 1), *floors))
+    real_baselines = (f"{found['values'][key]['real_baseline']:.3g}" for key in _SHOWN)
+    table.append(("real images", *[""] * (len(described) - 1), *real_baselines))
     return markdown(table)
 
 

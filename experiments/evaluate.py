@@ -27,8 +27,8 @@ _TOLD = (
 )
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "the run's folder")
-_PROTOCOL = flags.DEFINE_string(
-    "protocol", "quick", "quick; or paper: 50,000 samples, every test image"
+_PRESET = flags.DEFINE_string(
+    "preset", "quick", "quick; or paper: 50,000 samples, every test image"
 )
 _SAMPLES = flags.DEFINE_integer(
     "samples", None, "how many to draw; by default the protocol's", lower_bound=1
@@ -89,18 +89,16 @@ def _evaluated(folder: Path) -> dict:
     from gen_jax.evaluation import record
 
     run = subject.load(folder, raw=_RAW.value, seed=_SEED.value)
-    protocol = evaluation.protocol(_PROTOCOL.value)
+    preset = evaluation.preset(_PRESET.value)
     if _SAMPLES.value:
-        protocol = protocol._replace(samples=_SAMPLES.value)
+        preset = preset._replace(samples=_SAMPLES.value)
     options, networks = {}, ()
     if "sample" in run.has:
         options = parsing.sampling_options(run.run)
         networks = _networks(run)
     elif given := parsing.given({n: n for n in (*parsing.SAMPLING, "features")}):
         raise UserError(f"--{given[0][0]} does not apply: this model draws no samples")
-    this = evaluation.Evaluation(
-        run, protocol, networks, folder / "evaluation", options
-    )
+    this = evaluation.Evaluation(run, preset, networks, folder / "evaluation", options)
     chosen = _chosen(evaluation.measures(this))
     for measure in chosen:
         if measure.network:
@@ -138,8 +136,8 @@ def _lines(content: dict):
             line = f"  {key:28s} {_number(value['value']):>10s}"
             if value["low"] is not None:
                 line += f"  [{_number(value['low'])}, {_number(value['high'])}]"
-            if value["floor"] is not None:
-                line += f"  real: {_number(value['floor'])}"
+            if value["real_baseline"] is not None:
+                line += f"  real: {_number(value['real_baseline'])}"
             yield f"{line} {value['unit']}".rstrip()
         if "note" in measure:
             yield f"  {measure['note']}"

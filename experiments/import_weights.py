@@ -77,7 +77,14 @@ def _said(model: diffusers.Published) -> dict:
         raise UserError(f"{_DIFFUSERS.value} has no scheduler_config.json")
     if not process.clip:
         raise UserError("clip_sample=false; allowed: true")
-    sizes = ("features", "multipliers", "blocks", "attention", "dropout", "groups")
+    sizes = (
+        "base_channels",
+        "channel_multipliers",
+        "blocks_per_level",
+        "attention_resolutions",
+        "dropout",
+        "groups",
+    )
     return {
         **{name: getattr(network, name) for name in sizes},
         "timesteps": len(process.betas),

@@ -42,12 +42,12 @@ def main(overrides: list[tuple[str, str]]) -> None:
     out = _output_path()
     devices.use_compilation_cache()
     run = checkpoint.load(source)
-    board = run.state.players if _RAW.value else averaged(run.state.players)
+    players = run.state.players if _RAW.value else averaged(run.state.players)
     if "translate" in run.game.ops:
         shape = checkpoint.info_of(checkpoint.newest_meta(directories)).shape
-        _translate(run, board, shape, out)
+        _translate(run, players, shape, out)
     else:
-        _sample(run, board, out)
+        _sample(run, players, out)
     print(out)
 
 
@@ -63,13 +63,13 @@ def _output_path() -> Path:
     return out
 
 
-def _sample(run, board, out: Path) -> None:
+def _sample(run, players, out: Path) -> None:
     """Writes samples: a grid, a column a class where there are classes."""
     if _INPUT.value:
         raise UserError("--input is for a model that translates pictures")
     game, num = run.game, _NUM.value
     y = _labels(game.num_classes, num)
-    x = draw(game, board, num, _SEED.value, y, **parsing.sampling_options(run))
+    x = draw(game, players, num, _SEED.value, y, **parsing.sampling_options(run))
     if out.suffix == ".npy":
         np.save(out, x)
         return
@@ -92,7 +92,7 @@ def _labels(num_classes: int, num: int) -> np.ndarray | None:
     return y.astype(np.int32)
 
 
-def _translate(run, board, shape: tuple[int, ...], out: Path) -> None:
+def _translate(run, players, shape: tuple[int, ...], out: Path) -> None:
     """Writes input and output side by side, and the target where it is known."""
     if given := parsing.given({name: name for name in (*parsing.SAMPLING, "label")}):
         raise UserError(f"--{given[0][0]} does not apply to a model that translates")
@@ -104,7 +104,7 @@ def _translate(run, board, shape: tuple[int, ...], out: Path) -> None:
         batch = data.prepare()(test.read(range(min(_NUM.value, len(test)))), None)
         x, targets = np.asarray(batch["x"]), [np.asarray(batch["y"])]
     keys = sample_keys(_SEED.value, np.arange(len(x), dtype=np.int32))
-    y_hat = call(run.game.ops["translate"], board, {"x": x, "keys": keys})
+    y_hat = call(run.game.ops["translate"], players, {"x": x, "keys": keys})
     if out.suffix == ".npy":
         np.save(out, y_hat)
     else:

@@ -45,7 +45,7 @@ def bare_step(
 
     cpu = devices.data_mesh(jax.devices("cpu")[:1])
     batch_like, rng_like = jax.eval_shape(lambda *x: x, batch, rng)
-    with devices.forms("cpu"):
+    with devices.implementation("cpu"):
         counted = make_train_step(game, mesh=cpu, prepare=prepare, compiler_options={})
         costs = counted.lower(like, batch_like, rng_like).cost_analysis()
     return seconds, costs["flops"]

@@ -26,7 +26,7 @@ from gen_jax import data, devices, experiment
 from gen_jax.errors import UserError
 from gen_jax.runs import seeds as several
 
-_MOST_SEEDS = 1000
+_MAX_SEEDS = 1000
 
 _NAME = flags.DEFINE_string("experiment", None, "which recipe; --list names them")
 _WORKDIR = flags.DEFINE_string("workdir", None, "the run's folder, made if missing")
@@ -35,7 +35,7 @@ flags.DEFINE_integer("steps", None, "the total; may be raised later")
 flags.DEFINE_integer("batch_size", None, "examples a step, of all devices together")
 flags.DEFINE_integer("seed", None, "of the weights, the order and all noise")
 _SEEDS = flags.DEFINE_integer(
-    "seeds", None, "how many to train at once, from --seed on; one", 1, _MOST_SEEDS
+    "seeds", None, "how many to train at once, from --seed on; one", 1, _MAX_SEEDS
 )
 _BACKEND = flags.DEFINE_enum(
     "backend", "jit", ["jit", "pmap"], "how a step is compiled"

@@ -95,22 +95,22 @@ def _ours(recipe, config, dataset, test: np.ndarray) -> np.ndarray:
     seconds = time.perf_counter() - started
     judge = recipe.build(dataclasses.replace(config, draws=_DRAWS.value), dataset.info)
     bounds = partial(_bounds, devices.jit(judge.ops["bound"]), x=test, seed=config.seed)
-    last = bounds(board=state.players)
+    last = bounds(players=state.players)
     print(
         f"seed {config.seed}: gen_jax {_mean(last)}, {seconds:.0f} s; "
-        f"averaged weights {_mean(bounds(board=averaged(state.players)))}",
+        f"averaged weights {_mean(bounds(players=averaged(state.players)))}",
         flush=True,
     )
     return last
 
 
-def _bounds(bound, board, x: np.ndarray, seed: int) -> np.ndarray:
+def _bounds(bound, players, x: np.ndarray, seed: int) -> np.ndarray:
     """ELBO of images uint8 [N, H, W, C], nats [N]."""
     keys = sample_keys(seed, np.arange(len(x), dtype=np.int32))
     prepare = data.prepare()
 
     def bounds(x, keys):
-        return bound(board, prepare({"x": jax.device_put(x)}, keys)["x"], keys)
+        return bound(players, prepare({"x": jax.device_put(x)}, keys)["x"], keys)
 
     return in_batches(bounds, x, keys, batch_size=_AT_ONCE)
 

@@ -13,10 +13,10 @@ import typing
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
-from gen_jax.data.dataset import MOST_PIXELS, DataConfig
+from gen_jax.data.dataset import MAX_PIXELS, DataConfig
 from gen_jax.errors import UserError, hint
 
-_MOST = 2**31 - 1
+_MAX = 2**31 - 1
 
 
 def free(default: Any) -> Any:
@@ -70,7 +70,7 @@ class FitConfig:
 
 def _check_range(name: str, value: Any, number: Any, least: float, most: float) -> None:
     if isinstance(number, int) and most == math.inf:
-        most = _MOST  # NumPy and XLA overflow on sizes beyond, rather than refuse them
+        most = _MAX  # NumPy and XLA overflow on sizes beyond, rather than refuse them
     if number is not None and not least <= number <= most:
         bound = f"at least {least}" if number < least else f"at most {most}"
         raise UserError(f"{name}={value} is out of range: {bound}")
@@ -90,7 +90,7 @@ class RunConfig(FitConfig):
     LIMITS: ClassVar = {
         **FitConfig.LIMITS,
         "batch_size": (1, 2**20),
-        "jitter": (0, MOST_PIXELS),
+        "jitter": (0, MAX_PIXELS),
     }
 
 

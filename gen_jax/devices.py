@@ -65,13 +65,13 @@ def join_processes() -> None:
         ) from error
 
 
-def use_cpu_forms() -> bool:
+def use_cpu_kernels() -> bool:
     """Whether layers should take the forms that are fast on a CPU."""
     return (_forms.get() or jax.default_backend()) == "cpu"
 
 
 @contextlib.contextmanager
-def forms(platform: str) -> Iterator[None]:
+def implementation(platform: str) -> Iterator[None]:
     """Trace layers in the forms of `platform`, whatever this machine is.
 
     For lowering to a TPU on a CPU, and for comparing forms. A function that was

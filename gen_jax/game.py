@@ -43,14 +43,14 @@ class PlayerState(NamedTuple):
     updates: jax.Array  # int32 []
 
 
-Board = Mapping[str, PlayerState]
+Players = Mapping[str, PlayerState]
 
 
 class State(NamedTuple):
     """All that a run has learned: enough to continue it, given seed and data."""
 
     step: jax.Array  # int32 []
-    players: Board
+    players: Players
 
 
 class Context(NamedTuple):
@@ -61,16 +61,16 @@ class Context(NamedTuple):
 
     step: jax.Array  # int32 []
     keys: jax.Array  # keys [B], one an example, own to this turn and player
-    shared: jax.Array  # keys [B], the same in every turn of a step
+    shared_keys: jax.Array  # keys [B], the same in every turn of a step
     index: jax.Array  # int32 [B], each example's place in the global batch
     batch_size: int
-    axis: str | None  # the device axis, where one is bound
+    axis_name: str | None  # the device axis, where one is bound
 
     def gather(self, x: jax.Array) -> jax.Array:
         """x [B, ...] -> [batch_size, ...], of all devices in the global order."""
-        if self.axis is None:
+        if self.axis_name is None:
             return x
-        return jax.lax.all_gather(x, self.axis, tiled=True)
+        return jax.lax.all_gather(x, self.axis_name, tiled=True)
 
 
 class Player(NamedTuple):
@@ -84,7 +84,7 @@ class Player(NamedTuple):
     """
 
     init: Callable[[jax.Array, Any], Weights]
-    loss: Callable[[Board, Any, Context], tuple[jax.Array, tuple[Tree, dict]]] | None
+    loss: Callable[[Players, Any, Context], tuple[jax.Array, tuple[Tree, dict]]] | None
     optimizer: optax.GradientTransformation | None = None
     ema_halflife_images: tuple[float, ...] = ()
 
@@ -147,7 +147,7 @@ class Game:
         return 1 + max(turn.part for turn in self.turns)
 
 
-def game_of_one(
+def single_player_game(
     player: Player, ops: Mapping[str, Callable], num_classes: int = 0
 ) -> Game:
     """The game whose one player, "model", moves at every step."""
@@ -231,12 +231,12 @@ def _fit_given(name, player, key, batch, given) -> Weights:
     return weights
 
 
-def averaged(board: Board, which: int = 0) -> Board:
+def averaged(players: Players, which: int = 0) -> Players:
     """The board with every player that has averaged weights playing those.
 
     which: the half-life's place in `ema_halflife_images`.
     """
     return {
         name: player._replace(**player.ema[which]._asdict()) if player.ema else player
-        for name, player in board.items()
+        for name, player in players.items()
     }

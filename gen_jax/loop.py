@@ -145,8 +145,8 @@ def _state_that_fits(
     their batches.
     """
     like, mesh = state_like(game, example, sharding), sharding.mesh
-    share = memory.size(example) // mesh.size
-    needed = {"the state takes": memory.size(like) * seeds, "a batch": share * seeds}
+    fraction = memory.size(example) // mesh.size
+    needed = {"the state takes": memory.size(like) * seeds, "a batch": fraction * seeds}
     memory.check(needed, mesh.local_devices[0])
     return like
 

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from gen_jax import devices
-from gen_jax.game import Board, Game, Tree
+from gen_jax.game import Game, Players, Tree
 from gen_jax.step import batch_sharding, sample_keys
 
 
@@ -48,7 +48,7 @@ def on_all_devices(function: Callable, *given: Tree) -> Callable:
 
 def call(
     op: Callable,
-    board: Board,
+    players: Players,
     inputs: Mapping[str, Any],
     batch_size: int = 256,
     **options: Hashable,
@@ -59,7 +59,7 @@ def call(
     XLA's cache, in the next.
     """
     function = _by_place(op, tuple(inputs), tuple(options.items()))
-    compiled = on_all_devices(function, board)
+    compiled = on_all_devices(function, players)
     return in_batches(compiled, *inputs.values(), batch_size=batch_size)
 
 
@@ -70,15 +70,15 @@ def _by_place(op: Callable, names: tuple[str, ...], options: tuple) -> Callable:
     That it is the same one is what `jax.jit` goes by.
     """
 
-    def function(board, *values):
-        return op(board, **dict(zip(names, values, strict=True)), **dict(options))
+    def function(players, *values):
+        return op(players, **dict(zip(names, values, strict=True)), **dict(options))
 
     return function
 
 
 def draw(
     game: Game,
-    board: Board,
+    players: Players,
     num: int,
     seed: int,
     y: np.ndarray | None = None,
@@ -93,4 +93,4 @@ def draw(
     """
     index = np.arange(start, start + num, dtype=np.int32)
     inputs = {"keys": sample_keys(seed, index)} | ({} if y is None else {"y": y})
-    return call(game.ops["sample"], board, inputs, **options)
+    return call(game.ops["sample"], players, inputs, **options)

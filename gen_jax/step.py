@@ -38,18 +38,22 @@ def train_step(
     turns: its loss, its gradient's norm, and what its loss reports.
     """
     rng = jax.random.fold_in(rng, state.step)
-    board, reports = state.players, []
+    players, reports = state.players, []
     for number, turn in enumerate(game.turns):
         examples = _strided((batch, _global_index(batch)), turn.part, game.parts)
         moved = {}
         for name in turn.players:
             player, streams = game.players[name], _streams(rng, number, game, name)
-            payoff = partial(_payoff, player.loss, board, name, state.step, streams)
-            move = _move(player, board[name], payoff, examples, microbatches)
+            loss_of_params = partial(
+                _loss_of_params, player.loss, players, name, state.step, streams
+            )
+            move = _update_player(
+                player, players[name], loss_of_params, examples, microbatches
+            )
             moved[name], report = move
             reports.append({f"{name}/{key}": report[key] for key in report})
-        board = {**board, **moved}
-    return State(state.step + 1, board), _mean_by_name(reports)
+        players = {**players, **moved}
+    return State(state.step + 1, players), _mean_by_name(reports)
 
 
 def _streams(
@@ -61,26 +65,26 @@ def _streams(
     return own, jax.random.fold_in(rng, _SHARED)
 
 
-def _payoff(loss, board, name, step, streams, params, examples):
+def _loss_of_params(loss, players, name, step, streams, params, examples):
     """One player's loss as a function of its own parameters: V with a subscript."""
-    board = {**board, name: board[name]._replace(params=params)}
+    players = {**players, name: players[name]._replace(params=params)}
     (batch, index), (own, shared) = examples, streams
     context = Context(
         step=step,
         keys=example_keys(own, index),
-        shared=example_keys(shared, index),
+        shared_keys=example_keys(shared, index),
         index=index,
         batch_size=_global_size(index),
-        axis=devices.bound_axis(),
+        axis_name=devices.bound_axis(),
     )
-    return loss(board, batch, context)
+    return loss(players, batch, context)
 
 
-def _move(
-    player: Player, mine: PlayerState, payoff, examples, microbatches: int
+def _update_player(
+    player: Player, mine: PlayerState, loss_of_params, examples, microbatches: int
 ) -> tuple[PlayerState, Metrics]:
     """One player's move along its payoff's gradient, and what to report of it."""
-    gradient = jax.value_and_grad(payoff, has_aux=True)
+    gradient = jax.value_and_grad(loss_of_params, has_aux=True)
     if microbatches > 1:
         if jax.tree.leaves(mine.mutable):
             raise UserError(

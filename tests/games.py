@@ -21,13 +21,13 @@ def scalar_player(loss, learning_rate=0.1, start=1.0, **options) -> Player:
 def bilinear_game(turns) -> Game:
     """min over a, max over b of a * b: the saddle that alternating play circles."""
 
-    def value(board):
-        return board["a"].params["w"] * board["b"].params["w"]
+    def value(players):
+        return players["a"].params["w"] * players["b"].params["w"]
 
     return Game(
         players={
-            "a": scalar_player(lambda board, *_: (value(board), ({}, {}))),
-            "b": scalar_player(lambda board, *_: (-value(board), ({}, {}))),
+            "a": scalar_player(lambda players, *_: (value(players), ({}, {}))),
+            "b": scalar_player(lambda players, *_: (-value(players), ({}, {}))),
         },
         turns=turns,
     )
@@ -36,8 +36,8 @@ def bilinear_game(turns) -> Game:
 def mean_game(turns=(("model",),), **options) -> Game:
     """w runs after the batch's mean; reports what it saw of the context."""
 
-    def loss(board, batch, context):
-        w = board["model"].params["w"]
+    def loss(players, batch, context):
+        w = players["model"].params["w"]
         value = jnp.mean((w - batch["x"]) ** 2) / 2
         index = jnp.sum(context.gather(context.index)).astype(jnp.float32)
         return value, ({}, {"index_sum": index})
@@ -48,12 +48,12 @@ def mean_game(turns=(("model",),), **options) -> Game:
 def critic_game(critic_turns: int) -> Game:
     """A critic that moves n times on fresh parts, then a generator on the last."""
 
-    def critic_loss(board, batch, context):
-        w = board["critic"].params["w"]
+    def critic_loss(players, batch, context):
+        w = players["critic"].params["w"]
         return jnp.mean((w - batch["x"]) ** 2) / 2, ({}, {"seen": jnp.sum(batch["x"])})
 
-    def generator_loss(board, batch, context):
-        gap = board["generator"].params["w"] - board["critic"].params["w"]
+    def generator_loss(players, batch, context):
+        gap = players["generator"].params["w"] - players["critic"].params["w"]
         return gap**2 / 2, ({}, {"seen": jnp.sum(batch["x"])})
 
     critic = tuple(Turn(("critic",), part) for part in range(critic_turns))
@@ -73,17 +73,17 @@ def noisy_game():
         weights = {"w": jax.random.normal(rng, (4, 4, 1))}
         return Weights(weights, {"last": jnp.float32(0)})
 
-    def loss(board, batch, context):
+    def loss(players, batch, context):
         noise = jax.vmap(lambda key: jax.random.normal(key, (4, 4, 1)))(context.keys)
         error = (
-            board["model"].params["w"][None] - noise - batch["x"][:, None, None, None]
+            players["model"].params["w"][None] - noise - batch["x"][:, None, None, None]
         )
         mean = jnp.mean(context.gather(batch["x"]))
         return jnp.mean(error**2), ({"last": mean}, {})
 
-    def sample(board, keys):
+    def sample(players, keys):
         noise = jax.vmap(lambda key: jax.random.normal(key, (4, 4, 1)))(keys)
-        return jnp.tanh(board["model"].params["w"][None] + noise)
+        return jnp.tanh(players["model"].params["w"][None] + noise)
 
     player = Player(init, loss, adam(0.05), (100.0,))
     return Game({"model": player}, (("model",),), {"sample": sample})

@@ -15,8 +15,8 @@ def normal_player(**options) -> Player:
     def init(rng, batch):
         return Weights({"w": jax.random.normal(rng, (3,))}, {"mean": jnp.zeros((3,))})
 
-    def loss(board, batch, context):
-        return jnp.sum(board["model"].params["w"] ** 2), ({}, {})
+    def loss(players, batch, context):
+        return jnp.sum(players["model"].params["w"] ** 2), ({}, {})
 
     return scalar_player(loss)._replace(init=init, **options)
 
@@ -93,9 +93,9 @@ def test_averaged_plays_the_average_where_there_is_one():
     mine = state.players["model"]
     other = mine._replace(ema=(), params={"w": jnp.float32(5)})
     mine = mine._replace(ema=(Weights({"w": jnp.float32(7)}, {}),))
-    board = averaged({"model": mine, "other": other})
-    assert float(board["model"].params["w"]) == 7
-    assert float(board["other"].params["w"]) == 5
+    players = averaged({"model": mine, "other": other})
+    assert float(players["model"].params["w"]) == 7
+    assert float(players["other"].params["w"]) == 5
 
 
 def test_init_sees_shapes_alone():

@@ -134,8 +134,8 @@ def test_prepare_sees_the_raw_batch():
 
 
 def test_a_run_that_diverges_stops_with_its_last_good_checkpoint(tmp_path):
-    def loss(board, batch, context):
-        return -jnp.exp(board["model"].params["w"] ** 2), ({}, {})
+    def loss(players, batch, context):
+        return -jnp.exp(players["model"].params["w"] ** 2), ({}, {})
 
     game = Game({"model": scalar_player(loss, learning_rate=1.0)}, (("model",),))
     with pytest.raises(UserError, match="no longer finite at step"):
@@ -145,8 +145,8 @@ def test_a_run_that_diverges_stops_with_its_last_good_checkpoint(tmp_path):
 
 
 def test_a_loss_that_diverges_is_noticed_when_it_is_logged(tmp_path):
-    def loss(board, batch, context):
-        w = board["model"].params["w"]
+    def loss(players, batch, context):
+        w = players["model"].params["w"]
         return w**2, ({}, {"by_zero": 1 / jnp.zeros_like(w)})
 
     game = Game({"model": scalar_player(loss, learning_rate=1e3)}, (("model",),))
@@ -187,13 +187,13 @@ def test_what_no_memory_can_hold_is_refused_before_it_is_taken(tmp_path):
         player = Player(lambda *_: Weights({"w": jnp.zeros(shape)}), loss, adam(0.1))
         return Game({"model": player}, (("model",),))
 
-    def of_outer_products(board, batch, context):
-        w = board["model"].params["w"]  # 2^40 numbers on the way to one
+    def of_outer_products(players, batch, context):
+        w = players["model"].params["w"]  # 2^40 numbers on the way to one
         outer = jnp.sin(w[:, None] * w[None] + batch["x"][0])
         return (outer @ outer).mean(), ({}, {})
 
-    def mean(board, batch, context):
-        return board["model"].params["w"].mean(), ({}, {})
+    def mean(players, batch, context):
+        return players["model"].params["w"].mean(), ({}, {})
 
     for game, says in (
         (wide((2**20, 2**20), mean), "the state takes 12,288.0 GiB, a batch 0.0 GiB"),

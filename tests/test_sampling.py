@@ -34,9 +34,9 @@ def test_results_may_be_trees():
 def test_an_op_is_compiled_once_for_all_weights():
     traced = []
 
-    def op(board, x, scale):
+    def op(players, x, scale):
         traced.append(scale)
-        return scale * board["model"] * x
+        return scale * players["model"] * x
 
     x = np.arange(3, dtype=np.float32)
     for scale in (2, 2, 3):

@@ -70,8 +70,8 @@ def test_five_critic_turns_on_fresh_parts():
 
 
 def test_a_frozen_teacher_stays():
-    def loss(board, batch, context):
-        gap = board["student"].params["w"] - board["teacher"].params["w"]
+    def loss(players, batch, context):
+        gap = players["student"].params["w"] - players["teacher"].params["w"]
         return gap**2, ({}, {})
 
     teacher = Player(lambda rng, batch: Weights({"w": jnp.float32(3)}), loss=None)
@@ -83,8 +83,8 @@ def test_a_frozen_teacher_stays():
 
 
 def test_a_player_may_chase_its_own_average():
-    def loss(board, batch, context):
-        mine = board["model"]
+    def loss(players, batch, context):
+        mine = players["model"]
         gap = mine.params["w"] - mine.ema[0].params["w"] - 1.0
         return gap**2 / 2, ({}, {})
 
@@ -96,8 +96,8 @@ def test_a_player_may_chase_its_own_average():
 
 
 def test_metrics_report_the_gradient_before_clipping():
-    def loss(board, batch, context):
-        return 30.0 * board["model"].params["w"], ({}, {})
+    def loss(players, batch, context):
+        return 30.0 * players["model"].params["w"], ({}, {})
 
     player = scalar_player(loss)._replace(optimizer=adam(0.1, clip_norm=1.0))
     sgd = optax.chain(optax.clip_by_global_norm(1.0), optax.sgd(0.1))
@@ -147,8 +147,8 @@ def counting_game() -> Game:
             {"w": jnp.float32(1)}, {"mean": jnp.float32(0), "n": jnp.int32(0)}
         )
 
-    def loss(board, batch, context):
-        mine = board["model"]
+    def loss(players, batch, context):
+        mine = players["model"]
         mean = jnp.mean(context.gather(batch["x"]))
         mutable = {"mean": mean, "n": mine.mutable["n"] + context.batch_size}
         return mine.params["w"] * mean, (mutable, {})
@@ -184,9 +184,9 @@ def key_game(draws) -> Game:
     """Two players in two turns each, which note the keys that they were given."""
 
     def loss_of(name):
-        def loss(board, batch, context):
+        def loss(players, batch, context):
             draws.append((name, *map(jax.random.key_data, context[1:3])))
-            return board[name].params["w"], ({}, {})
+            return players[name].params["w"], ({}, {})
 
         return loss
 
@@ -209,10 +209,12 @@ def test_every_example_turn_player_and_step_has_its_own_key():
 def noisy_game() -> Game:
     """Everything that could differ between devices: keys, parts, gathering, mutable."""
 
-    def loss(board, batch, context):
+    def loss(players, batch, context):
         noise = jax.vmap(lambda key: jax.random.normal(key, (3,)))(context.keys)
-        shared = jax.vmap(lambda key: jax.random.normal(key, (3,)))(context.shared)
-        error = board["model"].params["w"][None] - batch["x"][:, None] - noise + shared
+        shared = jax.vmap(lambda key: jax.random.normal(key, (3,)))(context.shared_keys)
+        error = (
+            players["model"].params["w"][None] - batch["x"][:, None] - noise + shared
+        )
         mean = jnp.mean(context.gather(batch["x"]))
         return jnp.mean(error**2), ({"mean": mean}, {"first": jnp.mean(noise)})
 
@@ -283,9 +285,9 @@ def test_the_state_is_donated_unless_asked():
 def test_the_first_call_compiles_for_all(backend):
     traced = []
 
-    def loss(board, batch, context):
+    def loss(players, batch, context):
         traced.append(context.batch_size)
-        return jnp.mean((board["model"].params["w"] - batch["x"]) ** 2), ({}, {})
+        return jnp.mean((players["model"].params["w"] - batch["x"]) ** 2), ({}, {})
 
     game = Game({"model": scalar_player(loss)}, (("model",),))
     step = make_train_step(game, backend, devices.data_mesh())
@@ -297,8 +299,8 @@ def test_the_first_call_compiles_for_all(backend):
 
 
 def test_a_state_may_be_sharded():
-    def loss(board, batch, context):
-        return jnp.sum(board["model"].params["w"] ** 2), ({}, {})
+    def loss(players, batch, context):
+        return jnp.sum(players["model"].params["w"] ** 2), ({}, {})
 
     def init(rng, batch):
         return Weights({"w": jnp.ones((8, 2), jnp.float32)})

@@ -23,11 +23,13 @@ from gen_jax.game import Game
 from gen_jax.objectives.autoencoder import autoencoder
 
 
-def game(config: AutoencoderConfig, info: Info) -> Game:
+def build_game(config: AutoencoderConfig, info: Info) -> Game:
     """The VAE's encoder and decoder, without noise."""
     return autoencoder(**parts(config, info, heads=("code",)))
 
 
 EXPERIMENT = Experiment(
-    AutoencoderConfig(), game, about="the plain autoencoder, the VAE's twin, any data"
+    AutoencoderConfig(),
+    build_game,
+    about="the plain autoencoder, the VAE's twin, any data",
 )

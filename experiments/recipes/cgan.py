@@ -22,7 +22,7 @@ import math
 from typing import ClassVar, Literal
 
 from experiments.recipes import dcgan
-from experiments.recipes.gan import play
+from experiments.recipes.gan import build_gan
 from gen_jax.data import DataConfig, Info
 from gen_jax.experiment import Experiment, images_only
 from gen_jax.game import Game
@@ -35,7 +35,7 @@ class Config(dcgan.Config):
 
     # The DCGAN at half its width and a higher rate, for two CPU cores.
     steps: int = 4000
-    features: int = 32
+    base_channels: int = 32
     learning_rate: float = 5e-4
     # None: conv for images, mlp for points.
     network: Literal["conv", "mlp"] | None = None
@@ -53,12 +53,12 @@ class Config(dcgan.Config):
     }
 
 
-def game(config: Config, info: Info) -> Game:
+def build_game(config: Config, info: Info) -> Game:
     """The DCGAN's networks with labels, or the paper's MLPs, for any shape."""
     if config.network == "conv":
         images_only(config, info, "network")
     if config.network == "conv" or (not config.network and len(info.shape) == 3):
-        return dcgan.game(config, info, info.num_classes)
+        return dcgan.build_game(config, info, info.num_classes)
     generator = maxout.Generator(
         shape=info.shape,
         hidden=(config.hidden,),
@@ -75,12 +75,12 @@ def game(config: Config, info: Info) -> Game:
         dropout_x=0.0,
         init_limit=0.05,
     )
-    return play(config, generator, discriminator, info.num_classes)
+    return build_gan(config, generator, discriminator, info.num_classes)
 
 
 EXPERIMENT = Experiment(
     Config(),
-    game,
+    build_game,
     needs=("labels",),
     about="CGAN, Mirza & Osindero 2014, labelled data",
 )
@@ -98,7 +98,7 @@ MNIST = Experiment(
         decay=1.00004,
         ema_halflife_images=0.0,
     ),
-    game,
+    build_game,
     shape=(28, 28, 1),
     needs=("labels",),
     about="CGAN, Mirza & Osindero 2014, the paper's recipe for MNIST (not run here)",

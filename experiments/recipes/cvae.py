@@ -23,14 +23,14 @@ from gen_jax.experiment import Experiment
 from gen_jax.game import Game
 
 
-def game(config: vae.Config, info: Info) -> Game:
+def build_game(config: vae.Config, info: Info) -> Game:
     """The VAE with labels. Of images each pixel's scale is learned, unless one says.
 
     Behind a Bernoulli decoder all samples of a class are nearly one blurred image.
     """
     if config.likelihood is None and len(info.shape) == 3:
         config = dataclasses.replace(config, likelihood="logistic")
-    return vae.game(config, info, info.num_classes)
+    return vae.build_game(config, info, info.num_classes)
 
 
 EXPERIMENT = Experiment(
@@ -40,7 +40,7 @@ EXPERIMENT = Experiment(
         hidden=(500, 500),
         z_dim=6,
     ),
-    game,
+    build_game,
     needs=("labels",),
     about="CVAE, Sohn et al. 2015, labelled data",
 )

@@ -19,7 +19,7 @@ import dataclasses
 import math
 from typing import ClassVar, Literal
 
-from experiments.recipes.gan import GanConfig, play
+from experiments.recipes.gan import GanConfig, build_gan
 from gen_jax.data import DataConfig, Info
 from gen_jax.errors import UserError
 from gen_jax.experiment import Experiment
@@ -33,27 +33,27 @@ class Config(GanConfig):
 
     steps: int = 3000
     sample_every_steps: int = 1000
-    features: int = 64  # of the generator's last and discriminator's first layer
+    base_channels: int = 64  # of the generator's last and discriminator's first layer
     kernel: int = 4  # pixels; the paper's are 5
     norm: Literal["batch", "spectral", "none"] = "batch"  # the discriminator's
 
     LIMITS: ClassVar = {
         **GanConfig.LIMITS,
-        "features": (1, math.inf),
+        "base_channels": (1, math.inf),
         "kernel": (2, math.inf),
     }
 
 
-def game(config: Config, info: Info, num_classes: int = 0) -> Game:
+def build_game(config: Config, info: Info, num_classes: int = 0) -> Game:
     """Generator and discriminator whose depth follows the images' shape."""
     if config.norm == "batch" and (config.gradient_penalty or config.r1):
         raise UserError(
             "a penalty on the discriminator's gradient needs norm=none or spectral: "
             "BatchNorm mixes the images of a batch"
         )
-    form = {"features": config.features, "kernel": config.kernel}
+    form = {"base_channels": config.base_channels, "kernel": config.kernel}
     form["num_classes"] = num_classes
-    return play(
+    return build_gan(
         config,
         dcgan.Generator(shape=info.shape, **form),
         dcgan.Discriminator(norm=config.norm, **form),
@@ -62,7 +62,7 @@ def game(config: Config, info: Info, num_classes: int = 0) -> Game:
 
 
 EXPERIMENT = Experiment(
-    Config(), game, needs=("images",), about="DCGAN, Radford et al. 2015"
+    Config(), build_game, needs=("images",), about="DCGAN, Radford et al. 2015"
 )
 
 RADFORD = Experiment(
@@ -70,12 +70,12 @@ RADFORD = Experiment(
         data=DataConfig(spec="tfds:lsun/bedroom", image_size=64),
         steps=75_000,
         sample_every_steps=1_000,
-        features=128,
+        base_channels=128,
         kernel=5,
         prior="uniform",
         ema_halflife_images=0.0,
     ),
-    game,
+    build_game,
     shape=(64, 64, 3),
     about="DCGAN, the paper's 5x5 form with 1024 features (not run here)",
 )

@@ -43,10 +43,12 @@ class NetworkConfig(RunConfig):
 
     steps: int = 600
     sample_every_steps: int = 200
-    features: int = 32
-    multipliers: tuple[int, ...] = (1, 2)  # of `features`, a level each
-    blocks: int = 2  # a level
-    attention: tuple[int, ...] | None = None  # at these heights; None: the coarsest
+    base_channels: int = 32
+    channel_multipliers: tuple[int, ...] = (1, 2)  # of `features`, a level each
+    blocks_per_level: int = 2  # a level
+    attention_resolutions: tuple[int, ...] | None = (
+        None  # at these heights; None: the coarsest
+    )
     dropout: float = 0.0
     groups: int = 32  # of a norm, at most: four channels at least share one
     hidden: tuple[int, ...] = (256, 256, 256)  # of the MLP that denoises points
@@ -57,9 +59,9 @@ class NetworkConfig(RunConfig):
 
     LIMITS: ClassVar = {
         **RunConfig.LIMITS,
-        "features": (2, math.inf),
-        "multipliers": (1, math.inf, 1),
-        "blocks": (1, 1000),
+        "base_channels": (2, math.inf),
+        "channel_multipliers": (1, math.inf, 1),
+        "blocks_per_level": (1, 1000),
         "dropout": (0, 0.99),
         "groups": (1, math.inf),
         "hidden": (1, math.inf),
@@ -105,10 +107,10 @@ def network(
             hidden=config.hidden, out_dim=channels, num_classes=num_classes
         )
     return ddpm_unet.UNet(
-        features=config.features,
-        multipliers=config.multipliers,
-        blocks=config.blocks,
-        attention=_attention(config, info.shape[0]),
+        base_channels=config.base_channels,
+        channel_multipliers=config.channel_multipliers,
+        blocks_per_level=config.blocks_per_level,
+        attention_resolutions=_attention(config, info.shape[0]),
         dropout=config.dropout,
         groups=config.groups,
         out_channels=channels,
@@ -128,7 +130,7 @@ def training(config: NetworkConfig) -> dict:
     }
 
 
-def game(
+def build_game(
     config: Config, info: Info, num_classes: int = 0, guidance: float = 0.0, **recipe
 ) -> Game:
     """The DDPM that a configuration describes."""
@@ -168,18 +170,18 @@ def _schedule(config: Config) -> Schedule:
 
 def _attention(config: NetworkConfig, height: int) -> tuple[int, ...]:
     """The heights of the feature maps with attention."""
-    heights = [height // 2**level for level in range(len(config.multipliers))]
-    if config.attention is None:
+    heights = [height // 2**level for level in range(len(config.channel_multipliers))]
+    if config.attention_resolutions is None:
         return (heights[-1],)
-    if unknown := set(config.attention) - set(heights):
+    if unknown := set(config.attention_resolutions) - set(heights):
         raise UserError(
-            f"attention={min(unknown)}: the U-Net's feature maps have the heights "
+            f"attention_resolutions={min(unknown)}: the feature maps' heights are "
             f"{', '.join(map(str, heights))}"
         )
-    return config.attention
+    return config.attention_resolutions
 
 
-EXPERIMENT = Experiment(Config(), game, about="DDPM, Ho et al. 2020, any data")
+EXPERIMENT = Experiment(Config(), build_game, about="DDPM, Ho et al. 2020, any data")
 
 CIFAR10 = Experiment(
     Config(
@@ -187,16 +189,16 @@ CIFAR10 = Experiment(
         flip=True,
         steps=800_000,
         sample_every_steps=5_000,
-        features=128,
-        multipliers=(1, 2, 2, 2),
-        attention=(16,),
+        base_channels=128,
+        channel_multipliers=(1, 2, 2, 2),
+        attention_resolutions=(16,),
         dropout=0.1,
         learning_rate=2e-4,
         warmup_steps=5_000,
         # 0.9999 an update of 128 images: 128 * ln(2) / -ln(0.9999)
         ema_halflife_images=887_200.0,
     ),
-    game,
+    build_game,
     shape=(32, 32, 3),
     about="DDPM, Ho et al. 2020, the paper's recipe for CIFAR-10 (not run here)",
 )

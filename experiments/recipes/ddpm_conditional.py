@@ -14,7 +14,7 @@ training and 500 or 1000 samples, beside a recall of real ones of 0.84 and 0.88:
     recall         0.83   0.75   0.69   0.50
     variety        1.00   0.93   0.88   0.80
 
-On Fashion-MNIST (`--config.features=64 --config.ema_halflife_images=50000
+On Fashion-MNIST (`--config.base_channels=64 --config.ema_halflife_images=50000
 --steps=5000`), 141 s on an NVIDIA H100 beside two other trainings: the picture in the
 README; the samples were not measured.
 
@@ -46,7 +46,7 @@ class Config(ddpm.Config):
     }
 
 
-def game(config: Config, info: Info) -> Game:
+def build_game(config: Config, info: Info) -> Game:
     """The DDPM with labels.
 
     Raises UserError where samples are to be guided away from what is never learned.
@@ -56,7 +56,7 @@ def game(config: Config, info: Info) -> Game:
             f"guidance={config.guidance} needs a label_dropout above 0: it is away "
             "from what is drawn without a label, learned where labels are dropped"
         )
-    return ddpm.game(
+    return ddpm.build_game(
         config,
         info,
         info.num_classes,
@@ -67,7 +67,7 @@ def game(config: Config, info: Info) -> Game:
 
 EXPERIMENT = Experiment(
     Config(),
-    game,
+    build_game,
     needs=("labels",),
     about="DDPM with labels and guidance, Ho & Salimans 2022, labelled data",
 )

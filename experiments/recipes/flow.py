@@ -16,11 +16,11 @@ from gen_jax.game import Game
 from gen_jax.objectives.flow import flow
 
 
-def game(config: NetworkConfig, info: Info) -> Game:
+def build_game(config: NetworkConfig, info: Info) -> Game:
     """A U-Net for images, an MLP for points."""
     return flow(network(config, info), shape=info.shape, **training(config))
 
 
 EXPERIMENT = Experiment(
-    NetworkConfig(), game, about="rectified flow, Liu et al. 2023, any data"
+    NetworkConfig(), build_game, about="rectified flow, Liu et al. 2023, any data"
 )

@@ -29,7 +29,7 @@ from gen_jax.experiment import Experiment
 from gen_jax.game import Game
 from gen_jax.losses import adversarial
 from gen_jax.models import maxout
-from gen_jax.objectives.gan import Penalties, gan
+from gen_jax.objectives.gan import Regularization, gan
 from gen_jax.optimizers import adam, halflives, sgd_of_2014
 
 Prior = Literal["normal", "uniform", "unit_cube", "unit_uniform"]
@@ -41,7 +41,7 @@ class GanConfig(RunConfig):
 
     z_dim: int = 100
     prior: Prior = "normal"
-    payoff: Literal[
+    gan_loss: Literal[
         "non_saturating", "minimax", "least_squares", "wasserstein", "hinge"
     ] = "non_saturating"
     critic_turns: int = 1  # of the discriminator in a step, on parts of the batch
@@ -73,7 +73,7 @@ class GanConfig(RunConfig):
     }
 
 
-def play(
+def build_gan(
     config: GanConfig,
     generator: nn.Module,
     discriminator: nn.Module,
@@ -95,9 +95,11 @@ def play(
         discriminator,
         z_dim=config.z_dim,
         num_classes=num_classes,
-        payoff=config.payoff,
+        gan_loss=config.gan_loss,
         prior=config.prior,
-        penalties=Penalties(config.gradient_penalty, config.r1, config.r1_every),
+        regularization=Regularization(
+            config.gradient_penalty, config.r1, config.r1_every
+        ),
         critic_turns=config.critic_turns,
         shared_noise=config.shared_noise,
         generator_optimizer=optimizer(config.learning_rate),
@@ -134,9 +136,9 @@ class Config(GanConfig):
     }
 
 
-def game(config: Config, info: Info) -> Game:
+def build_game(config: Config, info: Info) -> Game:
     """An MLP and a maxout net for examples of any shape."""
-    return play(
+    return build_gan(
         config,
         maxout.Generator(shape=info.shape, hidden=config.hidden),
         maxout.Discriminator(
@@ -149,7 +151,9 @@ def game(config: Config, info: Info) -> Game:
     )
 
 
-EXPERIMENT = Experiment(Config(), game, about="GAN, Goodfellow et al. 2014, any data")
+EXPERIMENT = Experiment(
+    Config(), build_game, about="GAN, Goodfellow et al. 2014, any data"
+)
 
 MNIST = Experiment(
     Config(
@@ -168,7 +172,7 @@ MNIST = Experiment(
         discriminator_learning_rate=0.05,  # their D plays for half of V
         ema_halflife_images=0.0,
     ),
-    game,
+    build_game,
     shape=(28, 28, 1),
     about="GAN, Goodfellow et al. 2014, the paper's recipe for MNIST (not run here)",
 )

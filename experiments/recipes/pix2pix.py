@@ -6,7 +6,7 @@
 On digits, two busy CPU cores, 56 s: 4x4 pixels to 8x8, held-out digits mostly restored.
 The discriminator wins early; what is learned is learned of the L1 loss.
 
-Trees behind leaves: `--data=branches --config.patch=16 --config.on_l1=300
+Trees behind leaves: `--data=branches --config.patch=16 --config.l1_weight=300
 --config.ema_halflife_images=2000 --config.flip=true --batch_size=4 --steps=5000`, and
 the same with `--config.adversarial=false`; 19 and 20 minutes on two cores that did much
 else. `experiments.evaluate`, 200 held-out trees, one training of each; IoU and recall
@@ -20,12 +20,12 @@ are of pixels behind leaves:
 Joined: pairs of pixels of one branch graph, in the truth and in the picture. Of those
 in the truth it keeps 0.491 (L1: 0.445); of those that it draws 0.787 are true (L1:
 0.815), for it draws more. The number of parts is too seldom the truth's (same count) to
-tell the two apart. With the paper's patches and `--config.on_l1=100` it found more
+tell the two apart. With the paper's patches and `--config.l1_weight=100` it found more
 (recall 0.652, L1 0.597) in less exact places (IoU 0.513, L1 0.523).
 
 Colour to drawings, 1,755 pairs of OpenMoji at 64x64, 220 held out: `--data=pairs:DIR
 --config.data.image_size=64 --config.data.direction=b_to_a --config.patch=16
---config.on_l1=300 --config.flip=true --config.jitter=6
+--config.l1_weight=300 --config.flip=true --config.jitter=6
 --config.ema_halflife_images=2000 --batch_size=4 --steps=6000`, and the same with
 `--config.adversarial=false`; 29 and 21 minutes on two cores that did much else.
 `experiments.evaluate`, averaged weights, one training of each:
@@ -39,11 +39,12 @@ Colour to drawings, 1,755 pairs of OpenMoji at 64x64, 220 held out: `--data=pair
 At 3000 steps LPIPS is 0.0419 and 0.0431 (AlexNet). It is nearer to the target than L1
 alone in 77 % of the pairs then, in 80 % at 6000.
 
-Drawings to colour it loses, 0.119 and 0.116 at best (5000 steps, `--config.on_l1=500`,
-averages; with the paper's 100 it is 0.131 and 0.113): D makes colours vivid, but the
-colours of a drawing are anybody's guess, and L1's one tan is nearer on average. More
+Drawings to colour it loses, 0.119 and 0.116 at best (5000 steps,
+`--config.l1_weight=500`, averages; with the paper's 100 it is 0.131 and
+0.113): D makes colours vivid, but the colours of a drawing are anybody's guess, and
+L1's one tan is nearer on average. More
 training does not change that: twice the width, batches of 16 and 110 epochs on an
-NVIDIA H100 (`--config.features=64 --config.patch=16 --config.flip=true
+NVIDIA H100 (`--config.base_channels=64 --config.patch=16 --config.flip=true
 --config.jitter=6 --config.ema_halflife_images=4000 --batch_size=16`, the paper's 100)
 came to 0.1225 after 12,265 steps and 93 s, L1 alone to 0.1128 after 12,030 and 76 s.
 
@@ -77,39 +78,41 @@ class Config(RunConfig):
     batch_size: int = 1
     steps: int = 10_000
     sample_every_steps: int = 2_000
-    features: int = 32  # of both networks' first layers
+    base_channels: int = 32  # of both networks' first layers
     patch: Literal[1, 16, 70, 286] | None = None  # pixels; None: 70, or 16 if they fit
     dropout: float = 0.5  # of the generator: its noise
     adversarial: bool = True  # False: the baseline, a U-Net with the L1 loss alone
-    on_l1: float = 100.0
+    l1_weight: float = 100.0
     learning_rate: float = 2e-4
     b1: float = 0.5
     ema_halflife_images: float = 0.0  # 0: no average, as in the paper
 
     LIMITS: ClassVar = {
         **RunConfig.LIMITS,
-        "features": (1, math.inf),
+        "base_channels": (1, math.inf),
         "dropout": (0, 0.99),
-        "on_l1": (0, math.inf),
+        "l1_weight": (0, math.inf),
         "learning_rate": (0, math.inf),
         "b1": (0, 0.999),
         "ema_halflife_images": (0, math.inf),
     }
 
 
-def game(config: Config, info: Info) -> Game:
+def build_game(config: Config, info: Info) -> Game:
     """A U-Net whose depth follows the images, and a PatchGAN that fits into them."""
     patch = config.patch or (70 if min(info.shape[:2]) >= 32 else 16)
-    judge = patchgan.PatchGan(features=config.features, layers=_LAYERS[patch])
+    discriminator = patchgan.PatchGan(
+        base_channels=config.base_channels, layers=_LAYERS[patch]
+    )
     optimizer = adam(config.learning_rate, b1=config.b1)
     return pix2pix(
         unet.UNet(
             out_channels=info.target_shape[-1],
-            features=config.features,
+            base_channels=config.base_channels,
             dropout=config.dropout,
         ),
-        judge if config.adversarial else None,
-        on_l1=config.on_l1,
+        discriminator if config.adversarial else None,
+        l1_weight=config.l1_weight,
         generator_optimizer=optimizer,
         discriminator_optimizer=optimizer,
         ema_halflife_images=halflives(config.ema_halflife_images),
@@ -118,7 +121,7 @@ def game(config: Config, info: Info) -> Game:
 
 EXPERIMENT = Experiment(
     Config(),
-    game,
+    build_game,
     needs=("pairs",),
     about="pix2pix, Isola et al. 2017, pairs of images",
 )
@@ -129,9 +132,9 @@ FACADES = Experiment(
         steps=80_000,  # 200 epochs of 400 pairs
         flip=True,
         jitter=30,
-        features=64,
+        base_channels=64,
     ),
-    game,
+    build_game,
     shape=(256, 256, 3),
     needs=("pairs",),
     about="pix2pix, Isola et al. 2017, labels to facades (not run here)",

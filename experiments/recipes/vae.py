@@ -41,7 +41,7 @@ class AutoencoderConfig(RunConfig):
     sample_every_steps: int = 1000
     network: Literal["mlp", "conv"] = "mlp"
     hidden: tuple[int, ...] = (500,)  # of the MLP
-    features: int = 32  # of the convolutional network's widest image
+    base_channels: int = 32  # of the convolutional network's widest image
     z_dim: int = 20
     # None: Bernoulli for images, Gaussian for points.
     likelihood: Literal["bernoulli", "gaussian", "logistic"] | None = None
@@ -52,7 +52,7 @@ class AutoencoderConfig(RunConfig):
     LIMITS: ClassVar = {
         **RunConfig.LIMITS,
         "hidden": (1, math.inf),
-        "features": (1, math.inf),
+        "base_channels": (1, math.inf),
         "z_dim": (1, math.inf),
         "scale": (1e-6, math.inf),
         "learning_rate": (0, math.inf),
@@ -97,7 +97,7 @@ def parts(
     encoder = {"z_dim": config.z_dim, "heads": heads, "num_classes": num_classes}
     decoder = {"shape": shape, "num_classes": num_classes}
     if config.network == "conv":
-        width = {"features": config.features}
+        width = {"base_channels": config.base_channels}
         pair = (
             autoencoder.ConvEncoder(**encoder, **width),
             autoencoder.ConvDecoder(**decoder, **width),
@@ -118,7 +118,7 @@ def parts(
     }
 
 
-def game(config: Config, info: Info, num_classes: int = 0) -> Game:
+def build_game(config: Config, info: Info, num_classes: int = 0) -> Game:
     """The VAE of these parts."""
     return vae(
         **parts(config, info, num_classes),
@@ -128,4 +128,6 @@ def game(config: Config, info: Info, num_classes: int = 0) -> Game:
     )
 
 
-EXPERIMENT = Experiment(Config(), game, about="VAE, Kingma & Welling 2013, any data")
+EXPERIMENT = Experiment(
+    Config(), build_game, about="VAE, Kingma & Welling 2013, any data"
+)

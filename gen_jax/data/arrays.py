@@ -23,7 +23,7 @@ from gen_jax.data.dataset import (
 )
 from gen_jax.errors import UserError
 
-_MOST_CLASSES = 2**16  # a label beyond is a mistake, and would ask for a huge network
+_MAX_CLASSES = 2**16  # a label beyond is a mistake, and would ask for a huge network
 
 
 class Arrays(NamedTuple):
@@ -167,7 +167,7 @@ def open_npz(config: DataConfig, path: str) -> Source:
 
 def count_classes(y: np.ndarray, where: str) -> int:
     """One more than the largest of the integer labels [N], which are checked."""
-    return 1 + int(checked_labels(y, _MOST_CLASSES, where).max(initial=-1))
+    return 1 + int(checked_labels(y, _MAX_CLASSES, where).max(initial=-1))
 
 
 @contextlib.contextmanager

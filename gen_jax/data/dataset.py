@@ -12,7 +12,7 @@ from gen_jax.errors import UserError
 Batch = dict[str, np.ndarray]
 Indices = Sequence[int] | np.ndarray
 
-MOST_PIXELS = 4096  # a side of an image; of more, no model here could make one
+MAX_PIXELS = 4096  # a side of an image; of more, no model here could make one
 _TENTH = 2**64 // 10
 
 

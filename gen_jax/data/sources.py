@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gen_jax.data.arrays import open_digits, open_npz, open_ring
 from gen_jax.data.branches import open_branches
-from gen_jax.data.dataset import MOST_PIXELS, DataConfig, Dataset, Info, Source
+from gen_jax.data.dataset import MAX_PIXELS, DataConfig, Dataset, Info, Source
 from gen_jax.data.idx import open_idx
 from gen_jax.data.image_folder import open_folder
 from gen_jax.data.image_pairs import open_pairs
@@ -74,9 +74,9 @@ def _open(config: DataConfig) -> Source:
 
 
 def _check_options(config: DataConfig) -> None:
-    if not 0 <= config.image_size <= MOST_PIXELS:
+    if not 0 <= config.image_size <= MAX_PIXELS:
         raise UserError(
-            f"data.image_size is {config.image_size}; allowed: 0 to {MOST_PIXELS}"
+            f"data.image_size is {config.image_size}; allowed: 0 to {MAX_PIXELS}"
         )
     if config.channels not in (0, 1, 3):
         raise UserError(f"data.channels is {config.channels}; allowed: 0, 1 or 3")

@@ -15,7 +15,7 @@ import numpy as np
 
 _FINE = 4  # drawn so many times larger, then reduced
 _STEP = 0.022  # of a growing twig; lengths are in units of the picture's side
-_MOST = 600  # nodes of a tree
+_MAX = 600  # nodes of a tree
 _TWIG = 0.0165  # width of the thinnest: wider than a pixel, so that it stays joined
 _LEAF = ((-1, 0), (-0.3, 0.45), (0.3, 0.4), (1, 0), (0.3, -0.4), (-0.3, -0.45))
 
@@ -48,7 +48,7 @@ def draw(split: str, index: int, size: int) -> tuple[np.ndarray, np.ndarray]:
 def _grown(rng: random.Random) -> _Tree:
     """A trunk, and branches towards every point of the crown."""
     points = np.array(_crown(rng))
-    places, parents = np.empty((_MOST, 2)), np.zeros(_MOST, int)
+    places, parents = np.empty((_MAX, 2)), np.zeros(_MAX, int)
     count = _trunk(rng, places, parents, points[:, 1].max())
     reach = rng.uniform(1.4, 2.0) * _STEP
     far = rng.uniform(0.15, 0.3)
@@ -64,7 +64,7 @@ def _grown(rng: random.Random) -> _Tree:
         near = distance <= max(far, distance.min(initial=1))
         nodes, ends = _twigs(rng, places, nearest[near], points[near])
         gap = np.abs(ends[:, None] - places[:count]).sum(2).min(1, initial=1)
-        free = np.flatnonzero(gap > 0.6 * _STEP)[: _MOST - count]
+        free = np.flatnonzero(gap > 0.6 * _STEP)[: _MAX - count]
         count += len(free)
         places[seen:count], parents[seen:count] = ends[free], nodes[free]
     return _thickened(rng, *_without_stubs(places[:count], parents[:count]))
@@ -162,8 +162,8 @@ def _sky(rng: random.Random, side: int):
     low = np.array(
         [rng.randint(232, 248), rng.randint(234, 243), rng.randint(236, 246)]
     )
-    share = np.linspace(0, 1, side)[:, None]
-    rows = np.rint(high + (low - high) * share).astype(np.uint8)
+    fraction = np.linspace(0, 1, side)[:, None]
+    rows = np.rint(high + (low - high) * fraction).astype(np.uint8)
     return Image.fromarray(np.ascontiguousarray(rows[:, None].repeat(side, 1)))
 
 

@@ -38,6 +38,6 @@ def remember(history: History, t: jax.Array, loss: jax.Array) -> History:
     now = zeros.at[t].add(1.0)
     mean = zeros.at[t].add(jnp.square(loss)) / jnp.maximum(now, 1)
     count = history["count"] + now
-    share = jnp.minimum(now / jnp.clip(count, 1, _SEEN), 1)
+    fraction = jnp.minimum(now / jnp.clip(count, 1, _SEEN), 1)
     before = history["squared_loss"]
-    return {"squared_loss": before + share * (mean - before), "count": count}
+    return {"squared_loss": before + fraction * (mean - before), "count": count}

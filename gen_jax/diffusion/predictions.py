@@ -27,22 +27,22 @@ from gen_jax.errors import choose
 class Prediction(NamedTuple):
     """Tables, float64 [T + 1], of what a network predicts. Entry 0 is not used.
 
-    The target is on_x_0 x_0 + on_eps eps; an output means x_0_hat = from_x_t x_t +
-    from_out out.
+    The target is target_x0 x_0 + target_eps eps. An output means
+    x_0_hat = x0_from_xt x_t + x0_from_out out.
     """
 
-    on_x_0: np.ndarray
-    on_eps: np.ndarray
-    from_x_t: np.ndarray
-    from_out: np.ndarray
+    target_x0: np.ndarray
+    target_eps: np.ndarray
+    x0_from_xt: np.ndarray
+    x0_from_out: np.ndarray
 
     def target(self, x_0: jax.Array, eps: jax.Array, t: jax.Array) -> jax.Array:
         """What the network should give [B, ...] for x_0, eps [B, ...], t int32 [B]."""
-        return at(self.on_x_0, t, x_0) * x_0 + at(self.on_eps, t, eps) * eps
+        return at(self.target_x0, t, x_0) * x_0 + at(self.target_eps, t, eps) * eps
 
     def x_0(self, out: jax.Array, x_t: jax.Array, t: jax.Array) -> jax.Array:
         """The image [B, ...] that an output [B, ...] at x_t, t int32 [B], means."""
-        return at(self.from_x_t, t, x_t) * x_t + at(self.from_out, t, out) * out
+        return at(self.x0_from_xt, t, x_t) * x_t + at(self.x0_from_out, t, out) * out
 
     def min_snr_weights(self, schedule: Schedule, gamma: float) -> np.ndarray:
         """min(SNR_t, gamma) on |x_0 - x_0_hat|^2, as weights on the output's: [T + 1].
@@ -51,7 +51,7 @@ class Prediction(NamedTuple):
         """
         alpha_bar = schedule.alpha_bar[1:]
         snr = alpha_bar / (1 - alpha_bar)
-        weights = np.minimum(snr, gamma) * self.from_out[1:] ** 2
+        weights = np.minimum(snr, gamma) * self.x0_from_out[1:] ** 2
         return np.concatenate([[0.0], weights])
 
 
@@ -68,8 +68,8 @@ def _v(schedule: Schedule):
 
 
 def _mean(schedule: Schedule):
-    on_x_0, on_x_t, _ = posterior_tables(schedule)
-    return on_x_0 + on_x_t * schedule.signal, on_x_t * schedule.noise
+    target_x0, on_x_t, _ = posterior_tables(schedule)
+    return target_x0 + on_x_t * schedule.signal, on_x_t * schedule.noise
 
 
 PREDICTIONS: dict[str, Callable] = {"eps": _eps, "x_0": _x_0, "v": _v, "mean": _mean}

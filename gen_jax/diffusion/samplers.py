@@ -1,20 +1,21 @@
 """The reverse process of diffusion: noise becomes an image, by a denoiser.
 
-A denoiser is any function denoise(x_t, t, x_0_before) -> Denoised: an estimate of x_0
+A denoiser is any function denoise(x_t, t, x0_prev) -> Denoised: an estimate of x_0
 from x_t [B, ...] and t int32 [B]; from a network's output by `predictions.py`, or from
 an exact score s by x_0_hat = (x_t + (1 - alpha_bar_t) s(x_t)) / sqrt(alpha_bar_t). It
 may use the estimate of the step before (Chen et al. 2023, self-conditioning), which is
 0 at first. With eps_hat, the noise that x_0_hat leaves in x_t, most samplers take steps
 of one form,
 
-    x_s = a x_0_hat + a' x_0_before + b x_t + c noise,
+    x_s = a x_0_hat + a' x0_prev + b x_t + c noise,
 
 and differ in the times t > s they visit and in a, a', b, c. The noise of example i at
 time t comes from its key folded with t. A loop over the times is compiled once, so
 neither compile time nor code grows with T.
 
-Chains of few steps begin at E = `schedules.sampling_end`, which is T unless the last of
-the T steps hold no signal, and take x_T from N(0, I) as x_E. So does the way up end.
+Chains of few steps begin at E = `schedules.last_sampling_step`, which is T unless the
+last of the T steps hold no signal, and take x_T from N(0, I) as x_E. The way up ends
+there too.
 """
 
 from collections.abc import Callable
@@ -28,11 +29,11 @@ from gen_jax import randomness
 from gen_jax.diffusion.schedules import (
     Schedule,
     at,
+    last_sampling_step,
     log_variances,
     posterior_tables,
     respaced,
-    sampling_end,
-    times,
+    sampling_timesteps,
 )
 from gen_jax.errors import UserError
 
@@ -167,7 +168,7 @@ def dpm_solver(
     """DPM-Solver++(2M): Lu et al. (2022), "DPM-Solver++", algorithm 2.
 
     x_s = (sigma_s / sigma_t) x_t - alpha_s (e^-h - 1) D,  h = lambda_s - lambda_t,
-    D = (1 + 1 / 2r) x_0_hat - (1 / 2r) x_0_before,        r = h_before / h
+    D = (1 + 1 / 2r) x_0_hat - (1 / 2r) x0_prev,        r = h_before / h
 
     with alpha = sqrt(abar), sigma = sqrt(1 - abar), lambda = log(alpha / sigma). The
     first step, and the last, to sigma = 0, take D = x_0_hat. Deterministic.
@@ -178,14 +179,14 @@ def dpm_solver(
     t, abar_t, abar_s = _pairs(schedule, tau)
     lambda_t = 0.5 * np.log(abar_t / (1 - abar_t))
     h = np.append(np.diff(lambda_t), np.inf)
-    before = np.zeros(len(t))
-    before[1:-1] = 0.5 * h[1:-1] / h[:-2]  # 1 / 2r
+    x0_prev = np.zeros(len(t))
+    x0_prev[1:-1] = 0.5 * h[1:-1] / h[:-2]  # 1 / 2r
     on_x_0 = -np.sqrt(abar_s) * np.expm1(-h)
     chain = _Steps(
         t,
-        on_x_0 * (1 + before),
+        on_x_0 * (1 + x0_prev),
         np.sqrt((1 - abar_s) / (1 - abar_t)),
-        on_before=-on_x_0 * before,
+        on_before=-on_x_0 * x0_prev,
     )
     return _run(denoise, x_T, keys, chain, clip=clip)
 
@@ -210,10 +211,10 @@ def heun(
     tau = _checked_times(schedule, steps)
     ratio = schedule.noise / schedule.signal
 
-    def slope(x_bar, t, x_0_before):
+    def slope(x_bar, t, x0_prev):
         """eps_hat at x / alpha = x_bar, and x_0_hat."""
         x_t = at(schedule.signal, t, x_bar) * x_bar
-        x_0 = _clipped(denoise(x_t, t, x_0_before).x_0, clip)
+        x_0 = _clipped(denoise(x_t, t, x0_prev).x_0, clip)
         return (x_bar - x_0) / at(ratio, t, x_bar), x_0
 
     def step(carry, now):
@@ -243,10 +244,10 @@ def ddim_inverse(
     tau = _checked_times(schedule, steps)
 
     def step(carry, now):
-        (x_s, before), (s, t) = carry, now
+        (x_s, x0_prev), (s, t) = carry, now
         s, t = (jnp.full(x_s.shape[:1], time) for time in (s, t))
         asked = jnp.maximum(s, 1)
-        x_0 = denoise(x_s, asked, before).x_0
+        x_0 = denoise(x_s, asked, x0_prev).x_0
         eps = x_s - at(schedule.signal, asked, x_s) * x_0
         eps /= at(schedule.noise, asked, x_s)
         x_0 = (x_s - at(schedule.noise, s, x_s) * eps) / at(schedule.signal, s, x_s)
@@ -260,10 +261,10 @@ def ddim_inverse(
 
 
 def _checked_times(schedule: Schedule, steps: int) -> np.ndarray:
-    most = sampling_end(schedule)
+    most = last_sampling_step(schedule)
     if not 1 <= steps <= most:
         raise UserError(f"{steps} sampling steps, but 1 to {most} are allowed")
-    return times(schedule, steps)
+    return sampling_timesteps(schedule, steps)
 
 
 def _pairs(schedule: Schedule, tau: np.ndarray):
@@ -285,15 +286,15 @@ def _run(
     clip: bool,
 ) -> jax.Array:
     def step(carry, now):
-        x_t, before = carry
+        x_t, x0_prev = carry
         t = jnp.full(x_t.shape[:1], now.t)
-        x_0, v = denoise(x_t, t, before)
+        x_0, v = denoise(x_t, t, x0_prev)
         x_0, sigma = _clipped(x_0, clip), now.noise
         if now.log_range is not None:
             small, large = now.log_range
             sigma *= jnp.exp(0.5 * (small + v * (large - small)))
         noise = randomness.normal(randomness.fold_in(keys, now.t), x_t.shape[1:])
-        x_s = now.on_x_0 * x_0 + now.on_before * before + now.on_x_t * x_t
+        x_s = now.on_x_0 * x_0 + now.on_before * x0_prev + now.on_x_t * x_t
         return (x_s + sigma * noise, x_0), None
 
     def column(table):

@@ -114,7 +114,7 @@ def q_sample(
     return at(schedule.signal, t, x_0) * x_0 + at(schedule.noise, t, x_0) * eps
 
 
-def sampling_end(schedule: Schedule) -> int:
+def last_sampling_step(schedule: Schedule) -> int:
     """E, the last time whose log(sqrt(alpha_bar) / sqrt(1 - alpha_bar)) is over -5.1.
 
     There chains of few steps begin, with noise from N(0, I) as x_E: x_0 would be less
@@ -129,13 +129,13 @@ def sampling_end(schedule: Schedule) -> int:
     return max(1, int(np.sum(log_ratio > _LEAST_LOG_RATIO)))
 
 
-def times(schedule: Schedule, steps: int) -> np.ndarray:
-    """tau_i = floor(i E / S) for i = 0..S, int64 [S + 1]: from 0 to `sampling_end`.
+def sampling_timesteps(schedule: Schedule, steps: int) -> np.ndarray:
+    """tau_i = floor(i E / S) for i = 0..S, int64 [S + 1], E the last sampling step.
 
     The linear rule of Song et al. (2021), appendix D.2, with E at its end, where x_E is
     noise. (Their code strides from the other end and starts short of T.)
     """
-    return np.arange(steps + 1) * sampling_end(schedule) // steps
+    return np.arange(steps + 1) * last_sampling_step(schedule) // steps
 
 
 def respaced(schedule: Schedule, tau: np.ndarray) -> Schedule:

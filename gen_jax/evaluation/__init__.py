@@ -11,20 +11,20 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from gen_jax.evaluation import bounds, by_class, distances, paired_images, parzen_window
-from gen_jax.evaluation.preset import PROTOCOLS, Protocol, protocol
+from gen_jax.evaluation.preset import PRESETS, Preset, preset
 from gen_jax.evaluation.request import Evaluation
 from gen_jax.evaluation.result import Result, Value
 from gen_jax.metrics.networks.features import FeatureNetwork
 
 __all__ = [
-    "PROTOCOLS",
+    "PRESETS",
     "Evaluation",
     "Measure",
-    "Protocol",
+    "Preset",
     "Result",
     "Value",
     "measures",
-    "protocol",
+    "preset",
 ]
 
 
@@ -71,7 +71,10 @@ _MEASURES = (
     Measure("translation", paired_images.translation, ("translate",), _PAIRS),
 )
 _SHARES = Measure(
-    "class_shares", by_class.share_of_classes, ("sample", "images", "labels"), _DRAWN
+    "class_fractions",
+    by_class.fraction_of_classes,
+    ("sample", "images", "labels"),
+    _DRAWN,
 )
 
 

@@ -17,7 +17,7 @@ from gen_jax import randomness, sampling
 from gen_jax.evaluation import chunks
 from gen_jax.evaluation.request import Evaluation
 from gen_jax.evaluation.result import Result, Value, mean_of
-from gen_jax.game import Board
+from gen_jax.game import Players
 
 _DIFFUSED, _WEIGHED = 50, 100  # images a chunk, each with T or k evaluations
 _ACTIVE = 0.01  # the variance of a mean, Burda et al. (2016), section 5.2
@@ -26,9 +26,9 @@ _ACTIVE = 0.01  # the variance of a mean, Burda et al. (2016), section 5.2
 def bound(evaluation: Evaluation) -> Result:
     """The variational bound and its terms, on both splits, and on the gap of them."""
     subject = evaluation.subject
-    most, size = evaluation.protocol.bound_images, chunks.SIZE
+    most, size = evaluation.preset.bound_images, chunks.SIZE
     if "diffuse" in subject.game.ops:  # T evaluations an image
-        most, size = evaluation.protocol.diffusion_images, _DIFFUSED
+        most, size = evaluation.preset.diffusion_images, _DIFFUSED
     values, context = {}, {}
     for split in ("test", "train"):
         x, y = subject.real(most, split)
@@ -71,22 +71,22 @@ def importance_bound(evaluation: Evaluation) -> Result:
 
     The bound rises to log p(x) with the number of draws, k, and may be far below it.
     """
-    subject, protocol = evaluation.subject, evaluation.protocol
-    x, y = subject.real(protocol.importance_images)
-    k, keys = protocol.importance_samples, subject.keys(len(x))
+    subject, preset = evaluation.subject, evaluation.preset
+    x, y = subject.real(preset.importance_images)
+    k, keys = preset.importance_samples, subject.keys(len(x))
     weigh = subject.game.ops["importance_weights"]
 
     def of_chunk(start: int, stop: int) -> np.ndarray:
         inputs = {"x": x[start:stop], "keys": keys[start:stop]}
         inputs |= {"y": y[start:stop]} if subject.game.num_classes else {}
-        return sampling.call(log_mean_weight, subject.board, inputs, weigh=weigh, k=k)
+        return sampling.call(log_mean_weight, subject.players, inputs, weigh=weigh, k=k)
 
     def fits(kept: np.ndarray) -> bool:
         return kept.ndim == 1 and bool(np.isfinite(kept).all())
 
     found = evaluation.chunks.each(f"weights-{k}", len(x), of_chunk, fits, _WEIGHED)
     log_p = np.concatenate(list(found))
-    x, y = subject.real(protocol.bound_images)
+    x, y = subject.real(preset.bound_images)
     means = subject.call("encode", x=x, y=y)
     context = {"test": f"{len(log_p)} images", **_about(evaluation), "k": k}
     values = {
@@ -104,7 +104,7 @@ def _about(evaluation: Evaluation) -> dict[str, str]:
 
 
 def log_mean_weight(
-    board: Board, x, keys, y=None, *, weigh: Callable, k: int
+    players: Players, x, keys, y=None, *, weigh: Callable, k: int
 ) -> jax.Array:
     """log 1/k sum_i p(x, z_i) / q(z_i | x) of k draws of z, nats [B].
 
@@ -112,7 +112,7 @@ def log_mean_weight(
     """
 
     def add(total, draw):
-        log_weight = weigh(board, x, randomness.fold_in(keys, draw), y)
+        log_weight = weigh(players, x, randomness.fold_in(keys, draw), y)
         return jnp.logaddexp(total, log_weight), None
 
     none = jnp.full(len(x), -jnp.inf)

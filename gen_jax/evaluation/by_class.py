@@ -13,37 +13,47 @@ from gen_jax import images
 from gen_jax.errors import UserError
 from gen_jax.evaluation.distances import frechet
 from gen_jax.evaluation.request import Evaluation, halvings
-from gen_jax.evaluation.result import Result, Value, as_share, share_of, with_interval
+from gen_jax.evaluation.result import (
+    Result,
+    Value,
+    as_fraction,
+    fraction_of,
+    with_interval,
+)
 from gen_jax.metrics import manifold
 from gen_jax.metrics.intervals import Interval, jackknife_interval
-from gen_jax.metrics.manifold import Judged
+from gen_jax.metrics.manifold import Classified
 
 _HOW = "jackknife over images of both sets, for these classes"
-_COMPARED = ("precision", "recall", "variety")
+_COMPARED = ("precision", "recall", "diversity")
 
 
 def by_class(evaluation: Evaluation) -> Result:
     """Agreement, precision, recall and variety by class, each beside real images'."""
     subject, samples = evaluation.subject, evaluation.samples
-    judge, asked = subject.judge, samples.labels()
-    most = min(samples.number, evaluation.protocol.pairwise)
+    classifier, asked = subject.classifier, samples.labels()
+    most = min(samples.number, evaluation.preset.pairwise)
     x = images.from_uint8(samples.first(most))
-    drawn = manifold.judged(judge, x, asked[:most])
-    real = manifold.judged(judge, *subject.real(_most_real(evaluation), "train"))
+    drawn = manifold.classified(classifier, x, asked[:most])
+    real = manifold.classified(
+        classifier, *subject.real(_most_real(evaluation), "train")
+    )
     real = _in_pairs(real)
     table = manifold.by_class(drawn, real)
     means = table.pop("mean")
     values = {
-        "agreement": share_of(drawn.found == drawn.label, floor=judge.accuracy),
-        "classifier_accuracy": _accuracy(judge),
+        "label_accuracy": fraction_of(
+            drawn.found == drawn.label, real_baseline=classifier.accuracy
+        ),
+        "classifier_accuracy": _accuracy(classifier),
     }
     for name, interval in _of_classes(drawn, real, table).items():
-        is_share = name in ("precision", "recall")
-        value = with_interval(interval, _HOW, floor=means.get(f"real_{name}"))
-        values[name] = as_share(value, most) if is_share else value
+        is_fraction = name in ("precision", "recall")
+        value = with_interval(interval, _HOW, real_baseline=means.get(f"real_{name}"))
+        values[name] = as_fraction(value, most) if is_fraction else value
     context = {
-        "classifier": judge.sha256,
-        "held_out": f"{judge.num_test} images",
+        "classifier": classifier.sha256,
+        "held_out": f"{classifier.num_test} images",
         "real": f"{len(real.label)} training images, half against half by class",
         "balls_reach_to_neighbour": manifold.NEIGHBOUR,
         **evaluation.about_samples(),
@@ -58,15 +68,15 @@ def by_class(evaluation: Evaluation) -> Result:
 
 
 def _most_real(evaluation: Evaluation) -> int:
-    return 2 * evaluation.protocol.pairwise
+    return 2 * evaluation.preset.pairwise
 
 
-def _accuracy(judge) -> Value:
-    right = round(judge.accuracy * judge.num_test)
-    return share_of(np.arange(judge.num_test) < right)
+def _accuracy(classifier) -> Value:
+    right = round(classifier.accuracy * classifier.num_test)
+    return fraction_of(np.arange(classifier.num_test) < right)
 
 
-def _of_classes(drawn: Judged, real: Judged, table) -> dict[str, Interval]:
+def _of_classes(drawn: Classified, real: Classified, table) -> dict[str, Interval]:
     """The means over classes, and how far chance in images, not in classes, moves them.
 
     Real images are left out pair by pair, so that the others stay in their halves.
@@ -96,49 +106,49 @@ def _of_classes(drawn: Judged, real: Judged, table) -> dict[str, Interval]:
     return found
 
 
-def _in_pairs(real: Judged) -> Judged:
+def _in_pairs(real: Classified) -> Classified:
     """Two of a class beside each other, one for each half of `manifold.by_class`."""
     classes = [np.flatnonzero(real.label == label) for label in np.unique(real.label)]
     even = [places[: len(places) // 2 * 2] for places in classes]
     return _picked(real, np.concatenate(even))
 
 
-def _picked(judged: Judged, places: np.ndarray) -> Judged:
-    return Judged(*(x[places] for x in judged))
+def _picked(classified: Classified, places: np.ndarray) -> Classified:
+    return Classified(*(x[places] for x in classified))
 
 
-def share_of_classes(evaluation: Evaluation) -> Result:
+def fraction_of_classes(evaluation: Evaluation) -> Result:
     """How many samples of an unconditional model a classifier puts into each class."""
-    judge, most = evaluation.subject.judge, evaluation.protocol.pairwise
+    classifier, most = evaluation.subject.classifier, evaluation.preset.pairwise
     x = images.from_uint8(evaluation.samples.first(most))
     real, _ = evaluation.subject.real(2 * len(x), "train")
-    found, of_real = _found(judge, x), _found(judge, real)
+    found, of_real = _found(classifier, x), _found(classifier, real)
     number = evaluation.subject.dataset.info.num_classes
-    shares, real_shares = _shares(found, number), _shares(of_real, number)
+    fractions, real_fractions = _fractions(found, number), _fractions(of_real, number)
 
     def apart(a: np.ndarray, b: np.ndarray) -> float:
-        return float(np.abs(_shares(a, number) - _shares(b, number)).sum() / 2)
+        return float(np.abs(_fractions(a, number) - _fractions(b, number)).sum() / 2)
 
     value, low, high = jackknife_interval(apart, found, of_real[: len(of_real) // 2])
     how = f"jackknife over {len(found)} samples and {len(of_real) // 2} real images"
-    floor = np.mean([apart(*each) for each in halvings(of_real)])
+    real_baseline = np.mean([apart(*each) for each in halvings(of_real)])
     values = {
         "classes_drawn": Value(
-            int((shares > 0).sum()), floor=int((real_shares > 0).sum())
+            int((fractions > 0).sum()), real_baseline=int((real_fractions > 0).sum())
         ),
-        "distance_to_real_shares": with_interval(
+        "distance_to_real_fractions": with_interval(
             Interval(float(value), max(0.0, float(low)), float(high)),
             how,
-            floor=float(floor),
+            real_baseline=float(real_baseline),
         ),
-        "classifier_accuracy": _accuracy(judge),
+        "classifier_accuracy": _accuracy(classifier),
     }
     table = {
-        str(label): {"share": float(a), "real_share": float(b)}
-        for label, (a, b) in enumerate(zip(shares, real_shares, strict=True))
+        str(label): {"fraction": float(a), "real_fraction": float(b)}
+        for label, (a, b) in enumerate(zip(fractions, real_fractions, strict=True))
     }
     context = {
-        "classifier": judge.sha256,
+        "classifier": classifier.sha256,
         "real": f"{len(real)} training images",
         **evaluation.about_samples(),
         "samples": len(x),
@@ -146,9 +156,9 @@ def share_of_classes(evaluation: Evaluation) -> Result:
     return Result(values, context, by_class=table)
 
 
-def _found(judge, x: np.ndarray) -> np.ndarray:
-    return judge.probabilities(x).argmax(1)
+def _found(classifier, x: np.ndarray) -> np.ndarray:
+    return classifier.probabilities(x).argmax(1)
 
 
-def _shares(found: np.ndarray, number: int) -> np.ndarray:
+def _fractions(found: np.ndarray, number: int) -> np.ndarray:
     return np.bincount(found, minlength=number) / len(found)

@@ -11,14 +11,20 @@ import numpy as np
 
 from gen_jax import images
 from gen_jax.evaluation.request import HALVINGS, Evaluation, halvings
-from gen_jax.evaluation.result import Result, Value, as_share, share_of, with_interval
+from gen_jax.evaluation.result import (
+    Result,
+    Value,
+    as_fraction,
+    fraction_of,
+    with_interval,
+)
 from gen_jax.evaluation.subject import shuffled
 from gen_jax.metrics.frechet import frechet_distance, moments
 from gen_jax.metrics.inception_score import inception_scores
 from gen_jax.metrics.intervals import Interval, jackknife_interval, seeds_interval
 from gen_jax.metrics.kernel import kernel_distance, squared_mmd
 from gen_jax.metrics.manifold import density_coverage, precision_recall
-from gen_jax.metrics.neighbours import copied, nearest
+from gen_jax.metrics.neighbours import memorized, nearest
 from gen_jax.metrics.networks.features import FeatureNetwork
 
 _HOW = "jackknife over images of both sets"
@@ -32,10 +38,10 @@ def on_network(evaluation: Evaluation, network: FeatureNetwork) -> Result:
     drawn = evaluation.samples.features(network)
     real = evaluation.features(network, evaluation.reference())
     reference = real[: len(real) // 2]
-    if evaluation.protocol.whole_reference:
+    if evaluation.preset.whole_reference:
         everything = shuffled(len(evaluation.subject.dataset.train))
         reference = evaluation.features(network, everything)
-    is_inception, most = network.logits is not None, evaluation.protocol.pairwise
+    is_inception, most = network.logits is not None, evaluation.preset.pairwise
     names = ("fid", "kid") if is_inception else ("frechet_distance", "kernel_distance")
     values = _compared(frechet, names[:1], reference, drawn, real)
     fewer = reference[:most], drawn[:most], real[: 2 * most]
@@ -43,7 +49,7 @@ def on_network(evaluation: Evaluation, network: FeatureNetwork) -> Result:
     values[f"{names[1]}_deviation"] = Value(_deviation(*fewer[:2]))
     for name, value in _compared(manifold, MANIFOLD, *fewer).items():
         number = min(len(reference), len(drawn), most)
-        values[name] = value if name == "density" else as_share(value, number)
+        values[name] = value if name == "density" else as_fraction(value, number)
     if is_inception:
         values["inception_score"] = _inception_score(network, drawn)
     context = {
@@ -51,7 +57,7 @@ def on_network(evaluation: Evaluation, network: FeatureNetwork) -> Result:
         "sha256": network.sha256,
         "dim": network.dim,
         "real": f"{len(reference)} training images",
-        "floor": f"half of {len(real)} training images against half, {HALVINGS} times",
+        "real_baseline": f"halves of {len(real)} training images, {HALVINGS} times",
         "pairwise": f"at most {most} of each set",
         **evaluation.about_samples(),
     }
@@ -63,26 +69,34 @@ def _compared(
 ) -> dict[str, Value]:
     """What a metric of two sets says of samples, and of halves of the real features."""
     interval = jackknife_interval(metric, reference, drawn)
-    floors = np.mean([np.atleast_1d(metric(*x)) for x in halvings(real)], axis=0)
+    real_baselines = np.mean(
+        [np.atleast_1d(metric(*x)) for x in halvings(real)], axis=0
+    )
     columns = zip(*map(np.atleast_1d, interval), strict=True)
     return {
-        name: with_interval(Interval(*map(float, numbers)), _HOW, floor=float(floor))
-        for name, numbers, floor in zip(names, columns, floors, strict=True)
+        name: with_interval(
+            Interval(*map(float, numbers)), _HOW, real_baseline=float(real_baseline)
+        )
+        for name, numbers, real_baseline in zip(
+            names, columns, real_baselines, strict=True
+        )
     }
 
 
 def copies(evaluation: Evaluation) -> Result:
     """Samples beside the training images nearest to them, and how many are copies."""
-    subject, most = evaluation.subject, evaluation.protocol.pairwise
+    subject, most = evaluation.subject, evaluation.preset.pairwise
     x = evaluation.samples.first(most)
     train = subject.dataset.train.read(range(len(subject.dataset.train)))["x"]
     held_out = evaluation.held_out(most)
-    floor = float(copied(held_out, train).mean())
-    values = {"copied": share_of(copied(x, train), floor=floor)}
+    real_baseline = float(memorized(held_out, train).mean())
+    values = {
+        "memorized": fraction_of(memorized(x, train), real_baseline=real_baseline)
+    }
     context = {
         "distance": "Euclidean, of pixels",
         "real": f"{len(train)} training images",
-        "floor": f"{len(held_out)} held-out images",
+        "real_baseline": f"{len(held_out)} held-out images",
         **evaluation.about_samples(),
         "samples": len(x),
     }

@@ -18,27 +18,27 @@ from gen_jax.metrics.networks.lpips import SMALLEST_SIDE, lpips
 def translation(evaluation: Evaluation) -> Result:
     """L1, PSNR, SSIM, LPIPS of held-out translations against targets; of trees more."""
     subject = evaluation.subject
-    x, y = subject.real(evaluation.protocol.bound_images)
+    x, y = subject.real(evaluation.preset.bound_images)
     y = images.from_uint8(y)
     y_hat = subject.call("translate", x=x, keys=subject.keys(len(x)))
     result = _compared(y, y_hat)
     if subject.run.config.data.spec != "branches":
         return result
     truth, behind = branches.branch_mask(y), branches.leaf_mask(x)
-    drawn = {"": branches.branch_mask(y_hat), "copied_": branches.shown_mask(x)}
+    drawn = {"": branches.branch_mask(y_hat), "memorized_": branches.shown_mask(x)}
     found = {
         f"{prefix}{name}": mean_of(each[~np.isnan(each)])
         for prefix, mask in drawn.items()
         for name, each in branch_scores.of_each(truth, mask, behind).items()
         if not np.isnan(each).all()
     }
-    about = {**result.context, "copied": "the branches that show, and nothing else"}
+    about = {**result.context, "memorized": "the branches that show, and nothing else"}
     return result._replace(values={**result.values, **found}, context=about)
 
 
 def reconstruction(evaluation: Evaluation) -> Result:
     """L1, PSNR, SSIM and LPIPS of held-out images against their reconstructions."""
-    x, y = evaluation.subject.real(evaluation.protocol.bound_images)
+    x, y = evaluation.subject.real(evaluation.preset.bound_images)
     x_hat = evaluation.subject.call("reconstruct", x=x, y=y)
     return _compared(x, x_hat)
 

@@ -4,7 +4,7 @@ from gen_jax.evaluation.request import Evaluation
 from gen_jax.evaluation.result import Result, Value
 from gen_jax.metrics.parzen import parzen
 
-_MOST_SAMPLES, _MOST_VALIDATION = 10_000, 1_000  # the paper's
+_MAX_SAMPLES, _MAX_VALIDATION = 10_000, 1_000  # the paper's
 
 
 def log_likelihood(evaluation: Evaluation) -> Result:
@@ -14,21 +14,26 @@ def log_likelihood(evaluation: Evaluation) -> Result:
     that lie nearer to the middle of things, which is the estimate's known bias.
     """
     dataset = evaluation.subject.dataset
-    x = evaluation.samples.first(_MOST_SAMPLES)
+    x = evaluation.samples.first(_MAX_SAMPLES)
     held_out = evaluation.held_out(len(dataset.test))
-    size = min(len(held_out) // 2, _MOST_VALIDATION)
+    size = min(len(held_out) // 2, _MAX_VALIDATION)
     validation, test = held_out[:size], held_out[size:]
     real = dataset.train.read(evaluation.reference()[: len(x)])["x"]
     found, of_real = (parzen(a, validation, test) for a in (x, real))
-    reach = 1.96 * found.standard_error
+    half_width = 1.96 * found.standard_error
     how = f"normal, over {len(test)} test images; samples and sigma as they are"
     value = Value(
-        found.mean, found.mean - reach, found.mean + reach, how, of_real.mean, "nats"
+        found.mean,
+        found.mean - half_width,
+        found.mean + half_width,
+        how,
+        of_real.mean,
+        "nats",
     )
     context = {
         "validation": f"{len(validation)} held-out images",
         "test": f"{len(test)} other held-out images",
-        "floor": f"windows on {len(real)} training images",
+        "real_baseline": f"windows on {len(real)} training images",
         **evaluation.about_samples(),
         "samples": len(x),
     }

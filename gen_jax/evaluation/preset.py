@@ -5,7 +5,7 @@ from typing import NamedTuple
 from gen_jax.errors import choose
 
 
-class Protocol(NamedTuple):
+class Preset(NamedTuple):
     """Numbers of images. Every one is a most, where the data has less.
 
     samples: drawn of the model, and compared with as many real ones; with all of the
@@ -26,7 +26,7 @@ class Protocol(NamedTuple):
     importance_samples: int
 
 
-_QUICK = Protocol(
+_QUICK = Preset(
     "quick",
     samples=1000,
     whole_reference=False,
@@ -38,7 +38,7 @@ _QUICK = Protocol(
 )
 # 50,000 samples against the training images: Ho et al. (2020); k = 5000: Burda et al.
 # (2016); 10,000 samples: Goodfellow et al. (2014), Kynkaanniemi et al. (2019).
-_PAPER = Protocol(
+_PAPER = Preset(
     "paper",
     samples=50_000,
     whole_reference=True,
@@ -48,9 +48,9 @@ _PAPER = Protocol(
     importance_images=10_000,
     importance_samples=5000,
 )
-PROTOCOLS = {protocol.name: protocol for protocol in (_QUICK, _PAPER)}
+PRESETS = {preset.name: preset for preset in (_QUICK, _PAPER)}
 
 
-def protocol(name: str) -> Protocol:
-    """One of `PROTOCOLS`. Raises UserError for another name."""
-    return choose("protocol", name, PROTOCOLS)
+def preset(name: str) -> Preset:
+    """One of `PRESETS`. Raises UserError for another name."""
+    return choose("preset", name, PRESETS)

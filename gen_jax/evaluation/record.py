@@ -67,7 +67,7 @@ def _taken(evaluation: Evaluation, measure) -> dict[str, Any]:
     about = {
         "step": subject.run.step,
         "weights": subject.which_weights,
-        "protocol": evaluation.protocol.name,
+        "preset": evaluation.preset.name,
         "seed": subject.seed,
     }
     return {
@@ -126,16 +126,18 @@ def _of(measure: dict[str, Any]) -> dict[str, Any]:
 
 def _over_seeds(values: Sequence[dict[str, Any]]) -> dict[str, Any]:
     mean, low, high = seeds_interval([value["value"] for value in values])
-    floors = [value["floor"] for value in values]
-    is_share = values[0].get("share", False)
+    real_baselines = [value["real_baseline"] for value in values]
+    is_fraction = values[0].get("fraction", False)
     return {
         "value": mean,
-        "low": max(low, 0.0) if is_share else low,
-        "high": min(high, 1.0) if is_share else high,
+        "low": max(low, 0.0) if is_fraction else low,
+        "high": min(high, 1.0) if is_fraction else high,
         "interval": f"Student's t over {len(values)} training seeds",
-        "floor": None if None in floors else float(np.mean(floors)),
+        "real_baseline": None
+        if None in real_baselines
+        else float(np.mean(real_baselines)),
         "unit": values[0]["unit"],
-        "share": is_share,
+        "fraction": is_fraction,
     }
 
 
@@ -161,7 +163,7 @@ def _key(evaluation: Evaluation, measure) -> str:
         evaluation.weights,
         subject.seed,
         subject.dataset.digest,
-        [getattr(evaluation.protocol, name) for name in measure.reads],
+        [getattr(evaluation.preset, name) for name in measure.reads],
         sorted(evaluation.options.items()) if "sample" in measure.needs else None,
         measure.network.sha256 if measure.network else None,
     )

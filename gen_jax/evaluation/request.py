@@ -14,7 +14,7 @@ from gen_jax import devices
 from gen_jax.data.dataset import digest_of, digest_of_value
 from gen_jax.errors import UserError
 from gen_jax.evaluation.chunks import Chunks, load_array, save_array
-from gen_jax.evaluation.preset import Protocol
+from gen_jax.evaluation.preset import Preset
 from gen_jax.evaluation.samples import Samples
 from gen_jax.evaluation.subject import Subject, shuffled
 from gen_jax.metrics.networks.features import FeatureNetwork
@@ -31,7 +31,7 @@ class Evaluation:
     """
 
     subject: Subject
-    protocol: Protocol
+    preset: Preset
     networks: tuple[FeatureNetwork, ...]
     folder: Path
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -39,15 +39,15 @@ class Evaluation:
     @functools.cached_property
     def samples(self) -> Samples:
         """As many as the protocol has; no more than half of the training examples."""
-        number = self.protocol.samples
-        if not self.protocol.whole_reference:
+        number = self.preset.samples
+        if not self.preset.whole_reference:
             number = min(number, self._half)
         return Samples(self.subject, number, self.folder, self.options, self.weights)
 
     @functools.cached_property
     def weights(self) -> str:
         """A hash of them."""
-        return digest_of(map(np.asarray, jax.tree.leaves(self.subject.board)))
+        return digest_of(map(np.asarray, jax.tree.leaves(self.subject.players)))
 
     @property
     def _half(self) -> int:
@@ -59,7 +59,7 @@ class Evaluation:
         Samples are compared with the first half of them. The data's own order may be
         one of classes, writers or modes.
         """
-        size = min(self._half, self.protocol.samples)
+        size = min(self._half, self.preset.samples)
         return shuffled(len(self.subject.dataset.train))[: 2 * size]
 
     @property
@@ -102,7 +102,7 @@ class Evaluation:
 
     def about_samples(self) -> dict[str, Any]:
         """What numbers of samples depend on, beside the run."""
-        sampling = self.subject.game.ops.get("sampling", dict)
+        sampling = self.subject.game.ops.get("sampling_options", dict)
         return {"samples": self.samples.number, **sampling(**self.samples.options)}
 
 

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gen_jax.metrics.intervals import Interval, bootstrap_interval, share_interval
+from gen_jax.metrics.intervals import Interval, bootstrap_interval, fraction_interval
 
 
 class Value(NamedTuple):
@@ -20,9 +20,9 @@ class Value(NamedTuple):
     low: float | None = None
     high: float | None = None
     interval: str | None = None
-    floor: float | None = None
+    real_baseline: float | None = None
     unit: str = ""
-    share: bool = False
+    fraction: bool = False
 
 
 class Result(NamedTuple):
@@ -60,37 +60,41 @@ class Result(NamedTuple):
 
 
 def with_interval(
-    interval: Interval, how: str, *, floor: float | None = None, unit: str = ""
+    interval: Interval, how: str, *, real_baseline: float | None = None, unit: str = ""
 ) -> Value:
     """A number whose interval was computed."""
-    return Value(*interval, interval=how, floor=floor, unit=unit)
+    return Value(*interval, interval=how, real_baseline=real_baseline, unit=unit)
 
 
-def mean_of(x: np.ndarray, *, floor: float | None = None, unit: str = "") -> Value:
+def mean_of(
+    x: np.ndarray, *, real_baseline: float | None = None, unit: str = ""
+) -> Value:
     """The mean of a number of each image, [N], and its interval."""
     if len(x) < 2:
-        return Value(float(np.mean(x)), floor=floor, unit=unit)
+        return Value(float(np.mean(x)), real_baseline=real_baseline, unit=unit)
     interval = bootstrap_interval(np.mean, np.asarray(x, np.float64))
     how = f"bootstrap over {len(x)} images"
-    return with_interval(interval, how, floor=floor, unit=unit)
+    return with_interval(interval, how, real_baseline=real_baseline, unit=unit)
 
 
-def share_of(hits: np.ndarray, *, floor: float | None = None) -> Value:
+def fraction_of(hits: np.ndarray, *, real_baseline: float | None = None) -> Value:
     """The share of examples, bool [N], that are what was asked, and its interval."""
-    interval = share_interval(float(np.mean(hits)), len(hits))
+    interval = fraction_interval(float(np.mean(hits)), len(hits))
     how = f"Clopper and Pearson's, of {len(hits)} examples"
-    return with_interval(interval, how, floor=floor)._replace(share=True)
+    return with_interval(interval, how, real_baseline=real_baseline)._replace(
+        fraction=True
+    )
 
 
-def as_share(value: Value, number: int) -> Value:
+def as_fraction(value: Value, number: int) -> Value:
     """Its interval within [0, 1], and no shorter than that of `number` examples."""
-    _, low, high = share_interval(value.value, number)
+    _, low, high = fraction_interval(value.value, number)
     return value._replace(
         low=max(0.0, min(value.low, low)),
         high=min(1.0, max(value.high, high)),
         interval=f"{value.interval}; within [0, 1], no shorter than of {number} "
         "independent ones",
-        share=True,
+        fraction=True,
     )
 
 

@@ -84,7 +84,7 @@ class Samples:
         subject = self.subject
         x = sampling.draw(
             subject.game,
-            subject.board,
+            subject.players,
             stop - start,
             subject.seed,
             self.labels(start, stop),

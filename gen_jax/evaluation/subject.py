@@ -14,13 +14,13 @@ import numpy as np
 
 from gen_jax import data, images, sampling
 from gen_jax.errors import UserError
-from gen_jax.game import Board, Game, State, averaged, init_state
+from gen_jax.game import Game, Players, State, averaged, init_state
 from gen_jax.metrics.networks import classifier
 from gen_jax.runs import checkpoint
 from gen_jax.step import sample_keys
 
-EACH = 100  # samples of a class
-MOST = 2000  # images encoded
+PER_CLASS = 100  # samples of a class
+MAX_IMAGES = 2000  # images encoded
 
 _MADE = ("sample", "decode", "reconstruct", "translate")  # ops that make examples
 
@@ -37,7 +37,7 @@ class Subject:
     name: str
     run: checkpoint.Run
     folder: Path
-    board: Board
+    players: Players
     seed: int = 0
     raw: bool = False
 
@@ -58,7 +58,7 @@ class Subject:
         return data.load(self.run.config.data)
 
     @functools.cached_property
-    def judge(self) -> classifier.Classifier:
+    def classifier(self) -> classifier.Classifier:
         """A classifier of the dataset's labels, trained on real examples alone."""
         return classifier.trained(self.dataset)
 
@@ -77,10 +77,10 @@ class Subject:
     @functools.cached_property
     def _restores_by_chance(self) -> bool:
         """Whether anything that restoring computes is computed from the keys."""
-        if "restore" not in self.game.ops:
+        if "denoise_between" not in self.game.ops:
             return False
         x_t, keys = np.zeros((1, *self.dataset.info.shape), np.float32), self.keys(1)
-        restore = functools.partial(self.game.ops["restore"], self.board, x_t)
+        restore = functools.partial(self.game.ops["denoise_between"], self.players, x_t)
         traced = jax.make_jaxpr(lambda keys: restore(keys, start=1.0, end=0.0))(keys)
         [given] = traced.jaxpr.invars
         return any(given is read for step in traced.eqns for read in step.invars)
@@ -104,7 +104,7 @@ class Subject:
         self,
         op: str,
         *,
-        board: Board | None = None,
+        players: Players | None = None,
         options: Mapping[str, Any] | None = None,
         **inputs: Any,
     ) -> np.ndarray:
@@ -116,29 +116,29 @@ class Subject:
         """
         if not self.game.num_classes:
             inputs.pop("y", None)
-        board = board or self.board
-        made = sampling.call(self.game.ops[op], board, inputs, **(options or {}))
+        players = players or self.players
+        made = sampling.call(self.game.ops[op], players, inputs, **(options or {}))
         return _as_seen(made) if op in _MADE else made
 
     @functools.cached_property
     def samples(self) -> tuple[np.ndarray, np.ndarray]:
         """x and the labels asked for, all in turn, as `experiments.sample` draws them.
 
-        EACH of a class of the dataset's, or of ten where it has none; without
+        PER_CLASS of a class of the dataset's, or of ten where it has none; without
         conditioning the labels are -1.
         """
-        number = EACH * (self.dataset.info.num_classes or 10)
+        number = PER_CLASS * (self.dataset.info.num_classes or 10)
         classes = self.game.num_classes
         y = np.arange(number, dtype=np.int32) % max(1, classes)
         x = sampling.draw(
-            self.game, self.board, number, self.seed, y if classes else None
+            self.game, self.players, number, self.seed, y if classes else None
         )
         return _as_seen(x), y if classes else np.full_like(y, -1)
 
     @functools.cached_property
     def codes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Held-out x [N, ...], their labels and their codes, q's means: N <= MOST."""
-        x, y = self.real(MOST)
+        """Held-out x [N, ...], labels and codes, q's means: N <= MAX_IMAGES."""
+        x, y = self.real(MAX_IMAGES)
         return x, y, self.call("encode", x=x, y=y)
 
     def first_state(self) -> State:
@@ -171,5 +171,5 @@ def load(folder: str | Path, *, raw: bool = False, seed: int = 0) -> Subject:
     if run.config is None:
         raise UserError(f"{folder} is of a game of its own: this needs a recipe")
     name = checkpoint.newest_meta(checkpoint.step_directories(folder))["experiment"]
-    board = run.state.players if raw else averaged(run.state.players)
-    return Subject(name, run, Path(folder), board, seed, raw)
+    players = run.state.players if raw else averaged(run.state.players)
+    return Subject(name, run, Path(folder), players, seed, raw)

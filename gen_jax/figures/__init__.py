@@ -39,19 +39,25 @@ class Claim(NamedTuple):
 CLAIMS = (
     Claim("learning", learning.learning, ()),
     Claim("interpolation", latent_space.interpolation, ("prior", "decode")),
-    Claim("adversaries", adversaries.judgement, ("score", "sample")),
+    Claim("adversaries", adversaries.discriminator_outputs, ("score", "sample")),
     Claim("match", adversaries.match, ("score", "conditional")),
     Claim("classes", classes.asked_for, ("sample", "images", "conditional")),
-    Claim("variety", classes.drawn, ("sample", "images", "labels")),
+    Claim("diversity", classes.drawn, ("sample", "images", "labels")),
     Claim("between", latent_space.between, ("encode", "decode", "images")),
     Claim("latents", latent_space.scatter, ("encode", "labels")),
     Claim("plane", latent_space.plane, ("encode", "decode", "prior")),
     Claim("gaps", latent_space.gaps, ("encode", "decode", "images", "labels")),
     Claim("style", latent_space.style, ("prior", "decode", "conditional", "labels")),
     Claim("sharpness", sharpness.sharpness, ("sample", "images")),
-    Claim("dissolving", denoising.dissolving, ("diffuse", "guess")),
-    Claim("restoring", denoising.restoring, ("diffuse", "restore", "guess", "prior")),
-    Claim("shared_noise", denoising.shared_noise, ("diffuse", "restore", "chance")),
+    Claim("dissolving", denoising.dissolving, ("diffuse", "predict_x0")),
+    Claim(
+        "restoring",
+        denoising.restoring,
+        ("diffuse", "denoise_between", "predict_x0", "prior"),
+    ),
+    Claim(
+        "shared_noise", denoising.shared_noise, ("diffuse", "denoise_between", "chance")
+    ),
     Claim("translation", translations.translation, ("translate",)),
 )
 

@@ -18,47 +18,47 @@ from gen_jax.figures import charts
 from gen_jax.figures.figure import Figure
 from gen_jax.losses import adversarial
 
-MOST = 1000  # images judged
+MAX_IMAGES = 1000  # images judged
 _OPTIMUM = {"minimax": 0.5, "non_saturating": 0.5, "least_squares": 0.5}
 _SIDES = {"d_real": "of real images", "d_fake": "of generated images"}
 
 
-def judgement(subject: Subject) -> Figure:
-    """What D said through training, and its mean judgement at the start and now.
+def discriminator_outputs(subject: Subject) -> Figure:
+    """What D said through training, and its mean output at the start and now.
 
-    Both in the units of the run's payoff: probabilities, or scores. The curves are what
+    Both in the units of the run's loss: probabilities, or scores. The curves are what
     the run logged; the numbers are of held-out images and of samples.
     """
-    x, y = subject.real(MOST)
-    payoff = getattr(subject.run.config, "payoff", None)
-    judge, unit = _judgement_of(payoff)
+    x, y = subject.real(MAX_IMAGES)
+    gan_loss = getattr(subject.run.config, "gan_loss", None)
+    output, unit = _output_of(gan_loss)
     numbers = {"images": len(x), "unit": unit}
-    boards = {"start": subject.first_state().players, "end": subject.board}
-    for when, board in boards.items():
+    boards = {"start": subject.first_state().players, "end": subject.players}
+    for when, players in boards.items():
         keys = subject.keys(len(x))
-        x_fake = subject.call("sample", board=board, keys=keys, y=y)
+        x_fake = subject.call("sample", players=players, keys=keys, y=y)
         for name, images in (("d_real", x), ("d_fake", x_fake)):
-            logits = subject.call("score", board=board, x=images, y=y)
-            numbers[f"{name}_at_{when}"] = float(judge(logits).mean())
+            logits = subject.call("score", players=players, x=images, y=y)
+            numbers[f"{name}_at_{when}"] = float(output(logits).mean())
     pictures = {}
     if curves := logged(subject.folder, _SIDES):
-        level = _OPTIMUM.get(payoff)
+        level = _OPTIMUM.get(gan_loss)
         name = f"D's mean {unit}"
         pictures["adversaries"] = charts.lines(curves, "step", name, level=level)
     return Figure(pictures, numbers)
 
 
-def _judgement_of(payoff: str | None) -> tuple[adversarial.Term, str]:
-    """What D's logits say, and its unit; of an unknown payoff the logits themselves."""
-    if payoff not in adversarial.PAYOFFS:
+def _output_of(gan_loss: str | None) -> tuple[adversarial.Term, str]:
+    """What D's logits say, and its unit; of an unknown loss the logits themselves."""
+    if gan_loss not in adversarial.GAN_LOSSES:
         return np.asarray, "score"
-    judge = adversarial.PAYOFFS[payoff].judgement
-    return judge, "probability" if judge is jax.nn.sigmoid else "score"
+    output = adversarial.GAN_LOSSES[gan_loss].output
+    return output, "probability" if output is jax.nn.sigmoid else "score"
 
 
 def match(subject: Subject) -> Figure:
     """How often D prefers an image's true label to another: all of the others asked."""
-    x, y = subject.real(MOST)
+    x, y = subject.real(MAX_IMAGES)
     classes = subject.game.num_classes
     logits = np.stack(
         [

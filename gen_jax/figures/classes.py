@@ -15,11 +15,11 @@ from gen_jax.evaluation.subject import Subject
 from gen_jax.figures import charts
 from gen_jax.figures.figure import Figure
 from gen_jax.metrics import manifold
-from gen_jax.metrics.neighbours import copied_shares
+from gen_jax.metrics.neighbours import memorized_fractions
 
 SURE = 0.8  # a probability
-MOST_REAL = 10_000  # images judged
-MOST_TRAIN = 60_000  # images among which copies are sought
+MAX_REAL = 10_000  # images judged
+MAX_TRAIN = 60_000  # images among which copies are sought
 
 
 def asked_for(subject: Subject) -> Figure:
@@ -33,27 +33,27 @@ def asked_for(subject: Subject) -> Figure:
     x, y = subject.samples
     rows = [x[y == label][:10] for label in range(min(subject.game.num_classes, 16))]
     picture = images.grid(np.concatenate(rows), columns=10)
-    samples = manifold.judged(subject.judge, x, y)
-    real = manifold.judged(subject.judge, *subject.real(MOST_REAL, "train"))
+    samples = manifold.classified(subject.classifier, x, y)
+    real = manifold.classified(subject.classifier, *subject.real(MAX_REAL, "train"))
     numbers = {
         "samples": len(y),
-        "classifier": judge_of(subject),
+        "classifier": described_classifier(subject),
         "real": f"{len(real.label)} training images, half against half by class",
         "balls_reach_to_neighbour": manifold.NEIGHBOUR,
-        **_copied(subject, x),
+        **_memorized(subject, x),
         "by_class": manifold.by_class(samples, real),
     }
     return Figure({"classes": picture}, numbers)
 
 
-def _copied(subject: Subject, x: np.ndarray) -> dict:
+def _memorized(subject: Subject, x: np.ndarray) -> dict:
     """The share of samples that are copies, beside that of held-out images."""
     train, test = (
-        split.read(range(min(MOST_TRAIN, len(split))))["x"]
+        split.read(range(min(MAX_TRAIN, len(split))))["x"]
         for split in (subject.dataset.train, subject.dataset.test)
     )
-    shares = copied_shares(images.to_uint8(x), train, test[: len(x)])
-    return {"copied_from": f"{len(train)} training images", **shares}
+    fractions = memorized_fractions(images.to_uint8(x), train, test[: len(x)])
+    return {"memorized_from": f"{len(train)} training images", **fractions}
 
 
 def drawn(subject: Subject) -> Figure:
@@ -61,29 +61,29 @@ def drawn(subject: Subject) -> Figure:
     x, _ = subject.samples
     number = len(x)
     x_real, y_real = subject.real(number)
-    probabilities = subject.judge.probabilities(x)
+    probabilities = subject.classifier.probabilities(x)
     found = np.bincount(probabilities.argmax(1), minlength=probabilities.shape[1])
     expected = np.bincount(y_real, minlength=len(found)) / len(y_real)
     numbers = {
         "samples": number,
-        "classifier": judge_of(subject),
+        "classifier": described_classifier(subject),
         "in_each_class": found.tolist(),
         "sure_above": SURE,
-        "share_sure": sure(probabilities),
-        "share_sure_of_real": sure(subject.judge.probabilities(x_real)),
-        "distance_to_real_class_shares": float(
+        "fraction_sure": sure(probabilities),
+        "fraction_sure_of_real": sure(subject.classifier.probabilities(x_real)),
+        "distance_to_real_class_fractions": float(
             np.abs(found / number - expected).sum() / 2
         ),
     }
     heights = {str(label): int(count) for label, count in enumerate(found)}
     chart = charts.bars(heights, f"of {number} samples", level=number / len(found))
-    return Figure({"variety": chart}, numbers)
+    return Figure({"diversity": chart}, numbers)
 
 
-def judge_of(subject: Subject) -> dict:
+def described_classifier(subject: Subject) -> dict:
     """What a figure says of its classifier."""
-    judge = subject.judge
-    return {"accuracy": judge.accuracy, "held_out_examples": judge.num_test}
+    classifier = subject.classifier
+    return {"accuracy": classifier.accuracy, "held_out_examples": classifier.num_test}
 
 
 def sure(probabilities: np.ndarray) -> float:

@@ -13,7 +13,7 @@ from gen_jax import images
 from gen_jax.evaluation.subject import Subject
 from gen_jax.figures.figure import Figure
 
-MOST = 1000  # images measured
+MAX_IMAGES = 1000  # images measured
 SHOWN = 4
 TIMES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
 SHARED_AT = (0.9, 0.7, 0.5, 0.3)
@@ -23,7 +23,7 @@ ENDS_95 = 1.36  # of Kolmogorov's distribution: its 95 % quantile, over sqrt(N)
 
 def dissolving(subject: Subject) -> Figure:
     """Real images over time, and below each what the network then takes x_0 for."""
-    x, y = subject.real(MOST)
+    x, y = subject.real(MAX_IMAGES)
     keys = subject.keys(len(x))
     few, y_few = x[:SHOWN], y[:SHOWN]
 
@@ -47,7 +47,9 @@ def restoring(subject: Subject) -> Figure:
     path = [subject.call("prior", keys=keys)]
     for start, end in itertools.pairwise(times):
         span = {"start": start, "end": end}
-        path.append(subject.call("restore", x_t=path[-1], keys=keys, y=y, options=span))
+        path.append(
+            subject.call("denoise_between", x_t=path[-1], keys=keys, y=y, options=span)
+        )
     return Figure(_path_and_guesses(subject, path, times, y, "restoring"), {})
 
 
@@ -63,7 +65,7 @@ def shared_noise(subject: Subject) -> Figure:
         keys = subject.keys(SHARING, stream=1 + row)
         x_t = subject.call("diffuse", x=one, keys=keys[:1], options={"time": time})
         restored = subject.call(
-            "restore",
+            "denoise_between",
             x_t=x_t.repeat(SHARING, 0),
             keys=keys,
             y=label.repeat(SHARING),
@@ -79,7 +81,7 @@ def _path_and_guesses(subject, path, times, y, name="dissolving"):
     guesses = [
         x_t
         if time == 0
-        else subject.call("guess", x_t=x_t, y=y, options={"time": time})
+        else subject.call("predict_x0", x_t=x_t, y=y, options={"time": time})
         for x_t, time in zip(path, times, strict=True)
     ]
     both = np.stack([np.stack(path, 1), np.stack(guesses, 1)], axis=1)

@@ -9,9 +9,9 @@ the aggregated posterior, which is of draws.
 import numpy as np
 
 from gen_jax import images
-from gen_jax.evaluation.subject import MOST, Subject
+from gen_jax.evaluation.subject import MAX_IMAGES, Subject
 from gen_jax.figures import charts
-from gen_jax.figures.classes import SURE, judge_of, sure
+from gen_jax.figures.classes import SURE, described_classifier, sure
 from gen_jax.figures.figure import Figure
 from gen_jax.metrics import gaussian_fit
 
@@ -42,7 +42,7 @@ def between(subject: Subject) -> Figure:
     i, j = gaussian_fit.pairs(y if subject.game.num_classes else None, len(x), PAIRS)
     average = (x[i] + x[j]) / 2
     middle = subject.call("decode", z=mix(z[i], z[j], 0.5), y=y[i])
-    real, _ = subject.real(MOST, "train")
+    real, _ = subject.real(MAX_IMAGES, "train")
     distances = {
         "decoded_midpoint_to_plain_average": gaussian_fit.rms(middle, average),
         "decoded_midpoint_to_nearest_real": gaussian_fit.nearest_rms(middle, real),
@@ -53,7 +53,9 @@ def between(subject: Subject) -> Figure:
     for name, distance in distances.items():
         numbers[name] = gaussian_fit.mean_and_interval(distance, i, j)
     i, j = i[: ROWS // 2], j[: ROWS // 2]
-    fading = np.stack([_line(x[i], x[j], share) for share in _shares()], axis=1)
+    fading = np.stack(
+        [_line(x[i], x[j], fraction) for fraction in _fractions()], axis=1
+    )
     decoded = _decoded_path(subject, mix, z[i], z[j], y[i])
     both = np.stack([fading, decoded], axis=1).reshape(-1, *fading.shape[1:])
     return Figure(_rows(both, "between"), numbers)
@@ -66,7 +68,7 @@ def scatter(subject: Subject) -> Figure:
     ones. Codes of more than two dimensions are shown on their principal axes.
     """
     x, y, z = subject.codes
-    x_train, y_train = subject.real(MOST, "train")
+    x_train, y_train = subject.real(MAX_IMAGES, "train")
     z, z_train = _flat(z), _flat(subject.call("encode", x=x_train, y=y_train))
     draws = _flat(
         subject.call("encode", x=x_train, y=y_train, keys=subject.keys(len(x_train)))
@@ -98,7 +100,7 @@ def plane(subject: Subject) -> Figure:
     if len(subject.dataset.info.shape) != 3:
         return Figure({}, {})
     _, _, codes = subject.codes
-    prior = subject.call("prior", keys=subject.keys(MOST))
+    prior = subject.call("prior", keys=subject.keys(MAX_IMAGES))
     _, axes = gaussian_fit.principal_axes(_flat(codes), 2)
     centre = _flat(prior).mean(0)
     scale = ((_flat(prior) - centre) @ axes.T).std(0)
@@ -117,16 +119,20 @@ def gaps(subject: Subject) -> Figure:
     rng = np.random.default_rng(subject.seed)
     z = rng.standard_normal((PAIRS, *codes.shape[1:])).astype(np.float32)
     label = np.arange(PAIRS, dtype=np.int32) % max(1, subject.game.num_classes)
-    shares = {
+    fractions = {
         "of_normal_draws_decoded": subject.call("decode", z=z, y=label),
         "of_held_out_images_decoded": subject.call("decode", z=codes, y=y),
         "of_held_out_images": x,
     }
-    numbers = {"draws": PAIRS, "held_out": len(x), "classifier": judge_of(subject)}
+    numbers = {
+        "draws": PAIRS,
+        "held_out": len(x),
+        "classifier": described_classifier(subject),
+    }
     numbers["sure_above"] = SURE
-    for name, each in shares.items():
-        numbers[f"share_sure_{name}"] = sure(subject.judge.probabilities(each))
-    picture = images.grid(shares["of_normal_draws_decoded"][:64])
+    for name, each in fractions.items():
+        numbers[f"fraction_sure_{name}"] = sure(subject.classifier.probabilities(each))
+    picture = images.grid(fractions["of_normal_draws_decoded"][:64])
     return Figure({"gaps": picture}, numbers)
 
 
@@ -145,7 +151,7 @@ def style(subject: Subject) -> Figure:
         ],
         axis=1,
     )
-    real, y = subject.real(MOST, "train")
+    real, y = subject.real(MAX_IMAGES, "train")
     within = [real[y == label].std(0).mean() for label in range(classes)]
     ratio = x.std(0).mean() / np.mean(within)
     picture = {}
@@ -154,28 +160,28 @@ def style(subject: Subject) -> Figure:
     return Figure(picture, {"styles": len(z), "spread_within_a_class": float(ratio)})
 
 
-def _shares() -> np.ndarray:
+def _fractions() -> np.ndarray:
     return np.linspace(0, 1, COLUMNS, dtype=np.float32)
 
 
 def _decoded_path(subject, mix, first, last, y) -> np.ndarray:
     """Codes [N, ...] mixed in COLUMNS steps and decoded: [N, COLUMNS, ...]."""
-    z = np.stack([mix(first, last, share) for share in _shares()], axis=1)
+    z = np.stack([mix(first, last, fraction) for fraction in _fractions()], axis=1)
     x = subject.call("decode", z=z.reshape(-1, *z.shape[2:]), y=np.repeat(y, COLUMNS))
     return x.reshape(*z.shape[:2], *x.shape[1:])
 
 
-def _line(first: np.ndarray, last: np.ndarray, share: float) -> np.ndarray:
-    return first + share * (last - first)
+def _line(first: np.ndarray, last: np.ndarray, fraction: float) -> np.ndarray:
+    return first + fraction * (last - first)
 
 
-def _great_circle(first: np.ndarray, last: np.ndarray, share: float) -> np.ndarray:
+def _great_circle(first: np.ndarray, last: np.ndarray, fraction: float) -> np.ndarray:
     """Shoemake (1985): sin((1 - s) w) a / sin w + sin(s w) b / sin w, [N, ...]."""
     a, b = _flat(first), _flat(last)
     lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
     cosine = (a * b).sum(1) / np.maximum(lengths, 1e-12)
     w = np.arccos(np.clip(cosine, -1, 1)).clip(1e-4)[:, None]
-    mixed = (np.sin((1 - share) * w) * a + np.sin(share * w) * b) / np.sin(w)
+    mixed = (np.sin((1 - fraction) * w) * a + np.sin(fraction * w) * b) / np.sin(w)
     return mixed.reshape(first.shape).astype(np.float32)
 
 

@@ -11,13 +11,13 @@ from gen_jax import images
 from gen_jax.evaluation.subject import Subject
 from gen_jax.figures.figure import Figure
 
-MOST = 1000
+MAX_IMAGES = 1000
 SHOWN = 24
 
 
 def sharpness(subject: Subject) -> Figure:
     """Samples above real images, and the ratio of their energies in fine detail."""
-    (x, _), (x_real, _) = subject.samples, subject.real(MOST)
+    (x, _), (x_real, _) = subject.samples, subject.real(MAX_IMAGES)
     ratio = fine_energy(x).mean() / fine_energy(x_real).mean()
     numbers = {
         "samples": len(x),

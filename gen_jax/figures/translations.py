@@ -15,14 +15,14 @@ from gen_jax.figures.figure import Figure
 from gen_jax.metrics import branch_scores
 from gen_jax.metrics.networks.lpips import SMALLEST_SIDE, lpips
 
-MOST = 500  # pairs measured
+MAX_IMAGES = 500  # pairs measured
 SHOWN = 12
 VARIED, DRAWS = 4, 7  # inputs, and translations of each
 
 
 def translation(subject: Subject) -> Figure:
     """Triples, translations of one input, and the errors of held-out pairs."""
-    x, y = subject.real(MOST)
+    x, y = subject.real(MAX_IMAGES)
     y = images.from_uint8(y)
     y_hat = subject.call("translate", x=x, keys=subject.keys(len(x)))
     numbers = {"pairs": len(x), "l1": float(np.abs(y - y_hat).mean())}
@@ -63,7 +63,7 @@ def _hidden(x: np.ndarray, y: np.ndarray, y_hat: np.ndarray) -> dict:
     truth, behind = branches.branch_mask(y), branches.leaf_mask(x)
     found = {
         "translated": branches.branch_mask(y_hat),
-        "copied": branches.shown_mask(x),
+        "memorized": branches.shown_mask(x),
     }
     return {
         name: branch_scores.scores(truth, mask, behind) for name, mask in found.items()

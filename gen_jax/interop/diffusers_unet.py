@@ -82,10 +82,10 @@ def network_of(config: json_fields.Config) -> tuple[UNet, tuple[int, int, int]]:
         json_fields.refuse(config, "time_embedding_dim", f"null or {4 * features}")
     height, width = _sides(config)
     network = UNet(
-        features=features,
-        multipliers=tuple(c // features for c in channels),
-        blocks=json_fields.whole(config, "layers_per_block"),
-        attention=tuple(height // 2**level for level in attended),
+        base_channels=features,
+        channel_multipliers=tuple(c // features for c in channels),
+        blocks_per_level=json_fields.whole(config, "layers_per_block"),
+        attention_resolutions=tuple(height // 2**level for level in attended),
         dropout=json_fields.fraction(config, "dropout"),
         out_channels=json_fields.whole(config, "out_channels"),
         groups=config["norm_num_groups"],
@@ -184,8 +184,8 @@ def _ours(name: str, tensor: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 def _their_modules(network: UNet, height: int) -> dict[str, str]:
     """diffusers' name of each of our modules, which count in the order of the call."""
-    levels, blocks = range(len(network.multipliers)), network.blocks
-    attends = [height // 2**level in network.attention for level in levels]
+    levels, blocks = range(len(network.channel_multipliers)), network.blocks_per_level
+    attends = [height // 2**level in network.attention_resolutions for level in levels]
     convs, resnets, attentions = ["conv_in"], [], []
     for i in levels:
         resnets += [f"down_blocks.{i}.resnets.{j}" for j in range(blocks)]

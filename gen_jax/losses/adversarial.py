@@ -22,65 +22,65 @@ Term = Callable[[jax.Array], jax.Array]  # D's logits, any shape, to a term for 
 Score = Callable[[jax.Array], jax.Array]  # images [B, ...] to logits [B, ...]
 
 
-class Payoff(NamedTuple):
+class GanLoss(NamedTuple):
     """Three terms of D's logits, each to be minimised in the mean by its player."""
 
     real: Term  # D, on real images
     fake: Term  # D, on generated images
     generator: Term  # G, on its own images
-    judgement: Term  # what D says of an image, in the units of its payoff
+    output: Term  # what D says of an image, in the units of its payoff
 
 
-PAYOFFS = {
+GAN_LOSSES = {
     # Equation 1: D plays -V, G its second term.
-    "minimax": Payoff(
+    "minimax": GanLoss(
         real=lambda d: -terms.log_d(d),
         fake=lambda d: -terms.log_one_minus_d(d),
         generator=terms.log_one_minus_d,
-        judgement=jax.nn.sigmoid,
+        output=jax.nn.sigmoid,
     ),
     # Same fixed point, but a gradient where D is sure of itself (their section 3).
-    "non_saturating": Payoff(
+    "non_saturating": GanLoss(
         real=lambda d: -terms.log_d(d),
         fake=lambda d: -terms.log_one_minus_d(d),
         generator=lambda d: -terms.log_d(d),
-        judgement=jax.nn.sigmoid,
+        output=jax.nn.sigmoid,
     ),
     # Mao et al. (2017), equation 9: labels 0 for fake and 1 for real.
-    "least_squares": Payoff(
+    "least_squares": GanLoss(
         real=lambda d: 0.5 * jnp.square(d - 1),
         fake=lambda d: 0.5 * jnp.square(d),
         generator=lambda d: 0.5 * jnp.square(d - 1),
-        judgement=lambda d: d,
+        output=lambda d: d,
     ),
     # Arjovsky et al. (2017), equation 2, for a D that is Lipschitz: see below.
-    "wasserstein": Payoff(
+    "wasserstein": GanLoss(
         real=lambda d: -d,
         fake=lambda d: d,
         generator=lambda d: -d,
-        judgement=lambda d: d,
+        output=lambda d: d,
     ),
     # Lim & Ye (2017); Miyato et al. (2018), equations 16 and 17.
-    "hinge": Payoff(
+    "hinge": GanLoss(
         real=lambda d: jax.nn.relu(1 - d),
         fake=lambda d: jax.nn.relu(1 + d),
         generator=lambda d: -d,
-        judgement=lambda d: d,
+        output=lambda d: d,
     ),
 }
 
 
 def discriminator_loss(
-    payoff: Payoff, real: jax.Array, fake: jax.Array
+    gan_loss: GanLoss, real: jax.Array, fake: jax.Array
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """What D minimises, [], and what it says of real and of generated images.
 
     real, fake: D's logits of both, any shape such as [B] or a map of them [B, H, W].
     Each side is a mean, so that a map counts no more than a single logit.
     """
-    value = payoff.real(real).mean() + payoff.fake(fake).mean()
-    judgement = payoff.judgement
-    return value, {"d_real": judgement(real).mean(), "d_fake": judgement(fake).mean()}
+    value = gan_loss.real(real).mean() + gan_loss.fake(fake).mean()
+    output = gan_loss.output
+    return value, {"d_real": output(real).mean(), "d_fake": output(fake).mean()}
 
 
 def squared_gradient_norm(score: Score, x: jax.Array) -> jax.Array:

@@ -87,9 +87,9 @@ def discretised_logistic_log_likelihood(
     log_f_upper, log_f_lower = jax.nn.log_sigmoid(upper), jax.nn.log_sigmoid(-lower)
     width = _exp(log_width)
     is_thin = width < _THIN
-    share = jnp.log(-jnp.expm1(-jnp.where(is_thin, 1.0, width)))
-    share = jnp.where(is_thin, log_width - width / 2, share)
-    inside = log_f_upper + log_f_lower + share
+    fraction = jnp.log(-jnp.expm1(-jnp.where(is_thin, 1.0, width)))
+    fraction = jnp.where(is_thin, log_width - width / 2, fraction)
+    inside = log_f_upper + log_f_lower + fraction
     return _of_bin(x, log_f_upper, inside, log_f_lower)
 
 
@@ -108,10 +108,10 @@ def discretised_gaussian_log_likelihood(
     in_upper_tail = lower + upper > 0
     near = _log_normal_cdf(jnp.where(in_upper_tail, -lower, upper))
     far = _log_normal_cdf(jnp.where(in_upper_tail, -upper, lower))
-    apart = near - far
-    is_thin = apart < _THIN
+    residual = near - far
+    is_thin = residual < _THIN
     density = jax.scipy.stats.norm.logpdf((lower + upper) / 2) + log_width
-    difference = near + jnp.log(-jnp.expm1(-jnp.where(is_thin, 1.0, apart)))
+    difference = near + jnp.log(-jnp.expm1(-jnp.where(is_thin, 1.0, residual)))
     inside = jnp.where(is_thin, density, difference)
     return _of_bin(x, _log_normal_cdf(upper), inside, _log_normal_cdf(-lower))
 
@@ -141,8 +141,8 @@ def _bin_edges(x, mean, log_scale):
     _check_shapes(x, log_scale)
     log_scale = log_scale.astype(jnp.float32)
     inverse_scale = _exp(-log_scale)
-    apart = x.astype(jnp.float32) - mean.astype(jnp.float32)
-    lower, upper = (apart + h for h in (-_HALF_BIN, _HALF_BIN))
+    residual = x.astype(jnp.float32) - mean.astype(jnp.float32)
+    lower, upper = (residual + h for h in (-_HALF_BIN, _HALF_BIN))
     log_width = math.log(2 * _HALF_BIN) - log_scale
     return lower * inverse_scale, upper * inverse_scale, log_width
 

@@ -86,7 +86,9 @@ def joined(truth: np.ndarray, predicted: np.ndarray) -> Joined:
     ]
     before, after, both = np.array(counts, float).reshape(-1, 3).T
     return Joined(
-        _share(both, before), _share(both, after), _share(2 * both, before + after)
+        _fraction(both, before),
+        _fraction(both, after),
+        _fraction(2 * both, before + after),
     )
 
 
@@ -124,10 +126,10 @@ def scores(
 
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    return _share(part.sum((1, 2)), whole.sum((1, 2)))
+    return _fraction(part.sum((1, 2)), whole.sum((1, 2)))
 
 
-def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+def _fraction(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     return np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
 
 

@@ -44,8 +44,8 @@ def moments(features: np.ndarray) -> Moments:
     check_features(given=features)
     features = np.asarray(features, np.float64)
     mean = features.mean(0)
-    apart = features - mean
-    return Moments(len(features), mean, apart.T @ apart)
+    residuals = features - mean
+    return Moments(len(features), mean, residuals.T @ residuals)
 
 
 def merge(a: Moments, b: Moments) -> Moments:

@@ -127,11 +127,11 @@ def jackknife_interval(
         without = [np.delete(points, part, 0) for part in np.array_split(order, groups)]
         each = [statistic(*sets[:place], x, *sets[place + 1 :]) for x in without]
         variance = variance + (groups - 1) * np.var(each, axis=0)
-    reach = np.sqrt(variance) * float(stats.t.ppf((1 + level) / 2, groups - 1))
-    return Interval(value, value - reach, value + reach)
+    half_width = np.sqrt(variance) * float(stats.t.ppf((1 + level) / 2, groups - 1))
+    return Interval(value, value - half_width, value + half_width)
 
 
-def share_interval(share: float, number: int, level: float = 0.95) -> Interval:
+def fraction_interval(fraction: float, number: int, level: float = 0.95) -> Interval:
     """A share of `number` independent examples (Clopper & Pearson 1934).
 
     It has a length at 0 and 1 too. Raises UserError for no examples, and a level that
@@ -139,10 +139,10 @@ def share_interval(share: float, number: int, level: float = 0.95) -> Interval:
     """
     _check_level(level)
     if number < 1:
-        raise UserError(f"a share is of one example at least, not of {number}")
-    found = stats.binomtest(round(share * number), number)
+        raise UserError(f"a fraction is of one example at least, not of {number}")
+    found = stats.binomtest(round(fraction * number), number)
     low, high = found.proportion_ci(level, method="exact")
-    return Interval(share, min(share, float(low)), max(share, float(high)))
+    return Interval(fraction, min(fraction, float(low)), max(fraction, float(high)))
 
 
 def seeds_interval(values: Sequence[float], level: float = 0.95) -> Interval:
@@ -159,8 +159,8 @@ def seeds_interval(values: Sequence[float], level: float = 0.95) -> Interval:
     _check_level(level)
     mean = float(numbers.mean())
     error = numbers.std(ddof=1) / math.sqrt(len(numbers))
-    reach = float(error * stats.t.ppf((1 + level) / 2, len(numbers) - 1))
-    return Interval(mean, mean - reach, mean + reach)
+    half_width = float(error * stats.t.ppf((1 + level) / 2, len(numbers) - 1))
+    return Interval(mean, mean - half_width, mean + half_width)
 
 
 def _check_level(level: float) -> None:

@@ -72,7 +72,7 @@ def density_coverage(
     return count / (k * len(samples)), float(reached.mean())
 
 
-def variety(real: np.ndarray, samples: np.ndarray) -> float:
+def diversity(real: np.ndarray, samples: np.ndarray) -> float:
     """The samples' mean pairwise distance relative to the real ones', 0 or more.
 
     real [M, D], samples [N, D], each of two points at least, pairs of different places.
@@ -82,15 +82,17 @@ def variety(real: np.ndarray, samples: np.ndarray) -> float:
     check_features(real=real, drawn=samples)
     if min(len(real), len(samples)) < 2:
         raise UserError(
-            f"variety needs two images at least; {len(real)} are real and "
+            f"diversity needs two images at least; {len(real)} are real and "
             f"{len(samples)} drawn"
         )
     if not (of_real := _mean_distance(real)):
-        raise UserError(f"variety is undefined: all {len(real)} real images are equal")
+        raise UserError(
+            f"diversity is undefined: all {len(real)} real images are equal"
+        )
     return _mean_distance(samples) / of_real
 
 
-class Judged(NamedTuple):
+class Classified(NamedTuple):
     """Images as a judge sees them.
 
     label: the classes asked for, or the true ones, int [N]. found: those that the judge
@@ -102,18 +104,20 @@ class Judged(NamedTuple):
     features: np.ndarray
 
 
-def judged(judge: Classifier, x: np.ndarray, label: np.ndarray) -> Judged:
+def classified(classifier: Classifier, x: np.ndarray, label: np.ndarray) -> Classified:
     """Images x float32 [N, ...] in [-1, 1], of classes label [N], seen by a judge.
 
     On digits both its features and plain pixels give real images a recall of 0.9 and
     ten images of a class, repeated, 0.1; but the mean of a class under a little noise
     has a precision of 0.94 in pixels, of 0.62 in the penultimate layer.
     """
-    return Judged(label, judge.probabilities(x).argmax(1), judge.features(x))
+    return Classified(
+        label, classifier.probabilities(x).argmax(1), classifier.features(x)
+    )
 
 
 def by_class(
-    samples: Judged, real: Judged, *, k: int = NEIGHBOUR
+    samples: Classified, real: Classified, *, k: int = NEIGHBOUR
 ) -> dict[str, dict[str, float]]:
     """How samples do the classes that they were asked for.
 
@@ -123,8 +127,8 @@ def by_class(
     A class's real images are dealt into two halves. Samples are compared with the
     first, and so is the second: its values, named `real_*`, are what a perfect model
     would reach, and so would one that repeats the images it was trained on, if real
-    ones are those: `neighbours.copied_shares` tells them apart. Both are cut to one
-    number, the smaller one.
+    ones are those: `neighbours.memorized_fractions` tells them apart. Both are cut to
+    one number, the smaller one.
 
     Returns for each class, by its number, and under "mean" the mean over classes:
     agreement (share of samples that the judge takes for what was asked), real_agreement
@@ -141,7 +145,7 @@ def by_class(
         except UserError as error:
             raise UserError(f"class {label}: {error}") from None
         table[str(label)] = {
-            "agreement": float(np.mean(samples.found[mine] == label)),
+            "label_accuracy": float(np.mean(samples.found[mine] == label)),
             "real_agreement": float(np.mean(real.found[yours] == label)),
             **scores,
         }
@@ -160,7 +164,7 @@ def _compared(real: np.ndarray, samples: np.ndarray, k: int) -> dict[str, float]
     for prefix, points in (("", samples[:size]), ("real_", rest[:size])):
         precision, recall = precision_recall(reference, points, k)
         scores[f"{prefix}precision"], scores[f"{prefix}recall"] = precision, recall
-        scores[f"{prefix}variety"] = variety(reference, points)
+        scores[f"{prefix}diversity"] = diversity(reference, points)
     return scores
 
 

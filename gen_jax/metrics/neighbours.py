@@ -1,11 +1,11 @@
 """Which training images are samples nearest to, and are samples copies of them?
 
-A sample counts as copied where it lies nearer to a training image than any other
+A sample counts as memorized where it lies nearer to a training image than any other
 training image does. With x the training image nearest to the sample s,
 
-    copied(s) = |s - x| < min over training images x' != x of |x' - x|
+    memorized(s) = |s - x| < min over training images x' != x of |x' - x|
 
-Alaa et al. (2022), "How faithful is your synthetic data?", call what is not copied
+Alaa et al. (2022), "How faithful is your synthetic data?", call what is not memorized
 authentic. Chance copies many too: of new points like the others 2 / 3 on a line, 0.62
 in a plane (Schilling 1986, "Mutual and shared neighbor probabilities"), 0.49 of
 held-out digits; fewer where a few training images are nearest to most, 0.1 of
@@ -59,8 +59,8 @@ def nearest(points: np.ndarray, train: np.ndarray, k: int = 1) -> Neighbours:
     return Neighbours(*map(np.concatenate, zip(*found, strict=True)))
 
 
-def copied(points: np.ndarray, train: np.ndarray) -> np.ndarray:
-    """Which of points [N, ...] are copied from train [M, ...]: bool [N].
+def memorized(points: np.ndarray, train: np.ndarray) -> np.ndarray:
+    """Which of points [N, ...] are memorized from train [M, ...]: bool [N].
 
     Training images that are equal count as one.
 
@@ -76,15 +76,15 @@ def copied(points: np.ndarray, train: np.ndarray) -> np.ndarray:
     return distance[:, 0] < own[where]
 
 
-def copied_shares(
+def memorized_fractions(
     samples: np.ndarray, train: np.ndarray, held_out: np.ndarray
 ) -> dict[str, float]:
-    """The shares that are `copied`, of samples and, as real_copied, of held-out images.
+    """The fractions `memorized`: of samples and, as real_memorized, of held-out images.
 
-    Raises UserError as `copied` does.
+    Raises UserError as `memorized` does.
     """
-    shares = {"copied": samples, "real_copied": held_out}
-    return {name: float(copied(x, train).mean()) for name, x in shares.items()}
+    fractions = {"memorized": samples, "real_memorized": held_out}
+    return {name: float(memorized(x, train).mean()) for name, x in fractions.items()}
 
 
 def _nearest(

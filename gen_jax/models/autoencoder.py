@@ -16,13 +16,13 @@ from gen_jax.models import layers
 class ConvEncoder(nn.Module):
     """q(z|x, y), by default a Gaussian of diagonal covariance.
 
-    features: channels after the first halving; they double with each.
+    base_channels: channels after the first halving; they double with each.
     heads: what is said of z. num_classes: of y, which enters as further channels of x;
     0 where there are no labels.
     """
 
     z_dim: int
-    features: int = 32
+    base_channels: int = 32
     heads: tuple[str, ...] = ("mean", "log_var")
     num_classes: int = 0
 
@@ -36,7 +36,7 @@ class ConvEncoder(nn.Module):
         """
         x = layers.with_label(x, y, self.num_classes)
         for level in range(layers.halvings(*x.shape[1:3])):
-            x = nn.swish(nn.Conv(self.features * 2**level, (4, 4), strides=2)(x))
+            x = nn.swish(nn.Conv(self.base_channels * 2**level, (4, 4), strides=2)(x))
         h = x.reshape(x.shape[0], -1)
         return tuple(nn.Dense(self.z_dim, name=head)(h) for head in self.heads)
 
@@ -46,12 +46,12 @@ class ConvDecoder(nn.Module):
 
     shape: the image's (H, W, C), H and W at least 8. An image whose sides cannot be
         halved evenly is cut out of the next larger one that can.
-    features: channels at half the image's size; they double as the size halves.
+    base_channels: channels at half the image's size; they double as the size halves.
     num_classes: of y, which enters beside z; 0 where there are no labels.
     """
 
     shape: tuple[int, int, int]
-    features: int = 32
+    base_channels: int = 32
     num_classes: int = 0
 
     @nn.compact
@@ -61,11 +61,11 @@ class ConvDecoder(nn.Module):
         height, width, channels = self.shape
         depth = layers.halvings(height, width)
         base = layers.halved(height, depth), layers.halved(width, depth)
-        features = self.features * 2 ** (depth - 1)
+        features = self.base_channels * 2 ** (depth - 1)
 
         x = nn.swish(nn.Dense(math.prod(base) * features)(z))
         x = x.reshape(-1, *base, features)
         for level in reversed(range(1, depth)):
-            x = nn.swish(layers.ConvTranspose(self.features * 2 ** (level - 1))(x))
+            x = nn.swish(layers.ConvTranspose(self.base_channels * 2 ** (level - 1))(x))
         x = layers.ConvTranspose(channels)(x)
         return x[:, :height, :width]

@@ -25,13 +25,13 @@ class Generator(nn.Module):
 
     shape: the image's (H, W, C), H and W at least 8. An image whose sides cannot be
         halved evenly is cut out of the next larger one that can.
-    features: channels at half the image's size; they double as the size halves.
+    base_channels: channels at half the image's size; they double as the size halves.
     kernel: the side of the convolutions' kernels, 4 or, as in the paper, 5.
     num_classes: of y, which enters beside z; 0 where there are no labels.
     """
 
     shape: tuple[int, int, int]
-    features: int = 64
+    base_channels: int = 64
     kernel: int = 4
     num_classes: int = 0
 
@@ -52,7 +52,7 @@ class Generator(nn.Module):
         height, width, channels = self.shape
         depth = _depth(height, width)
         base = layers.halved(height, depth), layers.halved(width, depth)
-        features = self.features * 2 ** (depth - 1)
+        features = self.base_channels * 2 ** (depth - 1)
 
         def up(x, features):
             options = {"use_bias": False, "kernel_init": _kernel_init}
@@ -65,7 +65,7 @@ class Generator(nn.Module):
         x = x.reshape(-1, *base, features)
         x = nn.relu(layers.batch_norm(x, train, layers.scale_init))
         for level in reversed(range(1, depth)):
-            x = up(x, self.features * 2 ** (level - 1))
+            x = up(x, self.base_channels * 2 ** (level - 1))
             x = nn.relu(layers.batch_norm(x, train, layers.scale_init))
         return jnp.tanh(up(x, channels)[:, :height, :width])
 
@@ -73,7 +73,7 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """Images to the logit of being real.
 
-    features: channels after the first halving; they double with each.
+    base_channels: channels after the first halving; they double with each.
     kernel: the side of the convolutions' kernels, 4 or, as in the paper, 5.
     norm: what follows each convolution but the first: "batch", as in the paper, or
         "none"; or "spectral", which divides every kernel by its largest singular value
@@ -81,7 +81,7 @@ class Discriminator(nn.Module):
     num_classes: of y, which enters as further channels; 0 where there are no labels.
     """
 
-    features: int = 64
+    base_channels: int = 64
     kernel: int = 4
     norm: str = "batch"
     num_classes: int = 0
@@ -111,7 +111,7 @@ class Discriminator(nn.Module):
         options = {"use_bias": False, "kernel_init": _kernel_init}
         for level in range(depth):
             sides = (self.kernel, self.kernel)
-            features = self.features * 2**level
+            features = self.base_channels * 2**level
             x = apply(nn.Conv(features, sides, strides=2, **options), x)
             if level > 0 and self.norm == "batch":
                 x = layers.batch_norm(x, train, layers.scale_init)

@@ -23,10 +23,12 @@ _zero_init = nn.initializers.zeros
 class UNet(nn.Module):
     """Noisy images and times to what the objective asks for: the noise, or the image.
 
-    features: channels of the first level; level i has features * multipliers[i] at
+    base_channels: of the first level.
+    channel_multipliers: level i has base_channels * channel_multipliers[i] channels at
         1 / 2**i of the image's size.
-    blocks: residual blocks in each level, on the way down; one more on the way up.
-    attention: feature maps of these heights are followed by self-attention.
+    blocks_per_level: residual blocks of a level on the way down; one more on the way
+        up.
+    attention_resolutions: feature maps of these heights are followed by self-attention.
     dropout: the share of features dropped in each block, where there are keys.
     out_channels: of the output; None for as many as the input's.
     num_classes: of y, whose embedding is added to the time's; 0 without labels.
@@ -34,10 +36,10 @@ class UNet(nn.Module):
         of a convolution has no gradient behind the norm of a single channel.
     """
 
-    features: int = 128
-    multipliers: tuple[int, ...] = (1, 2, 2, 2)
-    blocks: int = 2
-    attention: tuple[int, ...] = (16,)
+    base_channels: int = 128
+    channel_multipliers: tuple[int, ...] = (1, 2, 2, 2)
+    blocks_per_level: int = 2
+    attention_resolutions: tuple[int, ...] = (16,)
     dropout: float = 0.1
     out_channels: int | None = None
     groups: int = 32
@@ -56,11 +58,11 @@ class UNet(nn.Module):
         A y of -1 is no label. Without keys there is no dropout. Raises UserError where
         H or W does not divide by 2**(levels - 1).
         """
-        levels = len(self.multipliers)
+        levels = len(self.channel_multipliers)
         _check_divisible(x.shape[1:3], 2 ** (levels - 1))
-        temb = layers.time_embedding(t, self.features)
-        temb = _dense(4 * self.features)(temb)
-        temb = _dense(4 * self.features)(nn.swish(temb))
+        temb = layers.time_embedding(t, self.base_channels)
+        temb = _dense(4 * self.base_channels)(temb)
+        temb = _dense(4 * self.base_channels)(nn.swish(temb))
         if self.num_classes:
             hot = layers.one_hot(y, self.num_classes)
             embedding = nn.initializers.normal(1.0)
@@ -71,28 +73,28 @@ class UNet(nn.Module):
 
         def block(h, features):
             h = ResidualBlock(features, self.dropout, self.groups)(h, temb, keys)
-            if h.shape[1] in self.attention:
+            if h.shape[1] in self.attention_resolutions:
                 h = SelfAttention(self.groups)(h)
             return h
 
-        h = _conv(self.features)(x)
+        h = _conv(self.base_channels)(x)
         skips = [h]
-        for level, multiplier in enumerate(self.multipliers):
+        for level, multiplier in enumerate(self.channel_multipliers):
             if level > 0:
                 h = _conv(h.shape[-1], strides=2)(h)
                 skips.append(h)
-            for _ in range(self.blocks):
-                h = block(h, self.features * multiplier)
+            for _ in range(self.blocks_per_level):
+                h = block(h, self.base_channels * multiplier)
                 skips.append(h)
 
         h = ResidualBlock(h.shape[-1], self.dropout, self.groups)(h, temb, keys)
         h = SelfAttention(self.groups)(h)
         h = ResidualBlock(h.shape[-1], self.dropout, self.groups)(h, temb, keys)
 
-        for level, multiplier in reversed(list(enumerate(self.multipliers))):
-            for _ in range(self.blocks + 1):
+        for level, multiplier in reversed(list(enumerate(self.channel_multipliers))):
+            for _ in range(self.blocks_per_level + 1):
                 h = jnp.concatenate([h, skips.pop()], axis=-1)
-                h = block(h, self.features * multiplier)
+                h = block(h, self.base_channels * multiplier)
             if level > 0:
                 h = _conv(h.shape[-1])(h.repeat(2, axis=1).repeat(2, axis=2))
 

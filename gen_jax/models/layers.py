@@ -3,7 +3,7 @@
 Dropout draws from one key an example and BatchNorm normalises over the global batch,
 so that a network's numbers do not depend on how a batch is divided. The transposed
 convolution and self-attention have a second form with the same parameters and the
-same numbers, which is the faster one on a CPU (`devices.use_cpu_forms`).
+same numbers, which is the faster one on a CPU (`devices.use_cpu_kernels`).
 """
 
 import math
@@ -95,7 +95,7 @@ class ConvTranspose(nn.Module):
         """x [B, H, W, C] -> [B, 2H, 2W, features]."""
         shape = (self.kernel, self.kernel, x.shape[-1], self.features)
         kernel = self.param("kernel", self.kernel_init, shape)
-        form = _phases if devices.use_cpu_forms() else _dilated
+        form = _phases if devices.use_cpu_kernels() else _dilated
         x = form(x, kernel)
         if self.use_bias:
             bias = self.param("bias", nn.initializers.zeros, (self.features,))
@@ -144,7 +144,7 @@ def attention(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
 
     Vaswani et al. (2017). The form for CPUs has no forward-mode derivative.
     """
-    return (_attention if devices.use_cpu_forms() else _plain_attention)(q, k, v)
+    return (_attention if devices.use_cpu_kernels() else _plain_attention)(q, k, v)
 
 
 def _plain_attention(q, k, v):

@@ -24,12 +24,11 @@ _kernel_init = nn.initializers.normal(0.02)
 class PatchGan(nn.Module):
     """A pair of pictures to the logits of its patches, y being real.
 
-    features: channels of the first layer; they double with each, up to eight times as
-        many.
+    base_channels: channels of the first layer; they double with each, up to eightfold.
     layers: convolutions of stride 2; two of stride 1 follow. 0 for three of 1x1.
     """
 
-    features: int = 64
+    base_channels: int = 64
     layers: int = 3
 
     @nn.compact
@@ -42,7 +41,9 @@ class PatchGan(nn.Module):
         h = jnp.concatenate([x, y], axis=-1)
         *hidden, last = _convolutions(self.layers)
         for level, convolution in enumerate(hidden):
-            h = _conv(self.features * min(2**level, 8), *convolution, level == 0)(h)
+            h = _conv(self.base_channels * min(2**level, 8), *convolution, level == 0)(
+                h
+            )
             if level > 0:
                 h = layers.instance_norm(h, layers.scale_init)
             h = nn.leaky_relu(h, 0.2)

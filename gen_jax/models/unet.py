@@ -25,8 +25,8 @@ class UNet(nn.Module):
     """Pictures to pictures of the same size.
 
     out_channels: of the output; they may differ from the input's.
-    features: channels at half the picture's size; they double with each halving, up to
-        eight times as many.
+    base_channels: channels at half the image's size; they double with each halving, up
+        to eightfold.
     dropout: the share of features dropped in the three innermost blocks of the decoder.
 
     The depth follows the picture: it is halved, rounding up, until its smaller side is
@@ -35,7 +35,7 @@ class UNet(nn.Module):
     """
 
     out_channels: int
-    features: int = 64
+    base_channels: int = 64
     dropout: float = 0.5
 
     @nn.compact
@@ -45,7 +45,7 @@ class UNet(nn.Module):
         Without keys there is no dropout. Raises UserError for a side below 8.
         """
         depth = layers.halvings(*x.shape[1:3], largest=1)
-        features = [self.features * min(2**level, 8) for level in range(depth)]
+        features = [self.base_channels * min(2**level, 8) for level in range(depth)]
 
         h, skips = x, []
         for level in range(depth):

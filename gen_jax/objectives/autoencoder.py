@@ -25,7 +25,7 @@ from gen_jax.losses.likelihoods import Likelihood, bernoulli
 from gen_jax.objectives import modules
 
 _CODES = 0.01  # the share of the newest batch in the fitted Gaussian, after 100
-_MOST_LOG_VAR = 20.0  # of a draw
+_MAX_LOG_VAR = 20.0  # of a draw
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -49,29 +49,31 @@ class _Autoencoder:
             }
         )
 
-    def heads(self, board, x, y):
+    def heads(self, players, x, y):
         """What the encoder says of z, one array [B, z_dim] a head."""
-        params = board["model"].params["encoder"]
+        params = players["model"].params["encoder"]
         return modules.apply_params(self.encoder, params, x, y)
 
-    def log_prob(self, board, x, z, y):
+    def log_prob(self, players, x, z, y):
         """log p(x|z, y), nats [B]."""
-        return terms.sum_per_example(self.likelihood.log_prob(x, self.out(board, z, y)))
+        return terms.sum_per_example(
+            self.likelihood.log_prob(x, self.out(players, z, y))
+        )
 
-    def out(self, board, z, y):
+    def out(self, players, z, y):
         """p(x|z, y) as what the likelihood is made from."""
-        params = board["model"].params["decoder"]
+        params = players["model"].params["decoder"]
         return modules.apply_params(self.decoder, params, z, y)
 
-    def sample(self, board, keys, y=None):
+    def sample(self, players, keys, y=None):
         y = modules.labels_or_drawn(y, keys, self.num_classes)
-        return self.decode(board, self.prior(board, keys), y)
+        return self.decode(players, self.prior(players, keys), y)
 
-    def decode(self, board, z, y=None):
-        return self.likelihood.mean(self.out(board, z, modules.labels_or_none(y, z)))
+    def decode(self, players, z, y=None):
+        return self.likelihood.mean(self.out(players, z, modules.labels_or_none(y, z)))
 
-    def reconstruct(self, board, x, keys=None, y=None):
-        return self.decode(board, self.encode(board, x, keys, y), y)
+    def reconstruct(self, players, x, keys=None, y=None):
+        return self.decode(players, self.encode(players, x, keys, y), y)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -82,29 +84,29 @@ class _Plain(_Autoencoder):
         codes = {"mean": jnp.zeros(self.z_dim), "cov": jnp.eye(self.z_dim)}
         return super().init(rng, batch)._replace(mutable={"codes": codes})
 
-    def encode(self, board, x, keys=None, y=None):
-        (z,) = self.heads(board, x, modules.labels_or_none(y, x))
+    def encode(self, players, x, keys=None, y=None):
+        (z,) = self.heads(players, x, modules.labels_or_none(y, x))
         return z
 
-    def loss(self, board, batch, context):
+    def loss(self, players, batch, context):
         x, y = batch["x"], modules.labels(batch)
-        z = self.encode(board, x, y=y)
-        log_p = self.log_prob(board, x, z, y)
-        mutable = {"codes": self.fitted(board["model"], context.gather(z))}
+        z = self.encode(players, x, y=y)
+        log_p = self.log_prob(players, x, z, y)
+        mutable = {"codes": self.fitted(players["model"], context.gather(z))}
         return -log_p.mean(), (mutable, {"reconstruction": log_p.mean()})
 
     def fitted(self, mine, z):
         """Mean and covariance of the codes so far, the older the less."""
         z, codes = jax.lax.stop_gradient(z), mine.mutable["codes"]
-        share = jnp.maximum(_CODES, 1 / (mine.updates.astype(jnp.float32) + 1))
-        mean = codes["mean"] + share * (z.mean(axis=0) - codes["mean"])
-        apart = z - mean[None]
-        cov = jnp.einsum("bi,bj->ij", apart, apart) / len(z)
-        return {"mean": mean, "cov": codes["cov"] + share * (cov - codes["cov"])}
+        fraction = jnp.maximum(_CODES, 1 / (mine.updates.astype(jnp.float32) + 1))
+        mean = codes["mean"] + fraction * (z.mean(axis=0) - codes["mean"])
+        residual = z - mean[None]
+        cov = jnp.einsum("bi,bj->ij", residual, residual) / len(z)
+        return {"mean": mean, "cov": codes["cov"] + fraction * (cov - codes["cov"])}
 
-    def prior(self, board, keys):
+    def prior(self, players, keys):
         """z from the Gaussian fitted to the training codes."""
-        codes = board["model"].mutable["codes"]
+        codes = players["model"].mutable["codes"]
         # A direction that the codes do not use has an eigenvalue of 0, or just below.
         variance, axes = jnp.linalg.eigh(codes["cov"])
         scale = jnp.sqrt(jnp.maximum(variance, 0))
@@ -120,22 +122,22 @@ class _Variational(_Autoencoder):
     kl_warmup_steps: int
     draws: int
 
-    def elbo_terms(self, board, x, keys, y):
+    def elbo_terms(self, players, x, keys, y):
         """Equation 3's two terms, nats [B] each."""
-        mean, log_var = self.heads(board, x, y)
+        mean, log_var = self.heads(players, x, y)
         # 1. KL, in closed form
         kl = terms.sum_per_example(terms.gaussian_kl(mean, log_var))
         # 2. RECONSTRUCTION, by draws of z
         streams = [keys] if self.draws == 1 else randomness.split(keys, self.draws)
         log_p = [
-            self.log_prob(board, x, _draw(mean, log_var, stream), y)
+            self.log_prob(players, x, _draw(mean, log_var, stream), y)
             for stream in streams
         ]
         return kl, sum(log_p) / len(log_p)
 
-    def loss(self, board, batch, context):
+    def loss(self, players, batch, context):
         y = modules.labels(batch)
-        kl, log_p = self.elbo_terms(board, batch["x"], context.keys, y)
+        kl, log_p = self.elbo_terms(players, batch["x"], context.keys, y)
         metrics = {
             "kl": kl.mean(),
             "reconstruction": log_p.mean(),
@@ -147,36 +149,36 @@ class _Variational(_Autoencoder):
         """beta, reached linearly from 0."""
         if not self.kl_warmup_steps:
             return self.beta
-        share = (step.astype(jnp.float32) + 1) / self.kl_warmup_steps
-        return self.beta * jnp.minimum(share, 1)
+        fraction = (step.astype(jnp.float32) + 1) / self.kl_warmup_steps
+        return self.beta * jnp.minimum(fraction, 1)
 
-    def bound(self, board, x, keys, y=None):
+    def bound(self, players, x, keys, y=None):
         """ELBO(x), nats [B], whatever beta is."""
-        return -sum(self.bound_terms(board, x, keys, y).values())
+        return -sum(self.bound_terms(players, x, keys, y).values())
 
-    def bound_terms(self, board, x, keys, y=None):
+    def bound_terms(self, players, x, keys, y=None):
         """The terms of -ELBO(x), nats [B] each."""
-        kl, log_p = self.elbo_terms(board, x, keys, modules.labels_or_none(y, x))
+        kl, log_p = self.elbo_terms(players, x, keys, modules.labels_or_none(y, x))
         return {"kl": kl, "reconstruction": -log_p}
 
-    def importance_weights(self, board, x, keys, y=None):
+    def importance_weights(self, players, x, keys, y=None):
         """log p(x, z) - log q(z|x) of one z ~ q, nats [B]; equation 8 of Burda et al.
 
         log of the mean of its exponentials bounds log p(x) the closer the more z.
         """
         y = modules.labels_or_none(y, x)
-        mean, log_var = self.heads(board, x, y)
+        mean, log_var = self.heads(players, x, y)
         z = _draw(mean, log_var, keys)
         zero = jnp.zeros_like(z)
         log_prior = terms.gaussian_log_likelihood(z, zero, 0.0)
         log_q = terms.gaussian_log_likelihood(z, mean, 0.5 * log_var)
         ratio = terms.sum_per_example(log_prior - log_q)
-        return self.log_prob(board, x, z, y) + ratio
+        return self.log_prob(players, x, z, y) + ratio
 
-    def encode(self, board, x, keys=None, y=None):
-        return _draw(*self.heads(board, x, modules.labels_or_none(y, x)), keys)
+    def encode(self, players, x, keys=None, y=None):
+        return _draw(*self.heads(players, x, modules.labels_or_none(y, x)), keys)
 
-    def prior(self, board, keys):
+    def prior(self, players, keys):
         """z from N(0, I)."""
         return randomness.normal(keys, (self.z_dim,))
 
@@ -199,7 +201,7 @@ def autoencoder(
     """
     likelihood = likelihood or bernoulli()
     model = _Plain(encoder, decoder, z_dim, likelihood, num_classes)
-    return modules.game_of_model(model, optimizer, ema_halflife_images)
+    return modules.single_model_game(model, optimizer, ema_halflife_images)
 
 
 def vae(
@@ -244,7 +246,7 @@ def vae(
         kl_warmup_steps=kl_warmup_steps,
         draws=draws,
     )
-    return modules.game_of_model(model, optimizer, ema_halflife_images)
+    return modules.single_model_game(model, optimizer, ema_halflife_images)
 
 
 def _draw(mean: jax.Array, log_var: jax.Array, keys: jax.Array | None) -> jax.Array:
@@ -252,5 +254,5 @@ def _draw(mean: jax.Array, log_var: jax.Array, keys: jax.Array | None) -> jax.Ar
     if keys is None:
         return mean
     # Beyond, noise would drown what the decoder learns: the KL alone leads back.
-    scale = jnp.exp(0.5 * jnp.minimum(log_var, _MOST_LOG_VAR))
+    scale = jnp.exp(0.5 * jnp.minimum(log_var, _MAX_LOG_VAR))
     return mean + scale * randomness.normal(keys, mean.shape[1:])

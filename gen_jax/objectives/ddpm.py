@@ -30,10 +30,10 @@ from gen_jax.diffusion.samplers import Denoised
 from gen_jax.diffusion.schedules import (
     Schedule,
     at,
+    last_sampling_step,
     linear_betas,
     make_schedule,
     q_sample,
-    sampling_end,
 )
 from gen_jax.errors import UserError, choose
 from gen_jax.game import Game, Weights
@@ -43,7 +43,7 @@ from gen_jax.objectives import modules
 SAMPLER_STEPS = 50  # within one point of the FID of 1000, Song et al. (2021), table 1
 
 LOSSES = ("simple", "variational", "hybrid")
-_ON_VLB = 0.001  # of L_hybrid, Nichol & Dhariwal (2021), equation 16
+_VLB_WEIGHT = 0.001  # of L_hybrid, Nichol & Dhariwal (2021), equation 16
 
 
 class Recipe(NamedTuple):
@@ -100,45 +100,45 @@ class _Ddpm:
             return Weights(params, {"history": importance.init(self.schedule.T)})
         return Weights(params)
 
-    def out(self, board, x_t, t, y, before, keys=None):
+    def out(self, players, x_t, t, y, x0_prev, keys=None):
         """What the network predicts at x_t, and v of `Denoised`; dropout by keys.
 
         Nothing holds v to its range: where it left it, the loss can still lead back.
         """
-        params = board["model"].params
+        params = players["model"].params
         if self.recipe.self_conditioning:
-            x_t = jnp.concatenate([x_t, before], axis=-1)
+            x_t = jnp.concatenate([x_t, x0_prev], axis=-1)
         out = modules.apply_params(self.network, params, x_t, t, y, keys)
         if self.recipe.variance != "learned_range":
             return out, None
         out, v = jnp.split(out, 2, axis=-1)
         return out, (v + 1) / 2
 
-    def denoise(self, board, y, guidance, x_t, t, before) -> Denoised:
+    def denoise(self, players, y, guidance, x_t, t, x0_prev) -> Denoised:
         """The denoiser of samplers and bound, guided by w = `guidance`; v in 0..1."""
-        out, v = self.out(board, x_t, t, y, before)
+        out, v = self.out(players, x_t, t, y, x0_prev)
         if v is not None:  # the best lies within, and far outside none is finite
             v = jnp.clip(v, 0, 1)
         if guidance:
-            free, _ = self.out(board, x_t, t, modules.no_labels(len(y)), before)
+            free, _ = self.out(players, x_t, t, modules.no_labels(len(y)), x0_prev)
             out += guidance * (out - free)
         return Denoised(self.prediction.x_0(out, x_t, t), v)
 
-    def loss(self, board, batch, context):
+    def loss(self, players, batch, context):
         """The chosen loss, by one draw of t and eps an example."""
         keys = randomness.split(context.keys, 5)
         keys_t, keys_eps, keys_dropout, keys_label, keys_self = keys
-        t, weight = self.draw_t(board["model"], keys_t)
+        t, weight = self.draw_t(players["model"], keys_t)
         eps = randomness.normal(keys_eps, self.shape)
         x_t = q_sample(self.schedule, batch["x"], t, eps)
         y = self.drop_labels(modules.labels(batch), keys_label)
-        before = jnp.zeros_like(x_t)
+        x0_prev = jnp.zeros_like(x_t)
         if self.recipe.self_conditioning:
-            before = self.estimate_before(board, x_t, t, y, keys_self)
-        out, v = self.out(board, x_t, t, y, before, keys_dropout)
+            x0_prev = self.estimate_x0_prev(players, x_t, t, y, keys_self)
+        out, v = self.out(players, x_t, t, y, x0_prev, keys_dropout)
         losses = self.loss_terms(batch["x"], x_t, t, eps, out, v)
         value = sum(losses.values())
-        mutable = self.remember(board["model"], t, value, context)
+        mutable = self.remember(players["model"], t, value, context)
         metrics = {name: (weight * term).mean() for name, term in losses.items()}
         return (weight * value).mean(), (mutable, metrics if len(losses) > 1 else {})
 
@@ -158,7 +158,7 @@ class _Ddpm:
             denoised = Denoised(self.prediction.x_0(given, x_t, t), v)
             nats = self.schedule.T * self.step_term(denoised, x_0, x_t, t)
             bits = nats / (math.prod(self.shape) * math.log(2))
-            losses["vlb"] = bits * (_ON_VLB if recipe.loss == "hybrid" else 1)
+            losses["vlb"] = bits * (_VLB_WEIGHT if recipe.loss == "hybrid" else 1)
         return losses
 
     def step_term(self, denoised, x_0, x_t, t):
@@ -179,10 +179,10 @@ class _Ddpm:
         u = (1 + randomness.uniform(keys, ())) / 2
         return jnp.where(u < self.recipe.label_dropout, -1, y)
 
-    def estimate_before(self, board, x_t, t, y, keys):
+    def estimate_x0_prev(self, players, x_t, t, y, keys):
         """x_0_hat without a gradient for half of the examples, 0 for the others."""
         zeros = jnp.zeros_like(x_t)
-        out, _ = self.out(board, x_t, t, y, zeros)
+        out, _ = self.out(players, x_t, t, y, zeros)
         x_0_hat = jax.lax.stop_gradient(self.prediction.x_0(out, x_t, t))
         is_given = randomness.uniform(keys, (1,) * (x_t.ndim - 1)) < 0
         return jnp.where(is_given, x_0_hat, zeros)
@@ -200,13 +200,13 @@ class _Ddpm:
         seen = context.gather(t), context.gather(jax.lax.stop_gradient(value))
         return {"history": importance.remember(mine.mutable["history"], *seen)}
 
-    def prior(self, board, keys):
+    def prior(self, players, keys):
         """x_T from N(0, I)."""
         return randomness.normal(keys, self.shape)
 
     def sample(
         self,
-        board,
+        players,
         keys,
         y=None,
         *,
@@ -218,7 +218,7 @@ class _Ddpm:
         """x_0 [B, *shape], one a key, from x_T down the chosen chain."""
         y = modules.labels_or_drawn(y, keys, self.num_classes)
         # Time 0 adds no noise, so its stream is free for x_T.
-        x_T = self.prior(board, randomness.fold_in(keys, 0))
+        x_T = self.prior(players, randomness.fold_in(keys, 0))
         chain = choose("sampler", sampler, SAMPLERS)
         if eta and sampler != "ddim":
             raise UserError(f"eta={eta} is ddim's; the sampler is {sampler}")
@@ -229,10 +229,12 @@ class _Ddpm:
             options["steps"] = self.few_steps
         if sampler == "ddim":
             options["eta"] = eta
-        denoise = self.denoiser(board, y, guidance)
+        denoise = self.denoiser(players, y, guidance)
         return chain(denoise, self.schedule, x_T, keys, **options)
 
-    def sampling(self, *, sampler="ddim", sampling_steps=None, eta=0.0, guidance=None):
+    def sampling_options(
+        self, *, sampler="ddim", sampling_steps=None, eta=0.0, guidance=None
+    ):
         """What `sample` makes of these options."""
         usual = self.schedule.T if sampler == "ancestral" else self.few_steps
         chosen = {"sampler": sampler, "sampling_steps": sampling_steps or usual}
@@ -241,22 +243,22 @@ class _Ddpm:
             chosen["guidance"] = self.guidance if guidance is None else guidance
         return chosen
 
-    def denoiser(self, board, y, guidance=None):
+    def denoiser(self, players, y, guidance=None):
         """The samplers' denoiser, guided as is usual here if not told how much."""
         if guidance is None:
             guidance = self.guidance
         if guidance and not self.num_classes:
             raise UserError("guidance is towards a class, and this model knows none")
-        return functools.partial(self.denoise, board, y, guidance)
+        return functools.partial(self.denoise, players, y, guidance)
 
-    def encode(self, board, x, keys=None, y=None):
+    def encode(self, players, x, keys=None, y=None):
         """The x_T that `decode` leads back to x, nearly: DDIM upwards."""
-        denoise = self.denoiser(board, modules.labels_or_none(y, x), 0.0)
+        denoise = self.denoiser(players, modules.labels_or_none(y, x), 0.0)
         return samplers.ddim_inverse(denoise, self.schedule, x, steps=self.few_steps)
 
-    def decode(self, board, z, y=None):
+    def decode(self, players, z, y=None):
         """DDIM without noise from x_T = z, neither clipped nor guided."""
-        denoise = self.denoiser(board, modules.labels_or_none(y, z), 0.0)
+        denoise = self.denoiser(players, modules.labels_or_none(y, z), 0.0)
         keys = jax.random.split(jax.random.key(0), len(z))  # of no noise at all
         return samplers.ddim(
             denoise, self.schedule, z, keys, steps=self.few_steps, clip=False
@@ -264,46 +266,46 @@ class _Ddpm:
 
     @property
     def few_steps(self) -> int:
-        return min(SAMPLER_STEPS, sampling_end(self.schedule))
+        return min(SAMPLER_STEPS, last_sampling_step(self.schedule))
 
-    def diffuse(self, board, x, keys, time):
+    def diffuse(self, players, x, keys, time):
         """x_t at the t of a time: equation 4."""
         t, eps = self.step_at(time), randomness.normal(keys, self.shape)
         return q_sample(self.schedule, x, jnp.full(len(x), t), eps)
 
-    def restore(self, board, x_t, keys, start, end, y=None):
+    def denoise_between(self, players, x_t, keys, start, end, y=None):
         """From one time down to another: the ancestral chain in few of its steps."""
         start, end = self.step_at(start), self.step_at(end)
-        share = (start - end) / self.step_at(1)
-        steps = max(1, math.ceil(SAMPLER_STEPS * share))
+        fraction = (start - end) / self.step_at(1)
+        steps = max(1, math.ceil(SAMPLER_STEPS * fraction))
         tau = np.unique(np.linspace(end, start, steps + 1).round().astype(int))
-        denoise = self.denoiser(board, modules.labels_or_none(y, x_t))
+        denoise = self.denoiser(players, modules.labels_or_none(y, x_t))
         return samplers.ddim_along(
             denoise, self.schedule, x_t, keys, tau, eta=1.0, clip=self.recipe.clip
         )
 
-    def guess(self, board, x_t, time, y=None):
+    def predict_x0(self, players, x_t, time, y=None):
         """x_0_hat, the mean of all x_0 that x_t at that time may have been."""
-        denoise = self.denoiser(board, modules.labels_or_none(y, x_t), 0.0)
+        denoise = self.denoiser(players, modules.labels_or_none(y, x_t), 0.0)
         t = jnp.full(len(x_t), max(1, self.step_at(time)))
         x_0 = denoise(x_t, t, jnp.zeros_like(x_t)).x_0
         return jnp.clip(x_0, -1, 1) if self.recipe.clip else x_0
 
     def step_at(self, time: float) -> int:
         """The t of a time in [0, 1], which is noise at 1: where samplers begin."""
-        return round(time * sampling_end(self.schedule))
+        return round(time * last_sampling_step(self.schedule))
 
-    def prior_term(self, board, x):
+    def prior_term(self, players, x):
         """L_T of the bound, nats [B]: what x_T still says of x."""
         return variational.prior_term(self.schedule, x)
 
-    def bound(self, board, x, keys, y=None):
+    def bound(self, players, x, keys, y=None):
         """The variational bound on log p(x), nats [B], by one draw of each x_t."""
-        return -sum(self.bound_terms(board, x, keys, y).values())
+        return -sum(self.bound_terms(players, x, keys, y).values())
 
-    def bound_terms(self, board, x, keys, y=None):
+    def bound_terms(self, players, x, keys, y=None):
         """Equation 5 of Ho et al.: nats [B] of the prior, steps T to 2, and step 1."""
-        denoise = self.denoiser(board, modules.labels_or_none(y, x), 0.0)
+        denoise = self.denoiser(players, modules.labels_or_none(y, x), 0.0)
 
         def term(t):
             noise = randomness.normal(randomness.fold_in(keys, t), self.shape)
@@ -372,7 +374,7 @@ def ddpm(
     model = _Ddpm(
         network, tuple(shape), schedule, prediction, recipe, num_classes, guidance
     )
-    return modules.game_of_model(model, optimizer, ema_halflife_images)
+    return modules.single_model_game(model, optimizer, ema_halflife_images)
 
 
 def _check_recipe(recipe: Recipe) -> None:

@@ -38,77 +38,77 @@ class _Flow:
         y = modules.no_labels(1)
         return Weights(modules.init_params(self.network, rng, x, t, y, None))
 
-    def velocity(self, board, x_t, t, y, keys=None):
+    def velocity(self, players, x_t, t, y, keys=None):
         """u(x_t, t), [B, *shape], with dropout where there are keys."""
-        params = board["model"].params
+        params = players["model"].params
         return modules.apply_params(self.network, params, x_t, 1000 * t, y, keys)
 
-    def loss(self, board, batch, context):
+    def loss(self, players, batch, context):
         keys_t, keys_eps, keys_dropout = randomness.split(context.keys, 3)
         x_0, y = batch["x"], modules.labels(batch)
         t = (1 + randomness.uniform(keys_t, ())) / 2
         eps = randomness.normal(keys_eps, self.shape)
-        share = t.reshape(-1, *[1] * len(self.shape))
-        x_t = (1 - share) * x_0 + share * eps
-        u = self.velocity(board, x_t, t, y, keys_dropout)
+        fraction = t.reshape(-1, *[1] * len(self.shape))
+        x_t = (1 - fraction) * x_0 + fraction * eps
+        u = self.velocity(players, x_t, t, y, keys_dropout)
         return terms.squared_error(eps - x_0, u).mean(), ({}, {})
 
-    def follow(self, board, x, y, times, solver):
+    def follow(self, players, x, y, times, solver):
         """x moved along u from times[0] to times[-1], float32 [S + 1]."""
 
         def step(x, now):
             t, s = (jnp.full(x.shape[:1], time) for time in now)
             width = now[1] - now[0]
-            first = self.velocity(board, x, t, y)
+            first = self.velocity(players, x, t, y)
             if solver == "euler":
                 return x + width * first, None
-            second = self.velocity(board, x + width * first, s, y)
+            second = self.velocity(players, x + width * first, s, y)
             return x + width * (first + second) / 2, None
 
         x, _ = jax.lax.scan(step, x, (times[:-1], times[1:]))
         return x
 
-    def diffuse(self, board, x, keys, time):
+    def diffuse(self, players, x, keys, time):
         """x_t at t = time."""
         return (1 - time) * x + time * randomness.normal(keys, self.shape)
 
-    def restore(self, board, x_t, keys, start, end, y=None):
+    def denoise_between(self, players, x_t, keys, start, end, y=None):
         """From t = start down to end, without noise."""
         steps = max(1, math.ceil(SAMPLER_STEPS * (start - end)))
         times = jnp.linspace(start, end, steps + 1, dtype=jnp.float32)
-        return self.follow(board, x_t, modules.labels_or_none(y, x_t), times, "heun")
+        return self.follow(players, x_t, modules.labels_or_none(y, x_t), times, "heun")
 
-    def guess(self, board, x_t, time, y=None):
+    def predict_x0(self, players, x_t, time, y=None):
         """x_0_hat = x_t - t u, the mean of all x_0 that x_t may have been."""
         t, y = jnp.full(len(x_t), time), modules.labels_or_none(y, x_t)
-        return x_t - time * self.velocity(board, x_t, t, y)
+        return x_t - time * self.velocity(players, x_t, t, y)
 
-    def prior(self, board, keys):
+    def prior(self, players, keys):
         """eps from N(0, I)."""
         return randomness.normal(keys, self.shape)
 
     def sample(
-        self, board, keys, y=None, *, sampler="heun", sampling_steps=SAMPLER_STEPS
+        self, players, keys, y=None, *, sampler="heun", sampling_steps=SAMPLER_STEPS
     ):
         """x_0 [B, *shape], one a key."""
         choose("sampler", sampler, dict.fromkeys(SOLVERS))
         y = modules.labels_or_drawn(y, keys, self.num_classes)
         times = jnp.linspace(1.0, 0.0, sampling_steps + 1, dtype=jnp.float32)
-        return self.follow(board, self.prior(board, keys), y, times, sampler)
+        return self.follow(players, self.prior(players, keys), y, times, sampler)
 
-    def sampling(self, *, sampler="heun", sampling_steps=SAMPLER_STEPS):
+    def sampling_options(self, *, sampler="heun", sampling_steps=SAMPLER_STEPS):
         """What `sample` makes of these options."""
         return {"sampler": sampler, "sampling_steps": sampling_steps}
 
-    def decode(self, board, z, y=None):
+    def decode(self, players, z, y=None):
         """From noise z at t = 1 to an image at t = 0."""
         times = jnp.linspace(1.0, 0.0, SAMPLER_STEPS + 1, dtype=jnp.float32)
-        return self.follow(board, z, modules.labels_or_none(y, z), times, "heun")
+        return self.follow(players, z, modules.labels_or_none(y, z), times, "heun")
 
-    def encode(self, board, x, keys=None, y=None):
+    def encode(self, players, x, keys=None, y=None):
         """From an image at t = 0 to its noise at t = 1."""
         times = jnp.linspace(0.0, 1.0, SAMPLER_STEPS + 1, dtype=jnp.float32)
-        return self.follow(board, x, modules.labels_or_none(y, x), times, "heun")
+        return self.follow(players, x, modules.labels_or_none(y, x), times, "heun")
 
 
 def flow(
@@ -133,4 +133,4 @@ def flow(
     takes one evaluation a step, "heun" two. Raises UserError for an unknown sampler.
     """
     model = _Flow(network, tuple(shape), num_classes)
-    return modules.game_of_model(model, optimizer, ema_halflife_images)
+    return modules.single_model_game(model, optimizer, ema_halflife_images)

@@ -33,7 +33,7 @@ PRIORS = {
 }
 
 
-class Penalties(NamedTuple):
+class Regularization(NamedTuple):
     """What D pays, beside its payoff, for the length of its gradient in x.
 
     gradient: the weight of `adversarial.gradient_penalty`; 10 in its paper.
@@ -47,7 +47,7 @@ class Penalties(NamedTuple):
     r1_every: int = 1
 
 
-UNPUNISHED = Penalties()
+NO_REGULARIZATION = Regularization()
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -58,9 +58,9 @@ class _Gan:
     discriminator: nn.Module
     z_dim: int
     num_classes: int
-    payoff: adversarial.Payoff
+    gan_loss: adversarial.GanLoss
     prior_name: str
-    penalties: Penalties
+    regularization: Regularization
     shared_noise: bool
 
     def init_generator(self, rng: jax.Array, batch) -> Weights:
@@ -71,81 +71,83 @@ class _Gan:
         x, y = modules.example(batch), modules.no_labels(1)
         return modules.init(self.discriminator, rng, x, y, train=True)
 
-    def prior(self, board, keys):
+    def prior(self, players, keys):
         """z [B, z_dim] of keys [B]."""
         return PRIORS[self.prior_name](keys, (self.z_dim,))
 
-    def draw(self, board, y, keys):
+    def draw(self, players, y, keys):
         """G(z, y) for a z of each key, while training, and G's mutable state."""
         keys_z, keys_dropout = randomness.split(keys, 2)
-        z, mine = self.prior(board, keys_z), board["generator"]
+        z, mine = self.prior(players, keys_z), players["generator"]
         return modules.apply(self.generator, mine, z, y, train=True, keys=keys_dropout)
 
-    def judge(self, weights, x, y, keys):
+    def discriminate(self, weights, x, y, keys):
         """D's logits of x, while training, and D's mutable state."""
         return modules.apply(self.discriminator, weights, x, y, train=True, keys=keys)
 
     def noise(self, context: Context):
         """Keys of z: a player's own, or those that all turns of a step share."""
-        return context.shared if self.shared_noise else context.keys
+        return context.shared_keys if self.shared_noise else context.keys
 
-    def discriminator_loss(self, board, batch, context):
+    def discriminator_loss(self, players, batch, context):
         """-V(D, G), equation 1, or what is played in its place, and the penalties."""
         x, y = batch["x"], modules.labels(batch)
         keys_real, keys_fake, keys_u = randomness.split(
             randomness.fold_in(context.keys, 2), 3
         )
-        x_fake, _ = self.draw(board, y, self.noise(context))
-        mine = board["discriminator"]
-        real, mutable = self.judge(mine, x, y, keys_real)
+        x_fake, _ = self.draw(players, y, self.noise(context))
+        mine = players["discriminator"]
+        real, mutable = self.discriminate(mine, x, y, keys_real)
         mine = mine._replace(mutable=mutable)
-        fake, mutable = self.judge(mine, x_fake, y, keys_fake)
-        value, metrics = adversarial.discriminator_loss(self.payoff, real, fake)
+        fake, mutable = self.discriminate(mine, x_fake, y, keys_fake)
+        value, metrics = adversarial.discriminator_loss(self.gan_loss, real, fake)
 
         def score(x):
-            return self.judge(mine, x, y, keys_real)[0]
+            return self.discriminate(mine, x, y, keys_real)[0]
 
-        if self.penalties.gradient:
+        if self.regularization.gradient:
             u = (1 + randomness.uniform(keys_u, ())) / 2
             penalty = adversarial.gradient_penalty(score, x, x_fake, u).mean()
-            value += self.penalties.gradient * penalty
+            value += self.regularization.gradient * penalty
             metrics["gradient_penalty"] = penalty
-        if self.penalties.r1:
+        if self.regularization.r1:
             value += self.r1(score, x, context.step)
         return value, (mutable, metrics)
 
     def r1(self, score, x, step):
         """gamma R1 of the real images, in the steps in which it is due."""
-        _, gamma, every = self.penalties
+        _, gamma, every = self.regularization
         return jax.lax.cond(
             step % every == 0,
             lambda: every * gamma * adversarial.r1(score, x).mean(),
             lambda: jnp.float32(0),
         )
 
-    def generator_loss(self, board, batch, context):
+    def generator_loss(self, players, batch, context):
         """The second term of equation 1, or what is played in its place."""
         y = modules.labels(batch)
-        x_fake, mutable = self.draw(board, y, self.noise(context))
+        x_fake, mutable = self.draw(players, y, self.noise(context))
         keys = randomness.fold_in(context.keys, 2)
-        fake, _ = self.judge(board["discriminator"], x_fake, y, keys)
-        metrics = {"d_fake": self.payoff.judgement(fake).mean()}
-        return self.payoff.generator(fake).mean(), (mutable, metrics)
+        fake, _ = self.discriminate(players["discriminator"], x_fake, y, keys)
+        metrics = {"d_fake": self.gan_loss.output(fake).mean()}
+        return self.gan_loss.generator(fake).mean(), (mutable, metrics)
 
-    def sample(self, board, keys, y=None):
+    def sample(self, players, keys, y=None):
         """G(z, y) for a z of each key: a sample depends on its own key alone."""
         y = modules.labels_or_drawn(y, keys, self.num_classes)
-        return self.decode(board, self.prior(board, randomness.split(keys, 2)[0]), y)
+        return self.decode(
+            players, self.prior(players, randomness.split(keys, 2)[0]), y
+        )
 
-    def decode(self, board, z, y=None):
+    def decode(self, players, z, y=None):
         """G(z, y) by running statistics, without dropout."""
         y = modules.labels_or_none(y, z)
-        x, _ = modules.apply(self.generator, board["generator"], z, y, train=False)
+        x, _ = modules.apply(self.generator, players["generator"], z, y, train=False)
         return x
 
-    def score(self, board, x, y=None):
+    def score(self, players, x, y=None):
         """D's logits [B] of x under labels y, by running statistics."""
-        y, mine = modules.labels_or_none(y, x), board["discriminator"]
+        y, mine = modules.labels_or_none(y, x), players["discriminator"]
         logits, _ = modules.apply(self.discriminator, mine, x, y, train=False)
         return logits
 
@@ -166,8 +168,8 @@ def gan(
     generator_optimizer: optax.GradientTransformation,
     discriminator_optimizer: optax.GradientTransformation,
     num_classes: int = 0,
-    payoff: str = "non_saturating",
-    penalties: Penalties = UNPUNISHED,
+    gan_loss: str = "non_saturating",
+    regularization: Regularization = NO_REGULARIZATION,
     critic_turns: int = 1,
     prior: str = "normal",
     shared_noise: bool = False,
@@ -179,7 +181,7 @@ def gan(
     discriminator: (x [B, ...], y [B], train=bool, keys=[B] or None) -> logits of D,
         [B] or a map of them. The keys are for dropout; y is -1 where there is no label.
     num_classes: how many classes the modules tell apart; 0 where they ignore y.
-    payoff: one of `adversarial.PAYOFFS`.
+    payoff: one of `adversarial.GAN_LOSSES`.
     penalties: on D's gradient; for a D that treats every image by itself.
     critic_turns: D's turns in a step, each on its own part of the batch, before G's.
     prior: of z: one of `PRIORS`.
@@ -197,9 +199,9 @@ def gan(
         discriminator,
         z_dim,
         num_classes,
-        payoff=choose("payoff", payoff, adversarial.PAYOFFS),
+        gan_loss=choose("gan_loss", gan_loss, adversarial.GAN_LOSSES),
         prior_name=prior,
-        penalties=penalties,
+        regularization=regularization,
         shared_noise=shared_noise,
     )
     generator_player = Player(

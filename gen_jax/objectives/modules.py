@@ -8,21 +8,21 @@ import jax.numpy as jnp
 import optax
 
 from gen_jax import randomness
-from gen_jax.game import Game, Player, PlayerState, Tree, Weights, game_of_one
+from gen_jax.game import Game, Player, PlayerState, Tree, Weights, single_player_game
 
 _LABELS = 2**31 - 1  # a stream of an example's key that nothing else takes
 
 # What the model of a game of one may be able to do; `Game` says what each op is.
 _OPS = (
     "sample",
-    "sampling",
+    "sampling_options",
     "prior",
     "encode",
     "decode",
     "reconstruct",
     "diffuse",
-    "restore",
-    "guess",
+    "denoise_between",
+    "predict_x0",
     "prior_term",
     "bound",
     "bound_terms",
@@ -30,7 +30,7 @@ _OPS = (
 )
 
 
-def game_of_model(
+def single_model_game(
     model: Any,
     optimizer: optax.GradientTransformation,
     ema_halflife_images: tuple[float, ...],
@@ -42,7 +42,7 @@ def game_of_model(
     """
     player = Player(model.init, model.loss, optimizer, ema_halflife_images)
     ops = {name: getattr(model, name) for name in _OPS if hasattr(model, name)}
-    return game_of_one(player, ops, model.num_classes)
+    return single_player_game(player, ops, model.num_classes)
 
 
 def init(module: nn.Module, rng: jax.Array, *args: Any, **kwargs: Any) -> Weights:

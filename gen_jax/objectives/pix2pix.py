@@ -27,8 +27,8 @@ class _Pix2Pix:
 
     generator: nn.Module
     discriminator: nn.Module | None
-    payoff: adversarial.Payoff
-    on_l1: float
+    gan_loss: adversarial.GanLoss
+    l1_weight: float
 
     def init_generator(self, rng: jax.Array, batch) -> Weights:
         x = modules.example(batch)
@@ -38,35 +38,38 @@ class _Pix2Pix:
         pair = modules.example(batch), modules.example(batch, "y")
         return Weights(modules.init_params(self.discriminator, rng, *pair))
 
-    def translate(self, board, x, keys):
+    def translate(self, players, x, keys):
         """G(x, z), z being the dropout of keys [B]; None leaves it out."""
-        params = board["generator"].params
+        params = players["generator"].params
         return modules.apply_params(self.generator, params, x, keys)
 
-    def judge(self, board, x, y):
+    def discriminate(self, players, x, y):
         """D's logits of the pair's patches."""
-        params = board["discriminator"].params
+        params = players["discriminator"].params
         return modules.apply_params(self.discriminator, params, x, y)
 
-    def discriminator_loss(self, board, batch, context):
+    def discriminator_loss(self, players, batch, context):
         """-V(D, G) / 2, equation 1."""
         x, y = batch["x"], batch["y"]
         # The keys of the generator's coming turn: D sees the picture that G will show.
-        y_hat = self.translate(board, x, context.shared)
-        real, fake = self.judge(board, x, y), self.judge(board, x, y_hat)
-        value, metrics = adversarial.discriminator_loss(self.payoff, real, fake)
+        y_hat = self.translate(players, x, context.shared_keys)
+        real, fake = (
+            self.discriminate(players, x, y),
+            self.discriminate(players, x, y_hat),
+        )
+        value, metrics = adversarial.discriminator_loss(self.gan_loss, real, fake)
         return value / 2, ({}, metrics)
 
-    def generator_loss(self, board, batch, context):
+    def generator_loss(self, players, batch, context):
         """What G plays in V's place, plus lambda L_L1; equation 4."""
         x, y = batch["x"], batch["y"]
-        y_hat = self.translate(board, x, context.shared)
+        y_hat = self.translate(players, x, context.shared_keys)
         l1 = terms.absolute_error(y, y_hat).mean()
-        value, metrics = self.on_l1 * l1, {"l1": l1}
+        value, metrics = self.l1_weight * l1, {"l1": l1}
         if self.discriminator is not None:
-            logits = self.judge(board, x, y_hat)
-            metrics["d_fake"] = self.payoff.judgement(logits).mean()
-            value += self.payoff.generator(logits).mean()
+            logits = self.discriminate(players, x, y_hat)
+            metrics["d_fake"] = self.gan_loss.output(logits).mean()
+            value += self.gan_loss.generator(logits).mean()
         return value, ({}, metrics)
 
 
@@ -76,8 +79,8 @@ def pix2pix(
     *,
     generator_optimizer: optax.GradientTransformation,
     discriminator_optimizer: optax.GradientTransformation | None = None,
-    payoff: str = "non_saturating",
-    on_l1: float = 100.0,
+    gan_loss: str = "non_saturating",
+    l1_weight: float = 100.0,
     ema_halflife_images: tuple[float, ...] = (),
 ) -> Game:
     """The translator of two modules without mutable state.
@@ -87,14 +90,14 @@ def pix2pix(
     generator: (x [B, H, W, C], keys [B] or None) -> y_hat [B, H, W, C'].
     discriminator: (x, y) -> logits of D, a map [B, H', W'] of patches; None for the
         paper's baseline, a generator that has the L1 loss alone.
-    payoff: one of `adversarial.PAYOFFS`.
-    on_l1: lambda.
+    payoff: one of `adversarial.GAN_LOSSES`.
+    l1_weight: lambda.
     ema_halflife_images: half-lives of the generator's averages.
 
     ops: translate(board, x, keys) -> y_hat. Raises UserError for an unknown payoff.
     """
-    payoff = choose("payoff", payoff, adversarial.PAYOFFS)
-    members = _Pix2Pix(generator, discriminator, payoff, on_l1)
+    gan_loss = choose("gan_loss", gan_loss, adversarial.GAN_LOSSES)
+    members = _Pix2Pix(generator, discriminator, gan_loss, l1_weight)
     players = {
         "generator": Player(
             members.init_generator,

@@ -15,7 +15,7 @@ from gen_jax.report.run_files import number
 WIDTH, HEIGHT = 340, 170  # of the plot itself, in the units of the paths
 _STRETCHES = 80
 _LOG_FROM = 30.0  # of large to small values, above which logarithms show more
-_MOST = 1e100  # beyond it differences overflow
+_MAX = 1e100  # beyond it differences overflow
 _STRAY = 6.0  # all to the inner 98 %: above it single points squeeze the rest
 
 
@@ -55,7 +55,7 @@ def series(
     """The field `y` over the field `x` where both are numbers; None for nowhere."""
     pairs = ((number(record.get(x)), number(record.get(y))) for record in records)
     points = [
-        (a, b) for a, b in pairs if None not in (a, b) and max(abs(a), abs(b)) < _MOST
+        (a, b) for a, b in pairs if None not in (a, b) and max(abs(a), abs(b)) < _MAX
     ]
     if not points:
         return None
@@ -71,10 +71,10 @@ def chart(title: str, x_label: str, curves: list[Series]) -> Chart:
 
     def place(y):
         if logarithmic:
-            share = np.log(y / low) / np.log(high / low)
+            fraction = np.log(y / low) / np.log(high / low)
         else:
-            share = (y - low) / (high - low)
-        return (1 - share) * HEIGHT
+            fraction = (y - low) / (high - low)
+        return (1 - fraction) * HEIGHT
 
     lines = [_line(curve, x_most, place) for curve in curves]
     ticks = _log_ticks(low, high) if logarithmic else _ticks(low, high, 4)

@@ -17,7 +17,7 @@ class Value(NamedTuple):
 
     value: str
     interval: str
-    floor: str
+    real_baseline: str
 
 
 class Measure(NamedTuple):
@@ -76,9 +76,13 @@ def _value(x: Any) -> Value:
     shown = text(x.get("value"))
     if isinstance(unit, str) and unit and shown != NONE:
         shown += f" {cut(unit)}"
-    low, high, floor = (number(x.get(key)) for key in ("low", "high", "floor"))
+    low, high, real_baseline = (
+        number(x.get(key)) for key in ("low", "high", "real_baseline")
+    )
     interval = "" if None in (low, high) else f"[{text(x['low'])}, {text(x['high'])}]"
-    return Value(shown, interval, "" if floor is None else text(x["floor"]))
+    return Value(
+        shown, interval, "" if real_baseline is None else text(x["real_baseline"])
+    )
 
 
 def _intervals(values: dict[str, Any]) -> str:

@@ -53,8 +53,8 @@ def _content(folders: Sequence[Folder], together: Sequence[Folder]) -> dict[str,
     album = Album()
     measured = [each for each in together if each.evaluation] + list(folders)
     settings = [command.settings(folder.meta) for folder in folders]
-    share = LIMIT // (2 * len(folders))  # the other half is for figures
-    films = [_film(folder, album, share) for folder in folders]
+    fraction = LIMIT // (2 * len(folders))  # the other half is for figures
+    films = [_film(folder, album, fraction) for folder in folders]
     content = {
         "title": _title(folders),
         "folders": folders,

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 LIMIT = 24_000_000  # bytes of all the pictures of a page
-_MOST_PIXELS = 40_000_000
+_MAX_PIXELS = 40_000_000
 _TYPES = {"PNG": "image/png", "GIF": "image/gif"}
 
 
@@ -64,7 +64,7 @@ def _read(path: Path) -> tuple[str, bytes, Picture]:
         warnings.simplefilter("error")  # PIL only warns of images that fill the memory
         with Image.open(io.BytesIO(content), formats=list(_TYPES)) as image:
             (width, height), kind = image.size, image.format
-            if width * height > _MOST_PIXELS:
+            if width * height > _MAX_PIXELS:
                 raise ValueError("too large")
             pixels = np.asarray(image)
     factor = _enlarged(pixels) if kind == "PNG" else 1

@@ -252,8 +252,8 @@ def picture_functions(game: Game, held_out: Tree | None):
         x, y = held_out["x"], held_out["y"]
         index = np.arange(len(x), dtype=np.int32)
 
-        def draw(board, keys):
-            return game.ops["translate"](averaged(board), x, keys)
+        def draw(players, keys):
+            return game.ops["translate"](averaged(players), x, keys)
 
         return _seeded(draw, index), lambda y_hat: images.side_by_side(x, y_hat, y)
     if "sample" not in game.ops:
@@ -263,8 +263,8 @@ def picture_functions(game: Game, held_out: Tree | None):
     if game.num_classes:
         options, columns = {"y": index % game.num_classes}, game.num_classes
 
-    def draw(board, keys):
-        return game.ops["sample"](averaged(board), keys, **options)
+    def draw(players, keys):
+        return game.ops["sample"](averaged(players), keys, **options)
 
     return (
         _seeded(draw, index),
@@ -275,7 +275,7 @@ def picture_functions(game: Game, held_out: Tree | None):
 def _seeded(draw, index: np.ndarray):
     """(board, seed) -> what (board, keys) draws, compiled once for all seeds."""
     compiled = devices.jit(draw)
-    return lambda board, seed: compiled(board, sample_keys(seed, index))
+    return lambda players, seed: compiled(players, sample_keys(seed, index))
 
 
 def _due(step: int, count: int, every: int) -> range:

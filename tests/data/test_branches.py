@@ -67,10 +67,10 @@ def test_other_sizes_and_channels_are_refused(size):
 def test_leaves_hide_about_half_of_the_branches(trees):
     x, y = trees
     hidden, branch = branches.hidden_mask(x, y), branches.branch_mask(y)
-    share = hidden.sum((1, 2)) / branch.sum((1, 2))
-    assert 0.45 < share.mean() < 0.58
-    assert (share > 0.33).all()
-    assert (share < 0.70).all()
+    fraction = hidden.sum((1, 2)) / branch.sum((1, 2))
+    assert 0.45 < fraction.mean() < 0.58
+    assert (fraction > 0.33).all()
+    assert (fraction < 0.70).all()
 
 
 def test_the_masks_agree_with_each_other(trees):

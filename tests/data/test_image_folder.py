@@ -77,9 +77,9 @@ def test_images_are_cropped_and_resized(tmp_path):
     expected = {wide[:, 3:11].tobytes(): -1, tall[6:14].tobytes(): -1}
     assert _by_content(load(config)) == expected
     # Downsampling averages: a checkerboard of single pixels becomes grey.
-    board = 255 * (np.indices((64, 64)).sum(0) % 2).astype(np.uint8)
+    players = 255 * (np.indices((64, 64)).sum(0) % 2).astype(np.uint8)
     for name in "ab":
-        Image.fromarray(board[:, : 64 - (name == "b")]).save(tmp_path / f"{name}.png")
+        Image.fromarray(players[:, : 64 - (name == "b")]).save(tmp_path / f"{name}.png")
     x = load(_config(tmp_path, image_size=8, channels=1)).train.read([0])["x"]
     np.testing.assert_allclose(x.astype(float), 127.5, atol=6)
 

@@ -26,16 +26,16 @@ def test_times_are_uniform_until_all_have_been_seen():
     history = importance.init(T)
     history = importance.remember(history, jnp.full(100, 3), jnp.full(100, 9.0))
     t, weight = _draw(history)
-    share = np.bincount(t, minlength=T + 1)[1:] / len(t)
-    np.testing.assert_allclose(share, 0.2, atol=0.01)
+    fraction = np.bincount(t, minlength=T + 1)[1:] / len(t)
+    np.testing.assert_allclose(fraction, 0.2, atol=0.01)
     np.testing.assert_allclose(weight, 1)
 
 
 def test_times_are_drawn_in_proportion_to_the_root_of_the_squared_loss():
     t, weight = _draw(_warm())
     p = 0.999 * LOSS / LOSS.sum() + 0.001 / T
-    share = np.bincount(t, minlength=T + 1)[1:] / len(t)
-    np.testing.assert_allclose(share, p, atol=0.01)
+    fraction = np.bincount(t, minlength=T + 1)[1:] / len(t)
+    np.testing.assert_allclose(fraction, p, atol=0.01)
     np.testing.assert_allclose(weight, 1 / (T * p[np.asarray(t) - 1]), rtol=1e-5)
     # The weighted loss is the uniform mean, with hardly any variance.
     weighted = np.asarray(weight) * LOSS[np.asarray(t) - 1]

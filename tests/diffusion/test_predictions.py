@@ -43,7 +43,7 @@ def test_targets_are_the_papers_and_lead_back_to_the_image(name):
     np.testing.assert_allclose(target, _formula(name, x_0, eps), rtol=1e-4, atol=1e-5)
     x_t = schedules.q_sample(PAPER, x_0, T, eps)
     # How much float32's rounding of an output is magnified in the image.
-    magnified = np.abs(prediction.from_out[T])[:, None]
+    magnified = np.abs(prediction.x0_from_out[T])[:, None]
     error = np.abs(prediction.x_0(target, x_t, T) - x_0)
     assert (error < 1e-6 * (1 + 5 * magnified)).all()
 

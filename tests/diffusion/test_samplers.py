@@ -22,7 +22,7 @@ def _of_eps(schedule, predict_eps):
     """The denoiser of a function that predicts eps: equation 4 solved for x_0."""
     alpha_bar = jnp.asarray(schedule.alpha_bar, jnp.float32)
 
-    def denoise(x_t, t, x_0_before):
+    def denoise(x_t, t, x0_prev):
         abar = alpha_bar[t].reshape(-1, *[1] * (x_t.ndim - 1))
         eps_hat = predict_eps(x_t, t)
         return Denoised((x_t - jnp.sqrt(1 - abar) * eps_hat) / jnp.sqrt(abar))
@@ -180,7 +180,7 @@ def test_ddim_with_the_exact_score_transports_quantiles_to_quantiles():
             schedule,
             x_T,
             _keys(500),
-            steps=schedules.sampling_end(schedule),
+            steps=schedules.last_sampling_step(schedule),
             clip=False,
         ),
         x_T,
@@ -334,7 +334,7 @@ def test_the_last_steps_of_a_cosine_would_multiply_an_error_by_hundreds():
     """Why chains do not begin there: from T to the time before, in closed form."""
     for t, s, least in ((1000, 980, 500), (1000, 995, 100)):
         assert np.sqrt(COSINE.alpha_bar[s] / COSINE.alpha_bar[t]) > least
-    tau = schedules.times(COSINE, 50)
+    tau = schedules.sampling_timesteps(COSINE, 50)
     assert np.sqrt(COSINE.alpha_bar[tau[-2]] / COSINE.alpha_bar[tau[-1]]) < 7
 
 

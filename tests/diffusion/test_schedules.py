@@ -114,21 +114,21 @@ def test_cosine_betas_are_equation_17():
 
 def test_sampling_begins_where_there_is_signal():
     """The paper's schedule, lambda_T = -5.06, at T; the cosine short of its end."""
-    assert schedules.sampling_end(PAPER) == 1000
+    assert schedules.last_sampling_step(PAPER) == 1000
     cosine = schedules.make_schedule(schedules.cosine_betas())
-    end = schedules.sampling_end(cosine)
+    end = schedules.last_sampling_step(cosine)
     ratio = np.sqrt(cosine.alpha_bar[1:] / (1 - cosine.alpha_bar[1:]))
     assert ratio[end - 1] > np.exp(-5.1) > ratio[end]
     assert ratio[-1] < 1e-4
-    tau = schedules.times(cosine, 50)
+    tau = schedules.sampling_timesteps(cosine, 50)
     assert (tau[0], tau[-1], len(tau)) == (0, end, 51)
     nothing = schedules.make_schedule(np.array([1 - 1e-9]))
-    assert schedules.sampling_end(nothing) == 1  # one step there is in any case
+    assert schedules.last_sampling_step(nothing) == 1  # one step there is in any case
 
 
 @pytest.mark.parametrize("steps", [1, 3, 10, 1000])
 def test_a_respaced_schedule_keeps_alpha_bar_at_its_times(steps):
-    tau = schedules.times(PAPER, steps)
+    tau = schedules.sampling_timesteps(PAPER, steps)
     spaced = schedules.respaced(PAPER, tau)
     assert (tau[0], tau[-1], spaced.T) == (0, 1000, steps)
     assert (np.diff(tau) > 0).all()

@@ -19,25 +19,25 @@ from gen_jax.evaluation import (
     distances,
     measures,
     paired_images,
-    protocol,
+    preset,
     record,
 )
 from gen_jax.evaluation.subject import Subject
 from gen_jax.game import Game, Player, State, Weights
 from gen_jax.metrics.intervals import jackknife_interval
-from gen_jax.metrics.manifold import Judged
+from gen_jax.metrics.manifold import Classified
 from gen_jax.metrics.networks import features
 from gen_jax.runs import checkpoint
 
-QUICK = protocol("quick")
+QUICK = preset("quick")
 
 
 def draws(pool: np.ndarray, **ops) -> Game:
     """A model whose samples are drawn from a pool of images [N, ...]."""
 
-    def sample(board, keys):
+    def sample(players, keys):
         pick = jax.vmap(lambda key: jax.random.randint(key, (), 0, len(pool)))(keys)
-        return board["model"].params["pool"][pick]
+        return players["model"].params["pool"][pick]
 
     return Game({"model": Player(None, None)}, (), ops={"sample": sample, **ops})
 
@@ -48,8 +48,8 @@ def evaluation_of(
     config = experiment.find("vae").config
     config = dataclasses.replace(config, data=DataConfig(spec))
     run = checkpoint.Run(game, config, State(7, {}), 7)
-    board = {"model": Weights(params)}
-    subject = Subject("model", run, tmp_path, board, seed)
+    players = {"model": Weights(params)}
+    subject = Subject("model", run, tmp_path, players, seed)
     chosen = (features.raw(subject.dataset),)
     return Evaluation(subject, quick, chosen, tmp_path / "evaluation", options)
 
@@ -74,9 +74,11 @@ def test_real_images_lie_at_the_floor_and_one_class_does_not(tmp_path, real):
     zeros = measured(tmp_path / "b", x[y == 0])
     for name in ("frechet_distance", "kernel_distance"):
         value = perfect[name]
-        assert value.low < value.floor < value.high
+        assert value.low < value.real_baseline < value.high
         assert zeros[name].low > perfect[name].high
-    assert perfect["recall"].value == pytest.approx(perfect["recall"].floor, abs=0.1)
+    assert perfect["recall"].value == pytest.approx(
+        perfect["recall"].real_baseline, abs=0.1
+    )
     assert zeros["recall"].value < 0.3
     assert zeros["coverage"].value < 0.2
 
@@ -86,8 +88,8 @@ def test_a_model_that_copies_is_found_out(tmp_path, real):
     quick = QUICK._replace(samples=200, pairwise=200)
     this = evaluation_of(tmp_path, draws(x), {"pool": jnp.asarray(x)}, quick)
     result = distances.copies(this)
-    assert result.values["copied"].value == 1
-    assert 0.2 < result.values["copied"].floor < 0.8
+    assert result.values["memorized"].value == 1
+    assert 0.2 < result.values["memorized"].real_baseline < 0.8
     assert result.pictures["nearest"].ndim == 3
 
 
@@ -139,7 +141,7 @@ def test_a_chunk_of_junk_is_drawn_again(tmp_path, junk):
 
 def test_a_chunk_of_terms_that_is_none_is_made_again(tmp_path):
     x = np.zeros((3, 2), np.float32)
-    terms = {"bound_terms": lambda board, x, keys: {"kl": jnp.sum(x + 1, axis=1)}}
+    terms = {"bound_terms": lambda players, x, keys: {"kl": jnp.sum(x + 1, axis=1)}}
     this = evaluation_of(tmp_path, draws(x, **terms), {}, spec="ring")
     first = bounds._terms(this, "test", x, np.zeros(3, int), 2)
     np.testing.assert_array_equal(first["kl"], [2, 2, 2])
@@ -152,13 +154,17 @@ def test_a_chunk_of_terms_that_is_none_is_made_again(tmp_path):
 def test_without_a_pair_the_other_real_images_stay_in_their_halves():
     rng = np.random.default_rng(0)
     label = rng.permutation(np.repeat([0, 1, 2], [5, 8, 7]))
-    real = Judged(label, label, np.arange(20.0)[:, None])
+    real = Classified(label, label, np.arange(20.0)[:, None])
     paired = by_class._in_pairs(real)
     assert len(paired.label) == 4 + 8 + 6
 
-    def halves(judged):
+    def halves(classified):
         """The features of each class's first half, as `by_class` deals them."""
-        return {x for k in range(3) for x in judged.features[judged.label == k][::2, 0]}
+        return {
+            x
+            for k in range(3)
+            for x in classified.features[classified.label == k][::2, 0]
+        }
 
     first = halves(paired)
     pairs = np.arange(len(paired.label)).reshape(-1, 2)
@@ -194,12 +200,12 @@ def test_too_few_images_for_a_covariance_are_refused_before_any_is_drawn(tmp_pat
 def linear_gaussian():
     """p(z) = N(0, 1), p(x|z) = N(z, 1) a pixel; q is the prior, not the posterior."""
 
-    def weights(board, x, keys, y=None):
+    def weights(players, x, keys, y=None):
         z = jax.vmap(lambda key: jax.random.normal(key))(keys)
         apart = x.reshape(len(x), -1) - z[:, None]
         return -0.5 * jnp.sum(apart**2 + jnp.log(2 * jnp.pi), axis=1)
 
-    def encode(board, x, keys=None, y=None):
+    def encode(players, x, keys=None, y=None):
         first = x.reshape(len(x), -1)[:, :1]
         return jnp.concatenate([first * 0, x.reshape(len(x), -1)[:, 20:22]], axis=1)
 
@@ -238,7 +244,7 @@ def test_trees_are_also_judged_by_their_branches(tmp_path, monkeypatch):
     game = Game(
         {"model": Player(None, None)},
         (),
-        {"translate": lambda board, x, keys: -jnp.ones((*x.shape[:3], 1))},
+        {"translate": lambda players, x, keys: -jnp.ones((*x.shape[:3], 1))},
     )
     quick = QUICK._replace(bound_images=3)
     values = paired_images.translation(
@@ -328,7 +334,7 @@ def test_a_change_of_networks_measures_nothing_else_again(tmp_path, real):
     [copies] = [m for m in measures(this) if m.name == "copies"]
     first = record.run(this, [copies], path)["measures"]["copies"]
     more = quick._replace(bound_images=7, importance_samples=9)
-    other = dataclasses.replace(this, networks=(), protocol=more)
+    other = dataclasses.replace(this, networks=(), preset=more)
     assert record.run(other, [copies], path)["measures"]["copies"] == first
 
 
@@ -337,13 +343,13 @@ def test_several_seeds_are_one_with_a_t_interval():
 
     def content(seed, number):
         value = {"value": number, "low": None, "high": None, "interval": None}
-        value |= {"floor": 0.5, "unit": "nats", "share": False}
-        share = value | {"value": number / 4, "share": True}
+        value |= {"real_baseline": 0.5, "unit": "nats", "fraction": False}
+        fraction = value | {"value": number / 4, "fraction": True}
         one = {"what": "w", "context": {"k": 1}, "seconds": 1.0}
-        one["values"] = {"a": value, "share": share}
-        one["by_class"] = {"3": {"agreement": number / 4}}
+        one["values"] = {"a": value, "fraction": fraction}
+        one["by_class"] = {"3": {"label_accuracy": number / 4}}
         run = {"folder": f"runs/x/seed_{seed}", "training_seed": seed, "step": 3}
-        return {"run": run, "protocol": {}, "environment": {}, "measures": {"m": one}}
+        return {"run": run, "preset": {}, "environment": {}, "measures": {"m": one}}
 
     together = record.over_seeds([content(s, x) for s, x in enumerate(numbers)])
     value = together["measures"]["m"]["values"]["a"]
@@ -351,10 +357,10 @@ def test_several_seeds_are_one_with_a_t_interval():
         0.95, 2, np.mean(numbers), scipy.stats.sem(numbers)
     )
     np.testing.assert_allclose([value["low"], value["high"]], [low, high])
-    mean = together["measures"]["m"]["by_class"]["3"]["agreement"]
+    mean = together["measures"]["m"]["by_class"]["3"]["label_accuracy"]
     assert mean == pytest.approx(np.mean(numbers) / 4)
-    share = together["measures"]["m"]["values"]["share"]
-    assert (share["low"], share["high"]) == (0.0, 1.0)  # t's would leave them
+    fraction = together["measures"]["m"]["values"]["fraction"]
+    assert (fraction["low"], fraction["high"]) == (0.0, 1.0)  # t's would leave them
     assert together["run"]["training_seed"] == [0, 1, 2]
     assert together["run"]["folder"] == "runs/x"
     apart = [content(s, x) for s, x in enumerate(numbers)]

@@ -28,7 +28,7 @@ def subject_of(ops, folder, spec="digits") -> Subject:
 def loud_ops(shape):
     """A model that says everything too loud, but its noise as it is."""
 
-    def shout(board, z=None, keys=None, y=None):
+    def shout(players, z=None, keys=None, y=None):
         ramp = jnp.linspace(-1, 1, np.prod(shape), dtype=jnp.float32).reshape(shape)
         return jnp.broadcast_to(LOUD * ramp, (len(keys if z is None else z), *shape))
 
@@ -41,7 +41,7 @@ def test_images_that_are_made_are_those_that_a_file_would_hold(op, tmp_path):
     subject = subject_of(loud_ops((8, 8, 1)), tmp_path)
     x = subject.call(op, keys=subject.keys(3))
     assert (x.min(), x.max()) == (-1, 1)
-    raw = subject.game.ops[op](subject.board, keys=subject.keys(3))
+    raw = subject.game.ops[op](subject.players, keys=subject.keys(3))
     np.testing.assert_array_equal(images.to_uint8(x), images.to_uint8(raw))
     assert np.abs(subject.samples[0]).max() == 1
 
@@ -60,13 +60,13 @@ def test_a_judge_that_is_sure_of_loudness_is_not_heard(tmp_path):
         return np.where(is_loud[:, None], [[0.9, 0.1]], [[0.5, 0.5]])
 
     ops = loud_ops((8, 8, 1))
-    ops["encode"] = lambda board, x, keys=None, y=None: x.reshape(len(x), -1)
+    ops["encode"] = lambda players, x, keys=None, y=None: x.reshape(len(x), -1)
     subject = subject_of(ops, tmp_path)
-    judge = Classifier(sure_of_the_loud, None, 1.0, 1, "")
-    vars(subject)["judge"] = judge
+    classifier = Classifier(sure_of_the_loud, None, 1.0, 1, "")
+    vars(subject)["classifier"] = classifier
     numbers = latent_space.gaps(subject).numbers
-    assert numbers["share_sure_of_normal_draws_decoded"] == 0
-    assert numbers["share_sure_of_held_out_images_decoded"] == 0
+    assert numbers["fraction_sure_of_normal_draws_decoded"] == 0
+    assert numbers["fraction_sure_of_held_out_images_decoded"] == 0
 
 
 @pytest.mark.parametrize(
@@ -78,14 +78,16 @@ def test_noise_is_shared_only_where_restoring_draws_some(name, by_chance, tmp_pa
     game = recipe.build(config, Info((2,), 8))
     run = checkpoint.Run(game, config, State(1, {}), 1)
     subject = Subject(name, run, tmp_path, {})
-    board = subject.first_state().players
-    subject = dataclasses.replace(subject, board=board)
+    players = subject.first_state().players
+    subject = dataclasses.replace(subject, players=players)
     named = [claim.name for claim in figures.claims(subject)]
     assert ("shared_noise" in named) == by_chance
-    if "restore" in game.ops:
+    if "denoise_between" in game.ops:
         x_t, times = np.ones((4, 2), np.float32), {"start": 0.9, "end": 0.0}
         one, other = (
-            subject.call("restore", x_t=x_t, keys=subject.keys(4, n), options=times)
+            subject.call(
+                "denoise_between", x_t=x_t, keys=subject.keys(4, n), options=times
+            )
             for n in (0, 1)
         )
         assert np.any(one != other) == by_chance

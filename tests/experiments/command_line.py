@@ -17,14 +17,19 @@ TIMEOUT = 300  # seconds
 # What compiles in seconds: few layers, few steps of a chain.
 _MAXOUT = {"hidden": 8, "maxout": 8, "z_dim": 4}
 _AUTOENCODER = {"hidden": 8, "z_dim": 2}
-UNET = {"features": 8, "multipliers": 1, "blocks": 1, "attention": "()"}
+UNET = {
+    "base_channels": 8,
+    "channel_multipliers": 1,
+    "blocks_per_level": 1,
+    "attention_resolutions": (),
+}
 SHRUNK = {
-    "dcgan": {"features": 4, "z_dim": 8},
+    "dcgan": {"base_channels": 4, "z_dim": 8},
     "vae": _AUTOENCODER,
     "ddpm": {**UNET, "timesteps": 25},
     "gan": _MAXOUT,
-    "cgan": {"features": 4, "z_dim": 8},
-    "pix2pix": {"features": 4, "batch_size": 8},
+    "cgan": {"base_channels": 4, "z_dim": 8},
+    "pix2pix": {"base_channels": 4, "batch_size": 8},
     "ae": _AUTOENCODER,
     "cvae": _AUTOENCODER,
     # The U-Net takes longest to compile, and is tried in "ddpm": these draw points.

@@ -18,7 +18,12 @@ FILE = Path(__file__).parents[1] / "vectors" / "goldens.json"
 STEPS, BATCH, SAMPLES, CLASSES = 3, 8, 4, 10
 
 DIGIT, RING = (8, 8, 1), (2,)
-UNET = {"features": 8, "multipliers": 1, "blocks": 1, "attention": "()"}
+UNET = {
+    "base_channels": 8,
+    "channel_multipliers": 1,
+    "blocks_per_level": 1,
+    "attention_resolutions": (),
+}
 # case: (experiment, shape of x, shape of y if it is an image, the fields that differ)
 CASES = {
     "ae": ("ae", DIGIT, (), {"hidden": 8, "z_dim": 2}),
@@ -27,7 +32,7 @@ CASES = {
         *("vae", DIGIT, ()),
         {
             "network": "conv",
-            "features": 4,
+            "base_channels": 4,
             "z_dim": 2,
             "draws": 2,
             "likelihood": "logistic",
@@ -45,32 +50,37 @@ CASES = {
             "z_dim": 4,
             "critic_turns": 3,
             "r1": 0,
-            "payoff": "wasserstein",
+            "gan_loss": "wasserstein",
             "clip_weights": 0.01,
             "shared_noise": True,
             "batch_size": 24,
         },
     ),
     "gan_mnist": ("gan_mnist", (28, 28, 1), (), {"hidden": 8, "maxout": 8, "z_dim": 4}),
-    "cgan": ("cgan", DIGIT, (), {"features": 4, "z_dim": 4}),
+    "cgan": ("cgan", DIGIT, (), {"base_channels": 4, "z_dim": 4}),
     "cgan_mnist": (
         *("cgan_mnist", (28, 28, 1), ()),
         {"z_hidden": 4, "y_hidden": 4, "hidden": 8, "z_dim": 4},
     ),
-    "dcgan": ("dcgan", (16, 16, 1), (), {"features": 4, "z_dim": 4}),
+    "dcgan": ("dcgan", (16, 16, 1), (), {"base_channels": 4, "z_dim": 4}),
     "dcgan_penalty": (
         *("dcgan", DIGIT, ()),
         {
-            "features": 4,
+            "base_channels": 4,
             "z_dim": 4,
             "norm": "spectral",
-            "payoff": "hinge",
+            "gan_loss": "hinge",
             "gradient_penalty": 10,
             "r1": 1,
             "r1_every": 2,
         },
     ),
-    "dcgan_radford": ("dcgan_radford", (64, 64, 3), (), {"features": 4, "z_dim": 4}),
+    "dcgan_radford": (
+        "dcgan_radford",
+        (64, 64, 3),
+        (),
+        {"base_channels": 4, "z_dim": 4},
+    ),
     "ddpm": ("ddpm", DIGIT, (), {**UNET, "timesteps": 25, "dropout": 0.1}),
     "ddpm_hybrid": (
         *("ddpm", RING, ()),
@@ -91,11 +101,11 @@ CASES = {
     ),
     "ddpm_conditional": ("ddpm_conditional", RING, (), {"hidden": 8, "timesteps": 25}),
     "flow": ("flow", RING, (), {"hidden": 8}),
-    "pix2pix": ("pix2pix", DIGIT, DIGIT, {"features": 4}),
-    "pix2pix_l1": ("pix2pix", DIGIT, DIGIT, {"features": 4, "adversarial": False}),
+    "pix2pix": ("pix2pix", DIGIT, DIGIT, {"base_channels": 4}),
+    "pix2pix_l1": ("pix2pix", DIGIT, DIGIT, {"base_channels": 4, "adversarial": False}),
     "pix2pix_facades": (
         *("pix2pix_facades", (256, 256, 3), (256, 256, 3)),
-        {"features": 2},
+        {"base_channels": 2},
     ),
 }
 
@@ -137,7 +147,7 @@ def compute(case: str) -> dict:
         x = batch(9)["x"][:SAMPLES]
         drawn = devices.jit(game.ops["translate"])(players, x, keys)
     else:
-        options = {"sampling_steps": 3} if "sampling" in game.ops else {}
+        options = {"sampling_steps": 3} if "sampling_options" in game.ops else {}
         sample = functools.partial(game.ops["sample"], **options)
         drawn = devices.jit(lambda p, k: sample(p, k))(players, keys)
     drawn = np.asarray(drawn)

@@ -83,7 +83,7 @@ def test_training(flags, says, tmp_path):
         ("pix2pix", {"data.task": ""}, "this recipe needs pairs"),
         ("pix2pix", {"patch": "7"}, "patch=7 is not one of 1, 16"),
         ("ddpm", {"loss": "hybrid"}, "teaches a variance"),
-        ("ddpm", {"attention": "5"}, "the heights 8, 4"),
+        ("ddpm", {"attention_resolutions": "5"}, "heights are 8, 4"),
         ("ddpm", {"timesteps": "20"}, "there are more than 20 steps"),
         ("ddpm", {"betas": "0.1"}, "betas are two, the first and the last"),
     ],
@@ -202,7 +202,7 @@ def test_an_empty_list_is_refused_or_builds_a_game(name):
     for field in dataclasses.fields(recipe.config):
         if not isinstance(getattr(recipe.config, field.name), tuple):
             continue
-        if field.name == "multipliers":
+        if field.name == "channel_multipliers":
             with pytest.raises(UserError, match=r"=\(\) is too short: it needs 1"):
                 configs.override(recipe.config, field.name, "()")
             continue

@@ -12,14 +12,14 @@ from command_line import run, shrunk, succeed
 QUICK = ("--samples=150", "--features=pixels")
 SAMPLED = "on_pixels copies"
 EXPECTED = {
-    "vae": f"{SAMPLED} bound importance_bound reconstruction class_shares",
+    "vae": f"{SAMPLED} bound importance_bound reconstruction class_fractions",
     "pix2pix": "translation",
     "cgan": "on_pixels by_class copies parzen",
-    "gan": f"{SAMPLED} parzen class_shares",
-    "dcgan": f"{SAMPLED} parzen class_shares",
-    "ae": f"{SAMPLED} reconstruction class_shares",
+    "gan": f"{SAMPLED} parzen class_fractions",
+    "dcgan": f"{SAMPLED} parzen class_fractions",
+    "ae": f"{SAMPLED} reconstruction class_fractions",
     "cvae": "on_pixels by_class copies bound importance_bound reconstruction",
-    "ddpm": f"{SAMPLED} bound class_shares",
+    "ddpm": f"{SAMPLED} bound class_fractions",
     "ddpm_conditional": "on_points copies bound",
     "flow": "on_points copies",
 }
@@ -53,7 +53,7 @@ def test_all_that_applies_is_measured(name, tmp_path):
     assert content["run"]["experiment"] == name
     for measure in content["measures"].values():
         assert measure["context"]["step"] == 4
-        assert measure["context"]["protocol"] == "quick"
+        assert measure["context"]["preset"] == "quick"
         check_values(measure)
     for key in content["measures"]:
         assert key in done.stdout
@@ -90,7 +90,7 @@ def test_mistakes_get_one_line_and_cost_nothing(tmp_path):
         (["--features=inception"], "lacks a FILE of weights: inception:FILE"),
         (["--features=inception:"], "lacks a FILE of weights: inception:FILE"),
         ([f"--features=inception:{junk}"], "sha256"),
-        (["--protocol=papers"], "protocol 'papers' is not one of: quick, paper"),
+        (["--preset=papers"], "preset 'papers' is not one of: quick, paper"),
         (["--only=boundd"], "Did you mean bound?"),
         (["--only=by_class"], "no measure 'by_class' of this run"),
         (["--sampler=ddim"], "--sampler does not apply"),

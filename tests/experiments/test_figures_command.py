@@ -11,15 +11,15 @@ from command_line import UNET, run, shrunk, succeed
 from PIL import Image
 
 EXPECTED = {
-    "vae": "learning interpolation variety between latents plane gaps sharpness",
-    "cgan": "learning interpolation adversaries match classes variety style sharpness",
-    "ddpm": "learning interpolation variety between latents plane gaps sharpness "
+    "vae": "learning interpolation diversity between latents plane gaps sharpness",
+    "cgan": "learning interpolation adversaries match classes diversity style sharpness",
+    "ddpm": "learning interpolation diversity between latents plane gaps sharpness "
     "dissolving restoring shared_noise",
     "pix2pix": "learning translation",
-    "ae": "learning interpolation variety between latents plane gaps sharpness",
-    "gan": "learning interpolation adversaries variety sharpness",
-    "dcgan": "learning interpolation adversaries variety sharpness",
-    "cvae": "learning interpolation classes variety between latents plane gaps style "
+    "ae": "learning interpolation diversity between latents plane gaps sharpness",
+    "gan": "learning interpolation adversaries diversity sharpness",
+    "dcgan": "learning interpolation adversaries diversity sharpness",
+    "cvae": "learning interpolation classes diversity between latents plane gaps style "
     "sharpness",
     "flow": "learning interpolation latents plane dissolving restoring",
     "ddpm_conditional": "learning interpolation latents plane style dissolving "

@@ -66,7 +66,11 @@ def rarely(*case):
         rarely(["--diffusers=nowhere"], SCHEDULER, "nowhere: there is no such folder"),
         ([], SCHEDULER | {"clip_sample": False}, "clip_sample=false"),
         ([], None, "ddpm has no scheduler_config.json"),
-        (["--config.features=8"], SCHEDULER, "features does not apply: it is 4"),
+        (
+            ["--config.base_channels=8"],
+            SCHEDULER,
+            "base_channels does not apply: it is 4",
+        ),
         (["--data=digits"], SCHEDULER, "ddpm is for (4, 4, 1)"),
         rarely(["--workdir="], SCHEDULER, "--workdir=DIR is needed"),
     ],

@@ -28,7 +28,7 @@ pytestmark = [
 def trained_on(platform: str, name: str):
     """The parameters after a few steps under SGD, and every step's metrics."""
     mesh = devices.data_mesh(jax.devices(platform)[:1])
-    with jax.default_matmul_precision("highest"), devices.forms(platform):
+    with jax.default_matmul_precision("highest"), devices.implementation(platform):
         state = jax.device_put(first_state(name, "sgd"), devices.everywhere(mesh))
         step = make_train_step(
             game_of(name), mesh=mesh, donate=False, compiler_options={}

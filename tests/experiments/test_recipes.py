@@ -16,7 +16,7 @@ INFO = Info((4, 4, 1), 0)
 
 def _moves(config: gan.Config) -> dict[str, np.ndarray]:
     """How far each player's first bias goes in the first step."""
-    game = gan.game(config, INFO)
+    game = gan.build_game(config, INFO)
     x = jnp.linspace(-1, 1, 64, dtype=jnp.float32).reshape(4, 4, 4, 1)
     before = init_state(game, jax.random.key(0), {"x": x})
     after, _ = train_step(before, {"x": x}, jax.random.key(1), game=game)
@@ -44,5 +44,5 @@ def test_under_sgd_half_a_rate_of_the_discriminator_is_half_its_payoff():
 def test_no_half_life_is_no_average():
     config = gan.Config(hidden=(4,), maxout=(4,), ema_halflife_images=0.0)
     like = jax.ShapeDtypeStruct((2, 4, 4, 1), jnp.float32)
-    state = init_state(gan.game(config, INFO), jax.random.key(0), {"x": like})
+    state = init_state(gan.build_game(config, INFO), jax.random.key(0), {"x": like})
     assert state.players["generator"].ema == ()

@@ -193,6 +193,6 @@ def test_a_step_lowers_for_a_tpu(name):
     game, batch, key = game_of(name), batch_of(0, name), jax.random.key(0)
     state = jax.eval_shape(functools.partial(init_state, game), key, batch)
     step = jax.jit(functools.partial(train_step, game=game))
-    with devices.forms("tpu"):
+    with devices.implementation("tpu"):
         exported = jax.export.export(step, platforms=["tpu"])(state, batch, key)
     assert exported.platforms == ("tpu",)

@@ -11,7 +11,14 @@ from gen_jax.runs.checkpoint import Run
 
 
 def sample(
-    board, keys, y=None, *, sampler="ddim", sampling_steps=None, eta=0.0, guidance=None
+    players,
+    keys,
+    y=None,
+    *,
+    sampler="ddim",
+    sampling_steps=None,
+    eta=0.0,
+    guidance=None,
 ):
     """As a DDPM's."""
 

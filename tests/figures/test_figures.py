@@ -39,9 +39,9 @@ def test_fine_energy_is_that_of_fast_waves():
 
 def test_a_great_circle_keeps_the_length_and_meets_both_ends():
     first, last = np.eye(3, dtype=np.float32)[None, 0], np.eye(3)[None, 1]
-    for share in (0, 0.25, 0.5, 1):
-        angle = share * np.pi / 2
-        found = latent_space._great_circle(first, last, share)
+    for fraction in (0, 0.25, 0.5, 1):
+        angle = fraction * np.pi / 2
+        found = latent_space._great_circle(first, last, fraction)
         np.testing.assert_allclose(
             found, [[np.cos(angle), np.sin(angle), 0]], atol=1e-6
         )
@@ -63,7 +63,7 @@ def test_noise_is_told_from_what_still_knows_the_image():
 
 
 @pytest.mark.parametrize(
-    ("payoff", "said", "unit"),
+    ("gan_loss", "said", "unit"),
     [
         ("minimax", expit, "probability"),
         ("non_saturating", expit, "probability"),
@@ -72,18 +72,18 @@ def test_noise_is_told_from_what_still_knows_the_image():
         ("hinge", np.asarray, "score"),
     ],
 )
-def test_a_score_is_not_called_a_probability(payoff, said, unit, tmp_path):
+def test_a_score_is_not_called_a_probability(gan_loss, said, unit, tmp_path):
     """A judge whose logit is 3 of what has a white corner, as samples have, else -2."""
 
-    def sample(board, keys, y=None):
+    def sample(players, keys, y=None):
         return jnp.ones((len(keys), 8, 8, 1), jnp.float32)
 
-    def score(board, x, y=None):
+    def score(players, x, y=None):
         return jnp.where(x[:, 0, 0, 0] == 1, 3.0, -2.0)
 
-    config = dataclasses.replace(experiment.find("gan").config, payoff=payoff)
+    config = dataclasses.replace(experiment.find("gan").config, gan_loss=gan_loss)
     subject = subject_of({"sample": sample, "score": score}, tmp_path, config)
-    numbers = adversaries.judgement(subject).numbers
+    numbers = adversaries.discriminator_outputs(subject).numbers
     assert numbers["unit"] == unit
     for when in ("start", "end"):
         assert numbers[f"d_real_at_{when}"] == pytest.approx(said(-2.0))
@@ -93,7 +93,7 @@ def test_a_score_is_not_called_a_probability(payoff, said, unit, tmp_path):
 def test_a_model_that_repeats_the_training_set_is_given_away(tmp_path):
     """By the share of copies alone: its recall is that of real images."""
 
-    def sample(board, keys, y):
+    def sample(players, keys, y):
         draw = jax.vmap(lambda key, most: jax.random.randint(key, (), 0, most))
         return by_class[first[y] + draw(keys, count[y])]
 
@@ -108,6 +108,6 @@ def test_a_model_that_repeats_the_training_set_is_given_away(tmp_path):
     numbers = classes.asked_for(subject).numbers
     mean = numbers["by_class"]["mean"]
     assert mean["recall"] > 0.9 * mean["real_recall"]
-    assert numbers["copied"] == 1
-    assert 0.2 < numbers["real_copied"] < 0.8
+    assert numbers["memorized"] == 1
+    assert 0.2 < numbers["real_memorized"] < 0.8
     assert numbers["real"].startswith("1637 training images")

@@ -88,9 +88,9 @@ def test_a_chain(vectors, number, monkeypatch):
     schedule = schedules.make_schedule(process.betas)
     if process.schedule == "cosine":  # theirs begin at T, whatever is left there
         monkeypatch.setattr(schedules, "_LEAST_LOG_RATIO", -np.inf)
-    assert schedules.sampling_end(schedule) == schedule.T
+    assert schedules.last_sampling_step(schedule) == schedule.T
     x, out = vectors[f"chain_{number}_x"], vectors[f"chain_{number}_out"]
-    down = schedules.times(schedule, chain["steps"])[:0:-1]
+    down = schedules.sampling_timesteps(schedule, chain["steps"])[:0:-1]
     place = {int(t): step for step, t in enumerate(down)}
     prediction = make_prediction(process.prediction, schedule)
     seen = []

@@ -25,8 +25,12 @@ def test_a_pipelines_folder(tmp_path):
     model = diffusers.read(write(tmp_path / "ddpm"))
     assert model.shape == (4, 4, 1)
     network = model.network
-    assert (network.features, network.multipliers, network.blocks) == (4, (1, 2), 1)
-    assert (network.attention, network.groups) == ((2,), 1)
+    assert (
+        network.base_channels,
+        network.channel_multipliers,
+        network.blocks_per_level,
+    ) == (4, (1, 2), 1)
+    assert (network.attention_resolutions, network.groups) == ((2,), 1)
     assert model.process.betas.shape == (1000,)
     np.testing.assert_allclose(model.process.betas[[0, -1]], [1e-4, 0.02])
     assert model.process[2:] == ("eps", "fixed_large", True)
@@ -216,5 +220,5 @@ def test_files_that_are_missing_or_damaged(tmp_path):
 
 def test_without_the_package_it_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "safetensors", None)
-    with pytest.raises(UserError, match=r"pip install .*published"):
+    with pytest.raises(UserError, match=r"pip install .*interop"):
         diffusers.read(write(tmp_path / "ddpm"))

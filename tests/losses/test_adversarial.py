@@ -57,38 +57,38 @@ def test_the_penalty_of_a_constant_critic_has_a_gradient():
     assert np.isfinite(slope)
 
 
-@pytest.mark.parametrize("payoff", adversarial.PAYOFFS)
-def test_payoffs_are_finite_at_extreme_logits_with_their_gradients(payoff):
+@pytest.mark.parametrize("gan_loss", adversarial.GAN_LOSSES)
+def test_payoffs_are_finite_at_extreme_logits_with_their_gradients(gan_loss):
     logits = jnp.array([-1e4, 0.0, 1e4])
-    for term in adversarial.PAYOFFS[payoff]:
+    for term in adversarial.GAN_LOSSES[gan_loss]:
         value, slope = jax.vmap(jax.value_and_grad(term))(logits)
         assert np.isfinite(value).all()
         assert np.isfinite(slope).all()
 
 
 @pytest.mark.parametrize(
-    ("payoff", "best"), [("non_saturating", 0.5), ("least_squares", 0.5)]
+    ("gan_loss", "best"), [("non_saturating", 0.5), ("least_squares", 0.5)]
 )
-def test_the_best_d_of_equal_densities_says_one_half(payoff, best):
+def test_the_best_d_of_equal_densities_says_one_half(gan_loss, best):
     """Goodfellow et al.: D = 1/2; Mao et al.: the mean of both labels."""
-    payoff = adversarial.PAYOFFS[payoff]
+    gan_loss = adversarial.GAN_LOSSES[gan_loss]
     logits = jnp.linspace(-3, 3, 6001)
-    value = payoff.real(logits) + payoff.fake(logits)
+    value = gan_loss.real(logits) + gan_loss.fake(logits)
     np.testing.assert_allclose(
-        payoff.judgement(logits[jnp.argmin(value)]), best, atol=1e-3
+        gan_loss.output(logits[jnp.argmin(value)]), best, atol=1e-3
     )
 
 
 def test_d_has_no_gain_beyond_the_hinge():
-    payoff = adversarial.PAYOFFS["hinge"]
-    slope = jax.grad(lambda d: payoff.real(d) + payoff.fake(-d))
+    gan_loss = adversarial.GAN_LOSSES["hinge"]
+    slope = jax.grad(lambda d: gan_loss.real(d) + gan_loss.fake(-d))
     np.testing.assert_allclose([slope(2.0), slope(0.5)], [0, -2])
 
 
 def test_a_map_counts_as_its_mean():
-    payoff = adversarial.PAYOFFS["non_saturating"]
+    gan_loss = adversarial.GAN_LOSSES["non_saturating"]
     real, fake = (jnp.asarray(x, jnp.float32) for x in (X, -X))
-    value, metrics = adversarial.discriminator_loss(payoff, real, fake)
+    value, metrics = adversarial.discriminator_loss(gan_loss, real, fake)
     expected = np.log1p(np.exp(-X)).mean() * 2
     np.testing.assert_allclose(value, expected, rtol=1e-5)
     np.testing.assert_allclose(metrics["d_real"], (1 / (1 + np.exp(-X))).mean(), 1e-5)

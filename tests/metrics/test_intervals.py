@@ -7,7 +7,11 @@ from scipy import stats
 from gen_jax.errors import UserError
 from gen_jax.metrics import intervals
 from gen_jax.metrics.frechet import frechet_distance, moments
-from gen_jax.metrics.intervals import bootstrap_interval, seeds_interval, share_interval
+from gen_jax.metrics.intervals import (
+    bootstrap_interval,
+    fraction_interval,
+    seeds_interval,
+)
 
 
 def test_of_seeds_in_closed_form():
@@ -113,7 +117,7 @@ def test_bad_input_is_refused():
 @pytest.mark.parametrize(("hits", "number"), [(0, 50), (50, 50), (7, 30)])
 def test_the_interval_of_a_share_inverts_the_binomial(hits, number):
     """At each end what was seen, or more extreme, has a probability of 2.5 %."""
-    value, low, high = share_interval(hits / number, number)
+    value, low, high = fraction_interval(hits / number, number)
     assert value == hits / number
     if hits:
         assert stats.binom.sf(hits - 1, number, low) == pytest.approx(0.025)
@@ -127,4 +131,4 @@ def test_the_interval_of_a_share_inverts_the_binomial(hits, number):
 
 def test_the_interval_of_a_share_needs_an_example():
     with pytest.raises(UserError, match="one example at least"):
-        share_interval(0.5, 0)
+        fraction_interval(0.5, 0)

@@ -9,12 +9,12 @@ from gen_jax.data import DataConfig, load
 from gen_jax.errors import UserError
 from gen_jax.metrics import manifold
 from gen_jax.metrics.manifold import (
-    Judged,
+    Classified,
     by_class,
+    classified,
     density_coverage,
-    judged,
+    diversity,
     precision_recall,
-    variety,
 )
 from gen_jax.metrics.networks.classifier import Classifier, trained
 
@@ -108,12 +108,12 @@ def test_density_and_coverage_by_chance():
 
 def test_variety_of_closed_cases():
     real = column(0, 1, 3)  # distances 1, 2, 3
-    assert variety(real, real) == 1
-    assert variety(real, 5 * real + 7) == pytest.approx(5)
-    assert variety(real, column(4, 4, 4, 4)) == 0
+    assert diversity(real, real) == 1
+    assert diversity(real, 5 * real + 7) == pytest.approx(5)
+    assert diversity(real, column(4, 4, 4, 4)) == 0
     # Ten different points, each twice: pairs of equal ones are 1 in 19.
     ten = np.random.default_rng(0).standard_normal((10, 3))
-    assert variety(ten, np.concatenate([ten, ten])) == pytest.approx(18 / 19)
+    assert diversity(ten, np.concatenate([ten, ten])) == pytest.approx(18 / 19)
 
 
 def test_repeated_points_cover_only_themselves():
@@ -132,8 +132,8 @@ def test_what_has_no_answer_is_refused():
         (lambda: precision_recall(four, four / 0), "drawn images are not all finite"),
         (lambda: density_coverage(four, three, 4), "k=4 .* 4 are real"),
         (lambda: density_coverage(four, three[:0], 1), r"not \[4, 1\] with \[0, 1\]"),
-        (lambda: variety(four, four[:1]), "1 drawn"),
-        (lambda: variety(four * 0, four), "all 4 real images are equal"),
+        (lambda: diversity(four, four[:1]), "1 drawn"),
+        (lambda: diversity(four * 0, four), "all 4 real images are equal"),
     ]:
         with np.errstate(all="ignore"), pytest.raises(UserError, match=said):
             call()
@@ -155,29 +155,29 @@ def test_each_class_is_judged_by_itself():
     labels = np.repeat([0, 1], 10)
     samples = column(*range(-10, -5), *range(-4, 6))  # of class 1, four are not
     asked = np.repeat([0, 1], [5, 10])
-    of_real = judged(made_up_judge(), real, labels)
-    of_samples = judged(made_up_judge(), samples, asked)
+    of_real = classified(made_up_judge(), real, labels)
+    of_samples = classified(made_up_judge(), samples, asked)
     out = by_class(of_samples, of_real, k=1)
     assert list(out) == ["mean", "0", "1"]
-    assert out["0"]["agreement"] == 1
-    assert out["1"]["agreement"] == 0.6
-    assert out["mean"]["agreement"] == 0.8
+    assert out["0"]["label_accuracy"] == 1
+    assert out["1"]["label_accuracy"] == 0.6
+    assert out["mean"]["label_accuracy"] == 0.8
     assert out["mean"]["real_agreement"] == 1
     # Class 0: -10, -8 .. -2 against five neighbouring numbers, and against -9 .. -1.
     reference = real[:10:2]
     assert out["0"]["recall"] == precision_recall(reference, samples[:5], 1)[1] == 0.6
-    assert out["0"]["variety"] == pytest.approx(0.5)
+    assert out["0"]["diversity"] == pytest.approx(0.5)
     assert out["0"]["real_recall"] == out["0"]["real_variety"] == 1
     assert json.loads(json.dumps(out)) == out
     squares = (j._replace(features=j.features**2) for j in (of_samples, of_real))
     squares = by_class(*squares, k=1)
-    assert squares["0"]["agreement"] == 1
-    expected = variety(np.square(reference), np.square(samples[:5]))
-    assert squares["0"]["variety"] == expected != out["0"]["variety"]
+    assert squares["0"]["label_accuracy"] == 1
+    expected = diversity(np.square(reference), np.square(samples[:5]))
+    assert squares["0"]["diversity"] == expected != out["0"]["diversity"]
     with pytest.raises(UserError, match=r"class 0: .* k=5 .* 5 are"):
         by_class(of_samples, of_real, k=5)
     with pytest.raises(UserError, match="no samples"):
-        by_class(Judged(*(part[:0] for part in of_samples)), of_real)
+        by_class(Classified(*(part[:0] for part in of_samples)), of_real)
 
 
 @pytest.fixture(scope="module")
@@ -192,43 +192,47 @@ def digits(tmp_path_factory):
 
 
 def test_the_judge_of_digits_is_right(digits):
-    _, (x, y), judge = digits
-    p = judge.probabilities(x)
-    assert judge.num_test == len(x) == 160
-    assert judge.accuracy == np.mean(p.argmax(1) == y) >= 0.98
+    _, (x, y), classifier = digits
+    p = classifier.probabilities(x)
+    assert classifier.num_test == len(x) == 160
+    assert classifier.accuracy == np.mean(p.argmax(1) == y) >= 0.98
     sure = p.max(1) > 0.8
     assert np.mean(sure) > 0.9
     assert np.mean(p.argmax(1)[sure] == y[sure]) > 0.98
 
 
 def test_the_judge_of_digits_is_not_sure_of_what_is_none(digits):
-    _, (x, y), judge = digits
+    _, (x, y), classifier = digits
     rng = np.random.default_rng(0)
-    noise = judge.probabilities(rng.uniform(-1, 1, x.shape).astype(np.float32))
+    noise = classifier.probabilities(rng.uniform(-1, 1, x.shape).astype(np.float32))
     assert np.mean(noise.max(1) > 0.8) < 0.02
     other = rng.permutation(len(x))
     differ = y != y[other]
-    both = judge.probabilities((x + x[other])[differ] / 2)
+    both = classifier.probabilities((x + x[other])[differ] / 2)
     assert np.mean(both.max(1) > 0.8) < 0.25
 
 
 @pytest.mark.parametrize("images", [1, 10])
 def test_memorised_digits_fail(digits, images):
     """A few training images of each class, repeated till there are 80."""
-    (x, y), _, judge = digits
+    (x, y), _, classifier = digits
     chosen = np.concatenate([np.flatnonzero(y == k)[:images] for k in range(10)])
     chosen = np.repeat(chosen, 80 // images)
-    mean = by_class(judged(judge, x[chosen], y[chosen]), judged(judge, x, y))["mean"]
-    assert mean["agreement"] >= 0.98
+    mean = by_class(
+        classified(classifier, x[chosen], y[chosen]), classified(classifier, x, y)
+    )["mean"]
+    assert mean["label_accuracy"] >= 0.98
     assert mean["precision"] >= 0.9
     assert mean["real_recall"] > 0.8
     assert mean["recall"] < 0.15
-    assert mean["variety"] < (0.01 if images == 1 else 0.95)
+    assert mean["diversity"] < (0.01 if images == 1 else 0.95)
 
 
 def test_held_out_digits_pass(digits):
-    train, test, judge = digits
-    mean = by_class(judged(judge, *test), judged(judge, *train))["mean"]
-    assert mean["agreement"] == pytest.approx(judge.accuracy, abs=0.01)
-    for name in ("precision", "recall", "variety"):
+    train, test, classifier = digits
+    mean = by_class(classified(classifier, *test), classified(classifier, *train))[
+        "mean"
+    ]
+    assert mean["label_accuracy"] == pytest.approx(classifier.accuracy, abs=0.01)
+    for name in ("precision", "recall", "diversity"):
         assert mean[name] > 0.9 * mean[f"real_{name}"]

@@ -6,7 +6,7 @@ from scipy.spatial.distance import cdist
 
 from gen_jax.errors import UserError
 from gen_jax.metrics import neighbours
-from gen_jax.metrics.neighbours import copied, copied_shares, nearest
+from gen_jax.metrics.neighbours import memorized, memorized_fractions, nearest
 
 
 def uniform(seed, *shape):
@@ -57,13 +57,13 @@ def test_how_many_are_copied_by_chance(size, chance):
     """Schilling's: on a line 2/3, in a plane 6 pi / (8 pi + 3 sqrt 3)."""
     train, points = np.random.default_rng(0).uniform(size=(2, 4000, size))
     error = (chance * (1 - chance) / len(points)) ** 0.5
-    assert copied(points, train).mean() == pytest.approx(chance, abs=4 * error)
+    assert memorized(points, train).mean() == pytest.approx(chance, abs=4 * error)
 
 
 def test_hubs_are_nearest_to_many():
     """Why held-out images are asked too: in many dimensions chance may copy few."""
     train, points = np.random.default_rng(0).standard_normal((2, 1000, 200))
-    assert copied(points, train).mean() < 0.2
+    assert memorized(points, train).mean() < 0.2
 
 
 def test_copied_by_brute_force():
@@ -71,7 +71,7 @@ def test_copied_by_brute_force():
     every, own = cdist(points, train), cdist(train, train)
     np.fill_diagonal(own, np.inf)
     expected = [row.min() < own[row.argmin()].min() for row in every]
-    found = copied(points, train)
+    found = memorized(points, train)
     np.testing.assert_array_equal(found, expected)
     assert 0 < found.sum() < 50
 
@@ -80,13 +80,13 @@ def test_copies_are_found():
     """Training images under a little noise; also where the training set repeats one."""
     train, held_out = uniform(0, 300, 5), uniform(1, 300, 5)
     copies = train[:200] + 1e-3 * uniform(2, 200, 5)
-    shares = copied_shares(copies, train, held_out)
-    assert shares["copied"] == 1
-    assert shares["real_copied"] == copied(held_out, train).mean() < 0.75
+    fractions = memorized_fractions(copies, train, held_out)
+    assert fractions["memorized"] == 1
+    assert fractions["real_memorized"] == memorized(held_out, train).mean() < 0.75
     again = np.concatenate([train, train[:200]])
-    assert copied_shares(copies, again, held_out) == shares
-    assert copied(train, again).all()
-    assert not copied(train + 100, train).any()
+    assert memorized_fractions(copies, again, held_out) == fractions
+    assert memorized(train, again).all()
+    assert not memorized(train + 100, train).any()
 
 
 def test_bad_input_is_refused():
@@ -98,8 +98,8 @@ def test_bad_input_is_refused():
         (lambda: nearest(x, x, 6), "k=6 neighbours of 5"),
         (lambda: nearest(x, x, 0), "k=0"),
         (lambda: nearest(x, x / 0), "training images are not all finite"),
-        (lambda: copied(x, np.repeat(x[:1], 9, axis=0)), "two different training"),
-        (lambda: copied(x, x[:1]), "two different training"),
+        (lambda: memorized(x, np.repeat(x[:1], 9, axis=0)), "two different training"),
+        (lambda: memorized(x, x[:1]), "two different training"),
     ]:
         with np.errstate(all="ignore"), pytest.raises(UserError, match=said):
             call()

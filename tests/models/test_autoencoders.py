@@ -52,12 +52,12 @@ def test_mlps_are_those_of_kingma_and_welling():
 
 
 def test_the_convolutional_decoder_agrees_in_both_forms_and_example_by_example():
-    decoder = ConvDecoder((9, 16, 2), features=2)
+    decoder = ConvDecoder((9, 16, 2), base_channels=2)
     z = normal(3, 4)
     variables = made_up(variables_of(decoder, z))
     x = []
     for form in ("cpu", "tpu"):
-        with devices.forms(form):
+        with devices.implementation(form):
             x.append(decoder.apply(variables, z))
             alone = decoder.apply(variables, z[1:2])
         np.testing.assert_allclose(x[-1][1:2], alone, atol=1e-6)
@@ -65,7 +65,7 @@ def test_the_convolutional_decoder_agrees_in_both_forms_and_example_by_example()
 
 
 def test_the_convolutional_encoder_treats_examples_alone():
-    encoder = ConvEncoder(3, features=2)
+    encoder = ConvEncoder(3, base_channels=2)
     x = normal(3, 9, 8, 1)
     variables = made_up(variables_of(encoder, x))
     mean, log_var = encoder.apply(variables, x)

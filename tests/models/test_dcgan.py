@@ -21,7 +21,10 @@ def test_counts_at_64_pixels_are_those_of_the_known_example():
 @pytest.mark.parametrize("shape", SHAPES)
 def test_depth_follows_the_shape(shape):
     z = images(2, 10)
-    generator, discriminator = Generator(shape, features=4), Discriminator(features=4)
+    generator, discriminator = (
+        Generator(shape, base_channels=4),
+        Discriminator(base_channels=4),
+    )
     variables = variables_of(generator, z, train=True)
     x = jax.eval_shape(lambda v, z: generator.apply(v, z, train=False), variables, z)
     assert x.shape == (2, *shape)
@@ -34,7 +37,7 @@ def test_depth_follows_the_shape(shape):
 
 
 def test_weights_start_as_radford_says():
-    generator = Generator((8, 8, 1), features=64)
+    generator = Generator((8, 8, 1), base_channels=64)
     variables = devices.run_once(
         lambda key: generator.init(key, jnp.zeros((2, 50)), train=True),
         jax.random.key(0),
@@ -48,7 +51,7 @@ def test_weights_start_as_radford_says():
 
 
 def test_images_lie_in_range_and_the_mode_chooses_the_statistics():
-    generator = Generator((9, 8, 1), features=2)
+    generator = Generator((9, 8, 1), base_channels=2)
     z = normal(3, 4)
     variables = made_up(variables_of(generator, images(3, 4), train=True))
     trained, updated = generator.apply(
@@ -68,7 +71,7 @@ def test_images_lie_in_range_and_the_mode_chooses_the_statistics():
 
 def test_the_discriminators_input_is_not_normalised():
     """Otherwise a constant added to all images would leave the logits as they are."""
-    discriminator = Discriminator(features=2)
+    discriminator = Discriminator(base_channels=2)
     variables = made_up(variables_of(discriminator, images(2, 8, 8, 1), train=True))
     assert set(variables["batch_stats"]) == {"BatchNorm_0"}  # two halvings, one norm
     x = normal(2, 8, 8, 1)
@@ -103,10 +106,10 @@ def test_the_full_size_networks_apply():
 
 def test_counts_of_the_papers_own_form():
     generator = variables_of(
-        Generator((64, 64, 3), features=128, kernel=5), images(2, 100), train=True
+        Generator((64, 64, 3), base_channels=128, kernel=5), images(2, 100), train=True
     )
     discriminator = variables_of(
-        Discriminator(features=128, kernel=5), images(2, 64, 64, 3), train=True
+        Discriminator(base_channels=128, kernel=5), images(2, 64, 64, 3), train=True
     )
     assert count(generator) == 18_855_040
     assert count(discriminator) == 17_232_768
@@ -114,7 +117,7 @@ def test_counts_of_the_papers_own_form():
 
 def test_spectral_norm_makes_the_largest_singular_value_one():
     """A discriminator of a single dense layer in effect: |D(x) - D(x')| by power."""
-    discriminator = Discriminator(features=4, norm="spectral")
+    discriminator = Discriminator(base_channels=4, norm="spectral")
     x = normal(2, 8, 8, 1)
     variables = discriminator.init(jax.random.key(0), x, train=True)
     stepped = jax.jit(

@@ -12,7 +12,13 @@ from gen_jax.errors import UserError
 from gen_jax.models import ddpm_unet
 from gen_jax.models.ddpm_unet import UNet
 
-SMALL = UNet(features=8, multipliers=(1,), blocks=1, attention=(4,), dropout=0.5)
+SMALL = UNet(
+    base_channels=8,
+    channel_multipliers=(1,),
+    blocks_per_level=1,
+    attention_resolutions=(4,),
+    dropout=0.5,
+)
 
 
 def times(batch):
@@ -27,7 +33,7 @@ def small_variables():
 @functools.cache
 def apply_small(form="cpu"):
     def apply(variables, x, t, keys):
-        with devices.forms(form):
+        with devices.implementation(form):
             return SMALL.apply(variables, x, t, keys=keys)
 
     return jax.jit(apply)
@@ -46,7 +52,7 @@ def test_attention_lies_where_it_is_asked_for():
 
 
 @pytest.mark.parametrize(
-    ("shape", "multipliers", "out_channels"),
+    ("shape", "channel_multipliers", "out_channels"),
     [
         ((8, 8, 1), (1, 2), None),
         ((28, 28, 1), (1, 2, 2), 2),
@@ -55,8 +61,14 @@ def test_attention_lies_where_it_is_asked_for():
         ((128, 128, 3), (1, 2), 6),
     ],
 )
-def test_output_has_the_inputs_shape(shape, multipliers, out_channels):
-    unet = UNet(20, multipliers, blocks=1, attention=(8,), out_channels=out_channels)
+def test_output_has_the_inputs_shape(shape, channel_multipliers, out_channels):
+    unet = UNet(
+        20,
+        channel_multipliers,
+        blocks_per_level=1,
+        attention_resolutions=(8,),
+        out_channels=out_channels,
+    )
     x, t = images(2, *shape), times(2)
     y = jax.eval_shape(unet.apply, variables_of(unet, x, t), x, t)
     assert y.shape == (2, *shape[:2], out_channels or shape[2])
@@ -90,7 +102,12 @@ def test_at_least_four_channels_share_a_norm(channels, groups):
 
 def test_at_the_start_the_output_is_zero():
     x, t = normal(2, 4, 4, 1), jnp.array([1, 2], jnp.int32)
-    unet = UNet(features=4, multipliers=(1,), blocks=1, attention=())
+    unet = UNet(
+        base_channels=4,
+        channel_multipliers=(1,),
+        blocks_per_level=1,
+        attention_resolutions=(),
+    )
     variables = devices.run_once(lambda key: unet.init(key, x, t), jax.random.key(0))
     np.testing.assert_array_equal(unet.apply(variables, x, t), 0)
 
@@ -141,13 +158,24 @@ def test_the_cifar10_form_applies():
 
 
 def test_a_label_moves_every_pixel_and_none_adds_nothing():
-    unet = UNet(features=8, multipliers=(1,), blocks=1, attention=(), num_classes=3)
+    unet = UNet(
+        base_channels=8,
+        channel_multipliers=(1,),
+        blocks_per_level=1,
+        attention_resolutions=(),
+        num_classes=3,
+    )
     x = jnp.broadcast_to(normal(1, 4, 4, 1), (3, 4, 4, 1))
     y = jnp.array([0, 2, -1])
     variables = made_up(variables_of(unet, x, times(3), y))
     told = unet.apply(variables, x, jnp.full(3, 7), y)
     assert np.abs(told[0] - told[1]).max() > 1e-4
     params = {k: v for k, v in variables["params"].items() if k != "label"}
-    plain = UNet(features=8, multipliers=(1,), blocks=1, attention=())
+    plain = UNet(
+        base_channels=8,
+        channel_multipliers=(1,),
+        blocks_per_level=1,
+        attention_resolutions=(),
+    )
     untold = plain.apply({"params": params}, x, jnp.full(3, 7))
     np.testing.assert_allclose(told[2], untold[2], rtol=1e-5, atol=1e-6)

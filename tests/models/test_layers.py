@@ -21,7 +21,7 @@ def in_form(form, function, *args):
         y = function(*args)
         return jnp.sum(y * jnp.cos(jnp.arange(y.size, dtype=y.dtype)).reshape(y.shape))
 
-    with devices.forms(form):
+    with devices.implementation(form):
         gradient = jax.grad(weighted, argnums=tuple(range(len(args))))
         return function(*args), *gradient(*args)
 
@@ -48,7 +48,7 @@ def test_conv_transpose_is_correlation_with_a_zero_stuffed_image(form, kernel):
     x = normal(2, 3, 5, 2)
     layer = layers.ConvTranspose(3, kernel=kernel)
     variables = made_up(variables_of(layer, x))
-    with devices.forms(form):
+    with devices.implementation(form):
         y = layer.apply(variables, x)
     params = jax.tree.map(np.asarray, variables["params"])
     expected = stuffed_with_zeros(x, params["kernel"]) + params["bias"]
@@ -69,7 +69,7 @@ def test_conv_transpose_has_the_same_gradients_in_both_forms():
 @pytest.mark.parametrize("form", FORMS)
 def test_attention_is_a_softmax_weighted_mean(form):
     q, k, v = normal(3, 2, 5, 4)
-    with devices.forms(form):
+    with devices.implementation(form):
         o = layers.attention(q, k, v)
     scores = np.einsum("bqc,bkc->bqk", q, k) / np.sqrt(4)
     expected = np.einsum("bqk,bkc->bqc", scipy.special.softmax(scores, axis=-1), v)
@@ -87,7 +87,9 @@ def test_the_forms_differ():
     """Otherwise the comparisons above compare a form with itself."""
 
     def jaxpr(form, function, *args):
-        with devices.forms(form):  # a new function each time: traces are remembered
+        with devices.implementation(
+            form
+        ):  # a new function each time: traces are remembered
             return str(jax.make_jaxpr(lambda *args: function(*args))(*args))
 
     layer = layers.ConvTranspose(3)

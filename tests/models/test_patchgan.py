@@ -10,7 +10,7 @@ from gen_jax import devices
 from gen_jax.errors import UserError
 from gen_jax.models.patchgan import PatchGan, receptive_field
 
-SMALL = PatchGan(features=2, layers=1)
+SMALL = PatchGan(base_channels=2, layers=1)
 
 
 @functools.cache
@@ -68,7 +68,7 @@ def test_the_layers_are_the_papers(layers, widths):
 def test_receptive_field_as_computed_and_as_measured(side, layers, field, monkeypatch):
     """Measured without the norms' statistics, through which all pixels meet."""
     assert receptive_field(layers) == field
-    patchgan = PatchGan(features=1, layers=layers)
+    patchgan = PatchGan(base_channels=1, layers=layers)
     xy = normal(1, side, side, 1), normal(1, side, side, 1, seed=1)
     variables = made_up(variables_of(patchgan, *xy))
     monkeypatch.setattr("gen_jax.models.layers.instance_norm", lambda x, _: x)
@@ -101,17 +101,17 @@ def test_receptive_field_as_computed_and_as_measured(side, layers, field, monkey
     ],
 )
 def test_shapes(shape, layers, logits):
-    patchgan = PatchGan(features=2, layers=layers)
+    patchgan = PatchGan(base_channels=2, layers=layers)
     xy = images(2, *shape, 1), images(2, *shape, 3)
-    judged = jax.eval_shape(patchgan.apply, variables_of(patchgan, *xy), *xy)
-    assert judged.shape == (2, *logits)
-    assert judged.dtype == jnp.float32
+    classified = jax.eval_shape(patchgan.apply, variables_of(patchgan, *xy), *xy)
+    assert classified.shape == (2, *logits)
+    assert classified.dtype == jnp.float32
 
 
 @pytest.mark.parametrize("form", ["cpu", "tpu"])
 def test_a_pair_does_not_depend_on_its_neighbours(form):
     x, y = pair(3, 9, 9)
-    with devices.forms(form):
+    with devices.implementation(form):
         logits = np.asarray(SMALL.apply(small_variables(), x, y))
         for i in range(3):
             alone = SMALL.apply(small_variables(), x[i : i + 1], y[i : i + 1])
@@ -137,7 +137,7 @@ def test_every_parameter_has_a_gradient():
 
 def test_lowers_for_tpu():
     patchgan, xy = PatchGan(), (images(2, 28, 28, 1), images(2, 28, 28, 3))
-    with devices.forms("tpu"):
+    with devices.implementation("tpu"):
         traced = jax.jit(patchgan.apply).trace(variables_of(patchgan, *xy), *xy)
         text = traced.lower(lowering_platforms=("tpu",)).as_text()
     assert text.count("stablehlo.convolution") == 5
@@ -149,7 +149,7 @@ def test_lowers_for_tpu():
 )
 def test_images_too_small_for_the_patches_are_refused(layers, least, hint):
     """At the least side every norm still has something to tell apart."""
-    patchgan = PatchGan(features=2, layers=layers)
+    patchgan = PatchGan(base_channels=2, layers=layers)
     xy = images(1, least, 96, 1), images(1, least, 96, 1)
     variables_of(patchgan, *xy)
     short = images(1, least - 1, 96, 1)

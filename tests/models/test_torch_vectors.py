@@ -108,9 +108,9 @@ def assert_close(ours, theirs):
 @pytest.mark.parametrize("form", ["cpu", "tpu"])
 def test_the_unet(vectors, form):
     vectors = vectors("pix2pix")
-    unet, x = UNet(2, features=4), vectors["x"]
+    unet, x = UNet(2, base_channels=4), vectors["x"]
     variables = ported(vectors, "unet", UNET, variables_of(unet, x, None))
-    with devices.forms(form):
+    with devices.implementation(form):
         assert_close(unet.apply(variables, x, None), vectors["unet"])
 
 
@@ -120,7 +120,10 @@ def test_the_unet(vectors, form):
 )
 def test_the_patchgan(vectors, layers, modules):
     vectors, name = vectors("pix2pix"), f"patchgan{layers}"
-    patchgan, xy = PatchGan(features=4, layers=layers), (vectors["x"], vectors["y"])
+    patchgan, xy = (
+        PatchGan(base_channels=4, layers=layers),
+        (vectors["x"], vectors["y"]),
+    )
     variables = ported(vectors, name, modules, variables_of(patchgan, *xy))
     assert_close(patchgan.apply(variables, *xy), vectors[name][..., 0])
 
@@ -129,10 +132,10 @@ def test_the_patchgan(vectors, layers, modules):
 @pytest.mark.parametrize("form", ["cpu", "tpu"])
 def test_the_dcgans_generator(vectors, mode, form):
     vectors = vectors("dcgan")
-    generator, z = Generator((32, 32, 3), features=4), vectors["z"][:, 0, 0]
+    generator, z = Generator((32, 32, 3), base_channels=4), vectors["z"][:, 0, 0]
     like = variables_of(generator, z, train=True)
     variables = ported(vectors, "generator", GENERATOR, like)
-    with devices.forms(form):
+    with devices.implementation(form):
         x, _ = generator.apply(
             variables, z, train=mode == "train", mutable=["batch_stats"]
         )
@@ -142,7 +145,7 @@ def test_the_dcgans_generator(vectors, mode, form):
 @pytest.mark.parametrize("mode", ["train", "eval"])
 def test_the_dcgans_discriminator(vectors, mode):
     vectors = vectors("dcgan")
-    discriminator, x = Discriminator(features=4), vectors["x"]
+    discriminator, x = Discriminator(base_channels=4), vectors["x"]
     like = variables_of(discriminator, x, train=True)
     variables = ported(vectors, "discriminator", DISCRIMINATOR, like)
     logits, _ = discriminator.apply(

@@ -11,7 +11,7 @@ from gen_jax import devices
 from gen_jax.errors import UserError
 from gen_jax.models.unet import UNet
 
-SMALL = UNet(2, features=2)
+SMALL = UNet(2, base_channels=2)
 
 
 def keys_of(*seeds):
@@ -30,7 +30,7 @@ def small_variables():
 @functools.cache
 def apply_small(form="cpu"):
     def apply(variables, x, keys):
-        with devices.forms(form):
+        with devices.implementation(form):
             return SMALL.apply(variables, x, keys)
 
     return jax.jit(apply)
@@ -88,7 +88,7 @@ def test_the_layers_are_the_papers():
     ],
 )
 def test_depth_follows_the_shape(shape, out_channels, depth):
-    unet, x = UNet(out_channels, features=4), images(2, *shape)
+    unet, x = UNet(out_channels, base_channels=4), images(2, *shape)
     keys = jax.eval_shape(keys_of, 0, 1)
     variables = variables_of(unet, x, None)
     y = jax.eval_shape(unet.apply, variables, x, keys)
@@ -99,7 +99,7 @@ def test_depth_follows_the_shape(shape, out_channels, depth):
 
 
 def test_weights_start_as_isola_says():
-    unet = UNet(1, features=32)
+    unet = UNet(1, base_channels=32)
     variables = devices.run_once(
         lambda key: unet.init(key, jnp.zeros((1, 8, 8, 1)), None), jax.random.key(0)
     )
@@ -139,7 +139,7 @@ def test_dropout_is_on_with_keys_and_each_example_has_its_own():
 
 @pytest.mark.parametrize(("side", "expected"), [(8, 2), (16, 3), (32, 3), (256, 3)])
 def test_dropout_lies_in_the_three_innermost_blocks(side, expected):
-    unet, x = UNet(1, features=1), images(1, side, side, 1)
+    unet, x = UNet(1, base_channels=1), images(1, side, side, 1)
 
     def apply(variables, x, keys):
         return unet.apply(variables, x, keys)
@@ -171,7 +171,7 @@ def test_both_forms_agree():
 def test_lowers_for_tpu():
     x, keys = images(2, 28, 28, 1), jax.eval_shape(keys_of, 0, 1)
     unet = UNet(3)
-    with devices.forms("tpu"):
+    with devices.implementation("tpu"):
         traced = jax.jit(unet.apply).trace(variables_of(unet, x, None), x, keys)
         text = traced.lower(lowering_platforms=("tpu",)).as_text()
     assert text.count("lhs_dilate = [2, 2]") == 5  # native transposed convolutions

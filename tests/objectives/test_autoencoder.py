@@ -145,20 +145,20 @@ def test_importance_weights_average_to_the_exact_likelihood(shift):
 
 def test_the_bound_is_the_sum_of_its_terms():
     """KL in closed form: 1/2 sum(mean^2 + var - 1 - log var)."""
-    game, board = _linear_vae(), _linear_board(0.4)
+    game, players = _linear_vae(), _linear_board(0.4)
     x = jnp.float32(np.random.default_rng(0).normal(size=(5, 3)))
     keys = jax.random.split(RNG, 5)
-    terms = game.ops["bound_terms"](board, x, keys)
-    mean = np.asarray(game.ops["encode"](board, x))
+    terms = game.ops["bound_terms"](players, x, keys)
+    mean = np.asarray(game.ops["encode"](players, x))
     kl = 0.5 * np.sum(mean**2 + VARIANCE - 1 - np.log(VARIANCE), axis=1)
     np.testing.assert_allclose(terms["kl"], kl, rtol=1e-4)
     np.testing.assert_allclose(
-        game.ops["bound"](board, x, keys), -terms["kl"] - terms["reconstruction"]
+        game.ops["bound"](players, x, keys), -terms["kl"] - terms["reconstruction"]
     )
 
 
 def test_the_loss_is_minus_the_bound():
-    game, board = _linear_vae(), _linear_board()
+    game, players = _linear_vae(), _linear_board()
     x = jnp.float32(np.random.default_rng(0).normal(size=(5, 3)))
     keys = jax.random.split(RNG, 5)
 
@@ -166,9 +166,9 @@ def test_the_loss_is_minus_the_bound():
         step = jnp.int32(0)
 
     Context.keys = keys
-    value, (_, metrics) = game.players["model"].loss(board, {"x": x}, Context)
+    value, (_, metrics) = game.players["model"].loss(players, {"x": x}, Context)
     np.testing.assert_allclose(
-        value, -game.ops["bound"](board, x, keys).mean(), rtol=1e-6
+        value, -game.ops["bound"](players, x, keys).mean(), rtol=1e-6
     )
     np.testing.assert_allclose(
         value, metrics["kl"] - metrics["reconstruction"], rtol=1e-6
@@ -176,19 +176,19 @@ def test_the_loss_is_minus_the_bound():
 
 
 def test_codes_and_reconstructions_of_a_linear_gaussian_model():
-    game, board = _linear_vae(), _linear_board()
+    game, players = _linear_vae(), _linear_board()
     x = np.array([[0.9, -1.1, 0.4]])
     precision = np.eye(2) + W.T @ W / SCALE**2
     mean = np.linalg.solve(precision, W.T @ (x[0] - BIAS) / SCALE**2)
-    z = game.ops["encode"](board, jnp.float32(x))
+    z = game.ops["encode"](players, jnp.float32(x))
     np.testing.assert_allclose(z[0], mean, rtol=1e-5)
     np.testing.assert_allclose(
-        game.ops["reconstruct"](board, jnp.float32(x))[0], W @ mean + BIAS, rtol=1e-5
+        game.ops["reconstruct"](players, jnp.float32(x))[0], W @ mean + BIAS, rtol=1e-5
     )
     keys = jax.random.split(RNG, 4000)
-    z = game.ops["encode"](board, jnp.broadcast_to(jnp.float32(x), (4000, 3)), keys)
+    z = game.ops["encode"](players, jnp.broadcast_to(jnp.float32(x), (4000, 3)), keys)
     np.testing.assert_allclose(np.cov(z.T), np.linalg.inv(precision), atol=0.02)
-    samples = game.ops["sample"](board, keys)  # means of p(x|z), without its noise
+    samples = game.ops["sample"](players, keys)  # means of p(x|z), without its noise
     np.testing.assert_allclose(np.cov(samples.T), W @ W.T, atol=0.1)
     np.testing.assert_allclose(samples.mean(0), BIAS, atol=0.1)
 
@@ -215,13 +215,13 @@ class Constant(nn.Module):
 def test_bernoulli_bound_in_nats_per_image():
     """With q = p(z) and p(x|z) free of z the bound is the exact likelihood."""
     game = vae(Nothing(), Constant(np.log(3)), z_dim=2, optimizer=optax.sgd(0.1))
-    board = {"model": Weights({"encoder": {}, "decoder": {}})}
+    players = {"model": Weights({"encoder": {}, "decoder": {}})}
     x = jnp.stack([jnp.full((4, 4, 1), value) for value in (1.0, -1.0, 0.0)])
-    bounds = game.ops["bound"](board, x, jax.random.split(RNG, 3))
+    bounds = game.ops["bound"](players, x, jax.random.split(RNG, 3))
     p, q = np.log(3 / 4), np.log(1 / 4)
     expected = 16 * np.array([p, q, (p + q) / 2])
     np.testing.assert_allclose(bounds, expected, rtol=1e-5)
-    samples = game.ops["sample"](board, jax.random.split(RNG, 2))
+    samples = game.ops["sample"](players, jax.random.split(RNG, 2))
     np.testing.assert_allclose(samples, np.full((2, 4, 4, 1), 0.5), rtol=1e-6)
 
 
@@ -269,9 +269,9 @@ class Context:
         return x
 
 
-def _loss(game, board, x, step=0):
+def _loss(game, players, x, step=0):
     context = Context(jax.random.split(RNG, len(x)), jnp.int32(step))
-    return game.players["model"].loss(board, {"x": jnp.float32(x)}, context)
+    return game.players["model"].loss(players, {"x": jnp.float32(x)}, context)
 
 
 def test_beta_weighs_the_kl_and_is_reached_linearly():
@@ -284,9 +284,9 @@ def test_beta_weighs_the_kl_and_is_reached_linearly():
 
     value, kl, log_p = loss(0, beta=3.0)
     np.testing.assert_allclose(value, 3 * kl - log_p, rtol=1e-5)
-    for step, share in ((0, 0.1), (4, 0.5), (9, 1.0), (500, 1.0)):
+    for step, fraction in ((0, 0.1), (4, 0.5), (9, 1.0), (500, 1.0)):
         value, kl, log_p = loss(step, beta=2.0, kl_warmup_steps=10)
-        np.testing.assert_allclose(value, share * 2 * kl - log_p, rtol=1e-5)
+        np.testing.assert_allclose(value, fraction * 2 * kl - log_p, rtol=1e-5)
 
 
 def test_more_draws_make_a_steadier_estimate_of_the_same_bound():
@@ -337,11 +337,11 @@ def test_an_autoencoder_is_a_vae_without_noise_and_without_a_prior():
 def test_an_autoencoder_draws_from_the_gaussian_of_its_codes():
     game = autoencoder(Code(), LinearDecoder(), z_dim=2, optimizer=optax.sgd(0.1))
     mean, cov = np.array([1.0, -2.0]), np.array([[2.0, 0.9], [0.9, 0.5]])
-    board = {"model": Weights({}, _codes(mean, cov))}
-    z = np.asarray(game.ops["prior"](board, jax.random.split(RNG, 50_000)))
+    players = {"model": Weights({}, _codes(mean, cov))}
+    z = np.asarray(game.ops["prior"](players, jax.random.split(RNG, 50_000)))
     np.testing.assert_allclose(z.mean(0), mean, atol=0.03)
     np.testing.assert_allclose(np.cov(z.T), cov, atol=0.04)
-    alone = game.ops["prior"](board, jax.random.split(RNG, 50_000)[3:4])
+    alone = game.ops["prior"](players, jax.random.split(RNG, 50_000)[3:4])
     np.testing.assert_allclose(alone, z[3:4], rtol=1e-5)
     # A direction that the codes do not use is not used, nor is it NaN.
     flat = {"model": Weights({}, _codes(mean, np.diag([1.0, 0.0])))}
@@ -353,10 +353,10 @@ def test_an_autoencoder_draws_from_the_gaussian_of_its_codes():
 @pytest.mark.parametrize("mean", [-1e4, 0.0, 1e4])
 def test_the_loss_is_finite_whatever_the_encoder_says(mean, log_var):
     """And its slope leads the log variance back, up by KL and down by both terms."""
-    board = _linear_board(mean)
+    players = _linear_board(mean)
 
     def loss(log_var):
-        params = board["model"].params
+        params = players["model"].params
         encoder = {**params["encoder"], "log_var": log_var}
         changed = {"model": Weights({**params, "encoder": encoder})}
         return _loss(_linear_vae(), changed, np.zeros((4, 3)))[0]
@@ -377,16 +377,16 @@ def test_labels_reach_encoder_and_decoder():
         optimizer=optax.sgd(0.1),
     )
     x = jnp.float32(np.random.default_rng(0).normal(size=(3, 3)))
-    board = init_state(game, RNG, {"x": x, "y": jnp.arange(3)}).players
+    players = init_state(game, RNG, {"x": x, "y": jnp.arange(3)}).players
     ops, y = game.ops, jnp.arange(3)
     same = jnp.tile(x[:1], (3, 1))
-    assert np.ptp(ops["encode"](board, same, None, y), axis=0).min() > 1e-4
+    assert np.ptp(ops["encode"](players, same, None, y), axis=0).min() > 1e-4
     z = jnp.zeros((3, 2))
-    assert np.ptp(ops["decode"](board, z, y), axis=0).min() > 1e-4
+    assert np.ptp(ops["decode"](players, z, y), axis=0).min() > 1e-4
     keys = jax.random.split(RNG, 3)
-    told = ops["sample"](board, keys, y)
-    expected = ops["decode"](board, ops["prior"](board, keys), y)
+    told = ops["sample"](players, keys, y)
+    expected = ops["decode"](players, ops["prior"](players, keys), y)
     np.testing.assert_allclose(told, expected, rtol=1e-6)
     assert not np.allclose(
-        ops["bound"](board, x, keys, y), ops["bound"](board, x, keys)
+        ops["bound"](players, x, keys, y), ops["bound"](players, x, keys)
     )

@@ -125,7 +125,7 @@ def test_the_papers_schedule_in_few_steps_is_the_default(options, times):
     assert seen == times
     eta = {} if "sampler" in options else {"eta": 0.0}
     said = {"sampler": "ddim", **options, "sampling_steps": len(times), **eta}
-    assert game.ops["sampling"](**options) == said
+    assert game.ops["sampling_options"](**options) == said
 
 
 @pytest.mark.parametrize(
@@ -179,9 +179,9 @@ def test_an_exact_denoiser_knows_and_restores_the_image_from_any_time():
     keys, x = jax.random.split(RNG, 3), jnp.full((3, 4, 4, 1), -0.5)
     for time in (0.2, 0.6, 1.0):
         x_t = ops["diffuse"](EMPTY, x, keys, time)
-        np.testing.assert_allclose(ops["guess"](EMPTY, x_t, time), x, atol=1e-4)
+        np.testing.assert_allclose(ops["predict_x0"](EMPTY, x_t, time), x, atol=1e-4)
         np.testing.assert_allclose(
-            ops["restore"](EMPTY, x_t, keys, time, 0.0), x, atol=1e-5
+            ops["denoise_between"](EMPTY, x_t, keys, time, 0.0), x, atol=1e-5
         )
 
 
@@ -189,7 +189,7 @@ def test_restoring_half_way_ends_where_diffusing_does():
     """With the exact denoiser of one point, both are q(x_t | x_0)."""
     ops = _game(Point(-0.5, train=False), (4, 4, 1)).ops
     keys, x = jax.random.split(RNG, 2000), jnp.full((2000, 4, 4, 1), -0.5)
-    half = ops["restore"](EMPTY, ops["prior"](EMPTY, keys), keys, 1.0, 0.5)
+    half = ops["denoise_between"](EMPTY, ops["prior"](EMPTY, keys), keys, 1.0, 0.5)
     expected = ops["diffuse"](EMPTY, x, keys, 0.5)
     np.testing.assert_allclose(half.mean(), expected.mean(), atol=0.02)
     np.testing.assert_allclose(half.std(), expected.std(), atol=0.02)

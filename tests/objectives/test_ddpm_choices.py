@@ -40,8 +40,8 @@ class Gaussian(nn.Module):
         abar = jnp.asarray(SMALL.alpha_bar, jnp.float32)[t][:, None]
         x_0 = jnp.sqrt(abar) * SCALE**2 / (abar * SCALE**2 + 1 - abar) * x
         table = make_prediction(self.prediction, SMALL)
-        out = (x_0 - schedules.at(table.from_x_t, t, x) * x) / schedules.at(
-            table.from_out, t, x
+        out = (x_0 - schedules.at(table.x0_from_xt, t, x) * x) / schedules.at(
+            table.x0_from_out, t, x
         )
         return jnp.concatenate([out, jnp.ones_like(out)], -1) if self.learned else out
 
@@ -60,11 +60,11 @@ def _game(network, **options):
     return ddpm(network, shape=(2,), recipe=recipe, **options)
 
 
-def _loss(game, n=5000, board=EMPTY, y=None):
+def _loss(game, n=5000, players=EMPTY, y=None):
     x = SCALE * jax.random.normal(jax.random.key(7), (n, 2))
     batch = {"x": x} if y is None else {"x": x, "y": y}
     context = Context(jax.random.split(RNG, n))
-    value, (mutable, metrics) = game.players["model"].loss(board, batch, context)
+    value, (mutable, metrics) = game.players["model"].loss(players, batch, context)
     return value, mutable, metrics
 
 
@@ -130,16 +130,16 @@ def test_the_hybrid_loss_teaches_the_variance_by_the_bound_alone():
 
     def gradient(loss_of):
         def value(params):
-            board = {"model": state.players["model"]._replace(params=params)}
-            return loss_of(board)
+            players = {"model": state.players["model"]._replace(params=params)}
+            return loss_of(players)
 
         return jax.grad(value)(state.players["model"].params)
 
-    hybrid = gradient(lambda board: _loss(game, 200, board)[0])
+    hybrid = gradient(lambda players: _loss(game, 200, players)[0])
     _, _, metrics = _loss(game, 200, state.players)
     value, _, _ = _loss(game, 200, state.players)
     np.testing.assert_allclose(value, metrics["simple"] + metrics["vlb"], rtol=1e-5)
-    simple = gradient(lambda board: _loss(game, 200, board)[2]["simple"])
+    simple = gradient(lambda players: _loss(game, 200, players)[2]["simple"])
     np.testing.assert_allclose(hybrid["mean"], simple["mean"], rtol=1e-4)
     assert simple["v"] == 0
     assert abs(hybrid["v"]) > 1e-6
@@ -175,10 +175,10 @@ def test_a_variance_far_outside_its_range_stays_finite(loss, clip):
     ops, keys = game.ops, jax.random.split(RNG, 3)
 
     def results(out):
-        board = {"model": Weights({"out": out})}
-        x = ops["sample"](board, keys, sampler="ancestral")
-        bound = ops["bound"](board, jnp.zeros((3, 2)), keys)
-        return _loss(game, 100, board)[0], (x, bound)
+        players = {"model": Weights({"out": out})}
+        x = ops["sample"](players, keys, sampler="ancestral")
+        bound = ops["bound"](players, jnp.zeros((3, 2)), keys)
+        return _loss(game, 100, players)[0], (x, bound)
 
     run = jax.vmap(jax.value_and_grad(results, has_aux=True))
     for result in jax.tree.leaves(jax.jit(run)(jnp.array([-1e4, 1e4]))):
@@ -233,9 +233,9 @@ def test_importance_remembers_every_loss_and_stays_unbiased():
     assert history["count"][1:].sum() == 400 * 256
     plain = _loss(_game(Gaussian("eps")), 50_000)[0]
     np.testing.assert_allclose(metrics["model/loss"][100:].mean(), plain, rtol=0.03)
-    share = history["count"][1:] / history["count"][1:].sum()
+    fraction = history["count"][1:] / history["count"][1:].sum()
     root = np.sqrt(history["squared_loss"][1:])
-    assert np.corrcoef(share, root)[0, 1] > 0.7
+    assert np.corrcoef(fraction, root)[0, 1] > 0.7
 
 
 def test_encode_and_decode_are_inverses_for_the_best_denoiser():

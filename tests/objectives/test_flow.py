@@ -75,12 +75,12 @@ def test_solvers_have_their_order_on_the_exact_flow(sampler, order):
 
 def test_what_it_says_of_sampling_is_what_it_does():
     ops, keys = _game(Gaussian()).ops, jax.random.split(RNG, 5)
-    said = ops["sampling"]()
+    said = ops["sampling_options"]()
     assert said == {"sampler": "heun", "sampling_steps": 50}
     x = ops["sample"](EMPTY, keys, **said)
     np.testing.assert_array_equal(x, ops["sample"](EMPTY, keys))
     fewer = {"sampler": "euler", "sampling_steps": 3}
-    assert ops["sampling"](**fewer) == fewer
+    assert ops["sampling_options"](**fewer) == fewer
 
 
 def test_encode_and_decode_are_inverses():
@@ -99,9 +99,9 @@ def test_it_dissolves_guesses_and_restores_along_the_line():
     x_t = ops["diffuse"](EMPTY, x, keys, 0.6)
     variance = (0.4 * SCALE) ** 2 + 0.6**2
     np.testing.assert_allclose(x_t.std(), np.sqrt(variance), rtol=0.02)
-    guess = ops["guess"](EMPTY, x_t, 0.6)
+    guess = ops["predict_x0"](EMPTY, x_t, 0.6)
     np.testing.assert_allclose(guess, 0.4 * SCALE**2 / variance * x_t, rtol=1e-4)
-    restored = ops["restore"](EMPTY, x_t, keys, 0.6, 0.0)
+    restored = ops["denoise_between"](EMPTY, x_t, keys, 0.6, 0.0)
     np.testing.assert_allclose(restored, x_t * SCALE / np.sqrt(variance), rtol=2e-3)
 
 

@@ -95,15 +95,15 @@ def _log_sigmoid(logits):
     return -np.log1p(np.exp(-logits))
 
 
-@pytest.mark.parametrize("payoff", ["minimax", "non_saturating"])
-def test_payoffs_by_hand(payoff):
+@pytest.mark.parametrize("gan_loss", ["minimax", "non_saturating"])
+def test_payoffs_by_hand(gan_loss):
     """Losses of linear players, recomputed in NumPy from their own fakes."""
     w, v = np.array([[1.0, -0.5], [0.3, 2.0]]), np.array([[0.7], [-0.4]])
     given = {
         "generator": {"Dense_0": {"kernel": jnp.float32(w)}},
         "discriminator": {"Dense_0": {"kernel": jnp.float32(v)}},
     }
-    game = _game(Linear(2), Linear(1), payoff=payoff)
+    game = _game(Linear(2), Linear(1), gan_loss=gan_loss)
     state = init_state(game, RNG, _batch(), given)
     keys = jax.random.split(jax.random.key(5), B)
     context = _Context(keys)
@@ -127,7 +127,7 @@ def test_payoffs_by_hand(payoff):
     expected = {
         "minimax": _log_sigmoid(-fake).mean(),
         "non_saturating": -_log_sigmoid(fake).mean(),
-    }[payoff]
+    }[gan_loss]
     np.testing.assert_allclose(value, expected, rtol=1e-5)
 
 
@@ -246,7 +246,7 @@ def test_it_learns_where_the_data_are():
     )
 
 
-def _terms(payoff, logits_real, logits_fake):
+def _terms(gan_loss, logits_real, logits_fake):
     """Every payoff as its paper writes it, in NumPy."""
     real, fake = np.float64(logits_real), np.float64(logits_fake)
 
@@ -261,21 +261,21 @@ def _terms(payoff, logits_real, logits_fake):
         ),
         "wasserstein": (-real, fake, -fake),
         "hinge": (relu(1 - real), relu(1 + fake), -fake),
-    }[payoff]
+    }[gan_loss]
 
 
-@pytest.mark.parametrize("payoff", ["least_squares", "wasserstein", "hinge"])
-def test_later_payoffs_by_hand(payoff):
+@pytest.mark.parametrize("gan_loss", ["least_squares", "wasserstein", "hinge"])
+def test_later_payoffs_by_hand(gan_loss):
     given = {
         "generator": {"Dense_0": {"kernel": jnp.float32([[1.0, -0.5], [0.3, 2.0]])}},
         "discriminator": {"Dense_0": {"kernel": jnp.float32([[0.7], [-0.4]])}},
     }
-    game = _game(Linear(2), Linear(1), payoff=payoff)
+    game = _game(Linear(2), Linear(1), gan_loss=gan_loss)
     players = init_state(game, RNG, _batch(), given).players
     context = _Context(jax.random.split(jax.random.key(5), B))
     z = _latents(context.keys, jax.random.normal)
     fake = z @ np.array([[1.0, -0.5], [0.3, 2.0]]) @ np.array([0.7, -0.4])
-    real, fake, of_g = _terms(payoff, _batch()["x"] @ np.array([0.7, -0.4]), fake)
+    real, fake, of_g = _terms(gan_loss, _batch()["x"] @ np.array([0.7, -0.4]), fake)
     loss = {name: game.players[name].loss for name in game.players}
     value, _ = loss["discriminator"](players, _batch(), context)
     np.testing.assert_allclose(value, real.mean() + fake.mean(), rtol=1e-5)
@@ -361,6 +361,6 @@ def test_a_critics_turns_see_fresh_parts_and_shared_noise_is_shared():
 
 def test_mistakes_are_named():
     with pytest.raises(UserError, match="minimax, non_saturating"):
-        _game(payoff="earth_mover")
+        _game(gan_loss="earth_mover")
     with pytest.raises(UserError, match="normal, uniform"):
         _game(prior="cauchy")

@@ -36,7 +36,7 @@ class Judge(nn.Module):
 
 
 class Context:
-    shared = jax.random.split(RNG, B)
+    shared_keys = jax.random.split(RNG, B)
     keys = jax.random.split(jax.random.key(1), B)
 
 
@@ -46,48 +46,51 @@ def _batch(seed=0):
     return {k: jnp.float32(rng.uniform(-1, 1, s)) for k, s in shapes.items()}
 
 
-def _game(judge=True, rate=0.0, **options):
+def _game(discriminate=True, rate=0.0, **options):
     options = {"generator_optimizer": optax.sgd(0.1), **options}
-    if judge:
+    if discriminate:
         options["discriminator_optimizer"] = optax.sgd(0.1)
-    return pix2pix(Generator(rate), Judge() if judge else None, **options)
+    return pix2pix(Generator(rate), Judge() if discriminate else None, **options)
 
 
 def _numbers(game, batch):
     """y_hat and D's logits in NumPy."""
-    board = init_state(game, RNG, batch).players
-    params = jax.tree.map(np.float64, {k: p.params for k, p in board.items()})
+    players = init_state(game, RNG, batch).players
+    params = jax.tree.map(np.float64, {k: p.params for k, p in players.items()})
     g, x = params["generator"]["Dense_0"], np.float64(batch["x"])
     y_hat = x @ g["kernel"] + g["bias"]
     d = params.get("discriminator", {}).get("Dense_0")
 
-    def judge(y):
+    def discriminate(y):
         pair = np.concatenate([x, y], axis=-1)
         return (pair @ d["kernel"] + d["bias"])[..., 0]
 
-    return board, y_hat, judge
+    return players, y_hat, discriminate
 
 
 def test_losses_are_equations_1_3_and_4():
-    game, batch = _game(on_l1=7.0), _batch()
-    board, y_hat, judge = _numbers(game, batch)
+    game, batch = _game(l1_weight=7.0), _batch()
+    players, y_hat, discriminate = _numbers(game, batch)
     softplus = lambda x: np.log1p(np.exp(x))  # noqa: E731
     loss = {name: player.loss for name, player in game.players.items()}
-    value, _ = loss["discriminator"](board, batch, Context)
-    v = softplus(-judge(batch["y"])).mean() + softplus(judge(y_hat)).mean()
+    value, _ = loss["discriminator"](players, batch, Context)
+    v = (
+        softplus(-discriminate(batch["y"])).mean()
+        + softplus(discriminate(y_hat)).mean()
+    )
     np.testing.assert_allclose(value, v / 2, rtol=1e-5)
-    value, (_, metrics) = loss["generator"](board, batch, Context)
+    value, (_, metrics) = loss["generator"](players, batch, Context)
     l1 = np.abs(np.float64(batch["y"]) - y_hat).mean()
     np.testing.assert_allclose(metrics["l1"], l1, rtol=1e-5)
-    expected = softplus(-judge(y_hat)).mean() + 7 * l1
+    expected = softplus(-discriminate(y_hat)).mean() + 7 * l1
     np.testing.assert_allclose(value, expected, rtol=1e-5)
 
 
 def test_the_baseline_has_the_l1_loss_alone():
-    game, batch = _game(judge=False), _batch()
+    game, batch = _game(discriminate=False), _batch()
     assert list(game.players) == ["generator"]
-    board, y_hat, _ = _numbers(game, batch)
-    value, _ = game.players["generator"].loss(board, batch, Context)
+    players, y_hat, _ = _numbers(game, batch)
+    value, _ = game.players["generator"].loss(players, batch, Context)
     np.testing.assert_allclose(
         value, 100 * np.abs(np.float64(batch["y"]) - y_hat).mean(), 1e-5
     )
@@ -95,15 +98,15 @@ def test_the_baseline_has_the_l1_loss_alone():
 
 def test_dropout_is_the_noise_and_stays_on():
     game, batch = _game(rate=0.5), _batch()
-    board = init_state(game, RNG, batch).players
+    players = init_state(game, RNG, batch).players
     translate, keys = game.ops["translate"], Context.keys
-    y_hat = translate(board, batch["x"], keys)
+    y_hat = translate(players, batch["x"], keys)
     assert (np.asarray(y_hat) == 0).mean() > 0.3
-    np.testing.assert_array_equal(y_hat, translate(board, batch["x"], keys))
-    assert not np.allclose(y_hat, translate(board, batch["x"], Context.shared))
-    alone = translate(board, batch["x"][1:2], keys[1:2])
+    np.testing.assert_array_equal(y_hat, translate(players, batch["x"], keys))
+    assert not np.allclose(y_hat, translate(players, batch["x"], Context.shared_keys))
+    alone = translate(players, batch["x"][1:2], keys[1:2])
     np.testing.assert_allclose(alone, y_hat[1:2], rtol=1e-6)
-    assert (np.asarray(translate(board, batch["x"], None)) == 0).mean() < 0.01
+    assert (np.asarray(translate(players, batch["x"], None)) == 0).mean() < 0.01
 
 
 def test_it_learns_a_mapping():
@@ -123,4 +126,4 @@ def test_it_learns_a_mapping():
 
 def test_an_unknown_payoff_is_named():
     with pytest.raises(UserError, match="minimax, non_saturating"):
-        _game(payoff="earth_mover")
+        _game(gan_loss="earth_mover")

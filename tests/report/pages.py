@@ -21,7 +21,7 @@ MEASURE = {
             "low": 3.0,
             "high": 3.5,
             "interval": "95 % bootstrap",
-            "floor": 0.5,
+            "real_baseline": 0.5,
             "unit": "squared pixels",
         },
         "bare": {"value": 2, "low": None, "high": None, "interval": None},
@@ -35,7 +35,7 @@ CLAIMS = {
     "variety": {
         "what": "How varied samples are.",
         "pictures": ["variety.png", "film.gif"],
-        "numbers": {"in_each_class": [3, 4], "share_sure": 0.695, "mean": {"of": 1}},
+        "numbers": {"in_each_class": [3, 4], "fraction_sure": 0.695, "mean": {"of": 1}},
     },
     "classes": {
         "what": "One row a class.",
@@ -73,7 +73,7 @@ def write(folder: Path, name: str = "vae", steps=(4, 8, 12), **fields) -> Path:
     runs = [{"experiment": name, "step": 12, "weights": "averaged", "seed": 0}]
     write_json(folder / "figures" / "figures.json", {"runs": runs, "claims": CLAIMS})
     images.save_png(folder / "evaluation" / "nearest.png", grid(3))
-    evaluation = {"run": runs[0], "protocol": {"name": "quick", "samples": 1000}}
+    evaluation = {"run": runs[0], "preset": {"name": "quick", "samples": 1000}}
     evaluation |= {"environment": {"platform": "cpu"}, "measures": {"fid": MEASURE}}
     write_json(folder / "evaluation.json", evaluation)
     return folder

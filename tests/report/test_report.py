@@ -38,10 +38,10 @@ def test_a_run_is_shown_whole(tmp_path):
         "python|3.12.1|",
         "backend|jit|",
         "in each class|3, 4|",
-        "share sure|0.695|",
+        "fraction sure|0.695|",
         "mean: of|1|",
         "1|0.75|",
-        "distance|3.25 squared pixels[3, 3.5]\nfloor 0.5\n|",
+        "distance|3.25 squared pixels[3, 3.5]\nreal baseline 0.5\n|",
         "bare|2|",
         "[ ]: 95 % bootstrap",
         "features: a classifier · real images: 1,637 · few samples",
@@ -139,7 +139,9 @@ def test_several_seeds_are_beside_each_other_and_what_they_have_together(tmp_pat
     found = page(tmp_path / "vae").text.replace("\n", "")
     assert found.startswith("vae on digits, 2 runs")
     assert "|vae, all seeds|seed_0|seed_1|" in found
-    assert "distance|3.5[2.5, 4.5]|3.25 squared pixels[3, 3.5]floor 0.5|" in found
+    assert (
+        "distance|3.5[2.5, 4.5]|3.25 squared pixels[3, 3.5]real baseline 0.5|" in found
+    )
     assert "vae, all seeds: [ ]: Student's t" in found
     assert "seed_0, seed_1: [ ]: 95 % bootstrap" in found
     (tmp_path / "vae" / "evaluation.json").write_text("{")

@@ -27,11 +27,11 @@ def adam_game():
         w = jax.random.normal(rng, (2, 3))
         return Weights({"w": w, "b": jnp.zeros(3)}, {"n": {"mean": jnp.arange(3.0)}})
 
-    def loss(board, batch, context):
-        params = board["model"].params
+    def loss(players, batch, context):
+        params = players["model"].params
         noise = jax.vmap(lambda key: jax.random.normal(key, (2, 3)))(context.keys)
         error = params["w"][None] + params["b"] - noise - batch["x"][:, None, None]
-        mutable = {"n": {"mean": board["model"].mutable["n"]["mean"] + 1.0}}
+        mutable = {"n": {"mean": players["model"].mutable["n"]["mean"] + 1.0}}
         return jnp.mean(error**2), (mutable, {})
 
     game.players["model"] = player._replace(init=init, loss=loss)

@@ -188,7 +188,7 @@ def test_what_seeds_cannot_do_is_refused():
         fit(mean_game(), BATCHES, CONFIG, seeds=SEEDS, backend="pmap")
     player = Player(
         lambda *_: Weights({"w": jnp.zeros((2**15, 2**15))}),
-        lambda board, *_: (board["model"].params["w"].mean(), ({}, {})),
+        lambda players, *_: (players["model"].params["w"].mean(), ({}, {})),
         adam(0.1),
     )
     many = range(1000)

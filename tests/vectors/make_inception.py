@@ -186,8 +186,8 @@ def resized(x: torch.Tensor, side: int) -> torch.Tensor:
         low = place.floor().long()
         high = (low + 1).clamp(max=x.shape[axis] - 1)
         before, after = x.index_select(axis, low), x.index_select(axis, high)
-        share = (place - low).reshape(-1, *[1] * (3 - axis))
-        x = torch.lerp(before, after, share.expand_as(before))
+        fraction = (place - low).reshape(-1, *[1] * (3 - axis))
+        x = torch.lerp(before, after, fraction.expand_as(before))
     return x
 
 

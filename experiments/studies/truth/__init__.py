@@ -39,7 +39,7 @@ CHECKS = (
     Check(
         "discriminator",
         discriminator.check,
-        {"payoffs": ("minimax",), "steps": 200, "points": 1000},
+        {"gan_losses": ("minimax",), "steps": 200, "points": 1000},
     ),
     Check("parzen", parzen.check, {"dims": (2, 16), "numbers": (100, 1000)}),
     Check("frechet", frechet.check, {"numbers": (100, 1000), "repetitions": 4}),

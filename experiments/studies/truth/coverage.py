@@ -46,7 +46,7 @@ class _Case(NamedTuple):
 
 def check(dim: int = 16, number: int = 200, repetitions: int = 200) -> Finding:
     """Of sets of `number` draws of Gaussians and of digits, `repetitions` times."""
-    rows, shares = [], {}
+    rows, fractions = [], {}
     table = [["intervals", *(f"{metric}: held, length" for metric in _METRICS)]]
     for name, case in _cases(dim, number, repetitions).items():
         for interval in (jackknife_interval, halves_interval):
@@ -55,11 +55,11 @@ def check(dim: int = 16, number: int = 200, repetitions: int = 200) -> Finding:
             )
             held = dict(zip(case.metrics, _held(found), strict=True))
             label = f"{interval.__name__.removesuffix('_interval')}, {name}"
-            shares[label] = {metric: each.mean() for metric, each in held.items()}
+            fractions[label] = {metric: each.mean() for metric, each in held.items()}
             table.append([label, *_cells(case.metrics, held, found)])
             if interval is jackknife_interval:
                 rows += _rows(f"{name}, N = {number}", case, held, found)
-    plots = {"95 % intervals that hold the mean": _plot(shares)}
+    plots = {"95 % intervals that hold the mean": _plot(fractions)}
     return Finding(rows, plots, markdown(table))
 
 
@@ -91,8 +91,8 @@ def halves_interval(statistic: Callable, *sets: np.ndarray) -> Interval:
         pairs = [np.array_split(x[rng.permutation(len(x))], 2) for x in sets]
         first, second = (np.float64(statistic(*h)) for h in zip(*pairs, strict=True))
         variance = variance + (first - second) ** 2 / (4 * _SPLITS)
-    reach = np.sqrt(variance) * stats.t.ppf((1 + _LEVEL) / 2, _SPLITS)
-    return Interval(value, value - reach, value + reach)
+    half_width = np.sqrt(variance) * stats.t.ppf((1 + _LEVEL) / 2, _SPLITS)
+    return Interval(value, value - half_width, value + half_width)
 
 
 def _blurred(x: np.ndarray) -> np.ndarray:
@@ -124,9 +124,9 @@ def _rows(of: str, case: _Case, held: dict, found: np.ndarray) -> list[Row]:
 
 def _row(what: str, held: np.ndarray) -> Row:
     """The share that hold, with Clopper and Pearson's interval."""
-    share = stats.binomtest(int(held.sum()), len(held))
-    low, high = share.proportion_ci(0.95)
-    estimate = Interval(share.statistic, low, high)
+    fraction = stats.binomtest(int(held.sum()), len(held))
+    low, high = fraction.proportion_ci(0.95)
+    estimate = Interval(fraction.statistic, low, high)
     return Row(what, estimate, _LEVEL, tolerance=_TOLERANCE)
 
 
@@ -142,16 +142,16 @@ def _cells(
     ]
 
 
-def _plot(shares: dict[str, dict[str, float]]):
+def _plot(fractions: dict[str, dict[str, float]]):
     def draw(axes):
-        for number, (label, by) in enumerate(shares.items()):
+        for number, (label, by) in enumerate(fractions.items()):
             marker = "o" if label.startswith("jackknife") else "x"
-            shift = 0.12 * (number - (len(shares) - 1) / 2)
+            shift = 0.12 * (number - (len(fractions) - 1) / 2)
             places = [_METRICS.index(metric) + shift for metric in by]
             axes.plot(places, list(by.values()), marker, label=label, markersize=5)
         axes.set_xticks(range(len(_METRICS)), _METRICS, fontsize=8)
         axes.axhline(_LEVEL, color="grey", linewidth=1)
-        axes.set(ylabel="share", ylim=(0, 1.03))
+        axes.set(ylabel="fraction", ylim=(0, 1.03))
         axes.legend(frameon=False, fontsize=8, loc="lower left")
 
     return draw

@@ -20,13 +20,13 @@ from gen_jax import sampling
 from gen_jax.diffusion import samplers
 from gen_jax.diffusion.schedules import (
     Schedule,
+    last_sampling_step,
     linear_betas,
     log_variances,
     make_schedule,
     posterior_tables,
-    sampling_end,
 )
-from gen_jax.game import Board, Game, averaged, init_state
+from gen_jax.game import Game, Players, averaged, init_state
 from gen_jax.metrics.intervals import Interval, bootstrap_interval
 from gen_jax.models.mlp import TimeMlp
 from gen_jax.objectives.ddpm import Recipe, ddpm
@@ -80,8 +80,8 @@ def check(
         steps=steps,
         batch_size=256,
     )
-    board = averaged(state.players)
-    bound = _bound(game, board, densities.sample(ring, points, rng))
+    players = averaged(state.players)
+    bound = _bound(game, players, densities.sample(ring, points, rng))
     minus_entropy = -densities.entropy(ring, 200_000, rng).value
     what = "DDPM, trained, ring: bound; -entropy"
     rows.append(Row(what, mean(bound), minus_entropy, "nats", claim="below"))
@@ -89,13 +89,13 @@ def check(
     for t in (round(time * timesteps) for time in times):
         q_t = densities.diffused(ring, schedule.alpha_bar[t])
         x_t = densities.sample(q_t, points, rng)
-        found = learned_score(game, board, schedule, t, x_t)
+        found = learned_score(game, players, schedule, t, x_t)
         errors[t / timesteps] = _relative_error(found, densities.score(q_t, x_t))
         what = f"DDPM, trained, ring: score's error at t = {t / timesteps:g} T"
         rows.append(Row(what, errors[t / timesteps], 0.0, tolerance=_TOLERANCE))
     plots = {
         "DDPM: error of the score on the ring": _plot_errors(errors),
-        f"DDPM: scores at t = {_SHOWN:g} T": _fields(game, board, ring, schedule),
+        f"DDPM: scores at t = {_SHOWN:g} T": _fields(game, players, ring, schedule),
     }
     return Finding(rows, plots)
 
@@ -122,7 +122,7 @@ def _of_the_exact_network(schedule: Schedule, points: int, images: int) -> list[
 
 def exact_game(
     p: Mixture, schedule: Schedule, variance: str = _VARIANCE
-) -> tuple[Game, Board]:
+) -> tuple[Game, Players]:
     """The game of the network that need not learn, and its board."""
     game = _game(ExactNoise(p, schedule), p, schedule, variance)
     example = {"x": np.zeros((1, p.means.shape[1]), np.float32)}
@@ -142,20 +142,20 @@ def _game(
     )
 
 
-def _bound(game: Game, board: Board, x: np.ndarray) -> np.ndarray:
+def _bound(game: Game, players: Players, x: np.ndarray) -> np.ndarray:
     """Of points [N, D], as `evaluate` takes it: nats [N]."""
     keys = sample_keys(0, np.arange(len(x), dtype=np.int32))
     inputs = {"x": np.float32(x), "keys": keys}
-    found = sampling.call(game.ops["bound_terms"], board, inputs)
+    found = sampling.call(game.ops["bound_terms"], players, inputs)
     return -sum(np.float64(term) for term in found.values())
 
 
 def _excess(
-    game: Game, board: Board, p: Mixture, number: int, rng: np.random.Generator
+    game: Game, players: Players, p: Mixture, number: int, rng: np.random.Generator
 ) -> np.ndarray:
     """bound - log p of draws of p: nats [N], below 0 in the mean."""
     x = densities.sample(p, number, rng)
-    return _bound(game, board, x) - densities.log_density(p, x)
+    return _bound(game, players, x) - densities.log_density(p, x)
 
 
 def _excess_of_one(p: Mixture, schedule: Schedule, variance: str) -> float:
@@ -181,11 +181,11 @@ def _excess_of_one(p: Mixture, schedule: Schedule, variance: str) -> float:
 
 
 def learned_score(
-    game: Game, board: Board, schedule: Schedule, t: int, x_t: np.ndarray
+    game: Game, players: Players, schedule: Schedule, t: int, x_t: np.ndarray
 ) -> np.ndarray:
     """grad log q_t at x_t [N, D], by the x_0 that the network guesses."""
-    time, inputs = t / sampling_end(schedule), {"x_t": np.float32(x_t)}
-    x_0 = sampling.call(game.ops["guess"], board, inputs, time=time)
+    time, inputs = t / last_sampling_step(schedule), {"x_t": np.float32(x_t)}
+    x_0 = sampling.call(game.ops["predict_x0"], players, inputs, time=time)
     alpha_bar = schedule.alpha_bar[t]
     return (alpha_bar**0.5 * x_0 - x_t) / (1 - alpha_bar)
 
@@ -211,11 +211,11 @@ def _plot_errors(errors: dict[float, Interval]):
     return draw
 
 
-def _fields(game: Game, board: Board, p: Mixture, schedule: Schedule):
+def _fields(game: Game, players: Players, p: Mixture, schedule: Schedule):
     line, t = np.linspace(-1.2, 1.2, 13), round(_SHOWN * schedule.T)
     x = np.stack(np.meshgrid(line, line), -1).reshape(-1, 2)
     true = densities.score(densities.diffused(p, schedule.alpha_bar[t]), x)
-    found = learned_score(game, board, schedule, t, x)
+    found = learned_score(game, players, schedule, t, x)
 
     def draw(axes):
         axes.quiver(*x.T, *true.T, color="black", label="true", width=0.006)

@@ -152,9 +152,9 @@ def log_density(p: Mixture, x: Any) -> Any:
 def score(p: Mixture, x: Any) -> Any:
     """grad log p(x) of x [N, D]: [N, D]; NumPy's or JAX's, as x is."""
     xp, parts = _library(x), _log_parts(p, x)
-    shares = xp.exp(parts - _log_sum(parts)[:, None])
+    fractions = xp.exp(parts - _log_sum(parts)[:, None])
     pull = _along(p, x) / p.variances[None]
-    return -xp.einsum("nk,kde,nke->nd", shares, p.axes, pull)
+    return -xp.einsum("nk,kde,nke->nd", fractions, p.axes, pull)
 
 
 def diffused(p: Mixture, alpha_bar: Any) -> Mixture:

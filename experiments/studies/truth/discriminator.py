@@ -50,7 +50,7 @@ class Scaled(nn.Module):
 
 
 def check(
-    payoffs: tuple[str, ...] = ("minimax", "least_squares"),
+    gan_losses: tuple[str, ...] = ("minimax", "least_squares"),
     steps: int = 3000,
     points: int = 10_000,
 ) -> Finding:
@@ -58,8 +58,8 @@ def check(
     rng = np.random.default_rng((1, 1))
     real, fake = (densities.sample(each, points, rng) for each in (_P, _Q))
     x = np.concatenate([real, fake])
-    rows, judged = [], {}
-    for name in payoffs:
+    rows, curves = [], {}
+    for name in gan_losses:
         game = _game(name)
         state = trained(
             game,
@@ -67,25 +67,25 @@ def check(
             steps=steps,
             batch_size=512,
         )
-        judge = functools.partial(_judgement, game, state.players, name)
-        apart = abs(judge(x) - _optimal(x))
+        output = functools.partial(_output, game, state.players, name)
+        apart = abs(output(x) - _optimal(x))
         what = f"D, {name}: mean distance from p / (p + q)"
         rows.append(Row(what, mean(apart), 0.0, tolerance=_TOLERANCE))
-        judged[name] = judge
+        curves[name] = output
         if name == "minimax":
-            value = np.log(judge(real)) + np.log(1 - judge(fake))
+            value = np.log(output(real)) + np.log(1 - output(fake))
             what = f"D, {name}: V(D, G); 2 JSD(p, q) - log 4"
             rows.append(
                 Row(what, mean(value), optimal_value(_P, _Q), "nats", claim="below")
             )
     plots = {
-        "D along the line y = 0": _plot_line(judged),
-        f"D - p / (p + q), {payoffs[0]}": _plot_map(judged[payoffs[0]]),
+        "D along the line y = 0": _plot_line(curves),
+        f"D - p / (p + q), {gan_losses[0]}": _plot_map(curves[gan_losses[0]]),
     }
     return Finding(rows, plots)
 
 
-def _game(payoff: str) -> Game:
+def _game(gan_loss: str) -> Game:
     """The GAN of a known generator, in which D alone has turns."""
     played = gan(
         Scaled(),
@@ -95,24 +95,24 @@ def _game(payoff: str) -> Game:
         z_dim=2,
         generator_optimizer=adam(0.0),
         discriminator_optimizer=adam(1e-3),
-        payoff=payoff,
+        gan_loss=gan_loss,
     )
     return dataclasses.replace(played, turns=(Turn(("discriminator",)),))
 
 
-def _judgement(game: Game, board, payoff: str, x: np.ndarray) -> np.ndarray:
+def _output(game: Game, players, gan_loss: str, x: np.ndarray) -> np.ndarray:
     """What D says of x [N, 2], as a probability in float64 [N]."""
     inputs = {"x": np.float32(x)}
-    logits = sampling.call(game.ops["score"], board, inputs, batch_size=4096)
-    judgement = adversarial.PAYOFFS[payoff].judgement
-    return np.asarray(judgement(logits), np.float64)
+    logits = sampling.call(game.ops["score"], players, inputs, batch_size=4096)
+    output = adversarial.GAN_LOSSES[gan_loss].output
+    return np.asarray(output(logits), np.float64)
 
 
 def _optimal(x: np.ndarray) -> np.ndarray:
-    return _share(densities.log_density(_P, x), densities.log_density(_Q, x))
+    return _fraction(densities.log_density(_P, x), densities.log_density(_Q, x))
 
 
-def _share(log_p: np.ndarray, log_q: np.ndarray) -> np.ndarray:
+def _fraction(log_p: np.ndarray, log_q: np.ndarray) -> np.ndarray:
     """p / (p + q)."""
     return 1 / (1 + np.exp(log_q - log_p))
 
@@ -127,26 +127,26 @@ def optimal_value(p: Mixture, q: Mixture) -> float:
     return float(terms.sum() * _CELL**2)
 
 
-def _plot_line(judged: dict):
+def _plot_line(curves: dict):
     line = np.linspace(-1.5, 1.5, 200)
     x = np.stack([line, np.zeros_like(line)], 1)
 
     def draw(axes):
         axes.plot(line, _optimal(x), color="black", label="p / (p + q)")
-        for name, judge in judged.items():
-            axes.plot(line, judge(x), label=name)
+        for name, output in curves.items():
+            axes.plot(line, output(x), label=name)
         axes.set(xlabel="x", ylabel="D(x, 0)", ylim=(0, 1))
         axes.legend(frameon=False)
 
     return draw
 
 
-def _plot_map(judge):
+def _plot_map(output):
     line = np.linspace(-2, 2, 101)
     x = np.stack(np.meshgrid(line, line), -1).reshape(-1, 2)
 
     def draw(axes):
-        error = (judge(x) - _optimal(x)).reshape(len(line), -1)
+        error = (output(x) - _optimal(x)).reshape(len(line), -1)
         shown = axes.imshow(
             error,
             cmap="RdBu",

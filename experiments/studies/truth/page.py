@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from experiments.studies.truth.finding import Finding, Row, markdown
+from gen_jax.figures import charts
 
 _COLUMNS = 3
 _WIDTH, _HEIGHT = 4.2, 3.4  # inches of a plot
@@ -36,13 +37,13 @@ def picture(findings: Sequence[Finding]) -> np.ndarray:
     """
     plots = [item for finding in findings for item in finding.plots.items()]
     height = math.ceil(len(plots) / _COLUMNS)
-    figure = plots.canvas(_COLUMNS * _WIDTH, height * _HEIGHT)
+    figure = charts.canvas(_COLUMNS * _WIDTH, height * _HEIGHT)
     for place, (title, draw) in enumerate(plots):
         axes = figure.add_subplot(height, _COLUMNS, place + 1)
         axes.set_title(title, fontsize=10)
         axes.spines[["top", "right"]].set_visible(False)
         draw(axes)
-    return plots.rendered(figure)
+    return charts.rendered(figure)
 
 
 def _cells(row: Row) -> list[str]:

@@ -26,18 +26,18 @@ from gen_jax.evaluation import distances
 from gen_jax.figures.sharpness import fine_energy
 from gen_jax.metrics.intervals import Interval
 from gen_jax.metrics.kernel import squared_mmd
-from gen_jax.metrics.neighbours import copied
+from gen_jax.metrics.neighbours import memorized
 from gen_jax.metrics.networks import features
 from gen_jax.metrics.networks.features import FeatureNetwork
 
-METRICS = ("Frechet", "kernel", *distances.MANIFOLD, "sharpness", "copied")
+METRICS = ("Frechet", "kernel", *distances.MANIFOLD, "sharpness", "memorized")
 _DISTANCES = {"Frechet": "up", "kernel": "up"}
 _LOOKS = {**_DISTANCES, "precision": "down", "density": "down"}
 CLAIMS = {
     "blur": {**_LOOKS, "sharpness": "down"},
     "noise": {**_LOOKS, "sharpness": "up"},
     "dropped": {**_DISTANCES, "recall": "down", "coverage": "down"},
-    "memorised": {"copied": "up"},
+    "memorised": {"memorized": "up"},
 }
 # Of a Gaussian, in pixels; of noise, in units of x; classes; a share of samples.
 STRENGTHS = {
@@ -46,10 +46,10 @@ STRENGTHS = {
     "dropped": (1, 2, 5),
     "memorised": (0.25, 0.5, 1.0),
 }
-_SHARES = ("precision", "recall", "coverage", "copied")
+_SHARES = ("precision", "recall", "coverage", "memorized")
 _LEVEL = 0.95
 _TRAIN = 0.4  # of the digits; of the others, five classes are enough for a set
-_MOST_SHOWN = 10.0  # half-lengths, at which the map's colours end
+_MAX_SHOWN = 10.0  # half-lengths, at which the map's colours end
 
 
 class _Digits(NamedTuple):
@@ -74,17 +74,19 @@ def check(
     dataset = data.load(data.DataConfig("digits"))
     compare = functools.partial(_compared, features.network(network, dataset), size)
     faults = [(fault, s) for fault in strengths for s in strengths[fault]]
-    floor, apart = [], {each: [] for each in faults}
+    real_baseline, apart = [], {each: [] for each in faults}
     for repetition in range(repetitions):
         digits = _drawn(dataset, repetition)
-        floor.append(compare(digits, digits.fresh[:size]))
+        real_baseline.append(compare(digits, digits.fresh[:size]))
         for each in faults:
             found = compare(digits, _faulty(*each, digits, size))
-            apart[each].append(found - floor[-1])
+            apart[each].append(found - real_baseline[-1])
     moved = {each: _of_the_next(np.array(x)) for each, x in apart.items()}
-    rows = {each: _rows(*each, moved[each], np.mean(floor, 0)) for each in faults}
+    rows = {
+        each: _rows(*each, moved[each], np.mean(real_baseline, 0)) for each in faults
+    }
     strongest = [row for f in strengths for row in rows[f, max(strengths[f])]]
-    shares = {
+    fractions = {
         each: x.value / np.maximum(x.high - x.value, 1e-9) for each, x in moved.items()
     }
     said = [
@@ -94,10 +96,10 @@ def check(
         "In the table above intervals of shares are clipped, so that no share leaves "
         "[0, 1].",
         _exceptions([row for each in rows.values() for row in each]),
-        _table(shares),
+        _table(fractions),
     ]
     title = "Faults: movement in half-lengths of chance"
-    return Finding(strongest, {title: _plot(shares)}, "\n\n".join(said))
+    return Finding(strongest, {title: _plot(fractions)}, "\n\n".join(said))
 
 
 def _drawn(dataset: data.Dataset, repetition: int) -> _Digits:
@@ -134,7 +136,7 @@ def _compared(
             squared_mmd(*sets),
             *distances.manifold(*sets),
             sharp / fine_energy(reference).mean(),
-            copied(at_rest, images.to_uint8(digits.train)).mean(),
+            memorized(at_rest, images.to_uint8(digits.train)).mean(),
         ]
     )
 
@@ -146,17 +148,18 @@ def _of_the_next(x: np.ndarray) -> Interval:
     return Interval(mean, mean - reach, mean + reach)
 
 
-def _rows(fault: str, strength: float, moved: Interval, floor: np.ndarray) -> list[Row]:
+def _rows(
+    fault: str, strength: float, moved: Interval, real_baseline: np.ndarray
+) -> list[Row]:
     """A row of every metric that claims to see the fault; no share leaves [0, 1]."""
     rows = []
     for metric, way in CLAIMS[fault].items():
         at = METRICS.index(metric)
-        what = (
-            f"digits, {fault} {strength:g}: {metric} - a perfect one's {floor[at]:.3g}"
-        )
+        perfect = f"{real_baseline[at]:.3g}"
+        what = f"digits, {fault} {strength:g}: {metric} - a perfect one's {perfect}"
         estimate = Interval(*(float(part[at]) for part in moved))
         if metric in _SHARES:
-            low, high = np.clip(estimate[1:], -floor[at], 1 - floor[at])
+            low, high = np.clip(estimate[1:], -real_baseline[at], 1 - real_baseline[at])
             estimate = Interval(estimate.value, float(low), float(high))
         rows.append(Row(what, estimate, 0.0, claim=f"moved {way}"))
     return rows
@@ -187,13 +190,13 @@ def _plot(moved: dict):
 
     def draw(axes):
         axes.imshow(
-            numbers, cmap="RdBu", vmin=-_MOST_SHOWN, vmax=_MOST_SHOWN, aspect="auto"
+            numbers, cmap="RdBu", vmin=-_MAX_SHOWN, vmax=_MAX_SHOWN, aspect="auto"
         )
         axes.set_xticks(range(len(METRICS)), METRICS, rotation=40, ha="right")
         axes.set_yticks(range(len(moved)), [f"{f} {s:g}" for f, s in moved], fontsize=8)
         for row, column in np.ndindex(*numbers.shape):
             value = numbers[row, column]
-            colour = "white" if abs(value) > 0.6 * _MOST_SHOWN else "black"
+            colour = "white" if abs(value) > 0.6 * _MAX_SHOWN else "black"
             axes.text(
                 column,
                 row,

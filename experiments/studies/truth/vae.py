@@ -16,7 +16,7 @@ from experiments.studies.truth.finding import Finding, Row, mean
 from experiments.studies.truth.training import trained
 from gen_jax import sampling
 from gen_jax.evaluation.bounds import log_mean_weight
-from gen_jax.game import Board, Game
+from gen_jax.game import Game, Players
 from gen_jax.losses.likelihoods import gaussian
 from gen_jax.metrics.intervals import Interval
 from gen_jax.models.mlp import MlpDecoder, MlpEncoder
@@ -76,16 +76,16 @@ def _images_of(p: Mixture):
     return lambda number, rng: densities.sample(p, number, rng).reshape(-1, *_SHAPE)
 
 
-def _model_of(board: Board, scale: float) -> LinearGaussian:
+def _model_of(players: Players, scale: float) -> LinearGaussian:
     """What the decoder is: x = W z + bias + scale eps."""
-    (dense,) = jax.device_get(board["model"].params["decoder"]).values()
+    (dense,) = jax.device_get(players["model"].params["decoder"]).values()
     kernel, bias = (np.asarray(dense[k], np.float64) for k in ("kernel", "bias"))
     return LinearGaussian(kernel.T, bias, scale)
 
 
-def _kl(board: Board, model: LinearGaussian, x: np.ndarray) -> np.ndarray:
+def _kl(players: Players, model: LinearGaussian, x: np.ndarray) -> np.ndarray:
     """KL(q(z|x) || p(z|x)) between Gaussians in closed form, nats [N]."""
-    params = {"params": board["model"].params["encoder"]}
+    params = {"params": players["model"].params["encoder"]}
     heads = MlpEncoder(_Z_DIM, hidden=()).apply(params, np.float32(x))
     q_mean, q_log_var = (np.asarray(head, np.float64) for head in heads)
     p_mean, covariance = densities.posterior(model, x)
@@ -96,14 +96,14 @@ def _kl(board: Board, model: LinearGaussian, x: np.ndarray) -> np.ndarray:
     return 0.5 * (squared + trace - _Z_DIM + log_det - q_log_var.sum(1))
 
 
-def _elbo(game: Game, board: Board, x: np.ndarray) -> np.ndarray:
+def _elbo(game: Game, players: Players, x: np.ndarray) -> np.ndarray:
     """Of images [N, D] by one draw of z, as `evaluate` takes it: nats [N]."""
-    return -sum(sampling.call(game.ops["bound_terms"], board, _inputs(x)).values())
+    return -sum(sampling.call(game.ops["bound_terms"], players, _inputs(x)).values())
 
 
-def _bound_by_draws(game: Game, board: Board, x: np.ndarray, k: int) -> np.ndarray:
+def _bound_by_draws(game: Game, players: Players, x: np.ndarray, k: int) -> np.ndarray:
     weigh = game.ops["importance_weights"]
-    return sampling.call(log_mean_weight, board, _inputs(x), weigh=weigh, k=k)
+    return sampling.call(log_mean_weight, players, _inputs(x), weigh=weigh, k=k)
 
 
 def _inputs(x: np.ndarray) -> dict:

@@ -58,12 +58,12 @@ class Recipe:
     learning_rate: float = 2e-3
     epochs: int = 40
     most_images: int = 120_000  # fewer epochs where there are many examples
-    ema_share: float = 0.05  # half-life of the averaged weights, of all images seen
+    ema_fraction: float = 0.05  # half-life of the averaged weights, of all images seen
 
 
 _RECIPE = Recipe()
-_MOST_EXAMPLES = 60_000
-_MOST_BYTES = 2**30
+_MAX_EXAMPLES = 60_000
+_MAX_BYTES = 2**30
 
 
 class Classifier(NamedTuple):
@@ -150,11 +150,11 @@ def trained(dataset: Dataset, seed: int = 0, recipe: Recipe = _RECIPE) -> Classi
         return in_batches(lambda x: apply(x)[which], np.asarray(x, np.float32))
 
     functions = partial(run, 0), partial(run, 1)
-    judge = Classifier(*functions, accuracy, len(test), _sha256(weights))
+    classifier = Classifier(*functions, accuracy, len(test), _sha256(weights))
     if accuracy is None:
-        judge = judge._replace(accuracy=_accuracy(judge, test))
-        _write(path, weights, judge.accuracy)
-    return judge
+        classifier = classifier._replace(accuracy=_accuracy(classifier, test))
+        _write(path, weights, classifier.accuracy)
+    return classifier
 
 
 def _apply(network: Network, weights: Weights, x: jax.Array):
@@ -170,10 +170,12 @@ def _sha256(weights: Weights) -> str:
     return total.hexdigest()
 
 
-def _accuracy(judge: Classifier, test: MemorySplit) -> float:
+def _accuracy(classifier: Classifier, test: MemorySplit) -> float:
     if not len(test):
         return float("nan")
-    p = in_batches(lambda x: judge.probabilities(_normalised({"x": x})["x"]), test.x)
+    p = in_batches(
+        lambda x: classifier.probabilities(_normalised({"x": x})["x"]), test.x
+    )
     return float(np.mean(p.argmax(1) == test.y))
 
 
@@ -190,7 +192,7 @@ def _labelled(split: Split, info: Info) -> MemorySplit:
             + ("images for labels" if info.target_shape else str(info.num_classes))
         )
     size = math.prod(info.shape) * (1 if len(info.shape) == 3 else 4)  # bytes
-    most = min(len(split), _MOST_EXAMPLES, max(1, _MOST_BYTES // size))
+    most = min(len(split), _MAX_EXAMPLES, max(1, _MAX_BYTES // size))
     batch = split.read(np.arange(most) * len(split) // most)
     known = batch["y"] >= 0
     return MemorySplit(batch["x"][known], batch["y"][known])
@@ -206,17 +208,17 @@ def _game(network: Network, recipe: Recipe, num_images: int) -> Game:
     def init(rng, batch):
         return modules.init(network, rng, modules.example(batch), train=True)
 
-    def loss(board, batch, context):
+    def loss(players, batch, context):
         drop, change = randomness.split(context.keys, 2)
         y = layers.one_hot(batch["y"], network.num_classes)
         x, target = _changed(batch["x"], y, change, recipe)
         (logits, _), mutable = modules.apply(
-            network, board["model"], x, drop, train=True
+            network, players["model"], x, drop, train=True
         )
         value = -jnp.sum(target * jax.nn.log_softmax(logits), axis=-1)
         return jnp.mean(value), (mutable, {})
 
-    halflife = recipe.ema_share * num_images
+    halflife = recipe.ema_fraction * num_images
     model = Player(init, loss, adam(recipe.learning_rate), (halflife,))
     return Game({"model": model}, (("model",),))
 
@@ -227,10 +229,10 @@ def _changed(x, y, keys, recipe):
     kind = (randomness.uniform(which, ()) + 1) / 2
     shuffles = kind < recipe.shuffled
     blends = ~shuffles & (kind < recipe.shuffled + recipe.blended)
-    share = jnp.where(blends, jnp.abs(randomness.uniform(amount, ())) / 2, 0)
+    fraction = jnp.where(blends, jnp.abs(randomness.uniform(amount, ())) / 2, 0)
 
     def blend(a):
-        s = share.reshape(-1, *[1] * (a.ndim - 1))
+        s = fraction.reshape(-1, *[1] * (a.ndim - 1))
         return (1 - s) * a + s * jnp.roll(a, 1, axis=0)
 
     def shuffle(image, key):

@@ -24,7 +24,7 @@ from gen_jax.metrics.networks.inception import DIM, Inception, preprocessed
 from gen_jax.metrics.networks.lpips import SMALLEST_SIDE, Vgg16, normalised
 from gen_jax.sampling import in_batches, on_all_devices
 
-_MOST = 32  # images on a device at a time
+_MAX = 32  # images on a device at a time
 
 
 class FeatureNetwork(NamedTuple):
@@ -107,13 +107,13 @@ def classifier(dataset: Dataset) -> FeatureNetwork:
     """
     if len(dataset.info.shape) != 3:
         raise UserError("features are of images; these examples are points")
-    judge = trained(dataset)
+    classifier = trained(dataset)
 
     def features(x):
         _check(x)
-        return in_batches(lambda x: judge.features(from_uint8(x)), x)
+        return in_batches(lambda x: classifier.features(from_uint8(x)), x)
 
-    return FeatureNetwork("classifier", Recipe().hidden, judge.sha256, features)
+    return FeatureNetwork("classifier", Recipe().hidden, classifier.sha256, features)
 
 
 def raw(dataset: Dataset) -> FeatureNetwork:
@@ -141,7 +141,7 @@ def _of_images(
     What accelerators leave out by default would change the numbers.
     """
     compiled = on_all_devices(apply, variables)
-    most = _MOST * jax.local_device_count()
+    most = _MAX * jax.local_device_count()
 
     def features(x):
         _check(x)

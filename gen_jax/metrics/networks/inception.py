@@ -50,10 +50,10 @@ def resized(x: jax.Array, side: int) -> jax.Array:
         place = np.arange(side, dtype=np.float32) * step
         low = place.astype(np.int32)
         others = [n for n in range(x.ndim) if n != axis]
-        share = np.expand_dims(place - low.astype(np.float32), others)
+        fraction = np.expand_dims(place - low.astype(np.float32), others)
         before = jnp.take(x, low, axis)
         after = jnp.take(x, np.minimum(low + 1, size - 1), axis)
-        x = before + (after - before) * share
+        x = before + (after - before) * fraction
     return x
 
 

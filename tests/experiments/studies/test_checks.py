@@ -97,7 +97,9 @@ def test_every_fault_moves_a_metric_that_claims_to_see_it(found):
     for fault in ("blur", "noise", "dropped", "memorised"):
         rows = named(found["sensitivity"], fault)
         moved = {row.what.split(": ")[1].split()[0]: row.holds for row in rows}
-        expected = {"dropped": "recall", "memorised": "copied"}.get(fault, "sharpness")
+        expected = {"dropped": "recall", "memorised": "memorized"}.get(
+            fault, "sharpness"
+        )
         assert moved[expected], fault
 
 

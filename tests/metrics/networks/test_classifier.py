@@ -55,22 +55,22 @@ def normalised(split):
 def test_any_shape_of_images(shape):
     splits = images(256, shape, 3), images(40, shape, 3, seed=1)
     data = Dataset(Info(shape, 3), *splits)
-    judge = trained(data, recipe=Recipe(width=8, hidden=16, epochs=12))
+    classifier = trained(data, recipe=Recipe(width=8, hidden=16, epochs=12))
     x, y = normalised(data.test), data.test.y
-    p, features = judge.probabilities(x), judge.features(x)
+    p, features = classifier.probabilities(x), classifier.features(x)
     assert (p.shape, p.dtype) == ((40, 3), np.float32)
     assert (features.shape, features.dtype) == ((40, 16), np.float32)
     np.testing.assert_allclose(p.sum(1), 1, rtol=1e-5)
-    assert judge.num_test == 40
-    assert judge.accuracy == np.mean(p.argmax(1) == y) >= 0.9
+    assert classifier.num_test == 40
+    assert classifier.accuracy == np.mean(p.argmax(1) == y) >= 0.9
     # One by one or many together: the same numbers.
-    np.testing.assert_allclose(judge.probabilities(x[3:4]), p[3:4], atol=1e-5)
+    np.testing.assert_allclose(classifier.probabilities(x[3:4]), p[3:4], atol=1e-5)
 
 
 def test_points():
-    judge = trained(dataset(), recipe=Recipe(epochs=20))
-    assert (judge.accuracy, judge.num_test) == (1, 40)
-    assert judge.features(np.zeros((5, 2), np.float32)).shape == (5, 128)
+    classifier = trained(dataset(), recipe=Recipe(epochs=20))
+    assert (classifier.accuracy, classifier.num_test) == (1, 40)
+    assert classifier.features(np.zeros((5, 2), np.float32)).shape == (5, 128)
 
 
 def test_the_same_seed_gives_the_same_classifier_and_another_another(cache):
@@ -144,11 +144,11 @@ def test_examples_without_a_label_are_left_out(cache):
     y = data.train.y.copy()
     y[::3] = -1
     test = MemorySplit(data.test.x, np.full(40, -1, np.int32))
-    judge = trained(
+    classifier = trained(
         Dataset(data.info, MemorySplit(data.train.x, y), test), recipe=QUICK
     )
-    assert judge.num_test == 0
-    assert np.isnan(judge.accuracy)
+    assert classifier.num_test == 0
+    assert np.isnan(classifier.accuracy)
 
 
 def test_what_has_no_classes_is_refused():
@@ -168,8 +168,8 @@ def test_what_has_no_classes_is_refused():
 
 
 def test_examples_of_another_shape_are_refused():
-    judge = trained(dataset(), recipe=QUICK)
+    classifier = trained(dataset(), recipe=QUICK)
     with pytest.raises(UserError, match=r"\[N, 2\], not \[5, 3\]"):
-        judge.probabilities(np.zeros((5, 3), np.float32))
+        classifier.probabilities(np.zeros((5, 3), np.float32))
     with pytest.raises(UserError, match=r"not \[0, 2\]"):
-        judge.features(np.zeros((0, 2), np.float32))
+        classifier.features(np.zeros((0, 2), np.float32))

@@ -90,12 +90,12 @@ def test_the_classifiers_features_are_its_penultimate_layer(tmp_path, monkeypatc
     quick = functools.partial(trained, recipe=Recipe(width=8, epochs=1))
     monkeypatch.setattr(features, "trained", quick)
     data = Dataset(Info((8, 8, 1), 2), labelled(256, 0), labelled(40, 1))
-    network, judge = features.classifier(data), quick(data)
-    assert network[:3] == ("classifier", 128, judge.sha256)
+    network, classifier = features.classifier(data), quick(data)
+    assert network[:3] == ("classifier", 128, classifier.sha256)
     x = data.test.x
     ours = network.features(x)
     assert ours.shape == (40, 128)
-    np.testing.assert_allclose(ours, judge.features(from_uint8(x)), atol=1e-5)
+    np.testing.assert_allclose(ours, classifier.features(from_uint8(x)), atol=1e-5)
     refuses_what_is_no_image(network)
     with pytest.raises(UserError, match=r"judges \[N, 8, 8, 1\], not \[2, 9, 8, 1\]"):
         network.features(np.zeros((2, 9, 8, 1), np.uint8))
