@@ -151,7 +151,7 @@ def sampling_options(run: Run) -> dict:
     Raises UserError for one that its game is not made with, that is not finite, or
     beyond the limits that its configuration has for it.
     """
-    known = inspect.signature(run.game.ops["sample"]).parameters
+    known = inspect.signature(run.game.ops.sample).parameters
     options = {}
     for name, text in given({name: name for name in SAMPLING}):
         if name not in known:

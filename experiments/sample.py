@@ -43,7 +43,7 @@ def main(overrides: list[tuple[str, str]]) -> None:
     devices.use_compilation_cache()
     run = checkpoint.load(source)
     players = run.state.players if _RAW.value else averaged(run.state.players)
-    if "translate" in run.game.ops:
+    if run.game.ops.translate is not None:
         shape = checkpoint.info_of(checkpoint.newest_meta(directories)).shape
         _translate(run, players, shape, out)
     else:
@@ -104,7 +104,7 @@ def _translate(run, players, shape: tuple[int, ...], out: Path) -> None:
         batch = data.prepare()(test.read(range(min(_NUM.value, len(test)))), None)
         x, targets = np.asarray(batch["x"]), [np.asarray(batch["y"])]
     keys = sample_keys(_SEED.value, np.arange(len(x), dtype=np.int32))
-    y_hat = call(run.game.ops["translate"], players, {"x": x, "keys": keys})
+    y_hat = call(run.game.ops.translate, players, {"x": x, "keys": keys})
     if out.suffix == ".npy":
         np.save(out, y_hat)
     else:

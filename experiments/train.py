@@ -266,7 +266,7 @@ def _train(
         prepare=data.prepare(flip=config.flip, jitter=config.jitter),
         meta=meta,
         start=start,
-        held_out=_held_out(dataset) if "translate" in game.ops else None,
+        held_out=_held_out(dataset) if game.ops.translate is not None else None,
         seeds=seeds,
     )
     if jax.process_index() == 0:

@@ -94,7 +94,7 @@ def _ours(recipe, config, dataset, test: np.ndarray) -> np.ndarray:
     state = jax.block_until_ready(fit(game, batches, config, prepare=data.prepare()))
     seconds = time.perf_counter() - started
     judge = recipe.build(dataclasses.replace(config, draws=_DRAWS.value), dataset.info)
-    bounds = partial(_bounds, devices.jit(judge.ops["bound"]), x=test, seed=config.seed)
+    bounds = partial(_bounds, devices.jit(judge.ops.bound), x=test, seed=config.seed)
     last = bounds(players=state.players)
     print(
         f"seed {config.seed}: gen_jax {_mean(last)}, {seconds:.0f} s; "

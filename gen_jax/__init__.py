@@ -17,6 +17,7 @@ from gen_jax.game import (
     init_state,
 )
 from gen_jax.loop import fit
+from gen_jax.ops import Ops
 from gen_jax.runs.checkpoint import Run, load, load_params
 from gen_jax.step import make_train_step, train_step
 
@@ -24,6 +25,7 @@ __all__ = [
     "Context",
     "FitConfig",
     "Game",
+    "Ops",
     "Player",
     "PlayerState",
     "Run",

@@ -20,9 +20,11 @@ import numpy as np
 import optax
 
 from gen_jax import devices
+from gen_jax.ops import Ops
 
 Tree = Any  # a pytree of arrays
 
+NO_OPS = Ops()
 _INIT_STREAM = 2**32 - 1  # no step counts that far, so no step shares a key with it
 
 
@@ -107,19 +109,7 @@ class Game:
     players: the players by name.
     turns: who moves when. `(("discriminator",), ("generator",))` alternates: a later
         turn sees the earlier moves; names in one turn move simultaneously.
-    ops: what the trained game can do, by presence, on a board and one key an example;
-        y int32 [B] are labels, None and -1 for none:
-        sample(board, keys, y, **options) -> x   prior(board, keys) -> z
-        sampling(**options) -> all options that `sample` then goes by, where it has any
-        encode(board, x, keys, y) -> z           decode(board, z, y) -> x_hat
-        reconstruct(board, x, keys, y) -> x_hat  bound(board, x, keys, y) -> nats [B]
-        translate(board, x, keys) -> image y     score(board, x, y) -> logits [B]
-        diffuse(board, x, keys, time) -> x_t     guess(board, x_t, time, y) -> x_0_hat
-        restore(board, x_t, keys, start, end, y) -> x at time end <= start
-        prior_term(board, x) -> nats [B], of what the noise at time 1 still knows of x
-        bound_terms(board, x, keys, y) -> {name: nats [B]}, whose sum is -bound
-        importance_weights(board, x, keys, y) -> log p(x, z) / q(z|x), nats [B], one z
-        A time is a number from 0, where an image is whole, to 1, where it is noise.
+    ops: what can be done with the trained game; see `ops.py`.
     num_classes: how many classes the ops tell apart by y; 0: they are never given y.
 
     Raises ValueError where a turn names an unknown player, or one that cannot move.
@@ -127,7 +117,7 @@ class Game:
 
     players: Mapping[str, Player]
     turns: tuple[Turn | tuple[str, ...], ...]
-    ops: Mapping[str, Callable] = dataclasses.field(default_factory=dict)
+    ops: Ops = NO_OPS
     num_classes: int = 0
 
     def __post_init__(self):
@@ -147,9 +137,7 @@ class Game:
         return 1 + max(turn.part for turn in self.turns)
 
 
-def single_player_game(
-    player: Player, ops: Mapping[str, Callable], num_classes: int = 0
-) -> Game:
+def single_player_game(player: Player, ops: Ops = NO_OPS, num_classes: int = 0) -> Game:
     """The game whose one player, "model", moves at every step."""
     return Game({"model": player}, (Turn(("model",)),), ops, num_classes)
 

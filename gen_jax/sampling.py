@@ -93,4 +93,4 @@ def draw(
     """
     index = np.arange(start, start + num, dtype=np.int32)
     inputs = {"keys": sample_keys(seed, index)} | ({} if y is None else {"y": y})
-    return call(game.ops["sample"], players, inputs, **options)
+    return call(game.ops.sample, players, inputs, **options)

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import optax
 
 from gen_jax.game import Game, Player, Turn, Weights
+from gen_jax.ops import Ops
 from gen_jax.optimizers import adam
 
 
@@ -86,4 +87,4 @@ def noisy_game():
         return jnp.tanh(players["model"].params["w"][None] + noise)
 
     player = Player(init, loss, adam(0.05), (100.0,))
-    return Game({"model": player}, (("model",),), {"sample": sample})
+    return Game({"model": player}, (("model",),), Ops(sample=sample))

@@ -27,7 +27,7 @@ def bound(evaluation: Evaluation) -> Result:
     """The variational bound and its terms, on both splits, and on the gap of them."""
     subject = evaluation.subject
     most, size = evaluation.preset.bound_images, chunks.SIZE
-    if "diffuse" in subject.game.ops:  # T evaluations an image
+    if subject.game.ops.diffuse is not None:  # T evaluations an image
         most, size = evaluation.preset.diffusion_images, _DIFFUSED
     values, context = {}, {}
     for split in ("test", "train"):
@@ -74,7 +74,7 @@ def importance_bound(evaluation: Evaluation) -> Result:
     subject, preset = evaluation.subject, evaluation.preset
     x, y = subject.real(preset.importance_images)
     k, keys = preset.importance_samples, subject.keys(len(x))
-    weigh = subject.game.ops["importance_weights"]
+    weigh = subject.game.ops.importance_weights
 
     def of_chunk(start: int, stop: int) -> np.ndarray:
         inputs = {"x": x[start:stop], "keys": keys[start:stop]}

@@ -102,7 +102,7 @@ class Evaluation:
 
     def about_samples(self) -> dict[str, Any]:
         """What numbers of samples depend on, beside the run."""
-        sampling = self.subject.game.ops.get("sampling_options", dict)
+        sampling = self.subject.game.ops.sampling_options or dict
         return {"samples": self.samples.number, **sampling(**self.samples.options)}
 
 

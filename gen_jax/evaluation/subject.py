@@ -68,7 +68,7 @@ class Subject:
 
         chance: that what is restored depends on its keys.
         """
-        info, has = self.dataset.info, set(self.game.ops)
+        info, has = self.dataset.info, set(self.game.ops.by_name)
         has |= {"images"} if len(info.shape) == 3 else set()
         has |= {"labels"} if info.num_classes else set()
         has |= {"chance"} if self._restores_by_chance else set()
@@ -77,10 +77,10 @@ class Subject:
     @functools.cached_property
     def _restores_by_chance(self) -> bool:
         """Whether anything that restoring computes is computed from the keys."""
-        if "denoise_between" not in self.game.ops:
+        if self.game.ops.denoise_between is None:
             return False
         x_t, keys = np.zeros((1, *self.dataset.info.shape), np.float32), self.keys(1)
-        restore = functools.partial(self.game.ops["denoise_between"], self.players, x_t)
+        restore = functools.partial(self.game.ops.denoise_between, self.players, x_t)
         traced = jax.make_jaxpr(lambda keys: restore(keys, start=1.0, end=0.0))(keys)
         [given] = traced.jaxpr.invars
         return any(given is read for step in traced.eqns for read in step.invars)
@@ -117,7 +117,9 @@ class Subject:
         if not self.game.num_classes:
             inputs.pop("y", None)
         players = players or self.players
-        made = sampling.call(self.game.ops[op], players, inputs, **(options or {}))
+        made = sampling.call(
+            self.game.ops.by_name[op], players, inputs, **(options or {})
+        )
         return _as_seen(made) if op in _MADE else made
 
     @functools.cached_property

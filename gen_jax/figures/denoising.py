@@ -33,7 +33,7 @@ def dissolving(subject: Subject) -> Figure:
     path = [diffused(few, time) for time in TIMES]
     picture = _path_and_guesses(subject, path, TIMES, y_few)
     numbers = {"images": len(x), **_normality(diffused(x, 1.0), x)}
-    if "prior_term" in subject.game.ops:
+    if subject.game.ops.prior_term is not None:
         nats = float(subject.call("prior_term", x=x).mean())
         numbers["prior_term_nats"] = nats
         numbers["prior_term_bits_per_dim"] = nats / (np.log(2) * x[0].size)

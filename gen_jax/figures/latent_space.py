@@ -38,7 +38,7 @@ def between(subject: Subject) -> Figure:
     class where the game is told classes; intervals by bootstrap over images.
     """
     x, y, z = subject.codes
-    mix = _great_circle if "diffuse" in subject.game.ops else _line
+    mix = _great_circle if subject.game.ops.diffuse is not None else _line
     i, j = gaussian_fit.pairs(y if subject.game.num_classes else None, len(x), PAIRS)
     average = (x[i] + x[j]) / 2
     middle = subject.call("decode", z=mix(z[i], z[j], 0.5), y=y[i])

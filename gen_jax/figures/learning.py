@@ -32,7 +32,7 @@ def learning(subject: Subject) -> Figure:
 
 def _untrained(subject: Subject) -> np.ndarray:
     held_out = None
-    if "translate" in subject.game.ops:
+    if subject.game.ops.translate is not None:
         x, y = subject.real(HELD_OUT)
         held_out = {"x": x, "y": y}
     seed = subject.run.config.seed

@@ -22,6 +22,7 @@ from gen_jax.errors import choose
 from gen_jax.game import Context, Game, Player, Turn, Weights
 from gen_jax.losses import adversarial
 from gen_jax.objectives import modules
+from gen_jax.ops import Ops
 
 # Of each coordinate of z, from keys [B] and a shape.
 PRIORS = {
@@ -151,14 +152,6 @@ class _Gan:
         logits, _ = modules.apply(self.discriminator, mine, x, y, train=False)
         return logits
 
-    def ops(self):
-        return {
-            "sample": self.sample,
-            "prior": self.prior,
-            "decode": self.decode,
-            "score": self.score,
-        }
-
 
 def gan(
     generator: nn.Module,
@@ -217,6 +210,6 @@ def gan(
     return Game(
         {"generator": generator_player, "discriminator": discriminator_player},
         turns=(*critic, Turn(("generator",))),
-        ops=members.ops(),
+        ops=Ops.of(members),
         num_classes=num_classes,
     )

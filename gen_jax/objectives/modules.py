@@ -9,25 +9,9 @@ import optax
 
 from gen_jax import randomness
 from gen_jax.game import Game, Player, PlayerState, Tree, Weights, single_player_game
+from gen_jax.ops import Ops
 
 _LABELS = 2**31 - 1  # a stream of an example's key that nothing else takes
-
-# What the model of a game of one may be able to do; `Game` says what each op is.
-_OPS = (
-    "sample",
-    "sampling_options",
-    "prior",
-    "encode",
-    "decode",
-    "reconstruct",
-    "diffuse",
-    "denoise_between",
-    "predict_x0",
-    "prior_term",
-    "bound",
-    "bound_terms",
-    "importance_weights",
-)
 
 
 def single_model_game(
@@ -41,8 +25,7 @@ def single_model_game(
         names, the ops of a `Game` that it can do.
     """
     player = Player(model.init, model.loss, optimizer, ema_halflife_images)
-    ops = {name: getattr(model, name) for name in _OPS if hasattr(model, name)}
-    return single_player_game(player, ops, model.num_classes)
+    return single_player_game(player, Ops.of(model), model.num_classes)
 
 
 def init(module: nn.Module, rng: jax.Array, *args: Any, **kwargs: Any) -> Weights:

@@ -19,6 +19,7 @@ from gen_jax.errors import choose
 from gen_jax.game import Game, Player, Turn, Weights
 from gen_jax.losses import adversarial, terms
 from gen_jax.objectives import modules
+from gen_jax.ops import Ops
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -114,4 +115,4 @@ def pix2pix(
             discriminator_optimizer,
         )
         turns = (Turn(("discriminator",)), *turns)
-    return Game(players, turns, ops={"translate": members.translate})
+    return Game(players, turns, ops=Ops.of(members))

@@ -248,15 +248,15 @@ def picture_functions(game: Game, held_out: Tree | None):
 
     The same latents, or held-out inputs, at every call; None for nothing to show.
     """
-    if "translate" in game.ops and held_out is not None:
+    if game.ops.translate is not None and held_out is not None:
         x, y = held_out["x"], held_out["y"]
         index = np.arange(len(x), dtype=np.int32)
 
         def draw(players, keys):
-            return game.ops["translate"](averaged(players), x, keys)
+            return game.ops.translate(averaged(players), x, keys)
 
         return _seeded(draw, index), lambda y_hat: images.side_by_side(x, y_hat, y)
-    if "sample" not in game.ops:
+    if game.ops.sample is None:
         return None, None
     index = np.arange(_PICTURED, dtype=np.int32)
     options, columns = {}, None
@@ -264,7 +264,7 @@ def picture_functions(game: Game, held_out: Tree | None):
         options, columns = {"y": index % game.num_classes}, game.num_classes
 
     def draw(players, keys):
-        return game.ops["sample"](averaged(players), keys, **options)
+        return game.ops.sample(averaged(players), keys, **options)
 
     return (
         _seeded(draw, index),

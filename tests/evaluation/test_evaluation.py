@@ -27,6 +27,7 @@ from gen_jax.game import Game, Player, State, Weights
 from gen_jax.metrics.intervals import jackknife_interval
 from gen_jax.metrics.manifold import Classified
 from gen_jax.metrics.networks import features
+from gen_jax.ops import Ops
 from gen_jax.runs import checkpoint
 
 QUICK = preset("quick")
@@ -39,7 +40,7 @@ def draws(pool: np.ndarray, **ops) -> Game:
         pick = jax.vmap(lambda key: jax.random.randint(key, (), 0, len(pool)))(keys)
         return players["model"].params["pool"][pick]
 
-    return Game({"model": Player(None, None)}, (), ops={"sample": sample, **ops})
+    return Game({"model": Player(None, None)}, (), ops=Ops(sample=sample, **ops))
 
 
 def evaluation_of(
@@ -217,7 +218,7 @@ def test_the_importance_bound_nears_log_p(tmp_path, monkeypatch):
     ops = linear_gaussian()
     quick = QUICK._replace(importance_images=5, importance_samples=4000)
     this = evaluation_of(
-        tmp_path, Game({"model": Player(None, None)}, (), ops), {}, quick
+        tmp_path, Game({"model": Player(None, None)}, (), Ops(**ops)), {}, quick
     )
     x = np.zeros((5, 2, 2, 1), np.float32)
     x[:] = np.linspace(-1, 1, 5).reshape(5, 1, 1, 1)
@@ -244,7 +245,7 @@ def test_trees_are_also_judged_by_their_branches(tmp_path, monkeypatch):
     game = Game(
         {"model": Player(None, None)},
         (),
-        {"translate": lambda players, x, keys: -jnp.ones((*x.shape[:3], 1))},
+        Ops(translate=lambda players, x, keys: -jnp.ones((*x.shape[:3], 1))),
     )
     quick = QUICK._replace(bound_images=3)
     values = paired_images.translation(

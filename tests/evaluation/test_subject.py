@@ -12,6 +12,7 @@ from gen_jax.evaluation.subject import Subject
 from gen_jax.figures import latent_space
 from gen_jax.game import Game, Player, State, Weights
 from gen_jax.metrics.networks.classifier import Classifier
+from gen_jax.ops import Ops
 from gen_jax.runs import checkpoint
 
 LOUD = 7.0  # times what an image may hold
@@ -20,7 +21,7 @@ LOUD = 7.0  # times what an image may hold
 def subject_of(ops, folder, spec="digits") -> Subject:
     config = experiment.find("vae").config
     config = dataclasses.replace(config, data=DataConfig(spec))
-    game = Game({"model": Player(None, None)}, (), ops)
+    game = Game({"model": Player(None, None)}, (), Ops(**ops))
     run = checkpoint.Run(game, config, State(1, {}), 1)
     return Subject("model", run, folder, {"model": Weights({})})
 
@@ -41,7 +42,7 @@ def test_images_that_are_made_are_those_that_a_file_would_hold(op, tmp_path):
     subject = subject_of(loud_ops((8, 8, 1)), tmp_path)
     x = subject.call(op, keys=subject.keys(3))
     assert (x.min(), x.max()) == (-1, 1)
-    raw = subject.game.ops[op](subject.players, keys=subject.keys(3))
+    raw = subject.game.ops.by_name[op](subject.players, keys=subject.keys(3))
     np.testing.assert_array_equal(images.to_uint8(x), images.to_uint8(raw))
     assert np.abs(subject.samples[0]).max() == 1
 
@@ -82,7 +83,7 @@ def test_noise_is_shared_only_where_restoring_draws_some(name, by_chance, tmp_pa
     subject = dataclasses.replace(subject, players=players)
     named = [claim.name for claim in figures.claims(subject)]
     assert ("shared_noise" in named) == by_chance
-    if "denoise_between" in game.ops:
+    if game.ops.denoise_between is not None:
         x_t, times = np.ones((4, 2), np.float32), {"start": 0.9, "end": 0.0}
         one, other = (
             subject.call(

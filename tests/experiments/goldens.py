@@ -145,10 +145,10 @@ def compute(case: str) -> dict:
     players = averaged(state.players)
     if target:
         x = batch(9)["x"][:SAMPLES]
-        drawn = devices.jit(game.ops["translate"])(players, x, keys)
+        drawn = devices.jit(game.ops.translate)(players, x, keys)
     else:
-        options = {"sampling_steps": 3} if "sampling_options" in game.ops else {}
-        sample = functools.partial(game.ops["sample"], **options)
+        options = {"sampling_steps": 3} if game.ops.sampling_options is not None else {}
+        sample = functools.partial(game.ops.sample, **options)
         drawn = devices.jit(lambda p, k: sample(p, k))(players, keys)
     drawn = np.asarray(drawn)
     return {

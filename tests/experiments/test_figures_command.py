@@ -12,7 +12,8 @@ from PIL import Image
 
 EXPECTED = {
     "vae": "learning interpolation diversity between latents plane gaps sharpness",
-    "cgan": "learning interpolation adversaries match classes diversity style sharpness",
+    "cgan": "learning interpolation adversaries match classes diversity style "
+    "sharpness",
     "ddpm": "learning interpolation diversity between latents plane gaps sharpness "
     "dissolving restoring shared_noise",
     "pix2pix": "learning translation",

@@ -43,7 +43,7 @@ def assert_noised_as_published(run):
     """With the betas as they are stated, which ours for 20 times are not: L_T of 0."""
     assert run.config.betas == (1e-4, 0.03)
     abar = np.prod(1 - np.linspace(1e-4, 0.03, 20))
-    nats = run.game.ops["prior_term"](run.state.players, np.zeros((1, 8, 8, 1)))
+    nats = run.game.ops.prior_term(run.state.players, np.zeros((1, 8, 8, 1)))
     np.testing.assert_allclose(nats, [-32 * (abar + np.log(1 - abar))], rtol=1e-4)
 
 

@@ -7,6 +7,7 @@ from experiments import flags as parsing
 from gen_jax import experiment
 from gen_jax.errors import UserError
 from gen_jax.game import Game
+from gen_jax.ops import Ops
 from gen_jax.runs.checkpoint import Run
 
 
@@ -24,7 +25,7 @@ def sample(
 
 
 RUN = Run(
-    Game({}, (), {"sample": sample}), experiment.find("ddpm_conditional").config, {}, 0
+    Game({}, (), Ops(sample=sample)), experiment.find("ddpm_conditional").config, {}, 0
 )
 
 

@@ -42,7 +42,7 @@ def test_the_same_weights_and_noise_have_the_same_bound(torch):
         state.players["model"].params,
     )
     keys = jax.random.split(jax.random.key(1), len(x))
-    ours = game.ops["bound"]({"model": Weights(params)}, x, keys)
+    ours = game.ops.bound({"model": Weights(params)}, x, keys)
 
     twin = TorchVae(16, *recipe.config.hidden, recipe.config.z_dim)
     weights = {}

@@ -13,6 +13,7 @@ from gen_jax.evaluation.subject import Subject
 from gen_jax.figures import adversaries, classes, denoising, latent_space, sharpness
 from gen_jax.game import Game, Player, State, Weights
 from gen_jax.metrics.networks.classifier import Classifier
+from gen_jax.ops import Ops
 from gen_jax.runs import checkpoint
 
 
@@ -21,7 +22,7 @@ def subject_of(ops, folder, config=None, **game) -> Subject:
     player = Player(init=lambda rng, batch: Weights({}), loss=None)
     config = config or experiment.find("vae").config
     run = checkpoint.Run(
-        Game({"model": player}, (), ops, **game), config, State(1, {}), 1
+        Game({"model": player}, (), Ops(**ops), **game), config, State(1, {}), 1
     )
     return Subject("model", run, folder, {"model": Weights({})})
 

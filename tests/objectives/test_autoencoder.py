@@ -116,7 +116,7 @@ def test_the_bound_of_a_linear_gaussian_model(shift):
         BIAS, W @ W.T + SCALE**2 * np.eye(3)
     ).logpdf(x)
     gap = np.sum(shift**2 / (2 * VARIANCE))
-    bounds = _linear_vae().ops["bound"](
+    bounds = _linear_vae().ops.bound(
         _linear_board(shift),
         jnp.broadcast_to(jnp.float32(x), (n, 3)),
         jax.random.split(RNG, n),
@@ -132,7 +132,7 @@ def test_importance_weights_average_to_the_exact_likelihood(shift):
     """E_q p(x, z) / q(z|x) = p(x); with q the posterior every weight is p(x)."""
     x, n = np.array([0.9, -1.1, 0.4]), 20_000
     p = scipy.stats.multivariate_normal(BIAS, W @ W.T + SCALE**2 * np.eye(3)).pdf(x)
-    log_weights = _linear_vae().ops["importance_weights"](
+    log_weights = _linear_vae().ops.importance_weights(
         _linear_board(shift),
         jnp.broadcast_to(jnp.float32(x), (n, 3)),
         jax.random.split(RNG, n),
@@ -148,12 +148,12 @@ def test_the_bound_is_the_sum_of_its_terms():
     game, players = _linear_vae(), _linear_board(0.4)
     x = jnp.float32(np.random.default_rng(0).normal(size=(5, 3)))
     keys = jax.random.split(RNG, 5)
-    terms = game.ops["bound_terms"](players, x, keys)
-    mean = np.asarray(game.ops["encode"](players, x))
+    terms = game.ops.bound_terms(players, x, keys)
+    mean = np.asarray(game.ops.encode(players, x))
     kl = 0.5 * np.sum(mean**2 + VARIANCE - 1 - np.log(VARIANCE), axis=1)
     np.testing.assert_allclose(terms["kl"], kl, rtol=1e-4)
     np.testing.assert_allclose(
-        game.ops["bound"](players, x, keys), -terms["kl"] - terms["reconstruction"]
+        game.ops.bound(players, x, keys), -terms["kl"] - terms["reconstruction"]
     )
 
 
@@ -168,7 +168,7 @@ def test_the_loss_is_minus_the_bound():
     Context.keys = keys
     value, (_, metrics) = game.players["model"].loss(players, {"x": x}, Context)
     np.testing.assert_allclose(
-        value, -game.ops["bound"](players, x, keys).mean(), rtol=1e-6
+        value, -game.ops.bound(players, x, keys).mean(), rtol=1e-6
     )
     np.testing.assert_allclose(
         value, metrics["kl"] - metrics["reconstruction"], rtol=1e-6
@@ -180,15 +180,15 @@ def test_codes_and_reconstructions_of_a_linear_gaussian_model():
     x = np.array([[0.9, -1.1, 0.4]])
     precision = np.eye(2) + W.T @ W / SCALE**2
     mean = np.linalg.solve(precision, W.T @ (x[0] - BIAS) / SCALE**2)
-    z = game.ops["encode"](players, jnp.float32(x))
+    z = game.ops.encode(players, jnp.float32(x))
     np.testing.assert_allclose(z[0], mean, rtol=1e-5)
     np.testing.assert_allclose(
-        game.ops["reconstruct"](players, jnp.float32(x))[0], W @ mean + BIAS, rtol=1e-5
+        game.ops.reconstruct(players, jnp.float32(x))[0], W @ mean + BIAS, rtol=1e-5
     )
     keys = jax.random.split(RNG, 4000)
-    z = game.ops["encode"](players, jnp.broadcast_to(jnp.float32(x), (4000, 3)), keys)
+    z = game.ops.encode(players, jnp.broadcast_to(jnp.float32(x), (4000, 3)), keys)
     np.testing.assert_allclose(np.cov(z.T), np.linalg.inv(precision), atol=0.02)
-    samples = game.ops["sample"](players, keys)  # means of p(x|z), without its noise
+    samples = game.ops.sample(players, keys)  # means of p(x|z), without its noise
     np.testing.assert_allclose(np.cov(samples.T), W @ W.T, atol=0.1)
     np.testing.assert_allclose(samples.mean(0), BIAS, atol=0.1)
 
@@ -217,11 +217,11 @@ def test_bernoulli_bound_in_nats_per_image():
     game = vae(Nothing(), Constant(np.log(3)), z_dim=2, optimizer=optax.sgd(0.1))
     players = {"model": Weights({"encoder": {}, "decoder": {}})}
     x = jnp.stack([jnp.full((4, 4, 1), value) for value in (1.0, -1.0, 0.0)])
-    bounds = game.ops["bound"](players, x, jax.random.split(RNG, 3))
+    bounds = game.ops.bound(players, x, jax.random.split(RNG, 3))
     p, q = np.log(3 / 4), np.log(1 / 4)
     expected = 16 * np.array([p, q, (p + q) / 2])
     np.testing.assert_allclose(bounds, expected, rtol=1e-5)
-    samples = game.ops["sample"](players, jax.random.split(RNG, 2))
+    samples = game.ops.sample(players, jax.random.split(RNG, 2))
     np.testing.assert_allclose(samples, np.full((2, 4, 4, 1), 0.5), rtol=1e-6)
 
 
@@ -240,7 +240,7 @@ def test_it_learns_two_images(likelihood):
     state = init_state(game, RNG, {"x": x})
     state, metrics = make_train_step(game, steps_per_call=200)(state, batches, RNG)
     assert metrics["model/loss"][-1] < metrics["model/loss"][0] - 5
-    x_hat = game.ops["reconstruct"](state.players, x[:2])
+    x_hat = game.ops.reconstruct(state.players, x[:2])
     np.testing.assert_allclose(x_hat, images, atol=0.4)
     assert metrics["model/kl"][-1] > 0.5  # about log 2 nats tell two images apart
 
@@ -293,7 +293,7 @@ def test_more_draws_make_a_steadier_estimate_of_the_same_bound():
     x = jnp.broadcast_to(jnp.float32([0.9, -1.1, 0.4]), (4000, 3))
     keys = jax.random.split(RNG, 4000)
     one, ten = (
-        np.asarray(_linear_vae(draws=draws).ops["bound"](_linear_board(0.4), x, keys))
+        np.asarray(_linear_vae(draws=draws).ops.bound(_linear_board(0.4), x, keys))
         for draws in (1, 10)
     )
     assert abs(one.mean() - ten.mean()) < 4 * one.std() / np.sqrt(4000)
@@ -325,7 +325,7 @@ def test_an_autoencoder_is_a_vae_without_noise_and_without_a_prior():
     log_p = scipy.stats.norm(x_hat, SCALE).logpdf(x).sum(1)
     np.testing.assert_allclose(value, -log_p.mean(), rtol=1e-5)
     np.testing.assert_allclose(
-        game.ops["reconstruct"](state.players, jnp.asarray(x)), x_hat, rtol=1e-4
+        game.ops.reconstruct(state.players, jnp.asarray(x)), x_hat, rtol=1e-4
     )
     # After its first batch the fitted Gaussian is that of the batch's codes.
     np.testing.assert_allclose(mutable["codes"]["mean"], code.mean(0), rtol=1e-4)
@@ -338,14 +338,14 @@ def test_an_autoencoder_draws_from_the_gaussian_of_its_codes():
     game = autoencoder(Code(), LinearDecoder(), z_dim=2, optimizer=optax.sgd(0.1))
     mean, cov = np.array([1.0, -2.0]), np.array([[2.0, 0.9], [0.9, 0.5]])
     players = {"model": Weights({}, _codes(mean, cov))}
-    z = np.asarray(game.ops["prior"](players, jax.random.split(RNG, 50_000)))
+    z = np.asarray(game.ops.prior(players, jax.random.split(RNG, 50_000)))
     np.testing.assert_allclose(z.mean(0), mean, atol=0.03)
     np.testing.assert_allclose(np.cov(z.T), cov, atol=0.04)
-    alone = game.ops["prior"](players, jax.random.split(RNG, 50_000)[3:4])
+    alone = game.ops.prior(players, jax.random.split(RNG, 50_000)[3:4])
     np.testing.assert_allclose(alone, z[3:4], rtol=1e-5)
     # A direction that the codes do not use is not used, nor is it NaN.
     flat = {"model": Weights({}, _codes(mean, np.diag([1.0, 0.0])))}
-    z = np.asarray(game.ops["prior"](flat, jax.random.split(RNG, 100)))
+    z = np.asarray(game.ops.prior(flat, jax.random.split(RNG, 100)))
     np.testing.assert_allclose(z[:, 1], -2.0, atol=1e-6)
 
 
@@ -380,13 +380,11 @@ def test_labels_reach_encoder_and_decoder():
     players = init_state(game, RNG, {"x": x, "y": jnp.arange(3)}).players
     ops, y = game.ops, jnp.arange(3)
     same = jnp.tile(x[:1], (3, 1))
-    assert np.ptp(ops["encode"](players, same, None, y), axis=0).min() > 1e-4
+    assert np.ptp(ops.encode(players, same, None, y), axis=0).min() > 1e-4
     z = jnp.zeros((3, 2))
-    assert np.ptp(ops["decode"](players, z, y), axis=0).min() > 1e-4
+    assert np.ptp(ops.decode(players, z, y), axis=0).min() > 1e-4
     keys = jax.random.split(RNG, 3)
-    told = ops["sample"](players, keys, y)
-    expected = ops["decode"](players, ops["prior"](players, keys), y)
+    told = ops.sample(players, keys, y)
+    expected = ops.decode(players, ops.prior(players, keys), y)
     np.testing.assert_allclose(told, expected, rtol=1e-6)
-    assert not np.allclose(
-        ops["bound"](players, x, keys, y), ops["bound"](players, x, keys)
-    )
+    assert not np.allclose(ops.bound(players, x, keys, y), ops.bound(players, x, keys))

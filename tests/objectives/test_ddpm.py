@@ -120,12 +120,12 @@ def test_the_papers_schedule_in_few_steps_is_the_default(options, times):
 
     game = ddpm(Spy(), shape=(2,), optimizer=optax.sgd(0.1))
     keys = jax.random.split(RNG, 2)
-    jax.block_until_ready(game.ops["sample"](EMPTY, keys, **options))
+    jax.block_until_ready(game.ops.sample(EMPTY, keys, **options))
     jax.effects_barrier()
     assert seen == times
     eta = {} if "sampler" in options else {"eta": 0.0}
     said = {"sampler": "ddim", **options, "sampling_steps": len(times), **eta}
-    assert game.ops["sampling_options"](**options) == said
+    assert game.ops.sampling_options(**options) == said
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_the_papers_schedule_in_few_steps_is_the_default(options, times):
 def test_sampling_finds_the_one_image_there_is(options):
     game = _game(Point(-0.5, train=False), (4, 4, 1))
     keys = jax.random.split(RNG, 3)
-    x = jax.jit(lambda keys: game.ops["sample"](EMPTY, keys, **options))(keys)
+    x = jax.jit(lambda keys: game.ops.sample(EMPTY, keys, **options))(keys)
     np.testing.assert_allclose(x, np.full((3, 4, 4, 1), -0.5), atol=1e-5)
 
 
@@ -154,7 +154,7 @@ def test_sampling_depends_on_each_key_alone():
         "ancestral": samplers.ancestral(*inputs, clip=False),
     }
     for sampler, x_expected in expected.items():
-        sample = functools.partial(game.ops["sample"], EMPTY, sampler=sampler)
+        sample = functools.partial(game.ops.sample, EMPTY, sampler=sampler)
         x = sample(keys)
         np.testing.assert_allclose(x, x_expected, rtol=1e-6)
         np.testing.assert_allclose(sample(keys[1:2]), x[1:2], rtol=1e-6)
@@ -164,11 +164,11 @@ def test_an_image_dissolves_as_equation_4_says():
     game, keys = _game(Zero(), (4, 4, 1)), jax.random.split(RNG, 2000)
     x = jnp.full((2000, 4, 4, 1), 0.5)
     for time, t in ((0.0, 0), (0.3, 3), (1.0, 10)):
-        x_t = game.ops["diffuse"](EMPTY, x, keys, time)
+        x_t = game.ops.diffuse(EMPTY, x, keys, time)
         signal, noise = SMALL.signal[t], SMALL.noise[t]
         np.testing.assert_allclose(x_t.mean(), 0.5 * signal, atol=0.03)
         np.testing.assert_allclose(x_t.std(), noise, atol=0.02)
-    nats = game.ops["prior_term"](EMPTY, x[:1])
+    nats = game.ops.prior_term(EMPTY, x[:1])
     signal, variance = 0.5 * SMALL.signal[-1], SMALL.noise[-1] ** 2
     expected = 16 * (variance + signal**2 - 1 - np.log(variance)) / 2
     np.testing.assert_allclose(nats, [expected], rtol=1e-4)
@@ -178,10 +178,10 @@ def test_an_exact_denoiser_knows_and_restores_the_image_from_any_time():
     ops = _game(Point(-0.5, train=False), (4, 4, 1)).ops
     keys, x = jax.random.split(RNG, 3), jnp.full((3, 4, 4, 1), -0.5)
     for time in (0.2, 0.6, 1.0):
-        x_t = ops["diffuse"](EMPTY, x, keys, time)
-        np.testing.assert_allclose(ops["predict_x0"](EMPTY, x_t, time), x, atol=1e-4)
+        x_t = ops.diffuse(EMPTY, x, keys, time)
+        np.testing.assert_allclose(ops.predict_x0(EMPTY, x_t, time), x, atol=1e-4)
         np.testing.assert_allclose(
-            ops["denoise_between"](EMPTY, x_t, keys, time, 0.0), x, atol=1e-5
+            ops.denoise_between(EMPTY, x_t, keys, time, 0.0), x, atol=1e-5
         )
 
 
@@ -189,8 +189,8 @@ def test_restoring_half_way_ends_where_diffusing_does():
     """With the exact denoiser of one point, both are q(x_t | x_0)."""
     ops = _game(Point(-0.5, train=False), (4, 4, 1)).ops
     keys, x = jax.random.split(RNG, 2000), jnp.full((2000, 4, 4, 1), -0.5)
-    half = ops["denoise_between"](EMPTY, ops["prior"](EMPTY, keys), keys, 1.0, 0.5)
-    expected = ops["diffuse"](EMPTY, x, keys, 0.5)
+    half = ops.denoise_between(EMPTY, ops.prior(EMPTY, keys), keys, 1.0, 0.5)
+    expected = ops.diffuse(EMPTY, x, keys, 0.5)
     np.testing.assert_allclose(half.mean(), expected.mean(), atol=0.02)
     np.testing.assert_allclose(half.std(), expected.std(), atol=0.02)
 
@@ -211,7 +211,7 @@ def test_it_learns_a_ring():
     state, metrics = step(state, {"x": x}, RNG)
     assert metrics["model/loss"][-50:].mean() < 0.6 * metrics["model/loss"][:10].mean()
     keys = jax.random.split(jax.random.key(1), 500)
-    x = np.asarray(jax.jit(game.ops["sample"])(averaged(state.players), keys))
+    x = np.asarray(jax.jit(game.ops.sample)(averaged(state.players), keys))
     radius = np.linalg.norm(x, axis=-1)
     np.testing.assert_allclose(radius.mean(), 0.8, atol=0.08)
     assert radius.std() < 0.15
@@ -221,13 +221,13 @@ def test_it_learns_a_ring():
 def test_mistakes_are_named():
     game, keys = _game(Zero(), (2,)), jax.random.split(RNG, 2)
     with pytest.raises(UserError, match="ancestral, ddim"):
-        game.ops["sample"](EMPTY, keys, sampler="euler")
+        game.ops.sample(EMPTY, keys, sampler="euler")
     with pytest.raises(UserError, match=r"eta=0\.5 is ddim's"):
-        game.ops["sample"](EMPTY, keys, sampler="ancestral", eta=0.5)
+        game.ops.sample(EMPTY, keys, sampler="ancestral", eta=0.5)
     with pytest.raises(UserError, match="1 to 10"):
-        game.ops["sample"](EMPTY, keys, sampling_steps=11)
+        game.ops.sample(EMPTY, keys, sampling_steps=11)
     with pytest.raises(UserError, match="knows none"):
-        game.ops["sample"](EMPTY, keys, guidance=1.0)
+        game.ops.sample(EMPTY, keys, guidance=1.0)
     for recipe, message in (
         (Recipe(variance="learned"), "fixed_small, fixed_large"),
         (Recipe(loss="mse"), "simple, variational"),

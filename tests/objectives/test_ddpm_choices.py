@@ -73,7 +73,7 @@ def test_the_best_denoiser_samples_alike_whatever_it_predicts(prediction):
     keys = jax.random.split(RNG, 6)
     for options in ({"sampling_steps": 5}, {"sampler": "ancestral"}):
         found, expected = (
-            _game(Gaussian(name), recipe={"prediction": name}).ops["sample"](
+            _game(Gaussian(name), recipe={"prediction": name}).ops.sample(
                 EMPTY, keys, **options
             )
             for name in (prediction, "eps")
@@ -97,11 +97,11 @@ def test_the_variational_loss_is_the_bound_in_bits_per_dimension():
     value, _, _ = _loss(game, 40_000)
     x = SCALE * jax.random.normal(jax.random.key(7), (4000, 2))
     keys = jax.random.split(RNG, 4000)
-    bound = game.ops["bound"](EMPTY, x, keys)
+    bound = game.ops.bound(EMPTY, x, keys)
     abar = np.prod(1 - np.linspace(0.01, 0.5, 10))
     second = SCALE**2 * abar
     prior = 0.5 * (second - abar - np.log(1 - abar))  # nats a dimension, in the mean
-    terms = game.ops["bound_terms"](EMPTY, x, keys)
+    terms = game.ops.bound_terms(EMPTY, x, keys)
     np.testing.assert_allclose(sum(terms.values()), -bound, rtol=1e-5)
     np.testing.assert_allclose(terms["prior"].mean() / 2, prior, rtol=0.1, atol=1e-3)
     np.testing.assert_allclose(
@@ -153,7 +153,7 @@ def test_a_learned_variance_of_one_is_the_fixed_large_one():
     fixed = _game(Gaussian("eps"), recipe={"loss": "variational"})
     np.testing.assert_allclose(_loss(learned)[0], _loss(fixed)[0], rtol=1e-5)
     keys = jax.random.split(RNG, 4)
-    x = [g.ops["sample"](EMPTY, keys, sampler="ancestral") for g in (learned, fixed)]
+    x = [g.ops.sample(EMPTY, keys, sampler="ancestral") for g in (learned, fixed)]
     np.testing.assert_allclose(*x, rtol=1e-4, atol=1e-5)
 
 
@@ -176,8 +176,8 @@ def test_a_variance_far_outside_its_range_stays_finite(loss, clip):
 
     def results(out):
         players = {"model": Weights({"out": out})}
-        x = ops["sample"](players, keys, sampler="ancestral")
-        bound = ops["bound"](players, jnp.zeros((3, 2)), keys)
+        x = ops.sample(players, keys, sampler="ancestral")
+        bound = ops.bound(players, jnp.zeros((3, 2)), keys)
         return _loss(game, 100, players)[0], (x, bound)
 
     run = jax.vmap(jax.value_and_grad(results, has_aux=True))
@@ -193,7 +193,7 @@ def test_labels_are_dropped_at_their_rate_and_guide():
     value, _, _ = _loss(game, 20_000, y=y)
     rest = [((np.asarray(x) - said) ** 2).mean() for said in (0.3, 0.1)]
     np.testing.assert_allclose(value, 0.75 * rest[0] + 0.25 * rest[1], rtol=0.005)
-    keys, sample = jax.random.split(RNG, 3), game.ops["sample"]
+    keys, sample = jax.random.split(RNG, 3), game.ops.sample
     y = jnp.array([0, 1, -1])
     for options, expected in (
         ({"guidance": 0.0}, [0.3, 0.5, 0.1]),
@@ -248,6 +248,6 @@ def test_encode_and_decode_are_inverses_for_the_best_denoiser():
 
     game = _game(Best(), schedule=schedule, recipe={"prediction": "x_0"})
     x = jnp.float32(np.random.default_rng(0).normal(0, SCALE, (8, 2)))
-    z = game.ops["encode"](EMPTY, x)
-    np.testing.assert_allclose(game.ops["decode"](EMPTY, z), x, atol=0.12)
+    z = game.ops.encode(EMPTY, x)
+    np.testing.assert_allclose(game.ops.decode(EMPTY, z), x, atol=0.12)
     np.testing.assert_allclose(z, x / SCALE, atol=0.12)

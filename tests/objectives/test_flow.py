@@ -64,31 +64,31 @@ def test_solvers_have_their_order_on_the_exact_flow(sampler, order):
     """From N(0, 1) to N(0, SCALE^2) the flow is x -> SCALE x."""
     ops = _game(Gaussian()).ops
     keys = jax.random.split(RNG, 20)
-    z = np.asarray(ops["prior"](EMPTY, keys))
+    z = np.asarray(ops.prior(EMPTY, keys))
 
     def error(steps):
         options = {"sampler": sampler, "sampling_steps": steps}
-        return np.abs(ops["sample"](EMPTY, keys, **options) - SCALE * z).max()
+        return np.abs(ops.sample(EMPTY, keys, **options) - SCALE * z).max()
 
     np.testing.assert_allclose(error(20) / error(40), 2**order, rtol=0.3)
 
 
 def test_what_it_says_of_sampling_is_what_it_does():
     ops, keys = _game(Gaussian()).ops, jax.random.split(RNG, 5)
-    said = ops["sampling_options"]()
+    said = ops.sampling_options()
     assert said == {"sampler": "heun", "sampling_steps": 50}
-    x = ops["sample"](EMPTY, keys, **said)
-    np.testing.assert_array_equal(x, ops["sample"](EMPTY, keys))
+    x = ops.sample(EMPTY, keys, **said)
+    np.testing.assert_array_equal(x, ops.sample(EMPTY, keys))
     fewer = {"sampler": "euler", "sampling_steps": 3}
-    assert ops["sampling_options"](**fewer) == fewer
+    assert ops.sampling_options(**fewer) == fewer
 
 
 def test_encode_and_decode_are_inverses():
     ops = _game(Gaussian()).ops
     x = jnp.float32(np.random.default_rng(0).normal(size=(10, 2)))
-    z = ops["encode"](EMPTY, x)
+    z = ops.encode(EMPTY, x)
     np.testing.assert_allclose(z, x / SCALE, rtol=2e-3)
-    np.testing.assert_allclose(ops["decode"](EMPTY, z), x, rtol=2e-3)
+    np.testing.assert_allclose(ops.decode(EMPTY, z), x, rtol=2e-3)
 
 
 def test_it_dissolves_guesses_and_restores_along_the_line():
@@ -96,18 +96,18 @@ def test_it_dissolves_guesses_and_restores_along_the_line():
     ops = _game(Gaussian()).ops
     keys = jax.random.split(RNG, 5000)
     x = SCALE * jax.random.normal(jax.random.key(3), (5000, 2))
-    x_t = ops["diffuse"](EMPTY, x, keys, 0.6)
+    x_t = ops.diffuse(EMPTY, x, keys, 0.6)
     variance = (0.4 * SCALE) ** 2 + 0.6**2
     np.testing.assert_allclose(x_t.std(), np.sqrt(variance), rtol=0.02)
-    guess = ops["predict_x0"](EMPTY, x_t, 0.6)
+    guess = ops.predict_x0(EMPTY, x_t, 0.6)
     np.testing.assert_allclose(guess, 0.4 * SCALE**2 / variance * x_t, rtol=1e-4)
-    restored = ops["denoise_between"](EMPTY, x_t, keys, 0.6, 0.0)
+    restored = ops.denoise_between(EMPTY, x_t, keys, 0.6, 0.0)
     np.testing.assert_allclose(restored, x_t * SCALE / np.sqrt(variance), rtol=2e-3)
 
 
 def test_an_unknown_solver_is_named():
     with pytest.raises(UserError, match="heun, euler"):
-        _game(Zero()).ops["sample"](EMPTY, Context.keys[:2], sampler="ddim")
+        _game(Zero()).ops.sample(EMPTY, Context.keys[:2], sampler="ddim")
 
 
 def test_it_learns_where_the_data_are():
@@ -117,7 +117,7 @@ def test_it_learns_where_the_data_are():
     state = init_state(game, RNG, {"x": x[0]})
     state, _ = make_train_step(game, steps_per_call=1000)(state, {"x": x}, RNG)
     keys = jax.random.split(jax.random.key(1), 500)
-    x = np.asarray(jax.jit(game.ops["sample"])(state.players, keys))
+    x = np.asarray(jax.jit(game.ops.sample)(state.players, keys))
     radius = np.linalg.norm(x, axis=-1)
     np.testing.assert_allclose(radius.mean(), 0.8, atol=0.1)
     assert radius.std() < 0.2

@@ -189,11 +189,9 @@ def test_samples_use_running_statistics():
     game = _game(prior="uniform")
     players = init_state(game, RNG, _batch()).players
     keys = jax.random.split(jax.random.key(1), 4)
-    x = game.ops["sample"](players, keys)
+    x = game.ops.sample(players, keys)
     assert x.shape == (4, 2)
-    np.testing.assert_allclose(
-        game.ops["sample"](players, keys[2:3]), x[2:3], rtol=1e-6
-    )
+    np.testing.assert_allclose(game.ops.sample(players, keys[2:3]), x[2:3], rtol=1e-6)
     dense = jax.tree.map(np.asarray, players["generator"].params["Dense_0"])
     z = _latents(keys, functools.partial(jax.random.uniform, minval=-1, maxval=1))
     expected = z / np.sqrt(1 + 1e-5) @ dense["kernel"] + dense["bias"]
@@ -211,7 +209,7 @@ def test_samples_use_running_statistics():
 )
 def test_the_latents_have_the_moments_of_their_prior(prior, mean, variance, most):
     keys = jax.random.split(jax.random.key(5), 10_000)
-    z = np.asarray(_game(prior=prior).ops["prior"](None, keys), np.float64)
+    z = np.asarray(_game(prior=prior).ops.prior(None, keys), np.float64)
     np.testing.assert_allclose(z.mean(), mean, atol=0.01)
     np.testing.assert_allclose(z.var(), variance, rtol=0.02)
     assert np.abs(z).max() <= most
@@ -237,9 +235,7 @@ def test_it_learns_where_the_data_are():
     step = make_train_step(game, steps_per_call=400)
     state, metrics = step(state, {"x": x}, RNG)
     assert all(np.isfinite(value).all() for value in metrics.values())
-    samples = game.ops["sample"](
-        state.players, jax.random.split(jax.random.key(2), 1000)
-    )
+    samples = game.ops.sample(state.players, jax.random.split(jax.random.key(2), 1000))
     np.testing.assert_allclose(samples.mean(0), target, atol=0.35)
     np.testing.assert_allclose(
         metrics["discriminator/d_real"][-50:].mean(), 0.5, atol=0.1
@@ -308,12 +304,12 @@ def test_labels_reach_both_players():
         assert abs(mine - others) > 1e-3
     keys = jax.random.split(RNG, 4)
     y = jnp.array([0, 1, 2, -1])
-    x = game.ops["sample"](players, keys, y)
-    alone = game.ops["sample"](players, keys[1:2], y[1:2])
+    x = game.ops.sample(players, keys, y)
+    alone = game.ops.sample(players, keys[1:2], y[1:2])
     np.testing.assert_allclose(alone, x[1:2], rtol=1e-6)
-    told = game.ops["sample"](players, keys, jnp.zeros(4, jnp.int32))
+    told = game.ops.sample(players, keys, jnp.zeros(4, jnp.int32))
     assert not np.allclose(told[1:], x[1:])
-    assert game.ops["score"](players, x, y).shape == (4,)
+    assert game.ops.score(players, x, y).shape == (4,)
     # Told nothing, a sample draws its class from its own key.
     drawn = {
         int(i)
@@ -321,8 +317,8 @@ def test_labels_reach_both_players():
             jnp.stack(
                 [
                     jnp.abs(
-                        game.ops["sample"](players, keys)
-                        - game.ops["sample"](players, keys, jnp.full(4, i))
+                        game.ops.sample(players, keys)
+                        - game.ops.sample(players, keys, jnp.full(4, i))
                     ).sum(-1)
                     for i in range(3)
                 ]

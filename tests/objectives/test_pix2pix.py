@@ -99,7 +99,7 @@ def test_the_baseline_has_the_l1_loss_alone():
 def test_dropout_is_the_noise_and_stays_on():
     game, batch = _game(rate=0.5), _batch()
     players = init_state(game, RNG, batch).players
-    translate, keys = game.ops["translate"], Context.keys
+    translate, keys = game.ops.translate, Context.keys
     y_hat = translate(players, batch["x"], keys)
     assert (np.asarray(y_hat) == 0).mean() > 0.3
     np.testing.assert_array_equal(y_hat, translate(players, batch["x"], keys))
@@ -120,7 +120,7 @@ def test_it_learns_a_mapping():
     many = jax.tree.map(lambda x: jnp.broadcast_to(x, (300, *x.shape)), batch)
     state, metrics = make_train_step(game, steps_per_call=300)(state, many, RNG)
     assert metrics["generator/l1"][-1] < 0.05
-    y_hat = game.ops["translate"](state.players, batch["x"], Context.keys)
+    y_hat = game.ops.translate(state.players, batch["x"], Context.keys)
     np.testing.assert_allclose(y_hat, batch["y"], atol=0.2)
 
 

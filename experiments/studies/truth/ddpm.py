@@ -146,7 +146,7 @@ def _bound(game: Game, players: Players, x: np.ndarray) -> np.ndarray:
     """Of points [N, D], as `evaluate` takes it: nats [N]."""
     keys = sample_keys(0, np.arange(len(x), dtype=np.int32))
     inputs = {"x": np.float32(x), "keys": keys}
-    found = sampling.call(game.ops["bound_terms"], players, inputs)
+    found = sampling.call(game.ops.bound_terms, players, inputs)
     return -sum(np.float64(term) for term in found.values())
 
 
@@ -185,7 +185,7 @@ def learned_score(
 ) -> np.ndarray:
     """grad log q_t at x_t [N, D], by the x_0 that the network guesses."""
     time, inputs = t / last_sampling_step(schedule), {"x_t": np.float32(x_t)}
-    x_0 = sampling.call(game.ops["predict_x0"], players, inputs, time=time)
+    x_0 = sampling.call(game.ops.predict_x0, players, inputs, time=time)
     alpha_bar = schedule.alpha_bar[t]
     return (alpha_bar**0.5 * x_0 - x_t) / (1 - alpha_bar)
 

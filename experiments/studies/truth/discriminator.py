@@ -103,7 +103,7 @@ def _game(gan_loss: str) -> Game:
 def _output(game: Game, players, gan_loss: str, x: np.ndarray) -> np.ndarray:
     """What D says of x [N, 2], as a probability in float64 [N]."""
     inputs = {"x": np.float32(x)}
-    logits = sampling.call(game.ops["score"], players, inputs, batch_size=4096)
+    logits = sampling.call(game.ops.score, players, inputs, batch_size=4096)
     output = adversarial.GAN_LOSSES[gan_loss].output
     return np.asarray(output(logits), np.float64)
 

@@ -98,11 +98,11 @@ def _kl(players: Players, model: LinearGaussian, x: np.ndarray) -> np.ndarray:
 
 def _elbo(game: Game, players: Players, x: np.ndarray) -> np.ndarray:
     """Of images [N, D] by one draw of z, as `evaluate` takes it: nats [N]."""
-    return -sum(sampling.call(game.ops["bound_terms"], players, _inputs(x)).values())
+    return -sum(sampling.call(game.ops.bound_terms, players, _inputs(x)).values())
 
 
 def _bound_by_draws(game: Game, players: Players, x: np.ndarray, k: int) -> np.ndarray:
-    weigh = game.ops["importance_weights"]
+    weigh = game.ops.importance_weights
     return sampling.call(log_mean_weight, players, _inputs(x), weigh=weigh, k=k)
 
 

@@ -1,0 +1,71 @@
+"""Ops: the functions of a trained game that samplers, figures and measures call.
+
+A game offers an op by giving it; an op that is None is missing. Whoever needs an op
+asks for it by name, never for a family's name.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+Op = Callable[..., Any]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Ops:
+    """Functions of a game's players, each optional.
+
+    players: the players' states by name. keys [B]: one random key an example. x, x_hat:
+    examples [B, ...], images in [-1, 1]. z: latents [B, ...]. y: labels int32 [B], None
+    or -1 for none. time: a number from 0, the clean image, to 1, pure noise. Bounds are
+    in nats per example [B].
+
+    sample: (players, keys, y, **options) -> x.
+    sampling_options: (**options) -> all options that `sample` would use, defaults
+        included, as a dict.
+    prior: (players, keys) -> z.
+    encode: (players, x, keys, y) -> z; the mean of q(z|x) if keys are None.
+    decode: (players, z, y) -> x_hat.
+    reconstruct: (players, x, keys, y) -> x_hat.
+    translate: (players, x, keys) -> the image y for the input image x.
+    score: (players, x, y) -> the discriminator's logits [B].
+    diffuse: (players, x, keys, time) -> x_t.
+    predict_x0: (players, x_t, time, y) -> x_0_hat, the mean of x_0 given x_t.
+    denoise_between: (players, x_t, keys, start, end, y) -> x at time end <= start.
+    prior_term: (players, x) -> nats that x_t at time 1 still contains about x.
+    bound: (players, x, keys, y) -> a lower bound on log p(x).
+    bound_terms: (players, x, keys, y) -> {name: nats [B]}, whose sum is -bound.
+    importance_weights: (players, x, keys, y) -> log p(x, z) / q(z|x) for one z.
+    extra: ops of one's own, by name.
+    """
+
+    sample: Op | None = None
+    sampling_options: Op | None = None
+    prior: Op | None = None
+    encode: Op | None = None
+    decode: Op | None = None
+    reconstruct: Op | None = None
+    translate: Op | None = None
+    score: Op | None = None
+    diffuse: Op | None = None
+    predict_x0: Op | None = None
+    denoise_between: Op | None = None
+    prior_term: Op | None = None
+    bound: Op | None = None
+    bound_terms: Op | None = None
+    importance_weights: Op | None = None
+    extra: Mapping[str, Op] = dataclasses.field(default_factory=dict)
+
+    @classmethod
+    def of(cls, model: Any) -> "Ops":
+        """Collect the ops that a model has as methods of the same names."""
+        return cls(**{name: getattr(model, name, None) for name in FIELDS})
+
+    @property
+    def by_name(self) -> dict[str, Op]:
+        """Return every op that is present, `extra` included."""
+        own = {name: getattr(self, name) for name in FIELDS}
+        return {**{k: op for k, op in own.items() if op is not None}, **self.extra}
+
+
+FIELDS = tuple(f.name for f in dataclasses.fields(Ops) if f.name != "extra")
