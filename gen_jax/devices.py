@@ -1,8 +1,8 @@
-"""What differs between platforms, said once: the device axis, fast forms, options.
+"""Differences between platforms, in one place: device axis, fast kernels, options.
 
 Measured on two CPU cores: XLA's default code for a convolution's weight gradient is
-about ten times slower than with the option below, and the transposed convolution and
-attention have forms that suit a CPU better than the native ones (`models/layers.py`).
+about ten times slower than with the option below. The transposed convolution and
+attention have implementations that are faster on a CPU than XLA's (`models/layers.py`).
 """
 
 import contextlib
@@ -25,7 +25,7 @@ _forms: contextvars.ContextVar[str | None] = contextvars.ContextVar(
 
 
 def bound_axis() -> str | None:
-    """The name of the device axis inside pmap, None elsewhere."""
+    """Return the name of the device axis inside pmap, None elsewhere."""
     try:
         jax.lax.axis_index(BATCH_AXIS)
     except NameError:
@@ -34,7 +34,10 @@ def bound_axis() -> str | None:
 
 
 def data_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
-    """The devices (by default all, of all processes) along the one axis of a batch."""
+    """Return a mesh of the devices along the one axis of a batch.
+
+    devices: by default all devices of all processes.
+    """
     devices = jax.devices() if devices is None else devices
     return jax.make_mesh(
         (len(devices),), (BATCH_AXIS,), (AxisType.Auto,), devices=devices
@@ -42,17 +45,19 @@ def data_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
 
 
 def everywhere(mesh: Mesh) -> NamedSharding:
-    """A copy on each device."""
+    """Return the sharding that keeps a copy on each device."""
     return NamedSharding(mesh, PartitionSpec())
 
 
 def join_processes() -> None:
-    """Makes this process one of several; to be called before any use of a device.
+    """Make this process one of several; call it before any use of a device.
 
-    A TPU pod, Slurm and Open MPI say who is who; elsewhere the environment does:
-    JAX_COORDINATOR_ADDRESS=HOST:PORT of process 0, JAX_NUM_PROCESSES, JAX_PROCESS_ID.
+    A TPU pod, Slurm and Open MPI say which process this is. Elsewhere the environment
+    has to: JAX_COORDINATOR_ADDRESS=HOST:PORT of process 0, JAX_NUM_PROCESSES and
+    JAX_PROCESS_ID.
 
-    Raises UserError where nobody says it, or the processes do not find each other.
+    Raises UserError if the number of this process is unknown or the processes do not
+    find each other.
     """
     names = {"num_processes": "JAX_NUM_PROCESSES", "process_id": "JAX_PROCESS_ID"}
     try:
@@ -66,16 +71,16 @@ def join_processes() -> None:
 
 
 def use_cpu_kernels() -> bool:
-    """Whether layers should take the forms that are fast on a CPU."""
+    """Return whether layers should use the implementations that are fast on a CPU."""
     return (_forms.get() or jax.default_backend()) == "cpu"
 
 
 @contextlib.contextmanager
 def implementation(platform: str) -> Iterator[None]:
-    """Trace layers in the forms of `platform`, whatever this machine is.
+    """Trace layers with the implementations of `platform`, on any machine.
 
-    For lowering to a TPU on a CPU, and for comparing forms. A function that was
-    already traced keeps the forms it has.
+    Used to lower for a TPU on a CPU, and to compare implementations. A function that
+    was already traced does not change.
     """
     token = _forms.set(platform)
     try:
@@ -85,15 +90,18 @@ def implementation(platform: str) -> Iterator[None]:
 
 
 def cache_folder(name: str) -> Path:
-    """Where the user's cache keeps what can be made again: not made, nor looked at."""
+    """Return the path of a folder in the user's cache; it is not made or looked at.
+
+    It is for files that can be made again.
+    """
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(home, "gen_jax", name)
 
 
 def use_compilation_cache() -> None:
-    """Keeps compiled programs in the user's cache folder, for the next process.
+    """Keep compiled programs in the user's cache folder, for the next process.
 
-    The environment's JAX_COMPILATION_CACHE_DIR goes before it.
+    JAX_COMPILATION_CACHE_DIR in the environment overrides the folder.
     """
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         jax.config.update("jax_compilation_cache_dir", str(cache_folder("xla")))
@@ -102,7 +110,7 @@ def use_compilation_cache() -> None:
 
 @functools.cache
 def compiler_options() -> dict[str, str]:
-    """XLA options that speed up this platform, those that this XLA knows."""
+    """Return the XLA options that speed up this platform, if this XLA knows them."""
     if jax.default_backend() != "cpu":
         return {}
     options = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_DOT"}
@@ -114,16 +122,16 @@ def compiler_options() -> dict[str, str]:
 
 
 def jit(function: Callable, **options) -> Callable:
-    """`jax.jit` with this platform's compiler options: for steps, samplers, metrics."""
+    """Call `jax.jit` with this platform's options: for steps, samplers, metrics."""
     return jax.jit(function, **{"compiler_options": compiler_options(), **options})
 
 
 def run_once(function: Callable, *args):
-    """`function(*args)`, compiled for the one call that it gets: an initialisation.
+    """Run function(*args), compiled for a single call, such as an initialisation.
 
-    What drawing parameters compiles to is a generator of random numbers for each of
-    them; on a CPU, optimising that code takes far longer than running it (10 s against
-    2 s for a U-Net), so it is not optimised.
+    Drawing parameters compiles to one generator of random numbers per parameter. On a
+    CPU, optimising that code takes far longer than running it: 10 s against 2 s for a
+    U-Net. So it is not optimised.
     """
     if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(args)):
         return function(*args)  # an outer jit, vmap or eval_shape compiles, or nobody

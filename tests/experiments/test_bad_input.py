@@ -84,7 +84,7 @@ def test_training(flags, says, tmp_path):
         ("pix2pix", {"patch": "7"}, "patch=7 is not one of 1, 16"),
         ("ddpm", {"loss": "hybrid"}, "teaches a variance"),
         ("ddpm", {"attention_resolutions": "5"}, "heights are 8, 4"),
-        ("ddpm", {"timesteps": "20"}, "there are more than 20 steps"),
+        ("ddpm", {"timesteps": "20"}, "use more than 20 steps"),
         ("ddpm", {"betas": "0.1"}, "betas are two, the first and the last"),
     ],
 )
