@@ -134,7 +134,7 @@ def run_once(function: Callable, *args):
     U-Net. So it is not optimised.
     """
     if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(args)):
-        return function(*args)  # an outer jit, vmap or eval_shape compiles, or nobody
+        return function(*args)  # inside an outer jit, vmap or eval_shape
     cpu = jax.default_backend() == "cpu"
     options = {"xla_backend_optimization_level": 0} if cpu else {}
     return jax.jit(function, compiler_options=options)(*args)

@@ -55,8 +55,7 @@ def grid(
     x = to_uint8(x)
     if x.ndim != 4 or 0 in x.shape:
         raise ValueError(
-            f"an array of shape {list(x.shape)} does not make a grid: give images "
-            f"[N, H, W, C], N at least 1, not {list(x.shape)}"
+            f"a grid needs images [N, H, W, C], N at least 1, not {list(x.shape)}"
         )
     x = x[..., : 1 if x.shape[-1] < 3 else 3]
     number, height, width, channels = x.shape

@@ -28,8 +28,8 @@ def draw(history: History, keys: jax.Array) -> tuple[jax.Array, jax.Array]:
     T = len(root)
     p = (1 - _UNIFORM) * root / jnp.maximum(root.sum(), 1e-20) + _UNIFORM / T
     p = jnp.where(jnp.all(seen >= _SEEN), p, 1 / T)
-    place = jax.vmap(lambda key: jax.random.categorical(key, jnp.log(p)))(keys)
-    return place.astype(jnp.int32) + 1, 1 / (T * p[place])
+    index = jax.vmap(lambda key: jax.random.categorical(key, jnp.log(p)))(keys)
+    return index.astype(jnp.int32) + 1, 1 / (T * p[index])
 
 
 def remember(history: History, t: jax.Array, loss: jax.Array) -> History:
@@ -38,6 +38,8 @@ def remember(history: History, t: jax.Array, loss: jax.Array) -> History:
     now = zeros.at[t].add(1.0)
     mean = zeros.at[t].add(jnp.square(loss)) / jnp.maximum(now, 1)
     count = history["count"] + now
+    # A plain mean of the first ten losses, then one that forgets with weight 1 / 10.
     fraction = jnp.minimum(now / jnp.clip(count, 1, _SEEN), 1)
-    before = history["squared_loss"]
-    return {"squared_loss": before + fraction * (mean - before), "count": count}
+    previous = history["squared_loss"]
+    updated = previous + fraction * (mean - previous)
+    return {"squared_loss": updated, "count": count}

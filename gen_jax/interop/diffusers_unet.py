@@ -186,10 +186,11 @@ def _ours(name: str, tensor: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     if ours.shape != shape and ours.shape != (1, 1, *shape):
         raise UserError(
             f"the tensor {name} has shape {list(tensor.shape)}, in Flax's layout "
-            f"{list(ours.shape)}; the configuration needs {list(shape)}"
+            f"{list(ours.shape)}; config.json needs {list(shape)}: use the config.json "
+            "that belongs to these weights"
         )
     if not np.isfinite(ours).all():
-        raise UserError(f"the tensor {name} is not finite")
+        raise UserError(f"the tensor {name} is not finite: download the weights again")
     return ours.reshape(shape)
 
 

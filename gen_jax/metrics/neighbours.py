@@ -50,7 +50,9 @@ def nearest(points: np.ndarray, train: np.ndarray, k: int = 1) -> Neighbours:
         )
     check_finite(drawn=points, training=train)
     if not 1 <= k <= len(train):
-        raise UserError(f"k={k} neighbours of {len(train)} do not exist: give 1 to M")
+        raise UserError(
+            f"k={k} neighbours of {len(train)} do not exist: give 1 to {len(train)}"
+        )
     points, train = (x.reshape(len(x), -1) for x in (points, train))
     rows = max(1, min(2048, _BLOCK // max(1, points.shape[1])))
     found = [
@@ -75,7 +77,7 @@ def memorized(points: np.ndarray, train: np.ndarray) -> np.ndarray:
     train = train[list(digests.values())]
     place, distance = nearest(points, train)
     used, where = np.unique(place[:, 0], return_inverse=True)
-    own = nearest(train[used], train, 2).distance[:, 1]  # the first is itself
+    own = nearest(train[used], train, 2).distance[:, 1]  # the first is the image itself
     return distance[:, 0] < own[where]
 
 

@@ -83,10 +83,10 @@ def _check_sides(layers: int, height: int, width: int):
     if side >= least:
         return
     fitting = [n for n in range(layers) if _least_side(n) <= side]
-    hint = f"; layers={fitting[-1]} fits these images" if fitting else ""
+    fix = f"layers={fitting[-1]} fits these images" if fitting else "use larger images"
     raise UserError(
         f"images of {height}x{width} are too small for the patches of a PatchGAN with "
-        f"layers={layers}: both sides must be at least {least} pixels{hint}"
+        f"layers={layers}: both sides must be at least {least} pixels; {fix}"
     )
 
 

@@ -50,7 +50,7 @@ from gen_jax.step import make_train_step
 class Recipe:
     """The training of the classifier. Each recipe has a cache entry of its own."""
 
-    version: int = 1  # raised when the network or the loss changes
+    version: int = 1  # to be increased when the network or the loss changes
     width: int = 32  # features of the first convolution, doubled at each halving
     hidden: int = 128  # width of the penultimate layer
     dropout: float = 0.3

@@ -75,7 +75,7 @@ def _weights(content: bytes, path: str | Path, sha256: str) -> Weights:
             named = dict(_from_torch(pickles.read_torch(content)))
         else:
             named = flatten_dict(pickles.read_arrays(content), sep="/")
-    except Exception as error:  # a damaged pickle may raise any
+    except Exception as error:  # a damaged pickle may raise any exception
         raise UserError(
             f"{path} holds no weights ({error}): download it again"
         ) from error
@@ -85,7 +85,10 @@ def _weights(content: bytes, path: str | Path, sha256: str) -> Weights:
     head = _taken(named, "fc/kernel", (inception.DIM, inception.NUM_LOGITS), path)
     _taken(named, "fc/bias", (inception.NUM_LOGITS,), path)
     if named:
-        raise UserError(f"{path}: the array {next(iter(named))} is not expected")
+        raise UserError(
+            f"{path}: the array {next(iter(named))} is not expected: download the file "
+            "again"
+        )
     return Weights(unflatten_dict(variables), head, sha256)
 
 
@@ -101,7 +104,7 @@ def _expected() -> Iterator[tuple[tuple[str, ...], str, tuple[int, ...]]]:
 def _taken(named: dict, name: str, shape: tuple[int, ...], path) -> np.ndarray:
     """Remove the array of that name from `named`, check it and return it."""
     if name not in named:
-        raise UserError(f"{path}: the array {name} is missing")
+        raise UserError(f"{path}: the array {name} is missing: download the file again")
     array = np.asarray(named.pop(name))
     if array.shape != shape or array.dtype != np.float32:
         raise UserError(
@@ -109,7 +112,9 @@ def _taken(named: dict, name: str, shape: tuple[int, ...], path) -> np.ndarray:
             f"float32 {list(shape)}: download the file again"
         )
     if not np.isfinite(array).all():
-        raise UserError(f"{path}: the array {name} is not finite")
+        raise UserError(
+            f"{path}: the array {name} is not finite: download the file again"
+        )
     return array
 
 
