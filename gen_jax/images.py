@@ -87,12 +87,12 @@ def side_by_side(*columns: np.ndarray, per_row: int = 2) -> np.ndarray:
 
     per_row: examples in a row.
     """
-    columns = [to_uint8(x) for x in columns]
-    columns = [x[..., : 1 if x.shape[-1] < 3 else 3] for x in columns]
-    channels = max(x.shape[-1] for x in columns)
-    columns = [np.broadcast_to(x, (*x.shape[:3], channels)) for x in columns]
-    together = np.stack(columns, axis=1).reshape(-1, *columns[0].shape[1:])
-    return grid(together, columns=per_row * len(columns))
+    shown = [to_uint8(x) for x in columns]
+    shown = [x[..., : 1 if x.shape[-1] < 3 else 3] for x in shown]
+    channels = max(x.shape[-1] for x in shown)
+    shown = [np.broadcast_to(x, (*x.shape[:3], channels)) for x in shown]
+    together = np.stack(shown, axis=1).reshape(-1, *shown[0].shape[1:])
+    return grid(together, columns=per_row * len(shown))
 
 
 def scatter(points: np.ndarray, limit: float = 1.5, side: int = 512) -> np.ndarray:

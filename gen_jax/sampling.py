@@ -1,13 +1,14 @@
 """Functions applied to more examples than a device should hold at once."""
 
 import functools
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 import numpy as np
 
 from gen_jax import devices
+from gen_jax.errors import UserError
 from gen_jax.game import Game, Players, Tree
 from gen_jax.step import batch_sharding, sample_keys
 
@@ -55,7 +56,7 @@ def call(
     players: Players,
     inputs: Mapping[str, Any],
     batch_size: int = 256,
-    **options: Hashable,
+    **options: Any,
 ) -> Tree:
     """Return op(players, **inputs, **options), compiled and computed `in_batches`.
 
@@ -91,7 +92,7 @@ def draw(
     y: np.ndarray | None = None,
     *,
     start: int = 0,
-    **options: Hashable,
+    **options: Any,
 ) -> np.ndarray:
     """Draw `num` samples [num, ...] in [-1, 1] from the start-th, one key each.
 
@@ -100,6 +101,8 @@ def draw(
 
     A sample depends neither on `num` nor on the batch that it is drawn in.
     """
+    if game.ops.sample is None:
+        raise UserError("this game draws no samples: it has no op `sample`")
     index = np.arange(start, start + num, dtype=np.int32)
     inputs = {"keys": sample_keys(seed, index)} | ({} if y is None else {"y": y})
     return call(game.ops.sample, players, inputs, **options)

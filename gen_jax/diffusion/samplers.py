@@ -107,7 +107,8 @@ def ancestral(
         sigma = np.sqrt(spaced.beta)
     elif variance == "learned_range":
         sigma = np.ones(len(tau))
-        log_range = tuple(table[i] for table in log_variances(spaced))
+        smallest, largest = log_variances(spaced)
+        log_range = smallest[i], largest[i]
     noise = np.where(i > 1, sigma[i], 0.0)  # the last step returns the mean
     chain = _Steps(tau[i], on_x_0[i], on_x_t[i], noise=noise, log_range=log_range)
     return _run(denoise, x_T, keys, chain, clip=clip)

@@ -183,7 +183,10 @@ def posterior_tables(
     on_x_0 = np.sqrt(previous) * beta / (1 - alpha_bar)
     on_x_t = np.sqrt(1 - beta) * (1 - previous) / (1 - alpha_bar)
     variance = beta * (1 - previous) / (1 - alpha_bar)
-    return tuple(np.concatenate([[0.0], x]) for x in (on_x_0, on_x_t, variance))
+    on_x_0, on_x_t, variance = (
+        np.concatenate([[0.0], x]) for x in (on_x_0, on_x_t, variance)
+    )
+    return on_x_0, on_x_t, variance
 
 
 def posterior(

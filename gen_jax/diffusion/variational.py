@@ -48,8 +48,10 @@ def step_term(
     mean, _ = posterior(schedule, x_0, x_t, t)
     mean_hat, _ = posterior(schedule, denoised.x_0, x_t, t)
     small, large = (at(table, t, x_t) for table in log_variances(schedule))
-    v = denoised.v if v is None else v
-    log_var_hat = jnp.broadcast_to(small + v * (large - small), x_t.shape)
+    between = denoised.v if v is None else v
+    if between is None:
+        raise ValueError("a learned variance needs the denoiser's v; it gave None")
+    log_var_hat = jnp.broadcast_to(small + between * (large - small), x_t.shape)
     kl = terms.gaussian_kl_between(mean, small, mean_hat, log_var_hat)
     if discrete:
         log_p = terms.discretised_gaussian_log_likelihood(

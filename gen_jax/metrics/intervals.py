@@ -15,7 +15,7 @@ Neither covers another training. For that take Student's t interval over seeds:
 import math
 import warnings
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import stats
@@ -29,9 +29,9 @@ _METHODS = {"percentile": "percentile", "bca": "BCa"}
 class Interval(NamedTuple):
     """A number and the ends of its interval: floats, or arrays of equal shape."""
 
-    value: float
-    low: float
-    high: float
+    value: Any
+    low: Any
+    high: Any
 
 
 def bootstrap_interval(
@@ -125,7 +125,7 @@ def jackknife_interval(
             f"a jackknife needs at least two groups, and at least as many examples as "
             f"groups; there are {groups} groups and {min(map(len, sets))} examples"
         )
-    value = np.float64(statistic(*sets))
+    value = np.asarray(statistic(*sets), np.float64)[()]  # a scalar stays one
     variance = np.zeros_like(value)
     for place, points in enumerate(sets):
         # In a random order, since the examples may be sorted by class.

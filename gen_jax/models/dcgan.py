@@ -113,17 +113,20 @@ class Discriminator(nn.Module):
                 return layer(x)
             return nn.SpectralNorm(layer)(x, update_stats=train)
 
-        options = {"use_bias": False, "kernel_init": _kernel_init}
         for level in range(depth):
             sides = (self.kernel, self.kernel)
             features = self.base_channels * 2**level
-            x = apply(nn.Conv(features, sides, strides=2, **options), x)
+            conv = nn.Conv(
+                features, sides, strides=2, use_bias=False, kernel_init=_kernel_init
+            )
+            x = apply(conv, x)
             if level > 0 and self.norm == "batch":
                 x = layers.batch_norm(x, train, layers.scale_init)
             x = nn.leaky_relu(x, 0.2)
         # A convolution with a kernel as large as the image is a matrix product too.
         x = x.reshape(x.shape[0], -1)
-        return apply(nn.Dense(1, **options), x)[:, 0]
+        dense = nn.Dense(1, use_bias=False, kernel_init=_kernel_init)
+        return apply(dense, x)[:, 0]
 
 
 def _depth(height: int, width: int) -> int:

@@ -64,7 +64,8 @@ class UNet(nn.Module):
         Raises UserError if H or W is not a multiple of 2**(levels - 1).
         """
         levels = len(self.channel_multipliers)
-        _check_divisible(x.shape[1:3], 2 ** (levels - 1))
+        _, height, width, _ = x.shape
+        _check_divisible((height, width), 2 ** (levels - 1))
         temb = layers.time_embedding(t, self.base_channels)
         temb = _dense(4 * self.base_channels)(temb)
         temb = _dense(4 * self.base_channels)(nn.swish(temb))

@@ -186,12 +186,20 @@ def _attention_backward(kept, do):
 _attention.defvjp(_attention_forward, _attention_backward)
 
 
-def one_hot(y: jax.Array, num_classes: int) -> jax.Array:
-    """Return labels y int32 [B] as float32 [B, num_classes]; -1 (none) gives zeros."""
+def one_hot(y: jax.Array | None, num_classes: int) -> jax.Array:
+    """Return labels y int32 [B] as float32 [B, num_classes]; -1 (none) gives zeros.
+
+    Raises UserError if y is None: a network with classes needs labels.
+    """
+    if y is None:
+        raise UserError(
+            f"a network of {num_classes} classes was called without labels y; "
+            "give int32 [B], -1 for none"
+        )
     return jax.nn.one_hot(y, num_classes, dtype=jnp.float32)
 
 
-def with_label(x: jax.Array, y: jax.Array, num_classes: int) -> jax.Array:
+def with_label(x: jax.Array, y: jax.Array | None, num_classes: int) -> jax.Array:
     """Append y's one-hot vector to x [B, ..., C] as channels; x itself if no class."""
     if not num_classes:
         return x

@@ -46,7 +46,8 @@ class UNet(nn.Module):
 
         Raises UserError if a side is below 8 pixels.
         """
-        depth = layers.halvings(*x.shape[1:3], largest=1)
+        _, height, width, _ = x.shape
+        depth = layers.halvings(height, width, largest=1)
         features = [self.base_channels * min(2**level, 8) for level in range(depth)]
 
         h, skips = x, []

@@ -157,7 +157,7 @@ def trained(dataset: Dataset, seed: int = 0, recipe: Recipe = _RECIPE) -> Classi
         return in_batches(lambda x: apply(x)[which], np.asarray(x, np.float32))
 
     functions = partial(run, 0), partial(run, 1)
-    classifier = Classifier(*functions, accuracy, len(test), _sha256(weights))
+    classifier = Classifier(*functions, accuracy or 0.0, len(test), _sha256(weights))
     if accuracy is None:
         classifier = classifier._replace(accuracy=_accuracy(classifier, test))
         _write(path, weights, classifier.accuracy)

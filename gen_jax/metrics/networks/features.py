@@ -60,7 +60,7 @@ def network(name: str, dataset: Dataset) -> FeatureNetwork:
         "classifier": lambda: classifier(dataset),
         "vgg16": vgg16,
         "pixels": lambda: raw(dataset),
-        "inception:FILE": None,
+        "inception:FILE": lambda: inception(path),
     }
     return choose("feature network", name, makers)()
 

@@ -38,7 +38,7 @@ class Vgg16(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> list[jax.Array]:
         """Return five maps of x [B, H, W, 3], each half as large as the previous."""
-        maps = []
+        maps: list[jax.Array] = []
         for times, depth in [(1, 2), (2, 2), (4, 3), (8, 3), (8, 3)]:
             if maps:
                 x = nn.max_pool(x, (2, 2), (2, 2))
@@ -56,7 +56,7 @@ class AlexNet(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> list[jax.Array]:
         """Return five maps of x [B, H, W, 3], of about H/4, H/8 and three of H/16."""
-        maps = []
+        maps: list[jax.Array] = []
         for times, kernel, strides, padding in [
             (1, 11, 4, 2),
             (3, 5, 1, 2),
