@@ -77,7 +77,7 @@ class MetricsLog:
     def flush(self) -> None:
         """Return when metrics.jsonl is on the disk: call it before a checkpoint.
 
-        If lines before a checkpoint were lost, the log of a resumed run would have a gap.
+        Without the lines before a checkpoint a resumed run's log would have a gap.
         """
         self._lines.flush()
         os.fsync(self._lines.fileno())

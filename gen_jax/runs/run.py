@@ -65,7 +65,9 @@ def load(path: str | Path, game: Game | None = None) -> Run:
     name = meta.get("experiment")
     if game is None:
         if name is None:
-            raise UserError(f"{path} is of a game of its own: load(path, game=...)")
+            raise UserError(
+                f"{path} holds a run of a game of its own: pass that game as game=GAME"
+            )
         recipe = experiment.find(name)
         config = from_dict(recipe.config, meta["config"])
         game = recipe.build(config, info)
