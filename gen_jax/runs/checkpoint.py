@@ -14,10 +14,11 @@ none. The next Writer removes the unfinished folder. Nothing is pickled.
 format: a reader can then tell a newer checkpoint from a damaged one.
 """
 
+import contextlib
 import json
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -231,10 +232,11 @@ def _restore_tree(checkpoint: Checkpoint, place: Path, like: Tree, name: str) ->
     """Restore the tree at `place`; name: the path of its root in the state."""
     import orbax.checkpoint as ocp
 
-    saved = ocp.PyTreeCheckpointHandler().metadata(place).tree
+    with _read_by_orbax(place):
+        saved = ocp.PyTreeCheckpointHandler().metadata(place).tree
     if line := structure.difference(like, saved, name):
         raise _does_not_fit(checkpoint, line)
-    with ocp.StandardCheckpointer() as checkpointer:
+    with _read_by_orbax(place), ocp.StandardCheckpointer() as checkpointer:
         return checkpointer.restore(place, like)
 
 
@@ -242,9 +244,25 @@ def _restore_arrays(place: Path, choose: Callable[[Tree], Tree]) -> Any:
     """Restore the part of a tree that `choose` returns, as numpy arrays."""
     import orbax.checkpoint as ocp
 
-    item = choose(ocp.PyTreeCheckpointHandler().metadata(place).tree)
-    as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), item)
-    arguments = ocp.args.PyTreeRestore(
-        item, restore_args=as_numpy, partial_restore=True
-    )
-    return ocp.PyTreeCheckpointer().restore(place, arguments)
+    with _read_by_orbax(place):
+        item = choose(ocp.PyTreeCheckpointHandler().metadata(place).tree)
+        numpy = ocp.RestoreArgs(restore_type=np.ndarray)
+        arguments = ocp.args.PyTreeRestore(
+            item,
+            restore_args=jax.tree.map(lambda _: numpy, item),
+            partial_restore=True,
+        )
+        return ocp.PyTreeCheckpointer().restore(place, arguments)
+
+
+@contextlib.contextmanager
+def _read_by_orbax(place: Path) -> Iterator[None]:
+    """Raise errors of the body as UserError; damage was excluded before."""
+    try:
+        yield
+    except Exception as error:  # each layer below Orbax has its own classes
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise UserError(
+            f"{place} is as it was written, but cannot be read: {reason}; try again "
+            "with the versions of jax and orbax-checkpoint in the run's config.json"
+        ) from error

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import jax
 
-_LIBRARIES = ("jax", "flax", "optax", "numpy", "gen_jax")
+_LIBRARIES = ("jax", "flax", "optax", "orbax-checkpoint", "numpy", "gen_jax")
 
 
 def describe(devices: Collection[jax.Device]) -> dict[str, str | int | None]:

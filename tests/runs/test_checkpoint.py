@@ -106,6 +106,21 @@ def test_a_state_that_is_not_finite_is_never_written(tmp_path):
     assert checkpoint.steps(tmp_path) == [1]
 
 
+def test_what_orbax_cannot_read_is_not_called_damaged(copy, monkeypatch):
+    def refused(*_, **__):
+        raise KeyError("another version")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("orbax.checkpoint.StandardCheckpointer.restore", refused)
+        with pytest.raises(UserError, match=r"as it was written, but .*: 'another ver"):
+            load(copy, adam_game())
+    with monkeypatch.context() as patch:
+        patch.setattr("orbax.checkpoint.PyTreeCheckpointer.restore", refused)
+        with pytest.raises(UserError, match=r"as it was written, but .*: 'another ver"):
+            load_params(copy)
+    assert checkpoint.steps(copy / "checkpoints") == [2, 1]
+
+
 def test_no_checkpoint_another_game(tmp_path):
     with pytest.raises(UserError, match="nowhere does not exist"):
         load(tmp_path / "nowhere")

@@ -1,13 +1,19 @@
 """Damage, other formats and kills: what is passed over, refused, or kept."""
 
+import itertools
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
+from games import noisy_game
 from saved_runs import BATCH, META, adam_game, damage, same, save, train
 
-from gen_jax import load, load_params
+from gen_jax import FitConfig, fit, load, load_params
 from gen_jax.errors import UserError
 from gen_jax.runs import checkpoint
 from gen_jax.runs.manifest import write_manifest
@@ -186,3 +192,65 @@ def test_killed_at_the_commit_it_leaves_all_or_nothing(last, tmp_path, monkeypat
     states = save(tmp_path, adam_game(), steps=(2,))
     assert not (tmp_path / "checkpoints" / ".2.tmp").exists()
     same(jax.tree.map(np.array, load(tmp_path, adam_game()).state), states[2])
+
+
+def test_killed_while_an_old_one_is_removed_no_half_of_it_is_left(
+    tmp_path, monkeypatch
+):
+    def killed(*_, **__):
+        raise OSError("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.rmtree", killed)
+        with pytest.raises(OSError, match="killed"):
+            save(tmp_path, adam_game(), steps=(1, 2, 3, 4))
+    folder = tmp_path / "checkpoints"
+    assert checkpoint.steps(folder) == [4, 3, 2]
+    assert load(tmp_path, adam_game()).step == 4
+    Writer(folder).close()
+    assert sorted(path.name for path in folder.iterdir()) == ["2", "3", "4"]
+
+
+KILLED = """
+import itertools, os, pathlib, sys
+import numpy as np
+from games import noisy_game
+from gen_jax import FitConfig, fit
+
+rename = pathlib.Path.rename
+
+def commit(path, target):
+    if pathlib.Path(target).name == "3":
+        os._exit(9)  # as SIGKILL: no handler runs, no file is closed
+    return rename(path, target)
+
+pathlib.Path.rename = commit
+batches = itertools.repeat({"x": np.zeros(8, np.float32)})
+config = FitConfig(steps=4, keep_every_steps=1, sample_every_steps=0)
+fit(noisy_game(), lambda step: batches, config, workdir=sys.argv[1])
+"""
+
+
+def test_a_process_killed_before_the_commit_resumes_as_if_it_had_not_been(tmp_path):
+    def batches(step):
+        return itertools.repeat({"x": np.zeros(8, np.float32)})
+
+    tests = Path(__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, str(tmp_path / "broken")],
+        env={**os.environ, "PYTHONPATH": str(tests)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 9, done.stderr
+    folder = tmp_path / "broken" / "checkpoints"
+    assert checkpoint.steps(folder) == [2, 1]
+    assert (folder / ".3.tmp" / "manifest.json").exists()
+    config = FitConfig(steps=4, keep_every_steps=1)
+    for name in ("broken", "straight"):
+        fit(noisy_game(), batches, config, workdir=tmp_path / name)
+    one, other = (
+        load(tmp_path / name, noisy_game()).state for name in ("broken", "straight")
+    )
+    same(jax.tree.map(np.array, one), jax.tree.map(np.array, other))
+    assert checkpoint.steps(folder) == [4, 3, 2, 1]
