@@ -16,7 +16,7 @@ from absl import app, flags, logging
 
 from gen_jax import config
 from gen_jax.errors import UserError, nearest
-from gen_jax.runs.checkpoint import Run
+from gen_jax.runs.run import Run
 
 _PREFIX = "--config."
 SAMPLING = ("sampler", "sampling_steps", "eta", "guidance")

@@ -24,6 +24,7 @@ from gen_jax.errors import UserError
 from gen_jax.interop import diffusers
 from gen_jax.runs import checkpoint
 from gen_jax.runs.recorder import Recorder
+from gen_jax.runs.run import make_meta
 
 _DIFFUSERS = flags.DEFINE_string(
     "diffusers", None, "the folder with the published weights and configurations"
@@ -125,7 +126,7 @@ def _write(workdir: Path, resolved: ddpm.Config, info: data.Info, params) -> Non
     batch = data.prepared_like(info, resolved.batch_size)
     rng = jax.random.key(resolved.seed)
     state = init_state(game, rng, batch, given={"model": params})
-    meta = checkpoint.make_meta(_NAME, resolved, info)
+    meta = make_meta(_NAME, resolved, info)
     recorder = Recorder(game, resolved, batch, workdir, meta)
     with recorder.recording(0, state):
         recorder.finish(0, state)

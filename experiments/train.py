@@ -237,12 +237,12 @@ def _train(
         devices.join_processes()
     from gen_jax import memory
     from gen_jax.loop import fit
-    from gen_jax.runs import checkpoint
+    from gen_jax.runs import run as runs
 
     mesh = devices.data_mesh(_chosen_devices())
     dataset = data.load(config.data)
     game = recipe.build(config, dataset.info)
-    meta = checkpoint.make_meta(name, config, dataset.info)
+    meta = runs.make_meta(name, config, dataset.info)
     meta |= {"data": data.fingerprint(dataset), "backend": _BACKEND.value}
     if saved is not None:
         _check_data(config, meta, saved)
@@ -255,7 +255,7 @@ def _train(
     memory.check({"a batch takes": batch / mesh.size}, mesh.local_devices[0])
     start = None
     if saved is not None and _RESUME.value != "auto":
-        start = checkpoint.load(_RESUME.value, game).state
+        start = runs.load(_RESUME.value, game).state
     fit(
         game,
         _batches(dataset, config, seeds),
@@ -316,9 +316,9 @@ def _check_data(config: configs.RunConfig, meta: dict, saved: dict) -> None:
 
     A new run may begin from a checkpoint of other data of the same shape.
     """
-    from gen_jax.runs import checkpoint
+    from gen_jax.runs.run import info_of
 
-    info, before = checkpoint.info_of(meta), checkpoint.info_of(saved)
+    info, before = info_of(meta), info_of(saved)
     spec, old = config.data.spec, configs.from_dict(config, saved["config"])
     if info != before:
         fields = [p for p in configs.differences(config, old) if p.startswith("data.")]

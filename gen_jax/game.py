@@ -219,12 +219,12 @@ def _fit_given(name, player, key, batch, given) -> Weights:
     return weights
 
 
-def averaged(players: Players, which: int = 0) -> Players:
+def averaged(players: Players, ema: int = 0) -> Players:
     """The board with every player that has averaged weights playing those.
 
-    which: the half-life's place in `ema_halflife_images`.
+    ema: index of the half-life in `ema_halflife_images`.
     """
     return {
-        name: player._replace(**player.ema[which]._asdict()) if player.ema else player
+        name: player._replace(**player.ema[ema]._asdict()) if player.ema else player
         for name, player in players.items()
     }

@@ -26,9 +26,6 @@ from gen_jax import devices, memory
 from gen_jax.config import FitConfig
 from gen_jax.errors import UserError
 from gen_jax.game import Game, State, Tree, init_state
-from gen_jax.runs import seeds as several
-from gen_jax.runs.checkpoint import state_like
-from gen_jax.runs.recorder import Recorder
 from gen_jax.step import batch_sharding, check_divides, example_keys, make_train_step
 
 _STEPS_AHEAD = 4
@@ -67,6 +64,9 @@ def fit(
     finite, OSError for a full disk; the last checkpoint stays. Raises UserError, before
     anything is written, for what memory cannot hold.
     """
+    from gen_jax.runs import seeds as several  # here: a step alone needs no checkpoints
+    from gen_jax.runs.recorder import Recorder
+
     config = config or FitConfig()
     mesh = mesh or devices.data_mesh()
     rng = several.keys(seeds) if seeds else jax.random.key(config.seed)
@@ -75,9 +75,7 @@ def fit(
     check_divides(jax.tree.leaves(example)[0].shape[0], game, mesh, config.microbatches)
     replicated = devices.everywhere(mesh)
     like = _state_that_fits(game, example, replicated, len(seeds) or 1)
-    recorder = Recorder(
-        game, config, example, workdir, dict(meta or {}), held_out, seeds
-    )
+    recorder = Recorder(game, config, example, workdir, meta or {}, held_out, seeds)
     state = recorder.restore(like)
     if state is None and start is not None:
         start = several.stack([start] * len(seeds)) if seeds else start
@@ -94,7 +92,7 @@ def fit(
     return _train(take, recorder, state, step, batches, config.steps)
 
 
-def _train(take: "_Stepper", recorder: Recorder, state, step, batches, steps) -> State:
+def _train(take: "_Stepper", recorder, state, step, batches, steps) -> State:
     """Takes the steps from `step` to `steps`, or to a signal, and records them."""
     stream = iter(batches(step))
     with recorder.recording(step, state), _caught_signals() as caught:
@@ -144,6 +142,8 @@ def _state_that_fits(
     Raises UserError where a device cannot hold all the seeds' states and its share of
     their batches.
     """
+    from gen_jax.runs.checkpoint import state_like
+
     like, mesh = state_like(game, example, sharding), sharding.mesh
     fraction = memory.size(example) // mesh.size
     needed = {"the state takes": memory.size(like) * seeds, "a batch": fraction * seeds}

@@ -88,7 +88,7 @@ def test_what_a_run_leaves(tmp_path, capsys):
         "6.png",
     ]
     assert (folder / "checkpoints" / "6").is_dir()
-    assert json.loads((folder / "config.json").read_text())["format"] == 1
+    assert json.loads((folder / "config.json").read_text())["format"] == 2
     assert list(folder.glob("events*"))
     same(load(folder, noisy_game()).state, state)
     err = capsys.readouterr().err

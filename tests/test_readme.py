@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from gen_jax import data, experiment, fit, step
-from gen_jax.runs.checkpoint import make_meta
+from gen_jax.runs.run import make_meta
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 

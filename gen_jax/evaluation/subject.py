@@ -16,7 +16,8 @@ from gen_jax import data, images, sampling
 from gen_jax.errors import UserError
 from gen_jax.game import Game, Players, State, averaged, init_state
 from gen_jax.metrics.networks import classifier
-from gen_jax.runs import checkpoint
+from gen_jax.runs.run import Run
+from gen_jax.runs.run import load as load_run
 from gen_jax.step import sample_keys
 
 PER_CLASS = 100  # samples of a class
@@ -35,7 +36,7 @@ class Subject:
     """
 
     name: str
-    run: checkpoint.Run
+    run: Run
     folder: Path
     players: Players
     seed: int = 0
@@ -169,9 +170,8 @@ def load(folder: str | Path, *, raw: bool = False, seed: int = 0) -> Subject:
     raw: the last weights instead of the averaged ones. Raises UserError where there is
     no checkpoint, or it is of a game of one's own, whose data nothing is known of.
     """
-    run = checkpoint.load(folder)
+    run = load_run(folder)
     if run.config is None:
         raise UserError(f"{folder} is of a game of its own: this needs a recipe")
-    name = checkpoint.newest_meta(checkpoint.step_directories(folder))["experiment"]
     players = run.state.players if raw else averaged(run.state.players)
-    return Subject(name, run, Path(folder), players, seed, raw)
+    return Subject(run.name, run, Path(folder), players, seed, raw)

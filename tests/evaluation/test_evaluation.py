@@ -28,7 +28,7 @@ from gen_jax.metrics.intervals import jackknife_interval
 from gen_jax.metrics.manifold import Classified
 from gen_jax.metrics.networks import features
 from gen_jax.ops import Ops
-from gen_jax.runs import checkpoint
+from gen_jax.runs.run import Run
 
 QUICK = preset("quick")
 
@@ -48,7 +48,7 @@ def evaluation_of(
 ) -> Evaluation:
     config = experiment.find("vae").config
     config = dataclasses.replace(config, data=DataConfig(spec))
-    run = checkpoint.Run(game, config, State(7, {}), 7)
+    run = Run("model", None, game, config, State(7, {}), 7, tmp_path)
     players = {"model": Weights(params)}
     subject = Subject("model", run, tmp_path, players, seed)
     chosen = (features.raw(subject.dataset),)

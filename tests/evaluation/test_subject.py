@@ -13,7 +13,7 @@ from gen_jax.figures import latent_space
 from gen_jax.game import Game, Player, State, Weights
 from gen_jax.metrics.networks.classifier import Classifier
 from gen_jax.ops import Ops
-from gen_jax.runs import checkpoint
+from gen_jax.runs.run import Run
 
 LOUD = 7.0  # times what an image may hold
 
@@ -22,7 +22,7 @@ def subject_of(ops, folder, spec="digits") -> Subject:
     config = experiment.find("vae").config
     config = dataclasses.replace(config, data=DataConfig(spec))
     game = Game({"model": Player(None, None)}, (), Ops(**ops))
-    run = checkpoint.Run(game, config, State(1, {}), 1)
+    run = Run("model", None, game, config, State(1, {}), 1, folder)
     return Subject("model", run, folder, {"model": Weights({})})
 
 
@@ -77,7 +77,7 @@ def test_noise_is_shared_only_where_restoring_draws_some(name, by_chance, tmp_pa
     recipe, data = experiment.find(name), DataConfig("ring")
     config = dataclasses.replace(recipe.config, data=data, hidden=(8,))
     game = recipe.build(config, Info((2,), 8))
-    run = checkpoint.Run(game, config, State(1, {}), 1)
+    run = Run(name, None, game, config, State(1, {}), 1, tmp_path)
     subject = Subject(name, run, tmp_path, {})
     players = subject.first_state().players
     subject = dataclasses.replace(subject, players=players)

@@ -1,5 +1,7 @@
 """The flags of sampling: what is passed on, and what is refused before anything."""
 
+from pathlib import Path
+
 import pytest
 from absl import flags
 
@@ -8,7 +10,7 @@ from gen_jax import experiment
 from gen_jax.errors import UserError
 from gen_jax.game import Game
 from gen_jax.ops import Ops
-from gen_jax.runs.checkpoint import Run
+from gen_jax.runs.run import Run
 
 
 def sample(
@@ -24,9 +26,9 @@ def sample(
     """As a DDPM's."""
 
 
-RUN = Run(
-    Game({}, (), Ops(sample=sample)), experiment.find("ddpm_conditional").config, {}, 0
-)
+CONFIG = experiment.find("ddpm_conditional").config
+GAME = Game({}, (), Ops(sample=sample))
+RUN = Run("ddpm_conditional", None, GAME, CONFIG, {}, 0, Path())
 
 
 @pytest.fixture

@@ -14,16 +14,15 @@ from gen_jax.figures import adversaries, classes, denoising, latent_space, sharp
 from gen_jax.game import Game, Player, State, Weights
 from gen_jax.metrics.networks.classifier import Classifier
 from gen_jax.ops import Ops
-from gen_jax.runs import checkpoint
+from gen_jax.runs.run import Run
 
 
 def subject_of(ops, folder, config=None, **game) -> Subject:
     """A run on digits of a game of these ops, which knows nothing."""
     player = Player(init=lambda rng, batch: Weights({}), loss=None)
     config = config or experiment.find("vae").config
-    run = checkpoint.Run(
-        Game({"model": player}, (), Ops(**ops), **game), config, State(1, {}), 1
-    )
+    game = Game({"model": player}, (), Ops(**ops), **game)
+    run = Run("model", None, game, config, State(1, {}), 1, folder)
     return Subject("model", run, folder, {"model": Weights({})})
 
 
