@@ -10,6 +10,14 @@ T = TypeVar("T")
 class UserError(ValueError):
     """One clear line for standard error; the commands exit with code 2 on it."""
 
+    exit_code = 2
+
+
+class DivergedError(UserError):
+    """A state or a loss that is no longer finite; the commands exit with code 3."""
+
+    exit_code = 3
+
 
 def nearest(word: str, words: Iterable[str] | Mapping[str, str]) -> str:
     """' Did you mean ...?' with the name most like `word`, or an empty string.

@@ -78,6 +78,8 @@ def draw(axes: Any, curves: list[Series]) -> str:
     low, high, is_logarithmic = _range(every)
     if is_logarithmic:
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter("")
     axes.set_ylim(low, high)
     axes.grid(axis="y", alpha=0.25)
     notes = ["logarithmic"] if is_logarithmic else []

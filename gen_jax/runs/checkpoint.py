@@ -25,7 +25,7 @@ import numpy as np
 from gen_jax import experiment
 from gen_jax.config import RunConfig, from_dict
 from gen_jax.data.dataset import Info
-from gen_jax.errors import UserError
+from gen_jax.errors import DivergedError, UserError
 from gen_jax.game import Game, State, Tree, Weights, init_state
 from gen_jax.runs.manifest import verify, write_manifest
 
@@ -126,7 +126,7 @@ class Writer:
         self.wait()
         check_room(self._folder, state)
         if not self._finite(state):
-            raise UserError(
+            raise DivergedError(
                 f"{self._name} is no longer finite at step {step}; {self.last_kept()}"
             )
 

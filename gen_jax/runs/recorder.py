@@ -20,7 +20,7 @@ from gen_jax.runs import checkpoint, environment, metrics_log
 from gen_jax import devices, images
 from gen_jax.runs import seeds as several
 from gen_jax.config import FitConfig
-from gen_jax.errors import UserError
+from gen_jax.errors import DivergedError, UserError
 from gen_jax.runs.folder import Folder
 from gen_jax.game import Game, State, Tree, averaged
 from gen_jax.step import sample_keys
@@ -208,7 +208,7 @@ class Recorder:
             loss = values.get(f"{player}/loss", 0.0)
             if not math.isfinite(loss):
                 kept = f"; {self._folders[0].last_kept()}" if self._folders else ""
-                raise UserError(
+                raise DivergedError(
                     f"the loss of {player}{name} is no longer finite at step {step}: "
                     f"{loss}{kept}"
                 )
