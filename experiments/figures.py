@@ -1,4 +1,4 @@
-"""Draw what a run's family is known for, each claim as a picture and a number.
+"""Draw the claims about a run's family, each as a picture and a number.
 
   python -m experiments.figures --workdir=DIR [--against=DIR] [--out=DIR] [FLAGS]
 

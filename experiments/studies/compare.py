@@ -72,7 +72,7 @@ class Comparison:
     jobs: int = 1
 
     def run(self) -> str:
-        """Train and measure what is not done yet; return the table in Markdown."""
+        """Train and measure everything not done yet; return the table in Markdown."""
         for name, family in self.protocol.families.items():
             if not family.is_calibrated:
                 raise UserError(

@@ -1,4 +1,4 @@
-"""The protocol of a comparison of families: a file of JSON, and what it may hold."""
+"""The protocol of a comparison of families, a file of JSON."""
 
 import dataclasses
 import json
@@ -50,7 +50,7 @@ class Family:
 
 @dataclasses.dataclass(frozen=True)
 class Protocol:
-    """What is equal for all families.
+    """The conditions that are equal for all families.
 
     parameters: of all players, within the fraction `tolerance`.
     seeds: trainings with the best learning rate; an interval needs two.
@@ -87,7 +87,7 @@ def read(path: Path) -> Protocol:
 
 
 def read_json(path: Path, kind: type[_T]) -> _T:
-    """Read a file of JSON as `kind`. Raises UserError with what does not fit."""
+    """Read a file of JSON as `kind`. Raises UserError with the first misfit."""
     try:
         return typed_json.parse(kind, json.loads(path.read_text()))
     except UserError as error:

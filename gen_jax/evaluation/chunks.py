@@ -1,7 +1,7 @@
 """Arrays of many examples on disk, computed in chunks, each of them once.
 
-A chunk is written as soon as it is computed, so that an interrupted evaluation resumes
-where it stopped. A chunk's name holds a hash of everything that it depends on.
+A chunk is written as soon as it is computed, so that an interrupted evaluation can
+resume. A chunk's name holds a hash of everything that it depends on.
 """
 
 import contextlib

@@ -3,7 +3,7 @@
     for measure in measures(evaluation):
         result = measure.run(evaluation)
 
-A measure applies to every run that has the capabilities it needs, whatever its family.
+A measure applies to every run of any family that has the capabilities it needs.
 """
 
 import functools

@@ -100,7 +100,7 @@ class Evaluation:
 
     @functools.cached_property
     def capabilities(self) -> set[str]:
-        """Return the names of what the run and its data offer.
+        """Return the names of everything that the run and its data offer.
 
         These are the game's ops, and "images" (the data are images), "labels" (the data
         have labels), "conditional" or "unconditional" (whether the game takes labels)
@@ -173,7 +173,7 @@ class Evaluation:
         made = sampling.call(
             self.game.ops.by_name[op], players, inputs, **(options or {})
         )
-        # Flows and DDIM may leave [-1, 1], where a classifier was never trained.
+        # Flows and DDIM may leave [-1, 1]. No classifier was trained on such images.
         return np.clip(made, -1, 1) if op in _MADE and made.ndim == 4 else made
 
     @functools.cached_property

@@ -1,4 +1,4 @@
-"""Figures of trained runs: what each family is known for, as pictures and numbers.
+"""Figures of trained runs: claims about each family, as pictures and numbers.
 
     draw_game(game, state, dataset, out="runs/mine/figures", folder="runs/mine")
 

@@ -1,10 +1,10 @@
-"""The table of claims: what each family is known for, as a picture and a number.
+"""The table of claims about families, each shown by a picture and a number.
 
     for claim in claims(evaluation):
         figure = claim.show(evaluation)
 
-To add a claim: write its file and its entry here. A claim applies to every run that has
-the capabilities it needs, whatever its family.
+To add a claim: write its file and its entry here. A claim applies to every run of any
+family that has the capabilities it needs.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Figures: what a claim draws, and the content of figures.json."""
+"""Figure: the pictures and numbers of a claim; and the content of figures.json."""
 
 import dataclasses
 from typing import Any, NamedTuple

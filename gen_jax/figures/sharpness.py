@@ -1,8 +1,8 @@
 """Sharpness: how much fine detail samples have, compared with real images.
 
-Fine detail is what varies faster than a quarter of a cycle per pixel, half of the
-highest frequency that pixels can hold. Its energy in an image X [H, W] is the sum of
-|F(X)|^2 over these frequencies, F being the discrete Fourier transform.
+Fine detail has frequencies above a quarter of a cycle per pixel, half of the highest
+that pixels can hold. Its energy in an image X [H, W] is the sum of |F(X)|^2 over these
+frequencies, F being the discrete Fourier transform.
 """
 
 import numpy as np

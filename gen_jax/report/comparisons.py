@@ -6,7 +6,7 @@ from typing import NamedTuple
 from gen_jax.evaluation.result import Measured, Value
 from gen_jax.report.pictures import Album, Picture
 from gen_jax.report.run_files import Folder
-from gen_jax.report.tables import NONE, Table, beside, cut, flat, text, words
+from gen_jax.report.tables import NONE, Table, cut, flat, table_of, text, words
 
 
 class Comparison(NamedTuple):
@@ -82,7 +82,7 @@ def _by_class(label: str, measure: Measured) -> Table | None:
         (c, {name: row.get(c, NONE) for name, row in cells.items()}) for c in columns
     ]
     title = f"{label}, by class" if label else "by class"
-    return beside(by_column, title) if by_column else None
+    return table_of(by_column, title) if by_column else None
 
 
 def _pictures(folder: Folder, measure: Measured, album: Album) -> list[Picture]:

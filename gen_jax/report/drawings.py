@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from gen_jax.figures.figure import DrawnClaim
 from gen_jax.report.pictures import Album, Picture
 from gen_jax.report.run_files import Folder
-from gen_jax.report.tables import Table, beside, cut, flat, nested, text, words
+from gen_jax.report.tables import Table, cut, flat, nested, table_of, text, words
 
 _SUFFIXES = (".png", ".gif")
 
@@ -40,12 +40,12 @@ def figures(folders: Sequence[Folder], album: Album) -> list[Figure]:
     others = [
         picture
         for folder, seen in zip(folders, used, strict=True)
-        for picture in _embedded(folder, sorted(set(_drawn(folder)) - seen), album)
+        for picture in _embedded(folder, sorted(set(_files(folder)) - seen), album)
     ]
     return found + ([Figure("others", "", others, None, [])] if others else [])
 
 
-def drawn_of(folders: Sequence[Folder]) -> list[tuple[str, str]]:
+def shown_runs(folders: Sequence[Folder]) -> list[tuple[str, str]]:
     """Return (run, line): the steps and weights that the figures show."""
     return [
         (folder.label, text(dataclasses.asdict(run)))
@@ -56,7 +56,7 @@ def drawn_of(folders: Sequence[Folder]) -> list[tuple[str, str]]:
 
 def _figure(name, what, pictures, columns) -> Figure:
     cells = [(label, flat(numbers)) for label, numbers in columns]
-    table = beside([(label, mine) for label, mine in cells if mine])
+    table = table_of([(label, mine) for label, mine in cells if mine])
     if len(columns) == 1:
         table = table._replace(columns=[""])
     tables = [
@@ -84,14 +84,14 @@ def _columns(folder: Folder, claim: DrawnClaim) -> list[tuple[str, dict[str, Any
     return [(label, x if isinstance(x, dict) else {}) for label, x in columns]
 
 
-def _drawn(folder: Folder) -> list[Path]:
+def _files(folder: Folder) -> list[Path]:
     place = folder.path / "figures"
     return sorted(path for path in place.glob("*") if path.suffix in _SUFFIXES)
 
 
 def _paths(folder: Folder, name: str, claim: DrawnClaim) -> list[Path]:
     """Return a claim's pictures: those it names, or in old files those of its name."""
-    drawn = _drawn(folder)
+    drawn = _files(folder)
     if claim.pictures is not None:
         return [path for path in drawn if path.name in claim.pictures]
     return [path for path in drawn if path.stem == name or f"{name}_" in path.stem]

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from gen_jax.report import command, comparisons, drawings, line_charts, speed
 from gen_jax.report.pictures import LIMIT, Album, Picture, spread
 from gen_jax.report.run_files import Folder
-from gen_jax.report.tables import NONE, Table, beside, flat, text, words
+from gen_jax.report.tables import NONE, Table, flat, table_of, text, words
 
 _MAX_FRAMES = 24  # grids of samples of a run
 
@@ -54,22 +54,22 @@ def _content(folders: Sequence[Folder], together: Sequence[Folder]) -> dict[str,
     album = Album()
     measured = [each for each in together if each.evaluation] + list(folders)
     settings = [command.settings(folder.meta) for folder in folders]
-    fraction = LIMIT // (2 * len(folders))  # the other half is for figures
-    films = [_film(folder, album, fraction) for folder in folders]
+    limit = LIMIT // (2 * len(folders))  # bytes; the other half is for figures
+    films = [_film(folder, album, limit) for folder in folders]
     content = {
         "title": _title(folders),
         "folders": folders,
-        "facts": beside([(folder.label, _facts(folder)) for folder in folders]),
+        "facts": table_of([(folder.label, _facts(folder)) for folder in folders]),
         "films": [film for film in films if film.frames],
         "curves": _curves(folders),
         "figures": drawings.figures(folders, album),
-        "drawn_of": drawings.drawn_of(folders),
+        "shown_runs": drawings.shown_runs(folders),
         "measures": comparisons.comparisons(measured, album),
         "circumstances": comparisons.circumstances(measured),
         "settings": list(zip(folders, settings, strict=True)),
         "changed": _fields(folders, settings, changed=True),
         "others": _fields(folders, settings, changed=False),
-        "environment": beside([(f.label, _environment(f)) for f in folders]),
+        "environment": table_of([(f.label, _environment(f)) for f in folders]),
         "speed": _speed(folders),
         "colors": line_charts.COLORS,
         "version": importlib.metadata.version("gen_jax"),
@@ -190,7 +190,7 @@ def _fields(
     columns = [(f.label, s.fields) for f, s in zip(folders, settings, strict=True)]
     if len(folders) == 1 and changed:
         columns = [("here", settings[0].fields), ("recipe", settings[0].recipe)]
-    table = beside(columns)
+    table = table_of(columns)
     differing = {
         name
         for name, cells in table.rows

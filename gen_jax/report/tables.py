@@ -1,4 +1,4 @@
-"""Tables of numbers, in whatever way they are nested."""
+"""Tables of numbers that may be nested in any way."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -104,7 +104,9 @@ def _rows(x: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, list[str]]]:
     return [(words(key), [text(row[n]) for n in names]) for key, row in x.items()]
 
 
-def beside(columns: Sequence[tuple[str, Mapping[str, str]]], title: str = "") -> Table:
+def table_of(
+    columns: Sequence[tuple[str, Mapping[str, str]]], title: str = ""
+) -> Table:
     """Return a table of columns, each (label, name -> cell); cells may be missing."""
     names = dict.fromkeys(name for _, cells in columns for name in cells)
     rows = [(name, [cells.get(name, NONE) for _, cells in columns]) for name in names]
