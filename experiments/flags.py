@@ -27,8 +27,9 @@ flags.disclaim_key_flags()  # what is defined here is the calling command's
 def run(main: Callable[[list[tuple[str, str]]], None]) -> None:
     """Parses the flags, calls main([(field, text), ...]) and exits.
 
-    Exit codes: 0; 2 for a mistake of the user's, which gets one line; 130 after
-    Ctrl-C, 141 where nobody reads on, and 143 after SIGTERM.
+    Exit codes: 0; 2 for a mistake of the user's, which gets one line; 3 for a
+    training that diverged; 130 after Ctrl-C, 141 if its output is no longer read, and
+    143 after SIGTERM.
     """
 
     def guarded(argv):
@@ -52,7 +53,7 @@ def errors_in_one_line() -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        _exit(str(error), 2)
+        _exit(str(error), error.exit_code)
     except BrokenPipeError:  # `| head` has read enough: all is written to files
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + signal.SIGPIPE)

@@ -1,10 +1,10 @@
-"""Writes a run as one HTML page, or several runs or seeds beside each other.
+"""Write a run as one HTML page, or several runs or seeds next to each other.
 
   python -m experiments.report --workdir=DIR [--out=FILE.html]
   python -m experiments.report --workdir=DIR --workdir=DIR ... --out=FILE.html
 
-The page needs no network and no other file. Training writes a run's own at its end;
-this one has its figures and its evaluation too, where they are there by now.
+The page needs no network and no other file. Training writes one at its end. This
+command writes it again, with the run's figures and its evaluation if there are any.
 """
 
 from pathlib import Path
@@ -16,15 +16,17 @@ from gen_jax import report
 from gen_jax.errors import UserError
 
 _WORKDIR = flags.DEFINE_multi_string(
-    "workdir", [], "a folder of a run or of seeds; several, or DIR,DIR, are compared"
+    "workdir", [], "the folder of a run or of several seeds; DIR,DIR compares several"
 )
 _OUT = flags.DEFINE_string("out", None, "an .html file; default: WORKDIR/report.html")
 
 
 def main(overrides: list[tuple[str, str]]) -> None:
-    """Reads the folders, writes the page and prints its path."""
+    """Read the folders, write the page and print its path."""
     if overrides:
-        raise UserError(f"report has no --config.{overrides[0][0]}: it only reads")
+        raise UserError(
+            f"--config.{overrides[0][0]} does not apply: report only reads the run"
+        )
     folders = [folder for value in _WORKDIR.value for folder in _folders(value)]
     if not folders:
         raise UserError("--workdir=DIR is needed: the run's folder")
@@ -34,7 +36,7 @@ def main(overrides: list[tuple[str, str]]) -> None:
 
 
 def _folders(value: str) -> list[Path]:
-    """A folder whose name has a comma in it, or those that commas keep apart."""
+    """Return the folders in a text: one that exists, or those between commas."""
     if Path(value).exists():
         return [Path(value)]
     return [Path(folder) for folder in value.split(",") if folder]
@@ -42,7 +44,7 @@ def _folders(value: str) -> list[Path]:
 
 def _output_path(folders: list[Path]) -> Path:
     if not _OUT.value and len(folders) > 1:
-        raise UserError("--out=FILE.html is needed: where to write of several runs")
+        raise UserError("--out=FILE.html is needed: the page of several runs")
     out = Path(_OUT.value or folders[0] / report.NAME)
     if out.suffix not in (".html", ".htm"):
         raise UserError(f"--out={out} is not an .html file")

@@ -23,22 +23,10 @@ The +- 0.03 does not include the effect of another initialisation. With --steps=
 --seeds=6 the differences are +0.21, -0.08, -0.28, +0.04, -0.59 and +0.41, mean -0.05.
 """
 
-import dataclasses
-import math
-import os
-import time
-from functools import partial
-
-import jax
-import numpy as np
 from absl import flags
 
 from experiments import flags as parsing
-from gen_jax import averaged, data, devices, experiment
 from gen_jax.errors import UserError
-from gen_jax.loop import fit
-from gen_jax.sampling import in_batches
-from gen_jax.step import sample_keys
 
 _DATA = flags.DEFINE_string("data", "digits", "images, as for experiments.train")
 _STEPS = flags.DEFINE_integer("steps", 5000, "training steps of each", lower_bound=1)
@@ -46,8 +34,6 @@ _SEEDS = flags.DEFINE_integer("seeds", 1, "number of runs of each", lower_bound=
 _DRAWS = flags.DEFINE_integer(
     "draws", 10, "samples of z per held-out image", lower_bound=1
 )
-
-_AT_ONCE = 1000  # images per batch when computing the bound
 
 
 def main(overrides: list[tuple[str, str]]) -> None:
@@ -57,97 +43,9 @@ def main(overrides: list[tuple[str, str]]) -> None:
             f"--config.{overrides[0][0]} does not apply: twin always takes the recipe "
             "of vae; leave it out"
         )
-    torch_vae = _torch_vae()
-    recipe = experiment.find("vae")
-    spec = dataclasses.replace(recipe.config.data, spec=_DATA.value)
-    config = dataclasses.replace(recipe.config, data=spec, steps=_STEPS.value)
-    dataset = data.load(config.data)
-    if len(dataset.info.shape) != 3:
-        raise UserError(
-            f"--data={_DATA.value} has points, but the twin is for images: give a "
-            "dataset of images such as digits"
-        )
-    test = dataset.test.read(range(len(dataset.test)))["x"]
-    differences = []
-    for seed in range(_SEEDS.value):
-        now = dataclasses.replace(config, seed=seed)
-        ours = _ours(recipe, now, dataset, test)
-        theirs = _theirs(torch_vae, now, dataset, test)
-        difference = ours - theirs
-        print(f"seed {seed}: gen_jax - PyTorch {_mean(difference)}", flush=True)
-        differences.append(difference.mean())
-    if len(differences) > 1:
-        each = ", ".join(f"{difference:+.2f}" for difference in differences)
-        print(f"gen_jax - PyTorch: mean of seeds {np.mean(differences):+.2f} ({each})")
+    from experiments.studies import twin
 
-
-def _torch_vae():
-    """Import the twin's module; UserError if PyTorch is missing."""
-    # PyTorch reads this at its first import. Its threads otherwise spin while they
-    # wait: with other work on the machine, two were ten times slower than one.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    try:
-        from experiments.studies import torch_vae
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
-        raise UserError("the twin needs PyTorch: pip install torch") from None
-    return torch_vae
-
-
-def _ours(recipe, config, dataset, test: np.ndarray) -> np.ndarray:
-    """Train gen_jax's VAE; return the bounds of the held-out images, nats [N]."""
-    game = recipe.build(config, dataset.info)
-    batches = data.batches(dataset.train, config.batch_size, config.seed)
-    started = time.perf_counter()
-    state = jax.block_until_ready(fit(game, batches, config, prepare=data.prepare()))
-    seconds = time.perf_counter() - started
-    precise = dataclasses.replace(config, draws=_DRAWS.value)
-    bound = devices.jit(recipe.build(precise, dataset.info).ops.bound)
-    bounds = partial(_bounds, bound, x=test, seed=config.seed)
-    last = bounds(players=state.players)
-    print(
-        f"seed {config.seed}: gen_jax {_mean(last)}, {seconds:.0f} s; "
-        f"averaged weights {_mean(bounds(players=averaged(state.players)))}",
-        flush=True,
-    )
-    return last
-
-
-def _bounds(bound, players, x: np.ndarray, seed: int) -> np.ndarray:
-    """Compute the ELBO of images uint8 [N, H, W, C], nats [N]."""
-    keys = sample_keys(seed, np.arange(len(x), dtype=np.int32))
-    prepare = data.prepare()
-
-    def bounds(x, keys):
-        return bound(players, prepare({"x": jax.device_put(x)}, keys)["x"], keys)
-
-    return in_batches(bounds, x, keys, batch_size=_AT_ONCE)
-
-
-def _theirs(torch_vae, config, dataset, test: np.ndarray) -> np.ndarray:
-    """Train the twin; return the bounds of the held-out images, nats [N]."""
-    batches = data.batches(dataset.train, config.batch_size, config.seed)(0)
-    (hidden,) = config.hidden
-    started = time.perf_counter()
-    model = torch_vae.train(
-        (batch["x"] for batch in batches),
-        steps=config.steps,
-        hidden=hidden,
-        z_dim=config.z_dim,
-        learning_rate=config.learning_rate,
-        seed=config.seed,
-    )
-    seconds = time.perf_counter() - started
-    bounds = torch_vae.bounds(model, test, _DRAWS.value)
-    print(f"seed {config.seed}: PyTorch {_mean(bounds)}, {seconds:.0f} s", flush=True)
-    return bounds
-
-
-def _mean(nats: np.ndarray) -> str:
-    """Format the mean with its standard error over images."""
-    error = nats.std(ddof=1) / math.sqrt(len(nats))
-    return f"{nats.mean():+.2f} +- {error:.2f} nats per image"
+    twin.compare(_DATA.value, _STEPS.value, _SEEDS.value, _DRAWS.value)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,14 @@ T = TypeVar("T")
 class UserError(ValueError):
     """A user's mistake as one line for standard error; commands then exit with 2."""
 
+    exit_code = 2
+
+
+class DivergedError(UserError):
+    """A state or a loss that is no longer finite; the commands exit with code 3."""
+
+    exit_code = 3
+
 
 def nearest(word: str, words: Iterable[str] | Mapping[str, str]) -> str:
     """Return ' Did you mean ...?' with the name closest to `word`, or an empty string.

@@ -1,97 +1,111 @@
-"""What a trained run is worth, in numbers: by what its game can do.
+"""Evaluation of trained runs: numbers with intervals and with real baselines.
 
-    for measure in measures(evaluation):
-        result = measure.run(evaluation)
+    record = evaluate(game, state, dataset)
+    print(record.measures["on_pixels"].values["frechet_distance"].value)
 
-A measure applies wherever the ops that it needs are there, whatever the family.
+`python -m experiments.evaluate` does the same for a run's folder.
 """
 
-import functools
-from collections.abc import Callable
-from typing import NamedTuple
+import dataclasses
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from gen_jax.evaluation import bounds, by_class, distances, paired_images, parzen_window
-from gen_jax.evaluation.preset import PRESETS, Preset, preset
-from gen_jax.evaluation.request import Evaluation
-from gen_jax.evaluation.result import Result, Value
-from gen_jax.metrics.networks.features import FeatureNetwork
+from gen_jax.errors import UserError, hint
+from gen_jax.evaluation.preset import PRESETS, QUICK, Preset, find_preset
+from gen_jax.evaluation.result import Measured, Record, Result, Value
+
+if TYPE_CHECKING:
+    from gen_jax.data import Dataset
+    from gen_jax.evaluation.request import Evaluation
+    from gen_jax.game import Game, State
 
 __all__ = [
     "PRESETS",
-    "Evaluation",
-    "Measure",
+    "Measured",
     "Preset",
+    "Record",
     "Result",
     "Value",
-    "measures",
-    "preset",
+    "evaluate",
+    "find_preset",
+    "run_measures",
 ]
 
 
-class Measure(NamedTuple):
-    """Something that is measured of a run.
+def evaluate(
+    game: "Game",
+    state: "State",
+    dataset: "Dataset",
+    *,
+    folder: str | Path | None = None,
+    preset: Preset = QUICK,
+    features: Sequence[str] = (),
+    only: Sequence[str] = (),
+    seed: int = 0,
+    raw: bool = False,
+    options: Mapping[str, Any] | None = None,
+) -> Record:
+    """Measure a trained game, one's own or an experiment's.
 
-    needs: as a claim's (`gen_jax.figures`). reads: the protocol's numbers that it goes
-        by. network: the one on whose features samples are compared, if any.
+        batches = data.batches(dataset.train, 128, seed=0)
+        state = fit(game, batches, workdir="runs/mine", prepare=data.prepare())
+        record = evaluate(game, state, dataset, folder="runs/mine")
+
+    state: as `fit` returns it, or as `load` restores it.
+    folder: the run's folder, which gets evaluation.json; None writes no file.
+    seed, raw: see `Evaluation`. options: of the sampling op.
+    preset, features, only: see `run_measures`.
+
+    Returns the record that evaluation.json holds. Raises UserError as `run_measures`.
     """
+    from gen_jax.evaluation.request import of_game
 
-    name: str
-    run: Callable[[Evaluation], Result]
-    needs: tuple[str, ...]
-    reads: tuple[str, ...]
-    network: FeatureNetwork | None = None
-
-    @property
-    def what(self) -> str:
-        """One line of what is measured."""
-        function = getattr(self.run, "func", self.run)
-        return function.__doc__.splitlines()[0]
+    with tempfile.TemporaryDirectory() as temporary:
+        stored = Path(folder or temporary) / "evaluation"
+        fields = {"seed": seed, "raw": raw, "options": dict(options or {})}
+        evaluation = of_game(game, state, dataset, folder, stored, **fields)
+        return run_measures(evaluation, preset, features, only)
 
 
-_DRAWN = ("samples", "whole_reference", "pairwise")
-_BOUND = ("bound_images", "diffusion_images")
-_WEIGHTS = ("importance_images", "importance_samples", "bound_images")
-_PAIRS = ("bound_images",)
-_MEASURES = (
-    Measure("by_class", by_class.by_class, ("sample", "images", "conditional"), _DRAWN),
-    Measure("copies", distances.copies, ("sample",), _DRAWN),
-    Measure("bound", bounds.bound, ("bound_terms",), _BOUND),
-    Measure(
-        "importance_bound", bounds.importance_bound, ("importance_weights",), _WEIGHTS
-    ),
-    Measure(
-        "parzen", parzen_window.log_likelihood, ("sample", "score", "images"), _DRAWN
-    ),
-    Measure(
-        "reconstruction",
-        paired_images.reconstruction,
-        ("reconstruct", "images"),
-        _PAIRS,
-    ),
-    Measure("translation", paired_images.translation, ("translate",), _PAIRS),
-)
-_SHARES = Measure(
-    "class_fractions",
-    by_class.fraction_of_classes,
-    ("sample", "images", "labels"),
-    _DRAWN,
-)
+def run_measures(
+    evaluation: "Evaluation",
+    preset: Preset = QUICK,
+    features: Sequence[str] = (),
+    only: Sequence[str] = (),
+) -> Record:
+    """Compute the measures that apply to an evaluation's run and data.
+
+    features: names of the networks on which samples are compared; by default the data's
+        own classifier, or pixels if the data are not images with labels.
+    only: names of measures; by default all that apply.
+
+    Returns their record, and writes evaluation.json into the run's folder if it has
+    one. Raises UserError for an unknown name, and at the end if a measure failed; then
+    the other measures are in the file.
+    """
+    from gen_jax.evaluation import measures, record
+    from gen_jax.metrics.networks.features import network
+
+    networks = ()
+    if "sample" in evaluation.capabilities:
+        has_both = {"images", "labels"} <= evaluation.capabilities
+        names = features or ["classifier" if has_both else "pixels"]
+        networks = tuple(network(name, evaluation.dataset) for name in names)
+    this = dataclasses.replace(evaluation, preset=preset, networks=networks)
+    chosen = _chosen(measures.measures(this), only)
+    for measure in chosen:
+        if measure.network:
+            this.check_rank(measure.network)
+    folder = this.run.folder
+    return record.run(this, chosen, folder / record.NAME if folder else None)
 
 
-def measures(evaluation: Evaluation) -> list[Measure]:
-    """Those that this run's game and data can be asked about."""
-    has = evaluation.subject.has
-    found = [
-        Measure(
-            f"on_{network.name}",
-            functools.partial(distances.on_network, network=network),
-            ("sample",),
-            _DRAWN,
-            network,
-        )
-        for network in evaluation.networks
-    ]
-    found += _MEASURES
-    if "conditional" not in has:
-        found.append(_SHARES)
-    return [measure for measure in found if has.issuperset(measure.needs)]
+def _chosen(measures: list, only: Sequence[str]) -> list:
+    """Return the measures that are named, or all."""
+    known = [measure.name for measure in measures]
+    for name in only:
+        if name not in known:
+            raise UserError(f"no measure {name!r} of this run.{hint(name, known)}")
+    return [measure for measure in measures if not only or measure.name in only]

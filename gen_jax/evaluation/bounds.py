@@ -1,9 +1,9 @@
-"""Bounds on log p(x), term by term, on images seen and not seen.
+"""Bounds on log p(x) and their terms, on training images and on test images.
 
-In nats an image and, over D ln 2 for D numbers an image, in bits/dim. A bound that is
-a density's (a Gaussian decoder, points) is that of x in [-1, 1], not of 256 levels. A
-Bernoulli decoder's, on grey values for bits as in Kingma's code, is neither: compare it
-with others of its kind alone.
+In nats per image, and divided by D ln 2, for D numbers an image, in bits/dim. For a
+density (a Gaussian decoder, points) the bound is that of x in [-1, 1], not of 256
+levels. The bound of a Bernoulli decoder on grey values, as in Kingma's code, is
+neither: compare it with other Bernoulli bounds only.
 """
 
 import math
@@ -19,19 +19,19 @@ from gen_jax.evaluation.request import Evaluation
 from gen_jax.evaluation.result import Result, Value, mean_of
 from gen_jax.game import Players
 
-_DIFFUSED, _WEIGHED = 50, 100  # images a chunk, each with T or k evaluations
-_ACTIVE = 0.01  # the variance of a mean, Burda et al. (2016), section 5.2
+# Images in a chunk if each takes T (diffusion) or k (importance weights) evaluations.
+_DIFFUSION_CHUNK, _IMPORTANCE_CHUNK = 50, 100
+_ACTIVE = 0.01  # variance of a unit's mean, Burda et al. (2016), section 5.2
 
 
 def bound(evaluation: Evaluation) -> Result:
-    """The variational bound and its terms, on both splits, and on the gap of them."""
-    subject = evaluation.subject
-    most, size = evaluation.preset.bound_images, chunks.SIZE
-    if subject.game.ops.diffuse is not None:  # T evaluations an image
-        most, size = evaluation.preset.diffusion_images, _DIFFUSED
+    """The variational bound and its terms, on training and on test images."""
+    number, size = evaluation.preset.bound_images, chunks.SIZE
+    if evaluation.game.ops.diffuse is not None:  # T evaluations an image
+        number, size = evaluation.preset.diffusion_images, _DIFFUSION_CHUNK
     values, context = {}, {}
     for split in ("test", "train"):
-        x, y = subject.real(most, split)
+        x, y = evaluation.real(number, split)
         terms = _terms(evaluation, split, x, y, size)
         total = -sum(terms.values())
         values[f"{split}_bound"] = mean_of(total, unit="nats")
@@ -40,18 +40,18 @@ def bound(evaluation: Evaluation) -> Result:
         for name, term in terms.items():
             values[f"{split}_{name}"] = mean_of(term, unit="nats")
         context[split] = f"{len(x)} images"
-    return Result(values, {**context, **_about(evaluation), "draws": 1})
+    return Result(values, {**context, **_likelihood(evaluation), "draws": 1})
 
 
 def _terms(
     evaluation: Evaluation, split: str, x: np.ndarray, y: np.ndarray, size: int
 ) -> dict[str, np.ndarray]:
-    """The terms of -bound by their names, each [N]; kept chunk by chunk."""
-    subject, keys = evaluation.subject, evaluation.subject.keys(len(x))
+    """Return the terms of -bound by name, each [N]; stored in chunks."""
+    keys = evaluation.keys(len(x))
 
     def of_chunk(start: int, stop: int) -> np.ndarray:
         part = slice(start, stop)
-        terms = subject.call("bound_terms", x=x[part], y=y[part], keys=keys[part])
+        terms = evaluation.apply("bound_terms", x=x[part], y=y[part], keys=keys[part])
         table = np.zeros(stop - start, [(name, np.float32) for name in terms])
         for name, term in terms.items():
             table[name] = term
@@ -67,28 +67,30 @@ def _terms(
 
 
 def importance_bound(evaluation: Evaluation) -> Result:
-    """log p(x) from below by importance weights (Burda et al. 2016); active units of z.
+    """Importance-weighted bound on log p(x) (Burda et al. 2016); active units of z.
 
-    The bound rises to log p(x) with the number of draws, k, and may be far below it.
+    The bound rises to log p(x) with the number k of z, and may be far below it.
     """
-    subject, preset = evaluation.subject, evaluation.preset
-    x, y = subject.real(preset.importance_images)
-    k, keys = preset.importance_samples, subject.keys(len(x))
-    weigh = subject.game.ops.importance_weights
+    game, preset = evaluation.game, evaluation.preset
+    x, y = evaluation.real(preset.importance_images)
+    k, keys = preset.importance_samples, evaluation.keys(len(x))
+    weigh = game.ops.importance_weights
 
     def of_chunk(start: int, stop: int) -> np.ndarray:
         inputs = {"x": x[start:stop], "keys": keys[start:stop]}
-        inputs |= {"y": y[start:stop]} if subject.game.num_classes else {}
-        return sampling.call(log_mean_weight, subject.players, inputs, weigh=weigh, k=k)
+        inputs |= {"y": y[start:stop]} if game.num_classes else {}
+        players = evaluation.players
+        return sampling.call(log_mean_weight, players, inputs, weigh=weigh, k=k)
 
     def fits(kept: np.ndarray) -> bool:
         return kept.ndim == 1 and bool(np.isfinite(kept).all())
 
-    found = evaluation.chunks.each(f"weights-{k}", len(x), of_chunk, fits, _WEIGHED)
+    name = f"weights-{k}"
+    found = evaluation.chunks.each(name, len(x), of_chunk, fits, _IMPORTANCE_CHUNK)
     log_p = np.concatenate(list(found))
-    x, y = subject.real(preset.bound_images)
-    means = subject.call("encode", x=x, y=y)
-    context = {"test": f"{len(log_p)} images", **_about(evaluation), "k": k}
+    x, y = evaluation.real(preset.bound_images)
+    means = evaluation.apply("encode", x=x, y=y)
+    context = {"test": f"{len(log_p)} images", **_likelihood(evaluation), "k": k}
     values = {
         "test_importance_bound": mean_of(log_p, unit="nats"),
         "active_units": Value(int((means.var(0) > _ACTIVE).sum()), unit="of z"),
@@ -97,22 +99,22 @@ def importance_bound(evaluation: Evaluation) -> Result:
     return Result(values, context)
 
 
-def _about(evaluation: Evaluation) -> dict[str, str]:
-    """Of what kind the bound is, where the recipe says: p(x|z) is a choice."""
-    chosen = getattr(evaluation.subject.run.config, "likelihood", None)
+def _likelihood(evaluation: Evaluation) -> dict[str, str]:
+    """Return the decoder's distribution p(x|z), if the configuration names one."""
+    chosen = getattr(evaluation.run.config, "likelihood", None)
     return {"likelihood": chosen} if chosen else {}
 
 
 def log_mean_weight(
     players: Players, x, keys, y=None, *, weigh: Callable, k: int
 ) -> jax.Array:
-    """log 1/k sum_i p(x, z_i) / q(z_i | x) of k draws of z, nats [B].
+    """Return log 1/k sum_i p(x, z_i) / q(z_i | x) for k random z, nats [B].
 
     weigh: the op `importance_weights`.
     """
 
-    def add(total, draw):
-        log_weight = weigh(players, x, randomness.fold_in(keys, draw), y)
+    def add(total, place):
+        log_weight = weigh(players, x, randomness.fold_in(keys, place), y)
         return jnp.logaddexp(total, log_weight), None
 
     none = jnp.full(len(x), -jnp.inf)

@@ -1,7 +1,7 @@
-"""Arrays of many examples on disk, made chunk by chunk: once, and on where one stopped.
+"""Arrays of many examples on disk, computed in chunks, each of them once.
 
-A chunk is written when it is made, so that an evaluation that was killed goes on where
-it was. Its name holds a hash of what it was made of.
+A chunk is written as soon as it is computed, so that an interrupted evaluation can
+resume. A chunk's name holds a hash of everything that it depends on.
 """
 
 import contextlib
@@ -23,36 +23,36 @@ Fits = Callable[[np.ndarray], bool]
 
 
 class Chunks:
-    """What is made of examples, kept in a folder under a key."""
+    """A store of arrays in a folder, under a key."""
 
     def __init__(self, folder: Path, key: str):
         self._folder, self._key = folder, key
 
     def each(
-        self, what: str, number: int, make: Make, fits: Fits, size: int
+        self, name: str, number: int, make: Make, fits: Fits, size: int
     ) -> Iterator[np.ndarray]:
-        """`size` after the others, `number` in all. Says how long, where it is long."""
+        """Yield chunks of `size`, `number` examples in all; tell if it takes long."""
         starts = range(0, number, size)
         told = len(starts) == 1
         hidden = told or not sys.stderr.isatty()
-        for start in tqdm(starts, desc=what, disable=hidden, leave=False):
+        for start in tqdm(starts, desc=name, disable=hidden, leave=False):
             stop, began = min(start + size, number), time.monotonic()
-            yield self.one(what, start, stop, make, fits)
+            yield self.one(name, start, stop, make, fits)
             seconds = (time.monotonic() - began) * (number - stop) / size
             if not told and seconds > _LONG_SECONDS:
-                line = f"{what}: about {seconds / 60:.0f} minutes for the rest"
+                line = f"{name}: about {seconds / 60:.0f} minutes for the rest"
                 print(f"{line} of {number:,}", file=sys.stderr, flush=True)
                 told = True
 
     def one(
-        self, what: str, start: int, stop: int, make: Make, fits: Fits
+        self, name: str, start: int, stop: int, make: Make, fits: Fits
     ) -> np.ndarray:
-        """A chunk as it was written; made and written where it is not there.
+        """Return a chunk from its file, or compute it and write the file.
 
-        fits: whether what was read is of the kind that `make` gives; a chunk that is
-        damaged is made again.
+        fits: returns whether an array from a file has the form that `make` gives. A
+        damaged chunk is computed again.
         """
-        path = self._folder / f"{self._key}-{what}-{start:06d}-{stop:06d}.npy"
+        path = self._folder / f"{self._key}-{name}-{start:06d}-{stop:06d}.npy"
         kept = load_array(path)
         if kept is not None and kept.shape[:1] == (stop - start,) and fits(kept):
             return kept
@@ -62,7 +62,7 @@ class Chunks:
 
 
 def load_array(path: Path) -> np.ndarray | None:
-    """What `save_array` wrote; None where it is missing, or damaged in whatever way."""
+    """Return the array of an .npy file; None if it is missing or damaged."""
     with contextlib.suppress(Exception), path.open("rb") as file:
         found = np.load(file, allow_pickle=False)
         return found if isinstance(found, np.ndarray) else None
@@ -70,7 +70,7 @@ def load_array(path: Path) -> np.ndarray | None:
 
 
 def save_array(path: Path, array: np.ndarray) -> None:
-    """Writes an .npy file in one piece, its folder too."""
+    """Write an .npy file in one piece, and its folder if it is missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with written_whole(path) as unfinished, unfinished.open("wb") as file:
         np.save(file, array)

@@ -1,7 +1,6 @@
-"""Pictures that should be like others: translations and their targets, an autoencoder's
-images and what it makes of them.
+"""Errors of images that have a target: translations, and reconstructions.
 
-Of trees behind leaves also the scores of `metrics/branch_scores.py`.
+Pictures of trees behind leaves also get the scores of `metrics/branch_scores.py`.
 """
 
 import numpy as np
@@ -16,13 +15,12 @@ from gen_jax.metrics.networks.lpips import SMALLEST_SIDE, lpips
 
 
 def translation(evaluation: Evaluation) -> Result:
-    """L1, PSNR, SSIM, LPIPS of held-out translations against targets; of trees more."""
-    subject = evaluation.subject
-    x, y = subject.real(evaluation.preset.bound_images)
+    """L1, PSNR, SSIM and LPIPS of translations of test images against their targets."""
+    x, y = evaluation.real(evaluation.preset.bound_images)
     y = images.from_uint8(y)
-    y_hat = subject.call("translate", x=x, keys=subject.keys(len(x)))
+    y_hat = evaluation.apply("translate", x=x, keys=evaluation.keys(len(x)))
     result = _compared(y, y_hat)
-    if subject.run.config.data.spec != "branches":
+    if evaluation.spec != "branches":
         return result
     truth, behind = branches.branch_mask(y), branches.leaf_mask(x)
     drawn = {"": branches.branch_mask(y_hat), "memorized_": branches.shown_mask(x)}
@@ -37,9 +35,9 @@ def translation(evaluation: Evaluation) -> Result:
 
 
 def reconstruction(evaluation: Evaluation) -> Result:
-    """L1, PSNR, SSIM and LPIPS of held-out images against their reconstructions."""
-    x, y = evaluation.subject.real(evaluation.preset.bound_images)
-    x_hat = evaluation.subject.call("reconstruct", x=x, y=y)
+    """L1, PSNR, SSIM and LPIPS of test images against their reconstructions."""
+    x, y = evaluation.real(evaluation.preset.bound_images)
+    x_hat = evaluation.apply("reconstruct", x=x, y=y)
     return _compared(x, x_hat)
 
 
@@ -50,7 +48,10 @@ def _compared(y: np.ndarray, y_hat: np.ndarray) -> Result:
     if side >= pixels.WINDOW:
         values["ssim"] = mean_of(pixels.ssim(y, y_hat))
     else:
-        notes.append(f"SSIM needs {pixels.WINDOW} pixels a side, LPIPS {SMALLEST_SIDE}")
+        notes.append(
+            f"SSIM needs images of at least {pixels.WINDOW} pixels a side, LPIPS of "
+            f"{SMALLEST_SIDE}"
+        )
     if side >= SMALLEST_SIDE:
         try:
             for net in ("alex", "vgg"):

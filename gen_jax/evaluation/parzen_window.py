@@ -8,34 +8,34 @@ _MAX_SAMPLES, _MAX_VALIDATION = 10_000, 1_000  # the paper's
 
 
 def log_likelihood(evaluation: Evaluation) -> Result:
-    """log p of test images under windows on samples; training images in their place.
+    """log p of test images under Gaussian windows on samples, and on training images.
 
-    What windows on training images reach is no bound: a model may pass them by samples
-    that lie nearer to the middle of things, which is the estimate's known bias.
+    The baseline of training images is not an upper limit. Samples that lie nearer to
+    the mean of the data may pass it, which is the known bias of the estimate.
     """
-    dataset = evaluation.subject.dataset
+    dataset = evaluation.dataset
     x = evaluation.samples.first(_MAX_SAMPLES)
     held_out = evaluation.held_out(len(dataset.test))
     size = min(len(held_out) // 2, _MAX_VALIDATION)
     validation, test = held_out[:size], held_out[size:]
     real = dataset.train.read(evaluation.reference()[: len(x)])["x"]
-    found, of_real = (parzen(a, validation, test) for a in (x, real))
-    half_width = 1.96 * found.standard_error
-    how = f"normal, over {len(test)} test images; samples and sigma as they are"
+    of_samples, of_real = (parzen(a, validation, test) for a in (x, real))
+    half_width = 1.96 * of_samples.standard_error
+    how = f"normal, over {len(test)} test images, for these samples and this sigma"
     value = Value(
-        found.mean,
-        found.mean - half_width,
-        found.mean + half_width,
+        of_samples.mean,
+        of_samples.mean - half_width,
+        of_samples.mean + half_width,
         how,
         of_real.mean,
         "nats",
     )
     context = {
-        "validation": f"{len(validation)} held-out images",
-        "test": f"{len(test)} other held-out images",
+        "validation": f"{len(validation)} test images",
+        "test": f"{len(test)} other test images",
         "real_baseline": f"windows on {len(real)} training images",
         **evaluation.about_samples(),
         "samples": len(x),
     }
-    values = {"parzen_log_likelihood": value, "sigma": Value(found.sigma)}
+    values = {"parzen_log_likelihood": value, "sigma": Value(of_samples.sigma)}
     return Result(values, context)

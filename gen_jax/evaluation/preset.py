@@ -1,4 +1,4 @@
-"""How much is measured: quickly by default, or as the papers do it."""
+"""Presets: how many images an evaluation uses, few for speed or as many as papers."""
 
 from typing import NamedTuple
 
@@ -6,14 +6,15 @@ from gen_jax.errors import choose
 
 
 class Preset(NamedTuple):
-    """Numbers of images. Every one is a most, where the data has less.
+    """Numbers of images. Each is a maximum: a smaller dataset gives fewer.
 
-    samples: drawn of the model, and compared with as many real ones; with all of the
-        training images where `whole_reference`.
-    pairwise: of each set where every distance between two sets is needed.
-    bound_images, diffusion_images: of each split, for a bound by one evaluation and by
-        T of them.
-    importance_images: of the test split. importance_samples: k, of z for each of them.
+    samples: images sampled from the model; compared with as many training images, or
+        with all of them if `whole_reference`.
+    pairwise: images of each set in metrics that need all distances between two sets.
+    bound_images: images of each split for a bound that takes one evaluation an image.
+    diffusion_images: images of each split for a bound that takes T evaluations.
+    importance_images: test images of the importance-weighted bound.
+    importance_samples: k, the number of z for each of these.
     """
 
     name: str
@@ -26,7 +27,7 @@ class Preset(NamedTuple):
     importance_samples: int
 
 
-_QUICK = Preset(
+QUICK = Preset(
     "quick",
     samples=1000,
     whole_reference=False,
@@ -48,9 +49,9 @@ _PAPER = Preset(
     importance_images=10_000,
     importance_samples=5000,
 )
-PRESETS = {preset.name: preset for preset in (_QUICK, _PAPER)}
+PRESETS = {preset.name: preset for preset in (QUICK, _PAPER)}
 
 
-def preset(name: str) -> Preset:
-    """One of `PRESETS`. Raises UserError for another name."""
+def find_preset(name: str) -> Preset:
+    """Return the preset of a name. Raises UserError for an unknown name."""
     return choose("preset", name, PRESETS)

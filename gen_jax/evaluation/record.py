@@ -1,15 +1,12 @@
-"""evaluation.json: what was found, written measure by measure, and kept if it holds.
+"""evaluation.json: computed, kept as long as it is valid, and combined over seeds.
 
-    {"run", "environment", "measures": {name: {"what", "context", "values", "by_class",
-     "note", "pictures", "seconds", "key"}}}
-
-A measure's context says of which step and weights it is, for the file may hold some of
-another than the last evaluation's. Its key is a hash of all that it depends on: a later
-evaluation takes what has the key that it would get, measures what else it is asked for,
-and leaves the rest as it is.
+Each measure is written when it is computed. Its key is a hash of everything that it
+depends on: a later evaluation keeps a measure whose key is unchanged, computes the
+others that it is asked for, and leaves the rest as it is. So the file may hold measures
+of different steps or weights; each one's context says which.
 """
 
-import json
+import dataclasses
 import sys
 import time
 from collections.abc import Sequence
@@ -22,147 +19,94 @@ import numpy as np
 from gen_jax import images
 from gen_jax.data.dataset import digest_of_value
 from gen_jax.errors import UserError
+from gen_jax.evaluation.measure import Measure
 from gen_jax.evaluation.request import Evaluation
+from gen_jax.evaluation.result import Measured, Record, Value, read
 from gen_jax.metrics.intervals import seeds_interval
 from gen_jax.runs import environment
-from gen_jax.runs.manifest import write_json
 
 NAME = "evaluation.json"
-_VERSION = 4  # raised when a measure's numbers change
 
 
-def run(evaluation: Evaluation, measures: Sequence, path: Path) -> dict[str, Any]:
-    """Takes the measures, writes the file after each, and gives their part of it.
+def run(
+    evaluation: Evaluation, measures: Sequence[Measure], path: Path | None = None
+) -> Record:
+    """Compute measures, or take them from `path`; return the record of these alone.
 
-    One that cannot be taken stops no other. Raises UserError at the end, for all such.
+    path: the file that holds earlier measures and gets the new ones; None for no file.
+
+    A measure that fails does not stop the others. Raises UserError at the end, with
+    every measure that failed.
     """
-    described, before, found, failed = _described(evaluation), read(path), {}, []
+    before, described = read(path) if path else Record(), _described(evaluation)
+    found, failed = {}, []
     for measure in measures:
-        key = _key(evaluation, measure)
-        kept = before["measures"].get(measure.name, {})
-        if kept.get("key") == key:
+        if kept := _kept(evaluation, measure, before):
             found[measure.name] = kept
             continue
         print(f"measuring {measure.name}", file=sys.stderr, flush=True)
         try:
-            found[measure.name] = {**_taken(evaluation, measure), "key": key}
+            found[measure.name] = compute(evaluation, measure)
         except UserError as error:
             failed.append(f"{measure.name}: {error}")
             continue
-        write_json(path, described | {"measures": before["measures"] | found})
+        if path:
+            _with(described, before.measures | found).write(path)
     if failed:
         raise UserError("; ".join(failed))
-    rest = {name: x for name, x in before["measures"].items() if name not in found}
-    write_json(path, described | {"measures": found | rest})
-    return described | {"measures": found}
+    rest = {name: x for name, x in before.measures.items() if name not in found}
+    if path:
+        _with(described, found | rest).write(path)
+    return _with(described, found)
 
 
-def _taken(evaluation: Evaluation, measure) -> dict[str, Any]:
-    """What a measure found, with what it depends on and how long it took."""
-    subject, started = evaluation.subject, time.monotonic()
+def measured(evaluation: Evaluation, measure: Measure) -> Measured:
+    """Return a measure from the run's evaluation.json, or compute it."""
+    folder = evaluation.run.folder
+    before = read(folder / NAME) if folder else Record()
+    return _kept(evaluation, measure, before) or compute(evaluation, measure)
+
+
+def compute(evaluation: Evaluation, measure: Measure) -> Measured:
+    """Compute a measure and write its pictures into the evaluation's folder."""
+    started = time.monotonic()
     result = measure.run(evaluation)
     for name, picture in result.pictures.items():
-        evaluation.folder.mkdir(exist_ok=True)
+        evaluation.folder.mkdir(parents=True, exist_ok=True)
         images.save_png(evaluation.folder / f"{name}.png", picture)
-    about = {
-        "step": subject.run.step,
-        "weights": subject.which_weights,
+    context = {
+        "step": evaluation.run.step,
+        "weights": evaluation.which_weights,
         "preset": evaluation.preset.name,
-        "seed": subject.seed,
+        "seed": evaluation.seed,
+        **result.context,
     }
-    return {
-        "what": measure.what,
-        **result._replace(context={**about, **result.context}).as_json(),
-        "seconds": round(time.monotonic() - started, 1),
-    }
+    return Measured(
+        values=dict(result.values),
+        what=measure.what,
+        context=context,
+        by_class={label: dict(row) for label, row in result.by_class.items()},
+        note=result.note,
+        pictures=[f"{name}.png" for name in result.pictures],
+        seconds=round(time.monotonic() - started, 1),
+        key=_key(evaluation, measure),
+    )
 
 
-def over_seeds(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Several trainings' contents as one: means, and their intervals over trainings.
-
-    What not all of them have, measured alike, is left out. Raises UserError for fewer
-    than two.
-    """
-    if len(runs) < 2:
-        raise UserError("an interval over trainings needs two of them at least")
-    measures = {}
-    for name, first in runs[0]["measures"].items():
-        each = [r["measures"][name] for r in runs if name in r["measures"]]
-        if len(each) < len(runs) or any(_of(one) != _of(first) for one in each):
-            continue
-        values = {
-            key: _over_seeds([one["values"][key] for one in each])
-            for key in first["values"]
-            if all(one["values"].get(key, {}).get("value") is not None for one in each)
-        }
-        measures[name] = {
-            "what": first["what"],
-            "context": _of(first),
-            "values": values,
-            **({"note": first["note"]} if "note" in first else {}),
-            **_by_class([one.get("by_class") for one in each]),
-        }
-        measures[name]["seconds"] = round(sum(one["seconds"] for one in each), 1)
-    seeds = [r["run"]["training_seed"] for r in runs]
-    described = {**runs[0]["run"], "training_seed": seeds}
-    described["folder"] = str(Path(runs[0]["run"]["folder"]).parent)
-    return {**runs[0], "run": described, "measures": measures}
+def _kept(evaluation: Evaluation, measure: Measure, record: Record) -> Measured | None:
+    """Return a measure of a record if it is still valid."""
+    kept = record.measures.get(measure.name)
+    return kept if kept and kept.key == _key(evaluation, measure) else None
 
 
-def _by_class(tables: Sequence[dict | None]) -> dict[str, Any]:
-    """The means of tables by class, of the cells that have a number in all of them."""
-    first, means = tables[0] or {}, {}
-    for row, cells in first.items():
-        each = [(table or {}).get(row, {}) for table in tables]
-        whole = [k for k in cells if all(one.get(k) is not None for one in each)]
-        means[row] = {k: float(np.mean([one[k] for one in each])) for k in whole}
-    return {"by_class": means} if means else {}
-
-
-def _of(measure: dict[str, Any]) -> dict[str, Any]:
-    """How it was measured: all that seeds have in common."""
-    return {k: v for k, v in measure["context"].items() if k != "sha256"}
-
-
-def _over_seeds(values: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    mean, low, high = seeds_interval([value["value"] for value in values])
-    real_baselines = [value["real_baseline"] for value in values]
-    is_fraction = values[0].get("fraction", False)
-    return {
-        "value": mean,
-        "low": max(low, 0.0) if is_fraction else low,
-        "high": min(high, 1.0) if is_fraction else high,
-        "interval": f"Student's t over {len(values)} training seeds",
-        "real_baseline": None
-        if None in real_baselines
-        else float(np.mean(real_baselines)),
-        "unit": values[0]["unit"],
-        "fraction": is_fraction,
-    }
-
-
-def _described(evaluation: Evaluation) -> dict[str, Any]:
-    """All but the measures."""
-    subject = evaluation.subject
-    return {
-        "run": {
-            "folder": str(subject.folder),
-            "experiment": subject.name,
-            "data": subject.run.config.data.spec,
-            "training_seed": subject.run.config.seed,
-        },
-        "environment": environment.describe(jax.devices()),
-    }
-
-
-def _key(evaluation: Evaluation, measure) -> str:
-    subject = evaluation.subject
+def _key(evaluation: Evaluation, measure: Measure) -> str:
+    """Return a hash of everything that a measure's numbers depend on."""
     depends = (
-        _VERSION,
         measure.name,
+        measure.version,
         evaluation.weights,
-        subject.seed,
-        subject.dataset.digest,
+        evaluation.seed,
+        evaluation.dataset.digest,
         [getattr(evaluation.preset, name) for name in measure.reads],
         sorted(evaluation.options.items()) if "sample" in measure.needs else None,
         measure.network.sha256 if measure.network else None,
@@ -170,18 +114,86 @@ def _key(evaluation: Evaluation, measure) -> str:
     return digest_of_value(depends)
 
 
-def read(path: Path) -> dict[str, Any]:
-    """What an earlier evaluation wrote; no measures where it is missing or damaged."""
-    try:
-        content = json.loads(path.read_text())
-        measures = content["measures"].items()
-        whole = {name: one for name, one in measures if _is_whole(one)}
-        return content | {"measures": whole}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return {"measures": {}}
+def _described(evaluation: Evaluation) -> Record:
+    """Return a record without measures."""
+    folder = evaluation.run.folder
+    about = {
+        "folder": str(folder) if folder else None,
+        "experiment": evaluation.name,
+        "data": evaluation.spec,
+        "training_seed": evaluation.training_seed,
+    }
+    return Record({}, about, environment.describe(jax.devices()))
 
 
-def _is_whole(measure: Any) -> bool:
-    parts = ("context", "values")
-    has = isinstance(measure, dict)
-    return has and all(isinstance(measure.get(part), dict) for part in parts)
+def _with(record: Record, measures: dict[str, Measured]) -> Record:
+    return dataclasses.replace(record, measures=measures)
+
+
+def over_seeds(records: Sequence[Record]) -> Record:
+    """Combine the records of several trainings: means and intervals over trainings.
+
+    A measure that not all of them have, computed in the same way, is left out. Raises
+    UserError for fewer than two records.
+    """
+    if len(records) < 2:
+        raise UserError("an interval over trainings needs at least two of them")
+    first, measures = records[0], {}
+    for name in first.measures:
+        each = [r.measures[name] for r in records if name in r.measures]
+        if len(each) == len(records) and all(_how(x) == _how(each[0]) for x in each):
+            measures[name] = _combined(each)
+    about = {
+        **first.run,
+        "training_seed": [record.run["training_seed"] for record in records],
+        "folder": str(Path(first.run["folder"]).parent),
+    }
+    return dataclasses.replace(first, run=about, measures=measures)
+
+
+def _combined(each: Sequence[Measured]) -> Measured:
+    """Return one measure of several trainings."""
+    first = each[0]
+    values = {
+        key: _over_seeds([one.values[key] for one in each])
+        for key in first.values
+        if all(key in x.values and x.values[key].value is not None for x in each)
+    }
+    return Measured(
+        values=values,
+        what=first.what,
+        context=_how(first),
+        by_class=_mean_by_class([one.by_class for one in each]),
+        note=first.note,
+        seconds=round(sum(one.seconds for one in each), 1),
+    )
+
+
+def _mean_by_class(tables: Sequence[dict]) -> dict[str, dict[str, float]]:
+    """Return the means of tables by class, of cells with a number in every table."""
+    means = {}
+    for row, cells in tables[0].items():
+        each = [table.get(row, {}) for table in tables]
+        whole = [k for k in cells if all(one.get(k) is not None for one in each)]
+        means[row] = {k: float(np.mean([one[k] for one in each])) for k in whole}
+    return means
+
+
+def _how(measure: Measured) -> dict[str, Any]:
+    """Return the part of a context that all seeds have in common."""
+    return {k: v for k, v in measure.context.items() if k != "sha256"}
+
+
+def _over_seeds(values: Sequence[Value]) -> Value:
+    mean, low, high = seeds_interval([value.value for value in values])
+    real_baselines = [value.real_baseline for value in values]
+    first, known = values[0], None not in real_baselines
+    return Value(
+        mean,
+        max(low, 0.0) if first.fraction else low,
+        min(high, 1.0) if first.fraction else high,
+        f"Student's t over {len(values)} training seeds",
+        float(np.mean(real_baselines)) if known else None,
+        first.unit,
+        first.fraction,
+    )

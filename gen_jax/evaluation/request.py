@@ -1,4 +1,10 @@
-"""A run, its samples and the real data beside them, as the measures ask for them."""
+"""Evaluation: a trained run, its data, and how it is to be measured or drawn.
+
+    evaluation = Evaluation(run, data.load(run.config.data), folder=folder)
+    x = evaluation.apply("decode", z=z, y=y)
+
+Measures compute numbers of it, figures draw it.
+"""
 
 import contextlib
 import dataclasses
@@ -10,107 +16,278 @@ from typing import Any
 import jax
 import numpy as np
 
-from gen_jax import devices
+from gen_jax import data, devices, images, sampling
 from gen_jax.data.dataset import digest_of, digest_of_value
 from gen_jax.errors import UserError
 from gen_jax.evaluation.chunks import Chunks, load_array, save_array
-from gen_jax.evaluation.preset import Preset
+from gen_jax.evaluation.preset import QUICK, Preset
 from gen_jax.evaluation.samples import Samples
-from gen_jax.evaluation.subject import Subject, shuffled
+from gen_jax.game import Game, Players, State, averaged, init_state
+from gen_jax.metrics.networks import classifier
 from gen_jax.metrics.networks.features import FeatureNetwork
+from gen_jax.runs.run import Run, load
+from gen_jax.step import sample_keys
 
-HALVINGS = 5
+SPLITS = 5  # random splits of the real data into halves, for a metric's real baseline
+MAX_CODES = 2000  # images that are encoded
+_MADE = ("sample", "decode", "reconstruct", "translate")  # ops that make examples
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Evaluation:
-    """What is measured, how much of it, and by what.
+    """A run, its data, and how it is to be measured or drawn.
 
-    networks: those that samples are compared on. folder: where samples are kept.
-    options: of the sampling op, where they are not its own.
+    folder: where samples and bounds are stored, so that they are computed once.
+    seed: of all random numbers. raw: use the last weights, not the averaged ones.
+    networks: networks on whose features samples are compared.
+    options: of the sampling op, in place of its defaults.
+
+    Arrays: labels are int32 [N], latents z [N, ...], examples x float32 [N, ...];
+    images are in [-1, 1].
     """
 
-    subject: Subject
-    preset: Preset
-    networks: tuple[FeatureNetwork, ...]
+    run: Run
+    dataset: data.Dataset
     folder: Path
+    preset: Preset = QUICK
+    seed: int = 0
+    raw: bool = False
+    networks: tuple[FeatureNetwork, ...] = ()
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
+    @property
+    def game(self) -> Game:
+        """Return the run's game."""
+        return self.run.game
+
     @functools.cached_property
-    def samples(self) -> Samples:
-        """As many as the protocol has; no more than half of the training examples."""
-        number = self.preset.samples
-        if not self.preset.whole_reference:
-            number = min(number, self._half)
-        return Samples(self.subject, number, self.folder, self.options, self.weights)
+    def players(self) -> Players:
+        """Return the players with the weights that are evaluated."""
+        players = self.run.state.players
+        return players if self.raw else averaged(players)
+
+    @property
+    def which_weights(self) -> str:
+        """Return "averaged", or "raw"; "raw" also if no player has an average."""
+        has_any = any(player.ema for player in self.run.state.players.values())
+        return "averaged" if has_any and not self.raw else "raw"
+
+    @property
+    def name(self) -> str:
+        """Return the name of the run's experiment."""
+        return self.run.name or "a game of its own"
+
+    @property
+    def spec(self) -> str:
+        """Return the specification of the run's data; "" if it has no configuration."""
+        return getattr(getattr(self.run.config, "data", None), "spec", "")
+
+    @property
+    def training_seed(self) -> int | None:
+        """Return the seed of the training; None if it has no configuration."""
+        return getattr(self.run.config, "seed", None)
 
     @functools.cached_property
     def weights(self) -> str:
-        """A hash of them."""
-        return digest_of(map(np.asarray, jax.tree.leaves(self.subject.players)))
+        """Return a hash of the weights."""
+        leaves = [(p.params, p.mutable) for _, p in sorted(self.players.items())]
+        return digest_of(map(np.asarray, jax.tree.leaves(leaves)))
+
+    @functools.cached_property
+    def classifier(self) -> classifier.Classifier:
+        """Return a classifier of the dataset's labels, trained on real examples."""
+        return classifier.trained(self.dataset)
+
+    @functools.cached_property
+    def capabilities(self) -> set[str]:
+        """Return the names of everything that the run and its data offer.
+
+        These are the game's ops, and "images" (the data are images), "labels" (the data
+        have labels), "conditional" or "unconditional" (whether the game takes labels)
+        and "random_denoising" (denoising adds noise).
+        """
+        info, found = self.dataset.info, set(self.game.ops.by_name)
+        found |= {"images"} if len(info.shape) == 3 else set()
+        found |= {"labels"} if info.num_classes else set()
+        found |= {"random_denoising"} if self._denoises_at_random else set()
+        return found | {"conditional" if self.game.num_classes else "unconditional"}
+
+    @property
+    def _denoises_at_random(self) -> bool:
+        """Return whether any value that denoising computes depends on the keys."""
+        if self.game.ops.denoise_between is None:
+            return False
+        x_t, keys = np.zeros((1, *self.dataset.info.shape), np.float32), self.keys(1)
+        op = functools.partial(self.game.ops.denoise_between, self.players, x_t)
+        traced = jax.make_jaxpr(lambda keys: op(keys, start=1.0, end=0.0))(keys)
+        [given] = traced.jaxpr.invars
+        return any(given is read for step in traced.eqns for read in step.invars)
+
+    def real(self, number: int, split: str = "test") -> tuple[np.ndarray, np.ndarray]:
+        """Return at most `number` examples x of a split, and y as it is stored.
+
+        They are a random choice, the same at every call: the first examples of a file
+        may all be of one class.
+        """
+        examples = getattr(self.dataset, split)
+        batch = examples.read(shuffled(len(examples))[:number])
+        x = batch["x"]
+        return images.from_uint8(x) if x.dtype == np.uint8 else x, batch["y"]
+
+    def held_out(self, number: int) -> np.ndarray:
+        """Return at most `number` random test examples x as they are stored."""
+        test = self.dataset.test
+        return test.read(shuffled(len(test))[:number])["x"]
+
+    def with_options(self, options: Mapping[str, Any]) -> "Evaluation":
+        """Return the same evaluation with other options of the sampling op."""
+        return dataclasses.replace(self, options=options)
+
+    def keys(self, number: int, stream: int = 0) -> jax.Array:
+        """Return random keys [number]; two streams have no key in common."""
+        index = np.arange(number, dtype=np.int32)
+        return sample_keys((self.seed + 7919 * stream) % 2**32, index)
+
+    def labels(self, number: int, start: int = 0) -> np.ndarray:
+        """Return int32 [number], each class in turn; 0 if the game takes no labels."""
+        index = np.arange(start, start + number, dtype=np.int32)
+        return index % max(1, self.game.num_classes)
+
+    def apply(
+        self,
+        op: str,
+        *,
+        players: Players | None = None,
+        options: Mapping[str, Any] | None = None,
+        **inputs: Any,
+    ) -> np.ndarray:
+        """Apply an op to inputs [N, ...], given by name, in batches.
+
+        y is left out if the game takes no labels. players: by default the run's.
+        options: arguments that are the same for all examples, such as a time. Images
+        that the op makes are clipped to [-1, 1].
+        """
+        if not self.game.num_classes:
+            inputs.pop("y", None)
+        players = players or self.players
+        made = sampling.call(
+            self.game.ops.by_name[op], players, inputs, **(options or {})
+        )
+        # Flows and DDIM may leave [-1, 1]. No classifier was trained on such images.
+        return np.clip(made, -1, 1) if op in _MADE and made.ndim == 4 else made
+
+    @functools.cached_property
+    def samples(self) -> Samples:
+        """Return the preset's number of samples, at most half the training examples.
+
+        They are computed when they are read.
+        """
+        number = self.preset.samples
+        if not self.preset.whole_reference:
+            number = min(number, self._half)
+        return Samples(self, number)
+
+    @functools.cached_property
+    def codes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return test examples x, their y and their codes, the means of q: [N, ...]."""
+        x, y = self.real(MAX_CODES)
+        return x, y, self.apply("encode", x=x, y=y)
+
+    def first_state(self) -> State:
+        """Return the state before the run's first step."""
+        example = data.prepared_like(self.dataset.info, 1)
+        return init_state(self.game, jax.random.key(self.training_seed or 0), example)
 
     @property
     def _half(self) -> int:
-        return len(self.subject.dataset.train) // 2
+        return len(self.dataset.train) // 2
 
     def reference(self) -> np.ndarray:
-        """Places of training examples, twice as many as samples, in no order.
+        """Return places of random training examples, twice as many as samples.
 
-        Samples are compared with the first half of them. The data's own order may be
-        one of classes, writers or modes.
+        Samples are compared with the first half of them.
         """
         size = min(self._half, self.preset.samples)
-        return shuffled(len(self.subject.dataset.train))[: 2 * size]
+        return shuffled(len(self.dataset.train))[: 2 * size]
 
     @property
     def chunks(self) -> Chunks:
-        """Of what is computed of each real image by this subject's weights and seed."""
-        subject = self.subject
-        key = digest_of_value((self.weights, subject.seed, subject.dataset.digest))
+        """Return the store of arrays computed of real images with these weights."""
+        key = digest_of_value((self.weights, self.seed, self.dataset.digest))
         return Chunks(self.folder, key)
 
     def features(self, network: FeatureNetwork, places: np.ndarray) -> np.ndarray:
-        """Of training examples: float32 [N, dim], kept in the user's cache."""
-        what = f"{self.subject.dataset.digest}-{network.name}-{network.sha256[:16]}"
-        name = f"{what}-{digest_of((places,))[:16]}.npy"
-        path = devices.cache_folder("features") / name
+        """Return features float32 [N, dim] of training examples, from a cache."""
+        name = f"{self.dataset.digest}-{network.name}-{network.sha256[:16]}"
+        path = devices.cache_folder("features")
+        path /= f"{name}-{digest_of((places,))[:16]}.npy"
         kept = load_array(path)
         if kept is not None and kept.shape == (len(places), network.dim):
             return kept
-        train = self.subject.dataset.train
+        train = self.dataset.train
         parts = np.array_split(places, -(-len(places) // 1000))
         found = [network.features(train.read(part)["x"]) for part in parts]
         features = np.concatenate(found)
-        with contextlib.suppress(OSError):  # it costs time alone
-            save_array(path, features)
+        if self.dataset.digest:  # data without a digest would share one file
+            with contextlib.suppress(OSError):  # a full disk costs time alone
+                save_array(path, features)
         return features
 
     def check_rank(self, network: FeatureNetwork) -> None:
-        """Raises UserError where a set is too small for a network's covariance."""
+        """Raise UserError if a set is too small for a network's covariance."""
         size = min(self.samples.number, self._half)
         if size <= network.dim:
             raise UserError(
                 f"a Frechet distance on {network.name} needs more than {network.dim} "
-                f"images in each set, and these have {size}: more --samples, more "
-                "data, or another --features"
+                f"images in each set, and these have {size}: use more --samples, more "
+                "data, or other --features"
             )
 
-    def held_out(self, most: int) -> np.ndarray:
-        """x of the test split at rest, at most so many, picked by chance."""
-        test = self.subject.dataset.test
-        return test.read(shuffled(len(test))[:most])["x"]
-
     def about_samples(self) -> dict[str, Any]:
-        """What numbers of samples depend on, beside the run."""
-        sampling = self.subject.game.ops.sampling_options or dict
-        return {"samples": self.samples.number, **sampling(**self.samples.options)}
+        """Return the number of samples and the sampling options, as a context."""
+        sampling = self.game.ops.sampling_options or dict
+        return {"samples": self.samples.number, **sampling(**self.options)}
 
 
-def halvings(real: np.ndarray) -> Iterator[list[np.ndarray]]:
-    """Real examples [2 N, ...] dealt into two sets of N by chance, again and again.
+def of_game(
+    game: Game,
+    state: State,
+    dataset: data.Dataset,
+    folder: str | Path | None,
+    stored: Path,
+    **fields: Any,
+) -> Evaluation:
+    """Return the evaluation of a game of one's own.
 
-    How they compare with each other is a metric's floor, and it scatters too.
+    folder: the run's, if it has one. stored: where samples are stored.
+    fields: of `Evaluation`.
+    """
+    place = Path(folder) if folder else None
+    run = Run(None, dataset.info, game, None, state, int(state.step), place)
+    return Evaluation(run, dataset, stored, **fields)
+
+
+def of_folder(folder: str | Path, **fields: Any) -> Evaluation:
+    """Return the evaluation of the newest checkpoint in a run's folder, data loaded.
+
+    fields: of `Evaluation`. Raises UserError if there is no checkpoint, or if the run
+    is of a game of one's own, whose data are not known.
+    """
+    run = load(folder)
+    dataset = data.load(run.config.data)
+    return Evaluation(run, dataset, Path(folder) / "evaluation", **fields)
+
+
+def shuffled(number: int) -> np.ndarray:
+    """Return the places 0 .. number - 1 in a random order, always the same."""
+    return np.random.default_rng(0).permutation(number)
+
+
+def random_halves(real: np.ndarray) -> Iterator[list[np.ndarray]]:
+    """Yield `SPLITS` random splits of real examples [2 N, ...] into two sets of N.
+
+    A metric of the two halves is its real baseline. It varies with the split.
     """
     rng = np.random.default_rng(0)
-    for _ in range(HALVINGS):
+    for _ in range(SPLITS):
         yield np.split(rng.permutation(real)[: 2 * (len(real) // 2)], 2)

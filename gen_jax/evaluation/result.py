@@ -1,22 +1,33 @@
-"""What an evaluation says: numbers, each with its interval and its floor."""
+"""The numbers of an evaluation: values with intervals, results of measures, records.
 
+A measure returns a `Result`. A `Record` is the content of evaluation.json, the file
+that `record.py` writes and that reports read.
+"""
+
+import dataclasses
+import json
+import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from gen_jax.metrics.intervals import Interval, bootstrap_interval, fraction_interval
+from gen_jax import typed_json
+from gen_jax.runs.manifest import write_json
 
 
-class Value(NamedTuple):
-    """A number.
+@dataclasses.dataclass(frozen=True)
+class Value:
+    """A number with its 95 % interval.
 
-    low, high: its 95 % interval; interval: how that was got.
-    floor: what the same metric says of real data in the model's place.
-    share: whether it lies in [0, 1] by what it is, and so does its interval.
+    value: None in a file if it was not finite, as JSON has no NaN.
+    low, high: the interval; None if there is none. interval: how it was computed.
+    real_baseline: the same metric of real images in place of the samples.
+    fraction: whether value and interval lie in [0, 1] by definition.
     """
 
-    value: float
+    value: float | None
     low: float | None = None
     high: float | None = None
     interval: str | None = None
@@ -26,50 +37,82 @@ class Value(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What one measure found.
+    """The result of one measure.
 
-    context: what it depends on beside the run. by_class: a row of numbers a class.
-    pictures: uint8 [H, W, C] by the names of their files.
+    context: everything that the values depend on apart from the run.
+    by_class: class -> name -> number. pictures: uint8 [H, W, C] by file name.
     """
 
     values: Mapping[str, Value]
     context: Mapping[str, Any]
-    by_class: Mapping[str, Mapping[str, float]] | None = None
+    by_class: Mapping[str, Mapping[str, float]] = {}
     note: str | None = None
     pictures: Mapping[str, np.ndarray] = {}
 
-    def as_json(self) -> dict[str, Any]:
-        """As evaluation.json has it; NaN and infinity, which JSON lacks, are None."""
-        found: dict[str, Any] = {
-            "context": dict(self.context),
-            "values": {
-                name: {key: _finite(x) for key, x in value._asdict().items()}
-                for name, value in self.values.items()
-            },
-        }
-        if self.by_class is not None:
-            found["by_class"] = {
-                name: {key: _finite(x) for key, x in row.items()}
-                for name, row in self.by_class.items()
-            }
-        if self.note:
-            found["note"] = self.note
-        if self.pictures:
-            found["pictures"] = [f"{name}.png" for name in self.pictures]
-        return found
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """A measure's part of evaluation.json.
+
+    what: one line that describes the measure. pictures: file names.
+    seconds: the time that it took. key: a hash of everything that it depends on.
+    """
+
+    values: dict[str, Value]
+    what: str = ""
+    context: dict[str, Any] = dataclasses.field(default_factory=dict)
+    by_class: dict[str, dict[str, float | None]] = dataclasses.field(
+        default_factory=dict
+    )
+    note: str | None = None
+    pictures: list[str] = dataclasses.field(default_factory=list)
+    seconds: float = 0.0
+    key: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """The content of evaluation.json.
+
+    run: folder, experiment, data and training_seed. environment: the machine and the
+    versions of libraries.
+    """
+
+    measures: dict[str, Measured] = dataclasses.field(default_factory=dict)
+    run: dict[str, Any] = dataclasses.field(default_factory=dict)
+    environment: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    def write(self, path: Path) -> None:
+        """Write the record as JSON; numbers that are not finite become null."""
+        write_json(path, _finite(dataclasses.asdict(self)))
+
+
+def read(path: Path) -> Record:
+    """Return the record in a file; without the measures that are missing or damaged."""
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError, RecursionError):
+        return Record()
+    return typed_json.read(Record, content, []) or Record()
 
 
 def with_interval(
-    interval: Interval, how: str, *, real_baseline: float | None = None, unit: str = ""
+    interval: tuple[float, float, float],
+    how: str,
+    *,
+    real_baseline: float | None = None,
+    unit: str = "",
 ) -> Value:
-    """A number whose interval was computed."""
+    """Return a value from (value, low, high)."""
     return Value(*interval, interval=how, real_baseline=real_baseline, unit=unit)
 
 
 def mean_of(
     x: np.ndarray, *, real_baseline: float | None = None, unit: str = ""
 ) -> Value:
-    """The mean of a number of each image, [N], and its interval."""
+    """Return the mean of one number per image, [N], with a bootstrap interval."""
+    from gen_jax.metrics.intervals import bootstrap_interval
+
     if len(x) < 2:
         return Value(float(np.mean(x)), real_baseline=real_baseline, unit=unit)
     interval = bootstrap_interval(np.mean, np.asarray(x, np.float64))
@@ -78,25 +121,37 @@ def mean_of(
 
 
 def fraction_of(hits: np.ndarray, *, real_baseline: float | None = None) -> Value:
-    """The share of examples, bool [N], that are what was asked, and its interval."""
+    """Return the fraction of true elements of bool [N], with an exact interval."""
+    from gen_jax.metrics.intervals import fraction_interval
+
     interval = fraction_interval(float(np.mean(hits)), len(hits))
-    how = f"Clopper and Pearson's, of {len(hits)} examples"
-    return with_interval(interval, how, real_baseline=real_baseline)._replace(
-        fraction=True
-    )
+    how = f"Clopper-Pearson, of {len(hits)} examples"
+    value = with_interval(interval, how, real_baseline=real_baseline)
+    return dataclasses.replace(value, fraction=True)
 
 
 def as_fraction(value: Value, number: int) -> Value:
-    """Its interval within [0, 1], and no shorter than that of `number` examples."""
+    """Return a fraction with its interval cut to [0, 1].
+
+    The interval is made at least as long as that of `number` independent examples.
+    """
+    from gen_jax.metrics.intervals import fraction_interval
+
     _, low, high = fraction_interval(value.value, number)
-    return value._replace(
+    return dataclasses.replace(
+        value,
         low=max(0.0, min(value.low, low)),
         high=min(1.0, max(value.high, high)),
-        interval=f"{value.interval}; within [0, 1], no shorter than of {number} "
-        "independent ones",
+        interval=f"{value.interval}; within [0, 1], at least as long as that of "
+        f"{number} independent examples",
         fraction=True,
     )
 
 
 def _finite(x: Any) -> Any:
-    return None if isinstance(x, float) and not np.isfinite(x) else x
+    """Return a tree of JSON with None in place of numbers that are not finite."""
+    if isinstance(x, Mapping):
+        return {key: _finite(each) for key, each in x.items()}
+    if isinstance(x, list | tuple):
+        return [_finite(each) for each in x]
+    return None if isinstance(x, float) and not math.isfinite(x) else x

@@ -1,60 +1,52 @@
-"""A model's samples on disk, chunk by chunk: as many as one likes, drawn once.
+"""A model's samples on disk, in chunks, so that any number is sampled once.
 
-No more than one chunk lies in memory. What they were drawn from is hashed: the weights,
+At most one chunk is in memory at a time. A chunk's name holds a hash of the weights,
 the seed and the sampler's options.
 """
 
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gen_jax import images, sampling
 from gen_jax.data.dataset import digest_of_value
 from gen_jax.evaluation.chunks import SIZE, Chunks
-from gen_jax.evaluation.subject import Subject
 from gen_jax.metrics.networks.features import FeatureNetwork
+
+if TYPE_CHECKING:
+    from gen_jax.evaluation.request import Evaluation
 
 
 class Samples:
-    """`number` samples of a subject, drawn with the sampling op's `options`.
+    """`number` samples of an evaluation's run.
 
-    weights: a hash of the subject's.
-
-    Sample i has the key and the label that `experiments.sample` gives it. They are at
-    rest: images uint8, points float32.
+    Sample i has the key and the label that `experiments.sample` gives it. Samples are
+    stored as the data are: images as uint8, points as float32.
     """
 
-    def __init__(
-        self,
-        subject: Subject,
-        number: int,
-        folder: Path,
-        options: Mapping[str, Any],
-        weights: str,
-    ):
-        self.subject, self.number, self.options = subject, number, dict(options)
-        drawn_from = (weights, subject.seed, sorted(self.options.items()), SIZE)
-        self.key = digest_of_value(drawn_from)
-        self._chunks = Chunks(folder, self.key)
+    def __init__(self, evaluation: "Evaluation", number: int):
+        self._evaluation, self.number = evaluation, number
+        options = sorted(evaluation.options.items())
+        self.key = digest_of_value((evaluation.weights, evaluation.seed, options, SIZE))
+        self._chunks = Chunks(evaluation.folder, self.key)
 
     def labels(self, start: int = 0, stop: int | None = None) -> np.ndarray | None:
-        """int32, every class in turn; None for a game without."""
-        if not self.subject.game.num_classes:
+        """Return int32 [stop - start], each class in turn; None if unconditional."""
+        if not self._evaluation.game.num_classes:
             return None
-        index = np.arange(start, self.number if stop is None else stop, dtype=np.int32)
-        return index % self.subject.game.num_classes
+        stop = self.number if stop is None else stop
+        return self._evaluation.labels(stop - start, start)
 
     def chunks(self) -> Iterator[np.ndarray]:
-        """The samples at rest, a thousand at a time; those not there are drawn."""
-        return self._chunks.each("samples", self.number, self._drawn, self._fits, SIZE)
+        """Yield the stored samples, a thousand at a time; missing ones are sampled."""
+        return self._chunks.each("samples", self.number, self._sample, self._fits, SIZE)
 
     def features(self, network: FeatureNetwork) -> np.ndarray:
-        """float32 [number, dim]."""
+        """Return features float32 [number, dim] on a network."""
 
         def of_chunk(start: int, stop: int) -> np.ndarray:
-            x = self._chunks.one("samples", start, stop, self._drawn, self._fits)
+            x = self._chunks.one("samples", start, stop, self._sample, self._fits)
             return network.features(x)
 
         def fits(kept: np.ndarray) -> bool:
@@ -64,31 +56,40 @@ class Samples:
         chunks = self._chunks.each(name, self.number, of_chunk, fits, SIZE)
         return np.concatenate(list(chunks))
 
-    def first(self, most: int) -> np.ndarray:
-        """At most so many samples at rest."""
+    def first(self, number: int) -> np.ndarray:
+        """Return at most `number` samples as they are stored."""
         chunks, count = [], 0
         for chunk in self.chunks():
-            chunks.append(chunk[: most - count])
+            chunks.append(chunk[: number - count])
             count += len(chunks[-1])
-            if count >= most:
+            if count >= number:
                 break
         return np.concatenate(chunks)
 
+    def first_float(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return at most `number` samples x float32, images in [-1, 1], and labels y.
+
+        Labels are -1 without conditioning.
+        """
+        x = self.first(number)
+        y = self.labels(0, len(x))
+        x = images.from_uint8(x) if x.dtype == np.uint8 else x
+        return x, np.full(len(x), -1, np.int32) if y is None else y
+
     def _fits(self, kept: np.ndarray) -> bool:
-        shape = self.subject.dataset.info.shape
-        is_image = len(shape) == 3
-        dtype = np.uint8 if is_image else np.float32
+        shape = self._evaluation.dataset.info.shape
+        dtype = np.uint8 if len(shape) == 3 else np.float32
         return kept.shape[1:] == shape and kept.dtype == dtype
 
-    def _drawn(self, start: int, stop: int) -> np.ndarray:
-        subject = self.subject
+    def _sample(self, start: int, stop: int) -> np.ndarray:
+        this = self._evaluation
         x = sampling.draw(
-            subject.game,
-            subject.players,
+            this.game,
+            this.players,
             stop - start,
-            subject.seed,
+            this.seed,
             self.labels(start, stop),
             start=start,
-            **self.options,
+            **this.options,
         )
         return images.to_uint8(x) if x.ndim == 4 else x

@@ -1,68 +1,141 @@
-"""What each family is known for: a picture and a number, by what its game can do.
+"""Figures of trained runs: claims about each family, as pictures and numbers.
 
-    for claim in claims(subject):
-        figure = claim.show(subject)  # pictures, films and numbers
+    draw_game(game, state, dataset, out="runs/mine/figures", folder="runs/mine")
 
-A claim applies wherever the ops that it needs are there, whatever the family.
+`python -m experiments.figures` does the same for a run's folder.
 """
 
-from collections.abc import Callable
-from typing import NamedTuple
+import dataclasses
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from gen_jax.evaluation.subject import Subject, load
-from gen_jax.figures import (
-    adversaries,
-    classes,
-    denoising,
-    latent_space,
-    learning,
-    sharpness,
-    translations,
-)
-from gen_jax.figures.figure import Figure
+from gen_jax import images
+from gen_jax.errors import UserError, hint
+from gen_jax.figures.figure import DrawnClaim, DrawnRun, Figure, FiguresRecord
+from gen_jax.runs.manifest import write_json
 
-__all__ = ["CLAIMS", "Claim", "Figure", "Subject", "claims", "load"]
+if TYPE_CHECKING:
+    from gen_jax.data import Dataset
+    from gen_jax.evaluation.request import Evaluation
+    from gen_jax.game import Game, State
+
+__all__ = ["Figure", "FiguresRecord", "draw", "draw_game"]
+
+NAME = "figures.json"
 
 
-class Claim(NamedTuple):
-    """Something that a picture shows and a number says.
+def draw_game(
+    game: "Game",
+    state: "State",
+    dataset: "Dataset",
+    out: str | Path,
+    *,
+    folder: str | Path | None = None,
+    only: Sequence[str] = (),
+    **fields: Any,
+) -> list[Path]:
+    """Draw a trained game, one's own or an experiment's, into the folder `out`.
 
-    needs: ops of the game; "images" and "labels" are asked of its data, "conditional"
-        of the game, that it is told labels, and "chance", that it restores by noise.
+    folder: the run's folder; None if it has none. fields: seed and raw of `Evaluation`.
+    only: see `draw`. Returns the paths of the files.
     """
+    from gen_jax.evaluation.request import of_game
 
-    name: str
-    show: Callable[[Subject], Figure]
-    needs: tuple[str, ...]
-
-
-CLAIMS = (
-    Claim("learning", learning.learning, ()),
-    Claim("interpolation", latent_space.interpolation, ("prior", "decode")),
-    Claim("adversaries", adversaries.discriminator_outputs, ("score", "sample")),
-    Claim("match", adversaries.match, ("score", "conditional")),
-    Claim("classes", classes.asked_for, ("sample", "images", "conditional")),
-    Claim("diversity", classes.drawn, ("sample", "images", "labels")),
-    Claim("between", latent_space.between, ("encode", "decode", "images")),
-    Claim("latents", latent_space.scatter, ("encode", "labels")),
-    Claim("plane", latent_space.plane, ("encode", "decode", "prior")),
-    Claim("gaps", latent_space.gaps, ("encode", "decode", "images", "labels")),
-    Claim("style", latent_space.style, ("prior", "decode", "conditional", "labels")),
-    Claim("sharpness", sharpness.sharpness, ("sample", "images")),
-    Claim("dissolving", denoising.dissolving, ("diffuse", "predict_x0")),
-    Claim(
-        "restoring",
-        denoising.restoring,
-        ("diffuse", "denoise_between", "predict_x0", "prior"),
-    ),
-    Claim(
-        "shared_noise", denoising.shared_noise, ("diffuse", "denoise_between", "chance")
-    ),
-    Claim("translation", translations.translation, ("translate",)),
-)
+    with tempfile.TemporaryDirectory() as temporary:
+        stored = Path(folder or temporary) / "evaluation"
+        evaluation = of_game(game, state, dataset, folder, stored, **fields)
+        return draw([evaluation], Path(out), only)
 
 
-def claims(subject: Subject) -> list[Claim]:
-    """Those that this run's game and data can be asked about."""
-    has = subject.has
-    return [claim for claim in CLAIMS if has.issuperset(claim.needs)]
+def draw(
+    evaluations: Sequence["Evaluation"], out: Path, only: Sequence[str] = ()
+) -> list[Path]:
+    """Draw the claims that apply to one or several runs, next to each other.
+
+    out: a folder, which gets PNG and GIF files and figures.json.
+    only: names of claims; by default all that apply to any of the runs.
+
+    Returns the paths of the files. Raises UserError for a name that is not known, or
+    that applies to none of the runs.
+    """
+    from gen_jax.figures.claims import claims
+
+    applying = [claims(each) for each in evaluations]
+    chosen = _chosen(applying, only)
+    out.mkdir(parents=True, exist_ok=True)
+    runs, drawn, paths = [_described(each) for each in evaluations], {}, []
+    for claim in chosen:
+        started = time.monotonic()
+        figures = [
+            claim.show(each) if claim in mine else None
+            for each, mine in zip(evaluations, applying, strict=True)
+        ]
+        names = _save(out, evaluations, figures)
+        numbers = [figure.numbers if figure else None for figure in figures]
+        drawn[claim.name] = DrawnClaim(
+            claim.what,
+            names,
+            numbers if len(numbers) > 1 else numbers[0],
+            round(time.monotonic() - started, 1),
+        )
+        paths += [out / name for name in names]
+        write_json(out / NAME, dataclasses.asdict(FiguresRecord(runs, drawn)))
+    return paths
+
+
+def _chosen(applying: Sequence[Sequence], only: Sequence[str]) -> list:
+    """Return the claims that apply to any run, or those of `only`."""
+    from gen_jax.figures.claims import CLAIMS
+
+    known = [claim.name for claim in CLAIMS]
+    found = [c for c in CLAIMS if any(c in mine for mine in applying)]
+    for name in only:
+        if name not in known:
+            raise UserError(f"no claim {name!r}.{hint(name, known)}")
+        if name not in [claim.name for claim in found]:
+            raise UserError(f"{name} does not apply to this run")
+    return [claim for claim in found if not only or claim.name in only]
+
+
+def _described(evaluation: "Evaluation") -> DrawnRun:
+    folder = evaluation.run.folder
+    return DrawnRun(
+        str(folder) if folder else None,
+        evaluation.name,
+        evaluation.run.step,
+        evaluation.which_weights,
+        evaluation.spec,
+        evaluation.seed,
+    )
+
+
+def _save(
+    out: Path, evaluations: Sequence["Evaluation"], figures: Sequence[Figure | None]
+) -> list[str]:
+    """Write the pictures of one claim, those of several runs next to each other.
+
+    Returns the names of the files.
+    """
+    written, several = [], len(evaluations) > 1
+    drawn = [(e, f) for e, f in zip(evaluations, figures, strict=True) if f]
+    for name in {name: None for _, figure in drawn for name in figure.pictures}:
+        titled = {
+            f"{each.name}, step {each.run.step}": figure.pictures[name]
+            for each, figure in drawn
+            if name in figure.pictures
+        }
+        first = next(iter(titled.values()))
+        images.save_png(
+            out / f"{name}.png", images.beside(titled) if several else first
+        )
+        written.append(f"{name}.png")
+    for number, (each, figure) in enumerate(drawn):
+        for name, frames in figure.films.items():
+            suffix = f"_{number + 1}_{each.name}" if several else ""
+            if frames:
+                images.save_gif(out / f"{name}{suffix}.gif", frames)
+                written.append(f"{name}{suffix}.gif")
+    return written

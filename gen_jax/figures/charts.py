@@ -1,10 +1,13 @@
-"""Charts as pictures, by matplotlib."""
+"""Charts by matplotlib: as pictures, or as SVG for a web page."""
 
+import io
 from collections.abc import Mapping
 
 import numpy as np
 
 from gen_jax.errors import UserError
+
+_GREY = "#7d7c78"  # can be read on white and on black paper
 
 
 def lines(
@@ -13,8 +16,8 @@ def lines(
     y_label: str,
     level: float | None = None,
 ) -> np.ndarray:
-    """Curves (x [N], y [N]) by name, uint8 [H, W, 3]; level: a dashed line across."""
-    figure, axes = _axes(6.4, 4.0)
+    """Draw curves (x [N], y [N]) by name: uint8 [H, W, 3]; level: a dashed line."""
+    figure, axes = chart(6.4, 4.0)
     for name, (x, y) in curves.items():
         axes.plot(x, y, label=name, linewidth=1.5)
     if level is not None:
@@ -24,9 +27,11 @@ def lines(
     return rendered(figure)
 
 
-def by_class(points: np.ndarray, y: np.ndarray, x_label: str, y_label: str):
-    """Points [N, 2] coloured by their class y [N], uint8 [H, W, 3]."""
-    figure, axes = _axes(6.0, 5.4)
+def by_class(
+    points: np.ndarray, y: np.ndarray, x_label: str, y_label: str
+) -> np.ndarray:
+    """Draw points [N, 2] coloured by their class y [N]: uint8 [H, W, 3]."""
+    figure, axes = chart(6.0, 5.4)
     for label in np.unique(y):
         mine = points[y == label]
         axes.scatter(*mine.T, s=9, alpha=0.8, label=str(label), linewidths=0)
@@ -37,9 +42,11 @@ def by_class(points: np.ndarray, y: np.ndarray, x_label: str, y_label: str):
     return rendered(figure)
 
 
-def bars(heights: Mapping[str, float], y_label: str, level: float | None = None):
-    """A bar a name, uint8 [H, W, 3]; level: a dashed line across."""
-    figure, axes = _axes(6.4, 4.0)
+def bars(
+    heights: Mapping[str, float], y_label: str, level: float | None = None
+) -> np.ndarray:
+    """Draw a bar per name: uint8 [H, W, 3]; level: a dashed line."""
+    figure, axes = chart(6.4, 4.0)
     axes.bar(list(heights), list(heights.values()))
     if level is not None:
         axes.axhline(level, color="grey", linestyle="--", linewidth=1)
@@ -48,9 +55,9 @@ def bars(heights: Mapping[str, float], y_label: str, level: float | None = None)
 
 
 def canvas(width_inches: float, height_inches: float):
-    """matplotlib's Figure, which knows of no window.
+    """Return a matplotlib Figure that needs no window.
 
-    Raises UserError where matplotlib is missing.
+    Raises UserError if matplotlib is missing.
     """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -66,14 +73,32 @@ def canvas(width_inches: float, height_inches: float):
     return figure
 
 
-def rendered(figure) -> np.ndarray:
-    """The picture that a figure is, uint8 [H, W, 3]."""
-    figure.canvas.draw()
-    return np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()
-
-
-def _axes(width_inches: float, height_inches: float):
+def chart(width_inches: float, height_inches: float):
+    """Return a matplotlib Figure with one set of axes, and the axes."""
     figure = canvas(width_inches, height_inches)
     axes = figure.subplots()
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
+
+
+def rendered(figure) -> np.ndarray:
+    """Return the picture of a matplotlib Figure: uint8 [H, W, 3]."""
+    figure.canvas.draw()
+    return np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()
+
+
+def svg(figure) -> bytes:
+    """Return a matplotlib Figure as SVG without a background, axes and text in grey.
+
+    Equal figures give equal bytes.
+    """
+    import matplotlib
+
+    for axes in figure.axes:
+        axes.tick_params(colors=_GREY, labelsize=8)
+        axes.spines[:].set_color(_GREY)
+        axes.xaxis.label.set(color=_GREY, size=8)
+    file = io.BytesIO()
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "gen_jax"}):
+        figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
+    return file.getvalue()

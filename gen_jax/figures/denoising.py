@@ -1,8 +1,8 @@
-"""An image dissolves into noise over T steps, and is restored.
+"""Denoising: an image dissolves into noise over T steps, and is restored.
 
-Ho et al. (2020), figures 6 and 7: x_0_hat along the way, and images that share x_t.
-How much the noise at the end still knows is the bound's prior term, and how near
-N(0, 1) its pixels lie.
+Ho et al. (2020), figures 6 and 7: x_0_hat along the way, and images that share x_t. Two
+numbers say how much the noise at the end still contains of the image: the prior term of
+the bound, and the distance of its pixels from N(0, 1).
 """
 
 import itertools
@@ -10,91 +10,92 @@ import itertools
 import numpy as np
 
 from gen_jax import images
-from gen_jax.evaluation.subject import Subject
+from gen_jax.evaluation.request import Evaluation
 from gen_jax.figures.figure import Figure
 
-MAX_IMAGES = 1000  # images measured
-SHOWN = 4
-TIMES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
-SHARED_AT = (0.9, 0.7, 0.5, 0.3)
-SHARING = 8  # samples that share an x_t
-ENDS_95 = 1.36  # of Kolmogorov's distribution: its 95 % quantile, over sqrt(N)
+_MAX_IMAGES = 1000
+_SHOWN = 4
+_TIMES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
+_SHARED_AT = (0.9, 0.7, 0.5, 0.3)
+_SHARING = 8  # samples that share an x_t
+_KOLMOGOROV_95 = 1.36  # 95 % quantile of Kolmogorov's distribution, times sqrt(N)
 
 
-def dissolving(subject: Subject) -> Figure:
-    """Real images over time, and below each what the network then takes x_0 for."""
-    x, y = subject.real(MAX_IMAGES)
-    keys = subject.keys(len(x))
-    few, y_few = x[:SHOWN], y[:SHOWN]
+def dissolving(evaluation: Evaluation) -> Figure:
+    """Real images at rising times, and below each the network's estimate of x_0."""
+    x, y = evaluation.real(_MAX_IMAGES)
+    keys = evaluation.keys(len(x))
+    few, y_few = x[:_SHOWN], y[:_SHOWN]
 
     def diffused(x, time):
-        return subject.call("diffuse", x=x, keys=keys[: len(x)], options={"time": time})
+        options = {"time": time}
+        return evaluation.apply("diffuse", x=x, keys=keys[: len(x)], options=options)
 
-    path = [diffused(few, time) for time in TIMES]
-    picture = _path_and_guesses(subject, path, TIMES, y_few)
+    path = [diffused(few, time) for time in _TIMES]
+    pictures = _path_and_estimates(evaluation, path, _TIMES, y_few, "dissolving")
     numbers = {"images": len(x), **_normality(diffused(x, 1.0), x)}
-    if subject.game.ops.prior_term is not None:
-        nats = float(subject.call("prior_term", x=x).mean())
+    if evaluation.game.ops.prior_term is not None:
+        nats = float(evaluation.apply("prior_term", x=x).mean())
         numbers["prior_term_nats"] = nats
         numbers["prior_term_bits_per_dim"] = nats / (np.log(2) * x[0].size)
-    return Figure(picture, numbers)
+    return Figure(pictures, numbers)
 
 
-def restoring(subject: Subject) -> Figure:
-    """From noise to images, and below each x_t what the network takes x_0 for."""
-    times, keys = TIMES[::-1], subject.keys(SHOWN)
-    y = np.arange(SHOWN, dtype=np.int32) % max(1, subject.game.num_classes)
-    path = [subject.call("prior", keys=keys)]
+def restoring(evaluation: Evaluation) -> Figure:
+    """From noise to images, and below each x_t the network's estimate of x_0."""
+    times, keys = _TIMES[::-1], evaluation.keys(_SHOWN)
+    y = evaluation.labels(_SHOWN)
+    path = [evaluation.apply("prior", keys=keys)]
     for start, end in itertools.pairwise(times):
-        span = {"start": start, "end": end}
-        path.append(
-            subject.call("denoise_between", x_t=path[-1], keys=keys, y=y, options=span)
-        )
-    return Figure(_path_and_guesses(subject, path, times, y, "restoring"), {})
+        options = {"start": start, "end": end}
+        inputs = {"x_t": path[-1], "keys": keys, "y": y}
+        path.append(evaluation.apply("denoise_between", **inputs, options=options))
+    return Figure(_path_and_estimates(evaluation, path, times, y, "restoring"))
 
 
-def shared_noise(subject: Subject) -> Figure:
-    """One x_t restored with other noise each time: the less is lost, the less differs.
+def shared_noise(evaluation: Evaluation) -> Figure:
+    """One x_t denoised with other noise each time; from earlier times less differs.
 
-    The number is the pixels' standard deviation among those that share an x_t, the mean
-    over pixels and images.
+    The number is the standard deviation among the samples that share an x_t, averaged
+    over pixels.
     """
-    one, label = subject.real(1)
+    one, label = evaluation.real(1)
     rows, spread = [], {}
-    for row, time in enumerate(SHARED_AT):
-        keys = subject.keys(SHARING, stream=1 + row)
-        x_t = subject.call("diffuse", x=one, keys=keys[:1], options={"time": time})
-        restored = subject.call(
+    for row, time in enumerate(_SHARED_AT):
+        keys = evaluation.keys(_SHARING, stream=1 + row)
+        x_t = evaluation.apply("diffuse", x=one, keys=keys[:1], options={"time": time})
+        restored = evaluation.apply(
             "denoise_between",
-            x_t=x_t.repeat(SHARING, 0),
+            x_t=x_t.repeat(_SHARING, 0),
             keys=keys,
-            y=label.repeat(SHARING),
+            y=label.repeat(_SHARING),
             options={"start": time, "end": 0.0},
         )
         rows.append(np.concatenate([one, x_t, restored]))
         spread[f"spread_when_shared_at_{time}"] = float(restored.std(0).mean())
-    return Figure(_pictures("shared_noise", np.concatenate(rows), 2 + SHARING), spread)
+    pictures = _grid("shared_noise", np.concatenate(rows), 2 + _SHARING)
+    return Figure(pictures, spread)
 
 
-def _path_and_guesses(subject, path, times, y, name="dissolving"):
-    """A picture: a row of x_t for each image, and below it a row of x_0_hat."""
-    guesses = [
+def _path_and_estimates(evaluation, path, times, y, name) -> dict[str, np.ndarray]:
+    """Return a picture with a row of x_t for each image, and below it its x_0_hat."""
+    estimates = [
         x_t
         if time == 0
-        else subject.call("predict_x0", x_t=x_t, y=y, options={"time": time})
+        else evaluation.apply("predict_x0", x_t=x_t, y=y, options={"time": time})
         for x_t, time in zip(path, times, strict=True)
     ]
-    both = np.stack([np.stack(path, 1), np.stack(guesses, 1)], axis=1)
-    return _pictures(name, both.reshape(-1, *both.shape[3:]), len(times))
+    both = np.stack([np.stack(path, 1), np.stack(estimates, 1)], axis=1)
+    return _grid(name, both.reshape(-1, *both.shape[3:]), len(times))
 
 
-def _pictures(name: str, x: np.ndarray, columns: int) -> dict[str, np.ndarray]:
-    """A grid of images; points have no picture of a path."""
+def _grid(name: str, x: np.ndarray, columns: int) -> dict[str, np.ndarray]:
+    """Return a grid of images; no picture of points."""
     return {name: images.grid(x, columns)} if x.ndim == 4 else {}
 
 
 def _normality(noise: np.ndarray, x: np.ndarray) -> dict[str, float]:
-    """How near the pixels of x_T are to N(0, 1), and what they still share with x_0."""
+    """Return how far the pixels of x_T are from N(0, 1), and from independent of x."""
     from scipy import stats
 
     pixels, x = (a.ravel().astype(np.float64) for a in (noise, x))
@@ -103,7 +104,7 @@ def _normality(noise: np.ndarray, x: np.ndarray) -> dict[str, float]:
         "x_T_std": float(pixels.std()),
         "x_T_kolmogorov_smirnov": float(stats.kstest(pixels, "norm").statistic),
         "kolmogorov_smirnov_of_normal_below_in_95_percent": float(
-            ENDS_95 / np.sqrt(pixels.size)
+            _KOLMOGOROV_95 / np.sqrt(pixels.size)
         ),
         "correlation_of_x_T_with_x_0": float(np.corrcoef(pixels, x)[0, 1]),
     }

@@ -1,5 +1,6 @@
-"""What a claim shows and says."""
+"""Figure: the pictures and numbers of a claim; and the content of figures.json."""
 
+import dataclasses
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,8 +9,43 @@ Picture = np.ndarray  # uint8 [H, W, 1 or 3]
 
 
 class Figure(NamedTuple):
-    """What was drawn and what was measured, by name."""
+    """Pictures, numbers and films by name. Numbers are as JSON has them."""
 
     pictures: dict[str, Picture]
-    numbers: dict[str, Any]  # as JSON has them
+    numbers: dict[str, Any] = {}  # noqa: RUF012
     films: dict[str, list[Picture]] = {}  # noqa: RUF012  frames of one size
+
+
+@dataclasses.dataclass(frozen=True)
+class DrawnRun:
+    """A run that figures.json is about. seed: of all random numbers in the figures."""
+
+    folder: str | None = None
+    experiment: str = "run"
+    step: int | None = None
+    weights: str = ""
+    data: str = ""
+    seed: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class DrawnClaim:
+    """A claim in figures.json.
+
+    pictures: file names; None in files of versions that did not name them.
+    numbers: of one run, or a list with an element per run, null if a claim does not
+        apply to it. seconds: the time that it took.
+    """
+
+    what: str = ""
+    pictures: list[str] | None = None
+    numbers: Any = None
+    seconds: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class FiguresRecord:
+    """The content of figures.json."""
+
+    runs: list[DrawnRun] = dataclasses.field(default_factory=list)
+    claims: dict[str, DrawnClaim] = dataclasses.field(default_factory=dict)

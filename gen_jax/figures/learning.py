@@ -1,40 +1,41 @@
-"""A run learns: the same latents, or the same inputs, from the first step to the last.
+"""Learning: a run's pictures from the first step to the last, as a film.
 
-The frames are the run's own pictures, before which stands what its untrained networks
-draw.
+All show the same latents, or the same inputs. The first frame shows the untrained
+networks.
 """
 
 import numpy as np
 
-from gen_jax.evaluation.subject import Subject
+from gen_jax.evaluation.request import Evaluation
 from gen_jax.figures.figure import Figure
 from gen_jax.game import averaged
 from gen_jax.runs.pictures import picture_functions
 
-HELD_OUT = 12  # pairs, as in a run's own pictures
+_TEST_PAIRS = 12  # as in a run's own pictures
 
 
-def learning(subject: Subject) -> Figure:
-    """A film of the run's pictures, and its losses by step."""
+def learning(evaluation: Evaluation) -> Figure:
+    """A film of the run's pictures of samples."""
     from PIL import Image
 
-    paths = sorted(
-        (subject.folder / "samples").glob("*.png"), key=lambda path: int(path.stem)
-    )
-    films = [_untrained(subject)] if paths else []
+    folder = evaluation.run.folder
+    found = (folder / "samples").glob("*.png") if folder else ()
+    paths = sorted(found, key=lambda path: int(path.stem))
+    frames = [_untrained(evaluation)] if paths else []
     for path in paths:
         with Image.open(path) as image:
             frame = np.asarray(image)
-        films.append(frame.reshape(*frame.shape[:2], -1))
+        frames.append(frame.reshape(*frame.shape[:2], -1))
     steps = [0, *(int(path.stem) for path in paths)] if paths else []
-    return Figure({}, {"frames_at_step": steps}, {"learning": films})
+    return Figure({}, {"frames_at_step": steps}, {"learning": frames})
 
 
-def _untrained(subject: Subject) -> np.ndarray:
+def _untrained(evaluation: Evaluation) -> np.ndarray:
+    """Return the picture that the run would have drawn before its first step."""
     held_out = None
-    if subject.game.ops.translate is not None:
-        x, y = subject.real(HELD_OUT)
+    if evaluation.game.ops.translate is not None:
+        x, y = evaluation.real(_TEST_PAIRS)
         held_out = {"x": x, "y": y}
-    seed = subject.run.config.seed
-    draw, arrange = picture_functions(subject.game, held_out)
-    return arrange(np.asarray(draw(averaged(subject.first_state().players), seed)))
+    draw, arrange = picture_functions(evaluation.game, held_out)
+    players = averaged(evaluation.first_state().players)
+    return arrange(np.asarray(draw(players, evaluation.training_seed or 0)))

@@ -1,36 +1,36 @@
-"""Blur: how much fine detail samples have beside real images.
+"""Sharpness: how much fine detail samples have, compared with real images.
 
-Fine is what changes faster than a quarter of a cycle a pixel, half of what pixels can
-hold. The energy there of an image X [H, W] is the sum of |F(X)|^2 over those
+Fine detail has frequencies above a quarter of a cycle per pixel, half of the highest
+that pixels can hold. Its energy in an image X [H, W] is the sum of |F(X)|^2 over these
 frequencies, F being the discrete Fourier transform.
 """
 
 import numpy as np
 
 from gen_jax import images
-from gen_jax.evaluation.subject import Subject
+from gen_jax.evaluation.request import Evaluation
 from gen_jax.figures.figure import Figure
 
-MAX_IMAGES = 1000
-SHOWN = 24
+_MAX_IMAGES = 1000
+_SHOWN, _ROWS = 24, 3
 
 
-def sharpness(subject: Subject) -> Figure:
-    """Samples above real images, and the ratio of their energies in fine detail."""
-    (x, _), (x_real, _) = subject.samples, subject.real(MAX_IMAGES)
+def sharpness(evaluation: Evaluation) -> Figure:
+    """Samples above real images, and the ratio of their energies of fine detail."""
+    x, _ = evaluation.samples.first_float(_MAX_IMAGES)
+    x_real, _ = evaluation.real(_MAX_IMAGES)
     ratio = fine_energy(x).mean() / fine_energy(x_real).mean()
     numbers = {
         "samples": len(x),
-        "held_out_images": len(x_real),
+        "test_images": len(x_real),
         "fine_energy_relative_to_real": float(ratio),
     }
-    columns = SHOWN // 3
-    rows = images.grid(np.concatenate([x[:SHOWN], x_real[:SHOWN]]), columns=columns)
-    return Figure({"sharpness": rows}, numbers)
+    both = np.concatenate([x[:_SHOWN], x_real[:_SHOWN]])
+    return Figure({"sharpness": images.grid(both, columns=_SHOWN // _ROWS)}, numbers)
 
 
 def fine_energy(x: np.ndarray) -> np.ndarray:
-    """The energy of fine detail in images [N, H, W, C]: float64 [N]."""
+    """Return the energy of fine detail of images [N, H, W, C]: float64 [N]."""
     height, width = x.shape[1:3]
     across = np.fft.fftfreq(width)[None, :]
     down = np.fft.fftfreq(height)[:, None]

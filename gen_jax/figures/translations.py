@@ -1,70 +1,42 @@
-"""Pictures to pictures: input, output and target, and what the dropout's noise varies.
+"""Translations: input, output and target, and their variation with the noise.
 
-Isola et al. (2016). Held-out pairs are judged by L1, the mean of |y - y_hat| in units
-of [-1, 1], and where the sides allow it by LPIPS (Zhang et al. 2018). Of trees behind
-leaves only what the leaves hide counts, beside copying what shows.
+Isola et al. (2016). Their errors are a measure (`evaluation/paired_images.py`).
 """
 
 import numpy as np
 
 from gen_jax import images
-from gen_jax.data import branches
-from gen_jax.errors import UserError
-from gen_jax.evaluation.subject import Subject
+from gen_jax.evaluation.request import Evaluation
 from gen_jax.figures.figure import Figure
-from gen_jax.metrics import branch_scores
-from gen_jax.metrics.networks.lpips import SMALLEST_SIDE, lpips
 
-MAX_IMAGES = 500  # pairs measured
-SHOWN = 12
-VARIED, DRAWS = 4, 7  # inputs, and translations of each
+_MAX_IMAGES = 500  # test images among which examples are chosen
+_SHOWN = 12
+_INPUTS, _TIMES = 4, 7  # inputs that are translated several times
 
 
-def translation(subject: Subject) -> Figure:
-    """Triples, translations of one input, and the errors of held-out pairs."""
-    x, y = subject.real(MAX_IMAGES)
-    y = images.from_uint8(y)
-    y_hat = subject.call("translate", x=x, keys=subject.keys(len(x)))
-    numbers = {"pairs": len(x), "l1": float(np.abs(y - y_hat).mean())}
-    numbers |= _perceptual(y, y_hat)
-    if subject.run.config.data.spec == "branches":
-        numbers |= _hidden(x, y, y_hat)
+def translation(evaluation: Evaluation) -> Figure:
+    """Inputs, translations and targets; and several translations of the same input.
+
+    The number is the standard deviation among translations of one input, in units of
+    [-1, 1], averaged over pixels and inputs.
+    """
+    x, y = evaluation.real(_MAX_IMAGES)
+    places = np.arange(min(_SHOWN, len(x))) * len(x) // min(_SHOWN, len(x))
+    keys = evaluation.keys(len(x))[places]
+    y_hat = evaluation.apply("translate", x=x[places], keys=keys)
+    few = x[:_INPUTS]
     varied = np.stack(
         [
-            subject.call("translate", x=x[:VARIED], keys=subject.keys(VARIED, 1 + n))
-            for n in range(DRAWS)
+            evaluation.apply("translate", x=few, keys=evaluation.keys(len(few), 1 + n))
+            for n in range(_TIMES)
         ],
         axis=1,
     )
-    numbers["spread_of_translations_of_one_input"] = float(varied.std(1).mean())
-    places = np.arange(min(SHOWN, len(x))) * len(x) // min(SHOWN, len(x))
-    shown = (array[places] for array in (x, y_hat, y))  # evenly: files go by name
     pictures = {
-        "translation": images.side_by_side(*shown),
+        "translation": images.side_by_side(x[places], y_hat, y[places]),
         "translation_varied": images.side_by_side(
-            x[:VARIED], *np.moveaxis(varied, 1, 0), per_row=1
+            few, *np.moveaxis(varied, 1, 0), per_row=1
         ),
     }
-    return Figure(pictures, numbers)
-
-
-def _perceptual(y: np.ndarray, y_hat: np.ndarray) -> dict:
-    if min(y.shape[1:3]) < SMALLEST_SIDE:
-        return {"lpips_left_out": f"pictures below {SMALLEST_SIDE} pixels"}
-    try:
-        distance = lpips("alex")
-    except UserError as error:
-        return {"lpips_left_out": str(error)}
-    return {"lpips_alex": float(distance(y, y_hat).mean())}
-
-
-def _hidden(x: np.ndarray, y: np.ndarray, y_hat: np.ndarray) -> dict:
-    """Scores of branches behind leaves, beside copying the branches that show."""
-    truth, behind = branches.branch_mask(y), branches.leaf_mask(x)
-    found = {
-        "translated": branches.branch_mask(y_hat),
-        "memorized": branches.shown_mask(x),
-    }
-    return {
-        name: branch_scores.scores(truth, mask, behind) for name, mask in found.items()
-    }
+    spread = float(varied.std(1).mean())
+    return Figure(pictures, {"spread_of_translations_of_one_input": spread})

@@ -2,10 +2,10 @@
 
     write([folder], folder / "report.html")
 
-Several folders are shown beside each other, and so are the runs of a folder of several
-seeds, with what was measured of them together. What is missing or damaged is left out
-with a word. Everything that is read from a folder is escaped by the template, and the
-page's policy runs no script but its own and loads nothing.
+Several folders are shown next to each other. So are the runs of a folder of several
+seeds, with the evaluation of all seeds together. Missing or damaged files are left out
+and named. The template escapes everything that it reads from a folder. The page's
+policy allows only its own script, and loads nothing.
 """
 
 import os
@@ -21,9 +21,10 @@ NAME = "report.html"
 
 
 def write(paths: Sequence[str | os.PathLike], out: str | os.PathLike) -> None:
-    """Writes the page of a folder, of a run or of seeds, or of several, whole or not.
+    """Write the page of folders, each of a run or of several seeds.
 
-    Raises UserError for a folder that is not a run's, and without Jinja.
+    Raises UserError for a folder that is not a run's, and if Jinja or matplotlib is
+    missing.
     """
     runs = {Path(path): list(seeds.found(Path(path)).values()) for path in paths}
     groups = [path for path, mine in runs.items() if mine]

@@ -1,26 +1,29 @@
-"""Curves over training as shapes that a template draws: paths, ticks, words.
+"""Curves over training as charts in a page.
 
-A long series is drawn by stretches: the line is their mean, the band behind it their
-range, so that neither a spike nor the file's size gets out of hand.
+A long series is drawn in stretches: the line is the mean of each stretch, and the band
+its range. So a spike stays visible, and the page small.
 """
 
+import base64
 import math
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from gen_jax.report.run_files import number
+from gen_jax.figures import charts
 
-WIDTH, HEIGHT = 340, 170  # of the plot itself, in the units of the paths
+# As in page.css; dark enough on white paper, and light enough on black.
+COLORS = ("#3b7dd8", "#cf6a1e", "#2f9560", "#9466bd", "#c94b83", "#8f8c2c")
+_INCHES = 4.4, 2.6
 _STRETCHES = 80
-_LOG_FROM = 30.0  # of large to small values, above which logarithms show more
+_LOG_FROM = 30.0  # ratio of large to small values above which the axis is logarithmic
 _MAX = 1e100  # beyond it differences overflow
-_STRAY = 6.0  # all to the inner 98 %: above it single points squeeze the rest
+_STRAY = 6.0  # ratio of all values' range to that of the inner 98 %
 
 
 class Series(NamedTuple):
-    """A curve: x, y [N], finite; color: its number in the page's palette."""
+    """A curve: x, y [N], finite; color: its place in `COLORS`, or beyond, dashed."""
 
     name: str
     x: np.ndarray
@@ -28,32 +31,21 @@ class Series(NamedTuple):
     color: int
 
 
-class Line(NamedTuple):
-    """A series as drawn: SVG paths, and its last value."""
-
-    name: str
-    color: int
-    path: str
-    band: str
-    last: str
-
-
 class Chart(NamedTuple):
-    """Ticks are (place, text), from the left and from the top."""
+    """A chart in a page. legend: (name, color, last value). uri: the picture."""
 
     title: str
     x_label: str
-    lines: list[Line]
-    x_ticks: list[tuple[float, str]]
-    y_ticks: list[tuple[float, str]]
+    legend: list[tuple[str, int, str]]
+    uri: str
     note: str
 
 
 def series(
     name: str, records: Iterable[Mapping[str, Any]], x: str, y: str, color: int
 ) -> Series | None:
-    """The field `y` over the field `x` where both are numbers; None for nowhere."""
-    pairs = ((number(record.get(x)), number(record.get(y))) for record in records)
+    """Return the numbers `y` over the numbers `x` of records; None if there is none."""
+    pairs = ((record.get(x), record.get(y)) for record in records)
     points = [
         (a, b) for a, b in pairs if None not in (a, b) and max(abs(a), abs(b)) < _MAX
     ]
@@ -63,39 +55,61 @@ def series(
 
 
 def chart(title: str, x_label: str, curves: list[Series]) -> Chart:
-    """Draws curves, at least one of at least one point each, on common axes."""
-    x_most = max(curve.x.max() for curve in curves) or 1.0
+    """Draw curves, at least one of at least one point each, on common axes."""
+    figure, axes = charts.chart(*_INCHES)
+    note = draw(axes, curves)
+    axes.set_xlabel(x_label)
+    uri = base64.b64encode(charts.svg(figure)).decode()
+    legend = [(curve.name, curve.color, short(_last(curve))) for curve in curves]
+    return Chart(title, x_label, legend, f"data:image/svg+xml;base64,{uri}", note)
+
+
+def draw(axes: Any, curves: list[Series]) -> str:
+    """Draw curves on matplotlib's axes; return a note on the axes, or ""."""
+    for curve in curves:
+        color = COLORS[curve.color % len(COLORS)]
+        x, mean, low, high = _stretches(curve)
+        style = {"linestyle": "--" if curve.color >= len(COLORS) else "-"}
+        marker = "o" if len(x) == 1 else None
+        axes.plot(x, mean, color=color, linewidth=1.4, marker=marker, **style)
+        if len(x) < len(curve.x):
+            axes.fill_between(x, low, high, color=color, alpha=0.22, linewidth=0)
     every = np.concatenate([curve.y for curve in curves])
-    low, high, logarithmic = _range(every)
-    inside = (every >= low) & (every <= high)
-
-    def place(y):
-        if logarithmic:
-            fraction = np.log(y / low) / np.log(high / low)
-        else:
-            fraction = (y - low) / (high - low)
-        return (1 - fraction) * HEIGHT
-
-    lines = [_line(curve, x_most, place) for curve in curves]
-    ticks = _log_ticks(low, high) if logarithmic else _ticks(low, high, 4)
-    notes = ["logarithmic"] if logarithmic else []
-    if strays := int((~inside).sum()):
+    low, high, is_logarithmic = _range(every)
+    if is_logarithmic:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter("")
+    axes.set_ylim(low, high)
+    axes.grid(axis="y", alpha=0.25)
+    notes = ["logarithmic"] if is_logarithmic else []
+    if strays := int(((every < low) | (every > high)).sum()):
         notes.append(f"{strays} of {every.size} values lie outside")
-    return Chart(
-        title,
-        x_label,
-        lines,
-        [(x / x_most * WIDTH, _short(x)) for x in _ticks(0, x_most, 4)],
-        [(float(place(y)), _short(y)) for y in ticks],
-        ", ".join(notes),
-    )
+    return ", ".join(notes)
+
+
+def _last(curve: Series) -> float:
+    """Return y at the largest x."""
+    return curve.y[np.argsort(curve.x, kind="stable")[-1]]
+
+
+def _stretches(curve: Series) -> tuple[np.ndarray, ...]:
+    """Return x, and mean, minimum and maximum of y, of each stretch of a curve."""
+    order = np.argsort(curve.x, kind="stable")
+    length = math.ceil(order.size / _STRETCHES)
+    starts = np.arange(0, order.size, length)
+    x, y = curve.x[order], curve.y[order]
+    sizes = np.diff([*starts, order.size])
+    means = (np.add.reduceat(each, starts) / sizes for each in (x, y))
+    ranges = (of.reduceat(y, starts) for of in (np.minimum, np.maximum))
+    return *means, *ranges
 
 
 def _range(y: np.ndarray) -> tuple[float, float, bool]:
-    """Least and most to be shown, and whether on a logarithmic axis."""
+    """Return the limits of the y axis, and whether it is logarithmic."""
     low, high = float(y.min()), float(y.max())
-    most = [float(q) for q in np.quantile(y, (0.02, 0.98))]
-    if low > 0 and most[1] / most[0] > _LOG_FROM:
+    small, large = (float(q) for q in np.quantile(y, (0.02, 0.98)))
+    if low > 0 and large / small > _LOG_FROM:
         return low / 1.1, high * 1.1, True
     inner = [float(q) for q in np.quantile(y, (0.01, 0.99))]
     if high - low > _STRAY * (inner[1] - inner[0]) > 0:
@@ -104,66 +118,8 @@ def _range(y: np.ndarray) -> tuple[float, float, bool]:
     return low - margin, high + margin, False
 
 
-def _line(curve: Series, x_most: float, place) -> Line:
-    order = np.argsort(curve.x, kind="stable")
-    length = math.ceil(order.size / _STRETCHES)
-    parts = np.split(order, range(length, order.size, length))
-    x = [curve.x[part].mean() / x_most * WIDTH for part in parts]
-    mean, least, most = (
-        [_within(place(of(curve.y[part]))) for part in parts]
-        for of in (np.mean, np.min, np.max)
-    )
-    band = ""
-    if length > 1:
-        there, back = _path(x, most), _path(x[::-1], least[::-1])
-        band = f"M{there}L{back}Z"
-    if len(x) == 1:  # a path of one point would not be seen
-        x, mean = [x[0] - 2, x[0] + 2], mean * 2
-    return Line(
-        curve.name, curve.color, f"M{_path(x, mean)}", band, short(curve.y[order[-1]])
-    )
-
-
-def _within(y: float) -> float:
-    """What lies outside is drawn outside, but not where a browser gives up."""
-    return min(max(float(y), -HEIGHT), 2 * HEIGHT)
-
-
-def _path(x: list[float], y: list[float]) -> str:
-    return "L".join(f"{a:.1f} {b:.1f}" for a, b in zip(x, y, strict=True))
-
-
-def _ticks(low: float, high: float, about: int) -> list[float]:
-    """Round numbers in a range: multiples of 1, 2 or 5 times a power of ten."""
-    raw = (high - low) / about
-    if not raw > 0 or not math.isfinite(raw):
-        return [low]
-    power = 10.0 ** math.floor(math.log10(raw))
-    step = next(m * power for m in (1, 2, 5, 10) if m * power >= raw * 0.999)
-    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-    return [i * step for i in range(first, last + 1)]
-
-
-def _log_ticks(low: float, high: float) -> list[float]:
-    """Powers of ten in a range, thinned where they are many; with 2s and 5s if few."""
-    exponents = range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1)
-    if len(exponents) < 3:
-        first = math.floor(math.log10(low))
-        grid = (m * 10.0**e for e in range(first, first + 4) for m in (1, 2, 5))
-        return [y for y in grid if low <= y <= high]
-    return [10.0**e for e in exponents[:: math.ceil(len(exponents) / 5)]]
-
-
-def _short(x: float) -> str:
-    """A tick: 20000 as 20k, and no rounding errors."""
-    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if abs(x) >= size:
-            return f"{x / size:.4g}{letter}"
-    return f"{x:.4g}" if abs(x) > 1e-12 else "0"
-
-
 def short(x: float) -> str:
-    """A value to be read: four digits, thousands apart."""
+    """Return a number as text: four digits, thousands separated."""
     if abs(x) >= 1e4 and abs(x) < 1e15:
         return f"{x:,.0f}"
     return f"{x:.4g}"

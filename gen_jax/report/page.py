@@ -1,4 +1,4 @@
-"""The page itself: what the template is told, and the template."""
+"""The page: its content, and the template that shows it."""
 
 import base64
 import datetime
@@ -8,26 +8,26 @@ from collections.abc import Sequence
 from importlib import resources
 from typing import Any, NamedTuple
 
-from gen_jax.report import command, drawings, line_charts, measures, speed
+from gen_jax.report import command, comparisons, drawings, line_charts, speed
 from gen_jax.report.pictures import LIMIT, Album, Picture, spread
-from gen_jax.report.run_files import Folder, as_dict, as_list, number
-from gen_jax.report.tables import NONE, Table, beside, flat, text, words
+from gen_jax.report.run_files import Folder
+from gen_jax.report.tables import NONE, Table, flat, table_of, text, words
 
-_FRAMES = 24  # grids of samples of a run
+_MAX_FRAMES = 24  # grids of samples of a run
 
 
 class Film(NamedTuple):
-    """A run's grids of samples by step; drawn: how many there are in its folder."""
+    """A run's grids of samples by step; number: how many its folder has."""
 
     label: str
     frames: list[tuple[int, Picture]]
-    drawn: int
+    number: int
 
 
 def render(folders: Sequence[Folder], together: Sequence[Folder] = ()) -> str:
-    """One run's page, or that of several beside each other, as HTML.
+    """Return the page of a run, or of several runs next to each other, as HTML.
 
-    together: what was measured of several of the runs, shown before each one's own.
+    together: evaluations of several runs, shown before those of each run.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -40,6 +40,7 @@ def render(folders: Sequence[Folder], together: Sequence[Folder] = ()) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["number"] = text
     return environment.get_template("page.html").render(
         style=(files / "page.css").read_text(encoding="utf-8"),
         script=script,
@@ -49,28 +50,28 @@ def render(folders: Sequence[Folder], together: Sequence[Folder] = ()) -> str:
 
 
 def _content(folders: Sequence[Folder], together: Sequence[Folder]) -> dict[str, Any]:
-    """What the template shows, by the names that it has there."""
+    """Return the template's variables."""
     album = Album()
     measured = [each for each in together if each.evaluation] + list(folders)
     settings = [command.settings(folder.meta) for folder in folders]
-    fraction = LIMIT // (2 * len(folders))  # the other half is for figures
-    films = [_film(folder, album, fraction) for folder in folders]
+    limit = LIMIT // (2 * len(folders))  # bytes; the other half is for figures
+    films = [_film(folder, album, limit) for folder in folders]
     content = {
         "title": _title(folders),
         "folders": folders,
-        "facts": beside([(folder.label, _facts(folder)) for folder in folders]),
+        "facts": table_of([(folder.label, _facts(folder)) for folder in folders]),
         "films": [film for film in films if film.frames],
         "curves": _curves(folders),
         "figures": drawings.figures(folders, album),
-        "drawn_of": drawings.drawn_of(folders),
-        "measures": measures.measures(measured, album),
-        "circumstances": measures.circumstances(measured),
+        "shown_runs": drawings.shown_runs(folders),
+        "measures": comparisons.comparisons(measured, album),
+        "circumstances": comparisons.circumstances(measured),
         "settings": list(zip(folders, settings, strict=True)),
         "changed": _fields(folders, settings, changed=True),
         "others": _fields(folders, settings, changed=False),
-        "environment": beside([(f.label, _environment(f)) for f in folders]),
+        "environment": table_of([(f.label, _environment(f)) for f in folders]),
         "speed": _speed(folders),
-        "size": (line_charts.WIDTH, line_charts.HEIGHT),
+        "colors": line_charts.COLORS,
         "version": importlib.metadata.version("gen_jax"),
         "now": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
     }
@@ -79,35 +80,30 @@ def _content(folders: Sequence[Folder], together: Sequence[Folder]) -> dict[str,
 
 
 def _title(folders: Sequence[Folder]) -> str:
-    """What was trained on what, where that is the same of all."""
-    names = {f"{f.experiment} on {_spec(f)}".removesuffix(" on ") for f in folders}
+    """Return the experiment and its data, or the number of different ones."""
+    names = {f"{f.experiment} on {f.meta.spec}".removesuffix(" on ") for f in folders}
     if len(names) > 1:
-        return f"{len(folders)} runs beside each other"
+        return f"{len(folders)} runs next to each other"
     return names.pop() + (f", {len(folders)} runs" if len(folders) > 1 else "")
 
 
-def _spec(folder: Folder) -> str:
-    return str(as_dict(as_dict(folder.meta.get("config")).get("data")).get("spec", ""))
-
-
 def _facts(folder: Folder) -> dict[str, str]:
-    """The first things to know of a run."""
-    facts = {}
+    """Return the first things to know of a run."""
+    facts, meta = {}, folder.meta
     if folder.label:
-        facts |= {"experiment": folder.experiment, "data": _spec(folder) or NONE}
-    data = as_dict(folder.meta.get("data"))
-    for name, label in (("train", "training examples"), ("test", "held out")):
-        facts |= {label: text(data[name])} if name in data else {}
+        facts |= {"experiment": folder.experiment, "data": meta.spec or NONE}
+    for name, label in (("train", "training examples"), ("test", "test examples")):
+        facts |= {label: text(meta.data[name])} if name in meta.data else {}
     if folder.records:
-        last = folder.records[-1]
-        of = as_dict(folder.meta.get("config")).get("steps")
-        total = f" of {text(of)}" if number(of) and of != last["step"] else ""
-        facts["steps"] = text(last["step"]) + total
-        facts["images seen"] = text(last.get("images"))
+        last, of = folder.records[-1], meta.config.get("steps")
+        total = f" of {text(of)}" if of and of != last["step"] else ""
+        facts["steps"] = text(round(last["step"])) + total
+        if (seen := last.get("images")) is not None:
+            facts["images seen"] = text(round(seen))
         if (seconds := speed.seconds(folder.records)) is not None:
             facts["time"] = _clock(seconds)
-        if together := as_list(folder.meta.get("seeds")):  # its time is all theirs
-            facts["seeds trained at once"] = text(len(together))
+        if meta.seeds:  # the time is that of all seeds
+            facts["seeds trained at once"] = text(len(meta.seeds))
         if (rate := speed.usual(folder.records)) is not None:
             facts[speed.RATE] = line_charts.short(rate)
         facts |= {
@@ -127,8 +123,8 @@ def _clock(seconds: float) -> str:
 
 
 def _film(folder: Folder, album: Album, limit: int) -> Film:
-    """The run's grids in about so many bytes."""
-    chosen = spread([path for _, path in folder.samples], _FRAMES, limit)
+    """Return the run's grids, in at most about `limit` bytes."""
+    chosen = spread([path for _, path in folder.samples], _MAX_FRAMES, limit)
     frames = [
         (step, picture)
         for step, path in folder.samples
@@ -139,7 +135,7 @@ def _film(folder: Folder, album: Album, limit: int) -> Film:
 
 
 def _curves(folders: Sequence[Folder]) -> list[line_charts.Chart]:
-    """A chart a metric, with a line a player; of several runs, with a line a run."""
+    """Return a chart per metric, with a line per player; or per run if several."""
     x = _axis(folders)
     groups: dict[str, list[line_charts.Series]] = {}
     for place, folder in enumerate(folders):
@@ -161,17 +157,18 @@ def _curves(folders: Sequence[Folder]) -> list[line_charts.Chart]:
 
 
 def _axis(folders: Sequence[Folder]) -> str:
-    """Steps; images where a step is not as many in every run."""
+    """Return the x axis: "step", or "images" if batch sizes differ between runs."""
     sizes = set()
     for folder in folders:
         last = folder.records[-1] if folder.records else {}
-        step, seen = number(last.get("step")), number(last.get("images"))
+        step, seen = last.get("step"), last.get("images")
         if step and seen:
             sizes.add(round(seen / step, 3))
     return "images" if len(sizes) > 1 else "step"
 
 
 def _speed(folders: Sequence[Folder]) -> line_charts.Chart | None:
+    """Return a chart of the speed of all runs; None if it is not known."""
     x = _axis(folders)
     every = enumerate(folders)
     curves = [
@@ -189,19 +186,20 @@ def _speed(folders: Sequence[Folder]) -> line_charts.Chart | None:
 def _fields(
     folders: Sequence[Folder], settings: Sequence[command.Settings], changed: bool
 ) -> Table:
-    """The fields that differ, from the recipe or between the runs, or the others."""
+    """Return the fields that differ from the recipe or between runs, or the others."""
     columns = [(f.label, s.fields) for f, s in zip(folders, settings, strict=True)]
     if len(folders) == 1 and changed:
         columns = [("here", settings[0].fields), ("recipe", settings[0].recipe)]
-    table = beside(columns)
-    apart = {
+    table = table_of(columns)
+    differing = {
         name
         for name, cells in table.rows
         if (len(set(cells)) > 1 if len(folders) > 1 else name in settings[0].recipe)
     }
-    return table._replace(rows=[r for r in table.rows if (r[0] in apart) == changed])
+    rows = [row for row in table.rows if (row[0] in differing) == changed]
+    return table._replace(rows=rows)
 
 
 def _environment(folder: Folder) -> dict[str, str]:
-    backend = {k: x for k, x in folder.meta.items() if k == "backend"}
-    return flat(as_dict(folder.meta.get("environment"))) | flat(backend)
+    backend = {"backend": folder.meta.backend} if folder.meta.backend else {}
+    return flat(folder.meta.environment) | backend

@@ -1,4 +1,4 @@
-"""Pictures inside a page: data URIs, small and no more than a page can bear."""
+"""Pictures inside a page, as data URIs, of limited size."""
 
 import base64
 import io
@@ -16,9 +16,9 @@ _TYPES = {"PNG": "image/png", "GIF": "image/gif"}
 
 
 class Picture(NamedTuple):
-    """An image to show `width` pixels wide.
+    """A picture, shown `width` pixels wide.
 
-    pixelated: its pixels are to be seen as squares.
+    pixelated: its pixels are shown as squares.
     """
 
     uri: str
@@ -28,22 +28,22 @@ class Picture(NamedTuple):
 
 
 class Album:
-    """Embeds pictures until `limit` bytes are used; `left_out` says what is not in."""
+    """Embeds pictures until `limit` bytes are used; `left_out` lists the others."""
 
     def __init__(self, limit: int = LIMIT):
         self._left, self.left_out = limit, []
 
     def add(self, path: Path, name: str) -> Picture | None:
-        """The picture of a PNG or GIF file; None where it is damaged or too much.
+        """Return the picture of a PNG or GIF file; None if it is damaged or too large.
 
-        name: what to call it where it is left out.
+        name: its name in `left_out`.
         """
         try:
             kind, content, picture = _read(path)
         except FileNotFoundError:
             self.left_out.append(f"{name} is missing")
             return None
-        except Exception:  # a damaged image raises whatever its format's reader does
+        except Exception:  # a damaged file raises errors of many classes
             self.left_out.append(f"{name} is damaged")
             return None
         if len(content) > self._left:
@@ -56,12 +56,14 @@ class Album:
 
 
 def _read(path: Path) -> tuple[str, bytes, Picture]:
-    """Type, bytes and, without its uri, picture of a file."""
+    """Return the type and bytes of a file, and its picture without a URI."""
     from PIL import Image
 
     content = path.read_bytes()
     with warnings.catch_warnings():
-        warnings.simplefilter("error")  # PIL only warns of images that fill the memory
+        warnings.simplefilter(
+            "error"
+        )  # PIL only warns of images that would fill the memory
         with Image.open(io.BytesIO(content), formats=list(_TYPES)) as image:
             (width, height), kind = image.size, image.format
             if width * height > _MAX_PIXELS:
@@ -76,7 +78,7 @@ def _read(path: Path) -> tuple[str, bytes, Picture]:
 
 
 def _enlarged(pixels: np.ndarray) -> int:
-    """The whole factor by which a picture [H, W, ...] was enlarged: 1 for none."""
+    """Return the whole factor by which a picture [H, W, ...] was enlarged, or 1."""
     factor = math.gcd(*pixels.shape[:2])
     for x in (pixels, pixels.swapaxes(0, 1)):
         changes = (x[1:] != x[:-1]).reshape(len(x) - 1, -1).any(axis=1)
@@ -84,13 +86,13 @@ def _enlarged(pixels: np.ndarray) -> int:
     return factor
 
 
-def spread(paths: Sequence[Path], most: int, limit: int) -> list[Path]:
-    """At most so many files of so many bytes, evenly apart from the first to the last.
+def spread(paths: Sequence[Path], number: int, limit: int) -> list[Path]:
+    """Return files evenly spaced from the first to the last, of at most `limit` bytes.
 
-    Where not even two fit, the last alone.
+    number: maximum number of files. If not even two fit, only the last is returned.
     """
-    for number in range(min(most, len(paths)), 1, -1):
-        chosen = [paths[round(i)] for i in np.linspace(0, len(paths) - 1, number)]
+    for count in range(min(number, len(paths)), 1, -1):
+        chosen = [paths[round(i)] for i in np.linspace(0, len(paths) - 1, count)]
         if sum(path.stat().st_size for path in chosen) <= limit:
             return chosen
     return list(paths[-1:])

@@ -1,50 +1,78 @@
-"""A run's folder as a report reads it: whatever can be read, and a word of the rest."""
+"""The files of a run's folder as a report reads them; damage is told, one line each."""
 
+import dataclasses
 import json
-import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
+from gen_jax import typed_json
 from gen_jax.errors import UserError
+from gen_jax.evaluation.result import Record
+from gen_jax.figures.figure import FiguresRecord
+
+_T = TypeVar("_T")
+_TOLD = 3  # problems of one file that are told
+
+
+@dataclasses.dataclass(frozen=True)
+class Meta:
+    """The content of config.json.
+
+    experiment: None for a game of one's own. data: numbers of examples.
+    seeds: seeds trained together. began_from: the run whose weights it began with.
+    """
+
+    experiment: str | None = None
+    config: dict[str, Any] = dataclasses.field(default_factory=dict)
+    data: dict[str, Any] = dataclasses.field(default_factory=dict)
+    environment: dict[str, Any] = dataclasses.field(default_factory=dict)
+    backend: str | None = None
+    seeds: list[int] = dataclasses.field(default_factory=list)
+    began_from: str | None = None
+
+    @property
+    def spec(self) -> str:
+        """Return the specification of the run's data, or ""."""
+        found = self.config.get("data")
+        return str(found.get("spec", "")) if isinstance(found, dict) else ""
 
 
 class Folder(NamedTuple):
-    """What was read.
+    """A run's folder.
 
-    label: tells the folder from others of the same report, "" of one alone. records:
-    of metrics.jsonl, by step. samples: (step, PNG) by step. figures, evaluation: their
-    JSON, or {}. left_out: what is missing or damaged, a line each.
+    label: tells it from others of the same report; "" if it is the only one.
+    records: the numbers of metrics.jsonl by name, in the order of their steps.
+    samples: (step, PNG file), in the same order.
+    left_out: a line for everything that is missing or damaged.
     """
 
     path: Path
     label: str
-    meta: dict[str, Any]
-    records: list[dict[str, Any]]
+    meta: Meta
+    records: list[dict[str, float | None]]
     samples: list[tuple[int, Path]]
-    figures: dict[str, Any]
-    evaluation: dict[str, Any]
+    figures: FiguresRecord
+    evaluation: Record | None
     left_out: list[str]
 
     @property
     def experiment(self) -> str:
-        """Its name; a game of one's own has none."""
-        name = self.meta.get("experiment")
-        return name if isinstance(name, str) else "a game of its own"
+        """Return the name of the run's experiment."""
+        return self.meta.experiment or "a game of its own"
 
-    def of(self, what: str) -> str:
-        """`what`, said of this folder where a report has several."""
-        return f"{self.label}: {what}" if self.label else what
+    def of(self, line: str) -> str:
+        """Return a line with the folder's label in front if there are several."""
+        return f"{self.label}: {line}" if self.label else line
 
 
 def read(path: Path, label: str = "") -> Folder:
-    """Raises UserError for a folder that is not a run's."""
+    """Read a run's folder. Raises UserError if it is not one."""
     if not path.is_dir():
-        raise UserError(
-            f"{path} {'is no folder' if path.exists() else 'does not exist'}"
-        )
+        wrong = "is not a folder" if path.exists() else "does not exist"
+        raise UserError(f"{path} {wrong}")
     if not any((path / name).is_file() for name in ("config.json", "metrics.jsonl")):
-        raise UserError(f"{path} is no run's folder: it has no config.json")
+        raise UserError(f"{path} is not a run's folder: it has no config.json")
     left_out: list[str] = []
     for name in ("config.json", "metrics.jsonl"):
         if not (path / name).exists():
@@ -52,24 +80,25 @@ def read(path: Path, label: str = "") -> Folder:
     return Folder(
         path,
         label,
-        _json(path, "config.json", left_out),
+        _json(path, "config.json", Meta, left_out) or Meta(),
         _records(path, left_out),
         _samples(path / "samples"),
-        _json(path, "figures/figures.json", left_out),
-        _json(path, "evaluation.json", left_out),
+        _json(path, "figures/figures.json", FiguresRecord, left_out) or FiguresRecord(),
+        _json(path, "evaluation.json", Record, left_out),
         left_out,
     )
 
 
 def read_together(path: Path, label: str) -> Folder:
-    """What the runs of several seeds, in folders of this one, have together."""
+    """Read the evaluation of all seeds together, from the folder that holds them."""
     left_out: list[str] = []
-    found = _json(path, "evaluation.json", left_out)
-    return Folder(path, f"{label}, all seeds", {}, [], [], {}, found, left_out)
+    found = _json(path, "evaluation.json", Record, left_out)
+    name = f"{label}, all seeds"
+    return Folder(path, name, Meta(), [], [], FiguresRecord(), found, left_out)
 
 
 def labels(paths: list[Path]) -> list[str]:
-    """The shortest ends of paths that tell them apart; of one alone, nothing."""
+    """Return the shortest ends of paths that tell them apart; "" for one path."""
     if len(paths) == 1:
         return [""]
     parts = [path.absolute().parts for path in paths]
@@ -81,28 +110,8 @@ def labels(paths: list[Path]) -> list[str]:
     return [str(path) for path in paths]
 
 
-def as_dict(x: Any) -> dict[str, Any]:
-    """x where it is an object of JSON, {} where it is anything else."""
-    return x if isinstance(x, dict) else {}
-
-
-def as_list(x: Any) -> list[Any]:
-    """x where it is a list of JSON, [] where it is anything else."""
-    return x if isinstance(x, list) else []
-
-
-def number(x: Any) -> float | None:
-    """x where it is a finite number, None where it is anything else."""
-    if isinstance(x, bool) or not isinstance(x, (int, float)):
-        return None
-    try:
-        return float(x) if math.isfinite(x) else None
-    except OverflowError:
-        return None
-
-
 def _read(path: Path, name: str, parse: Callable[[str], Any], left_out: list[str]):
-    """What `parse` makes of a file's text; None where it is missing or damaged."""
+    """Return the parsed text of a file; None if it is missing or damaged."""
     try:
         return parse((path / name).read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
@@ -114,14 +123,24 @@ def _read(path: Path, name: str, parse: Callable[[str], Any], left_out: list[str
     return None
 
 
-def _json(path: Path, name: str, left_out: list[str]) -> dict[str, Any]:
+def _json(path: Path, name: str, kind: type[_T], left_out: list[str]) -> _T | None:
+    """Return a file of JSON as `kind`, without the parts that are damaged."""
     content = _read(path, name, json.loads, left_out)
-    if content is not None and not isinstance(content, dict):
+    if content is None:
+        return None
+    problems: list[str] = []
+    found = typed_json.read(kind, content, problems)
+    if found is None:
         left_out.append(f"{name} is damaged")
-    return as_dict(content)
+        return None
+    left_out += [f"{name}: {problem}" for problem in problems[:_TOLD]]
+    if len(problems) > _TOLD:
+        left_out.append(f"{name}: {len(problems) - _TOLD} more parts are damaged")
+    return found
 
 
-def _records(path: Path, left_out: list[str]) -> list[dict[str, Any]]:
+def _records(path: Path, left_out: list[str]) -> list[dict[str, float | None]]:
+    """Return the lines of metrics.jsonl; the last one of each step."""
     lines = _read(path, "metrics.jsonl", str.splitlines, left_out) or []
     records = [record for line in lines if (record := _record(line))]
     if damaged := len(lines) - len(records):
@@ -130,18 +149,18 @@ def _records(path: Path, left_out: list[str]) -> list[dict[str, Any]]:
     return [by_step[step] for step in sorted(by_step)]
 
 
-def _record(line: str) -> dict[str, Any] | None:
+def _record(line: str) -> dict[str, float | None] | None:
+    """Return the numbers of a line; None if it is damaged or has no step."""
     try:
-        record = json.loads(line)
+        content = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(record, dict) or number(record.get("step")) is None:
-        return None
-    return record
+    record = typed_json.read(dict[str, float | None], content, [])
+    return record if record and record.get("step") is not None else None
 
 
 def _samples(folder: Path) -> list[tuple[int, Path]]:
-    """(step, PNG) by step, of the names that a run gives them."""
+    """Return (step, PNG) of the files that a run has written, by step."""
     files = (path for path in folder.glob("*.png") if path.is_file())
     named = (path for path in files if path.stem.isdecimal() and path.stem.isascii())
     return sorted((int(path.stem), path) for path in named)

@@ -1,14 +1,13 @@
-"""Numbers of any shape as tables: what was measured is not known here by name."""
+"""Tables of numbers that may be nested in any way."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from gen_jax.report.line_charts import short
-from gen_jax.report.run_files import as_dict, number
 
-_DEPTH = 6  # what is nested deeper is not opened
-_LONGEST = 400  # characters of a cell
-NONE = "–"  # noqa: RUF001  a dash, where there is nothing
+_DEPTH = 6  # levels of nesting that are shown
+_MAX_CELL = 400  # characters of a cell
+NONE = "–"  # noqa: RUF001  a dash in an empty cell
 
 
 class Table(NamedTuple):
@@ -20,13 +19,15 @@ class Table(NamedTuple):
 
 
 def text(x: Any, depth: int = 0) -> str:
-    """A value of JSON in a cell."""
+    """Return a value of JSON as the text of a cell."""
     if x is None:
         return NONE
     if isinstance(x, bool):
         return "yes" if x else "no"
-    if (value := number(x)) is not None:
-        return f"{x:,}" if isinstance(x, int) and abs(x) < 1e15 else short(value)
+    if isinstance(x, float):
+        return short(x)
+    if isinstance(x, int):
+        return cut(f"{x:,}")
     if depth > _DEPTH:
         return "…"
     if isinstance(x, Mapping):
@@ -40,18 +41,20 @@ def text(x: Any, depth: int = 0) -> str:
 
 
 def words(name: Any) -> str:
-    """The name of a number, to be read."""
+    """Return the name of a number as words."""
     return cut(str(name).replace("_", " "))
 
 
 def cut(line: str) -> str:
-    """A line short enough for a cell."""
-    return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"
+    """Return a line, cut to the length of a cell."""
+    return line if len(line) <= _MAX_CELL else line[: _MAX_CELL - 1] + "…"
 
 
 def _interval(x: Mapping[str, Any]) -> str | None:
-    """A mean and its interval, where an object is nothing else."""
-    if set(x) != {"mean", "low", "high"} or None in map(number, x.values()):
+    """Return a mean and its interval if an object is nothing else."""
+    if set(x) != {"mean", "low", "high"}:
+        return None
+    if not all(isinstance(each, int | float) for each in x.values()):
         return None
     return f"{text(x['mean'])} [{text(x['low'])}, {text(x['high'])}]"
 
@@ -59,7 +62,7 @@ def _interval(x: Mapping[str, Any]) -> str | None:
 def flat(
     numbers: Mapping[str, Any], prefix: str = "", depth: int = 0
 ) -> dict[str, str]:
-    """Name -> cell of all but what `nested` makes tables of."""
+    """Return name -> cell of all numbers but the tables that `nested` returns."""
     cells: dict[str, str] = {}
     for name, value in numbers.items():
         label = prefix + words(name)
@@ -73,7 +76,7 @@ def flat(
 
 
 def nested(numbers: Mapping[str, Any]) -> list[Table]:
-    """A table of every object whose own objects have the same names, as by class."""
+    """Return a table of each object whose objects have equal names, as by class."""
     return [
         Table(words(name), list(map(words, _names(value))), _rows(value))
         for name, value in numbers.items()
@@ -84,11 +87,11 @@ def nested(numbers: Mapping[str, Any]) -> list[Table]:
 def _is_table(x: Any) -> bool:
     if not isinstance(x, Mapping) or len(x) < 2:
         return False
-    inner = [set(as_dict(each)) for each in x.values()]
+    inner = [set(y) if isinstance(y, Mapping) else set() for y in x.values()]
     return (
         bool(inner[0])
         and all(each == inner[0] for each in inner)
-        and not any(_interval(each) for each in x.values())
+        and not any(isinstance(y, Mapping) and _interval(y) for y in x.values())
     )
 
 
@@ -101,8 +104,10 @@ def _rows(x: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, list[str]]]:
     return [(words(key), [text(row[n]) for n in names]) for key, row in x.items()]
 
 
-def beside(columns: Sequence[tuple[str, Mapping[str, str]]], title: str = "") -> Table:
-    """Cells by name of several columns as one table; a name may be missing in some."""
+def table_of(
+    columns: Sequence[tuple[str, Mapping[str, str]]], title: str = ""
+) -> Table:
+    """Return a table of columns, each (label, name -> cell); cells may be missing."""
     names = dict.fromkeys(name for _, cells in columns for name in cells)
     rows = [(name, [cells.get(name, NONE) for _, cells in columns]) for name in names]
     return Table(title, [label for label, _ in columns], rows)

@@ -16,7 +16,7 @@ import jax
 import numpy as np
 
 from gen_jax.config import FitConfig
-from gen_jax.errors import UserError
+from gen_jax.errors import DivergedError
 from gen_jax.game import Game, State, Tree
 from gen_jax.runs import checkpoint, environment, metrics_log, writer
 from gen_jax.runs import seeds as several
@@ -185,12 +185,12 @@ class Recorder:
         self._pending.clear()
 
     def _check_finite(self, step: int, label: str, values: Mapping[str, float]) -> None:
-        """Raise UserError for a loss that is not finite; other metrics may be."""
+        """Raise DivergedError for a loss that is not finite; other metrics may be."""
         for player in self._game.players:
             loss = values.get(f"{player}/loss", 0.0)
             if not math.isfinite(loss):
                 kept = f"; {self._folders[0].last_kept()}" if self._folders else ""
-                raise UserError(
+                raise DivergedError(
                     f"the loss of {player}{label} is no longer finite at step {step}: "
                     f"{loss}{kept}"
                 )

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gen_jax.errors import UserError
+from gen_jax.errors import DivergedError
 from gen_jax.game import State
 from gen_jax.runs import frozen
 from gen_jax.runs.checkpoint import FORMAT, META, run_folder, steps
@@ -73,13 +73,13 @@ class Writer:
     def check(self, step: int, state: State) -> None:
         """Check that a state can be saved.
 
-        Raises UserError if it is not finite, OSError if there is no room for it or if
+        Raises DivergedError if it is not finite; OSError if there is no room, or if
         an earlier write failed.
         """
         self.wait()
         check_room(self._folder, state)
         if not self._finite(state):
-            raise UserError(
+            raise DivergedError(
                 f"{self._name} is no longer finite at step {step}; {self.last_kept()}"
             )
 

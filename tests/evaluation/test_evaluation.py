@@ -9,28 +9,28 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from gen_jax import experiment, images
-from gen_jax.data import DataConfig
+from gen_jax import images
 from gen_jax.errors import UserError
 from gen_jax.evaluation import (
-    Evaluation,
+    Measured,
+    Record,
+    Value,
     bounds,
     by_class,
     distances,
-    measures,
     paired_images,
-    preset,
     record,
+    result,
 )
-from gen_jax.evaluation.subject import Subject
-from gen_jax.game import Game, Player, State, Weights
+from gen_jax.evaluation.measures import measures
+from gen_jax.evaluation.preset import QUICK
+from gen_jax.evaluation.request import Evaluation
+from gen_jax.game import Game
 from gen_jax.metrics.intervals import jackknife_interval
 from gen_jax.metrics.manifold import Classified
 from gen_jax.metrics.networks import features
-from gen_jax.ops import Ops
-from gen_jax.runs.run import Run
-
-QUICK = preset("quick")
+from gen_jax.metrics.networks.classifier import Classifier
+from tests.evaluation.hand_made import evaluation_of, game_of
 
 
 def draws(pool: np.ndarray, **ops) -> Game:
@@ -40,32 +40,27 @@ def draws(pool: np.ndarray, **ops) -> Game:
         pick = jax.vmap(lambda key: jax.random.randint(key, (), 0, len(pool)))(keys)
         return players["model"].params["pool"][pick]
 
-    return Game({"model": Player(None, None)}, (), ops=Ops(sample=sample, **ops))
+    return game_of({"sample": sample, **ops})
 
 
-def evaluation_of(
-    tmp_path, game, params, quick=QUICK, seed=0, spec="digits", **options
-) -> Evaluation:
-    config = experiment.find("vae").config
-    config = dataclasses.replace(config, data=DataConfig(spec))
-    run = Run("model", None, game, config, State(7, {}), 7, tmp_path)
-    players = {"model": Weights(params)}
-    subject = Subject("model", run, tmp_path, players, seed)
-    chosen = (features.raw(subject.dataset),)
-    return Evaluation(subject, quick, chosen, tmp_path / "evaluation", options)
+def on_pixels(folder, pool, preset=QUICK, **fields) -> Evaluation:
+    """An evaluation of `draws` of a pool, compared with real images on pixels."""
+    this = evaluation_of(
+        folder, draws(pool), {"pool": jnp.asarray(pool)}, preset=preset, **fields
+    )
+    return dataclasses.replace(this, networks=(features.raw(this.dataset),))
 
 
 @pytest.fixture(scope="module")
 def real(tmp_path_factory):
     """All training digits [1637, 8, 8, 1] in [-1, 1], and their labels."""
     folder = tmp_path_factory.mktemp("real")
-    batch = evaluation_of(folder, draws(np.zeros(1)), {}).subject.real(5000, "train")
-    return batch
+    return evaluation_of(folder, draws(np.zeros(1))).real(5000, "train")
 
 
 def measured(tmp_path, pool, most=150):
     quick = QUICK._replace(samples=most, pairwise=most)
-    this = evaluation_of(tmp_path, draws(pool), {"pool": jnp.asarray(pool)}, quick)
+    this = on_pixels(tmp_path, pool, quick)
     return distances.on_network(this, this.networks[0]).values
 
 
@@ -87,18 +82,43 @@ def test_real_images_lie_at_the_floor_and_one_class_does_not(tmp_path, real):
 def test_a_model_that_copies_is_found_out(tmp_path, real):
     x, _ = real
     quick = QUICK._replace(samples=200, pairwise=200)
-    this = evaluation_of(tmp_path, draws(x), {"pool": jnp.asarray(x)}, quick)
+    this = on_pixels(tmp_path, x, quick)
     result = distances.copies(this)
     assert result.values["memorized"].value == 1
     assert 0.2 < result.values["memorized"].real_baseline < 0.8
     assert result.pictures["nearest"].ndim == 3
 
 
+def test_a_model_that_repeats_the_training_set_is_found_by_copies_alone(tmp_path):
+    """Its recall is that of real images."""
+
+    def sample(players, keys, y):
+        pick = jax.vmap(lambda key, most: jax.random.randint(key, (), 0, most))
+        return ordered[first[y] + pick(keys, count[y])]
+
+    game = game_of({"sample": sample}, num_classes=10)
+    this = evaluation_of(tmp_path, game)
+    train, labels = this.real(10_000, "train")
+    ordered, count = jnp.asarray(train[labels.argsort()]), np.bincount(labels)
+    first, count = map(jnp.asarray, (count.cumsum() - count, count))
+    pixels = Classifier(
+        lambda x: np.eye(10)[[0] * len(x)], lambda x: x.reshape(len(x), -1), 1, 1, ""
+    )
+    vars(this)["classifier"] = pixels
+    found, memorized = by_class.by_class(this), distances.copies(this)
+    recall = found.values["recall"]
+    assert recall.value > 0.9 * recall.real_baseline
+    assert memorized.values["memorized"].value == 1
+    assert 0.2 < memorized.values["memorized"].real_baseline < 0.8
+    assert found.context["real"].endswith("training images, half against half by class")
+    assert memorized.context["real"] == "1637 training images"
+
+
 def test_samples_are_drawn_once_and_a_damaged_chunk_again(tmp_path, monkeypatch):
     monkeypatch.setattr("gen_jax.evaluation.samples.SIZE", 100)
     pool = np.linspace(-1, 1, 64 * 40, dtype=np.float32).reshape(40, 8, 8, 1)
     quick = QUICK._replace(samples=250)
-    this = evaluation_of(tmp_path, draws(pool), {"pool": jnp.asarray(pool)}, quick)
+    this = on_pixels(tmp_path, pool, quick)
     chunks = list(this.samples.chunks())
     assert [len(chunk) for chunk in chunks] == [100, 100, 50]
     assert all(chunk.dtype == np.uint8 for chunk in chunks)
@@ -112,14 +132,14 @@ def test_samples_are_drawn_once_and_a_damaged_chunk_again(tmp_path, monkeypatch)
     assert files[0].stat().st_mtime_ns == before[0]
     assert files[1].stat().st_mtime_ns != before[1]
     np.testing.assert_array_equal(this.samples.first(130), np.concatenate(chunks)[:130])
-    other = evaluation_of(tmp_path, draws(pool), {"pool": jnp.asarray(pool)}, quick, 1)
+    other = on_pixels(tmp_path, pool, quick, seed=1)
     assert other.samples.key != this.samples.key
 
 
 def test_a_chunk_of_another_shape_is_drawn_again(tmp_path):
     pool = np.zeros((1, 8, 8, 1), np.float32)
     quick = QUICK._replace(samples=70)
-    this = evaluation_of(tmp_path, draws(pool), {"pool": jnp.asarray(pool)}, quick)
+    this = on_pixels(tmp_path, pool, quick)
     this.samples.first(1)
     [path] = (tmp_path / "evaluation").glob("*samples*.npy")
     np.save(path, np.zeros((70, 3, 3, 1), np.uint8))
@@ -133,7 +153,7 @@ def test_a_chunk_of_another_shape_is_drawn_again(tmp_path):
 def test_a_chunk_of_junk_is_drawn_again(tmp_path, junk):
     pool = np.zeros((1, 8, 8, 1), np.float32)
     quick = QUICK._replace(samples=70)
-    this = evaluation_of(tmp_path, draws(pool), {"pool": jnp.asarray(pool)}, quick)
+    this = on_pixels(tmp_path, pool, quick)
     whole = this.samples.first(70)
     [path] = (tmp_path / "evaluation").glob("*samples*.npy")
     path.write_bytes(junk + path.read_bytes()[len(junk) :] if junk else junk)
@@ -143,7 +163,7 @@ def test_a_chunk_of_junk_is_drawn_again(tmp_path, junk):
 def test_a_chunk_of_terms_that_is_none_is_made_again(tmp_path):
     x = np.zeros((3, 2), np.float32)
     terms = {"bound_terms": lambda players, x, keys: {"kl": jnp.sum(x + 1, axis=1)}}
-    this = evaluation_of(tmp_path, draws(x, **terms), {}, spec="ring")
+    this = evaluation_of(tmp_path, draws(x, **terms), spec="ring")
     first = bounds._terms(this, "test", x, np.zeros(3, int), 2)
     np.testing.assert_array_equal(first["kl"], [2, 2, 2])
     for path in (tmp_path / "evaluation").glob("*bound-test*.npy"):
@@ -176,25 +196,25 @@ def test_without_a_pair_the_other_real_images_stay_in_their_halves():
 
 def test_real_images_are_picked_whatever_their_order(tmp_path):
     """Of the ring's points, which come mode by mode, every other one is of four."""
-    this = evaluation_of(tmp_path, draws(np.zeros((1, 2))), {}, spec="ring")
-    train = this.subject.dataset.train
+    this = evaluation_of(tmp_path, draws(np.zeros((1, 2))), spec="ring")
+    train = this.dataset.train
     labels = train.read(range(len(train)))["y"]
     half, other = np.split(labels[this.reference()], 2)
     assert len(set(this.reference())) == 2000
     assert abs(np.bincount(half) - np.bincount(other)).max() < 60  # 4 sigma of 125
-    _, some = this.subject.real(80, "train")
+    _, some = this.real(80, "train")
     assert len(set(some)) == 8
-    x, y = this.subject.real(80, "train")
+    x, y = this.real(80, "train")
     np.testing.assert_array_equal(y, some)  # the same ones again
     assert x.shape == (80, 2)
 
 
 def test_too_few_images_for_a_covariance_are_refused_before_any_is_drawn(tmp_path):
-    game = draws(np.zeros((1, 8, 8, 1)))
-    this = evaluation_of(tmp_path, game, {}, QUICK._replace(samples=64))
+    pool = np.zeros((1, 8, 8, 1))
+    this = on_pixels(tmp_path, pool, QUICK._replace(samples=64))
     with pytest.raises(UserError, match="more than 64 images in each set, and these"):
         this.check_rank(this.networks[0])
-    enough = evaluation_of(tmp_path, game, {}, QUICK._replace(samples=65))
+    enough = on_pixels(tmp_path, pool, QUICK._replace(samples=65))
     enough.check_rank(enough.networks[0])
 
 
@@ -217,12 +237,10 @@ def test_the_importance_bound_nears_log_p(tmp_path, monkeypatch):
     """log N(x; 0, I + 11^T) of images that are noughts but for four pixels."""
     ops = linear_gaussian()
     quick = QUICK._replace(importance_images=5, importance_samples=4000)
-    this = evaluation_of(
-        tmp_path, Game({"model": Player(None, None)}, (), Ops(**ops)), {}, quick
-    )
+    this = evaluation_of(tmp_path, game_of(ops), preset=quick)
     x = np.zeros((5, 2, 2, 1), np.float32)
     x[:] = np.linspace(-1, 1, 5).reshape(5, 1, 1, 1)
-    monkeypatch.setattr(Subject, "real", lambda *_: (_padded(x), np.zeros(5, int)))
+    monkeypatch.setattr(Evaluation, "real", lambda *_: (_padded(x), np.zeros(5, int)))
     result = bounds.importance_bound(this)
     gaussian = scipy.stats.multivariate_normal(
         np.zeros(36), np.eye(36) + np.ones((36, 36))
@@ -242,14 +260,10 @@ def test_trees_are_also_judged_by_their_branches(tmp_path, monkeypatch):
         raise UserError("LPIPS is left out")
 
     monkeypatch.setattr("gen_jax.evaluation.paired_images.lpips", no_weights)
-    game = Game(
-        {"model": Player(None, None)},
-        (),
-        Ops(translate=lambda players, x, keys: -jnp.ones((*x.shape[:3], 1))),
-    )
+    game = game_of({"translate": lambda players, x, keys: -jnp.ones((*x.shape[:3], 1))})
     quick = QUICK._replace(bound_images=3)
     values = paired_images.translation(
-        evaluation_of(tmp_path, game, {}, quick, spec="branches")
+        evaluation_of(tmp_path, game, preset=quick, spec="branches")
     ).values
     assert values["hidden_recall"].value == values["joined"].value == 1
     assert values["hidden_iou"].value < 0.3
@@ -267,24 +281,24 @@ def test_what_was_measured_is_kept_while_it_holds(tmp_path, real):
     quick = QUICK._replace(samples=80, pairwise=80)
     path = tmp_path / "evaluation.json"
 
-    def taken(**options):
-        this = evaluation_of(
-            tmp_path, draws(x), {"pool": jnp.asarray(x)}, quick, **options
-        )
-        chosen = [m for m in measures(this) if m.name == "copies"]
-        assert chosen
-        return record.run(this, chosen, path)["measures"]["copies"]
+    def taken(version=1, **options):
+        this = on_pixels(tmp_path, x, quick, **options)
+        [chosen] = [m for m in measures(this) if m.name == "copies"]
+        chosen = chosen._replace(version=version)
+        return record.run(this, [chosen], path).measures["copies"]
 
     first = taken()
     content = json.loads(path.read_text())
-    assert content["measures"]["copies"] == first
-    assert first["context"]["step"] == 7
+    assert content["measures"]["copies"] == dataclasses.asdict(first)
+    assert first.context["step"] == 7
     content["measures"]["copies"]["seconds"] = -1
     path.write_text(json.dumps(content))
-    assert taken()["seconds"] == -1  # it was read
-    assert taken(seed=1)["seconds"] >= 0
+    assert taken().seconds == -1  # it was read
+    assert taken(version=2).seconds >= 0
+    path.write_text(json.dumps(content))
+    assert taken(seed=1).seconds >= 0
     path.write_text("{")
-    assert taken()["values"] == first["values"]
+    assert taken().values == first.values
 
 
 def test_what_is_not_asked_for_is_left_and_says_what_it_is_of(tmp_path, real):
@@ -293,27 +307,26 @@ def test_what_is_not_asked_for_is_left_and_says_what_it_is_of(tmp_path, real):
     path = tmp_path / "evaluation.json"
 
     def take(*names, seed=0):
-        this = evaluation_of(
-            tmp_path, draws(x), {"pool": jnp.asarray(x)}, quick, seed=seed
-        )
+        this = on_pixels(tmp_path, x, quick, seed=seed)
         chosen = [m for m in measures(this) if m.name in names]
         assert len(chosen) == len(names)
-        return record.run(this, chosen, path)["measures"]
+        return record.run(this, chosen, path).measures
 
     both = take("copies", "on_pixels")
     assert list(take("copies", seed=1)) == ["copies"]
-    kept = json.loads(path.read_text())["measures"]
+    kept = result.read(path).measures
     assert kept["on_pixels"] == both["on_pixels"]
-    assert kept["on_pixels"]["context"]["seed"] == 0
-    assert kept["copies"]["context"]["seed"] == 1
-    path.write_text(json.dumps({"measures": {**kept, "bound": {}, "parzen": 3}}))
-    assert record.read(path)["measures"] == kept  # the damaged ones alone are lost
+    assert kept["on_pixels"].context["seed"] == 0
+    assert kept["copies"].context["seed"] == 1
+    content = json.loads(path.read_text())["measures"]
+    path.write_text(json.dumps({"measures": {**content, "bound": {}, "parzen": 3}}))
+    assert result.read(path).measures == kept  # the damaged ones alone are lost
 
 
 def test_a_measure_that_cannot_be_taken_stops_no_other(tmp_path, real):
     x, _ = real
     quick = QUICK._replace(samples=80, pairwise=80)
-    this = evaluation_of(tmp_path, draws(x), {"pool": jnp.asarray(x)}, quick)
+    this = on_pixels(tmp_path, x, quick)
     [copies] = [m for m in measures(this) if m.name == "copies"]
 
     def fails(evaluation):
@@ -331,42 +344,42 @@ def test_a_change_of_networks_measures_nothing_else_again(tmp_path, real):
     x, _ = real
     quick = QUICK._replace(samples=80, pairwise=80)
     path = tmp_path / "evaluation.json"
-    this = evaluation_of(tmp_path, draws(x), {"pool": jnp.asarray(x)}, quick)
+    this = on_pixels(tmp_path, x, quick)
     [copies] = [m for m in measures(this) if m.name == "copies"]
-    first = record.run(this, [copies], path)["measures"]["copies"]
+    first = record.run(this, [copies], path).measures["copies"]
     more = quick._replace(bound_images=7, importance_samples=9)
     other = dataclasses.replace(this, networks=(), preset=more)
-    assert record.run(other, [copies], path)["measures"]["copies"] == first
+    assert record.run(other, [copies], path).measures["copies"] == first
 
 
 def test_several_seeds_are_one_with_a_t_interval():
     numbers = [1.0, 2.0, 4.0]
 
-    def content(seed, number):
-        value = {"value": number, "low": None, "high": None, "interval": None}
-        value |= {"real_baseline": 0.5, "unit": "nats", "fraction": False}
-        fraction = value | {"value": number / 4, "fraction": True}
-        one = {"what": "w", "context": {"k": 1}, "seconds": 1.0}
-        one["values"] = {"a": value, "fraction": fraction}
-        one["by_class"] = {"3": {"label_accuracy": number / 4}}
-        run = {"folder": f"runs/x/seed_{seed}", "training_seed": seed, "step": 3}
-        return {"run": run, "preset": {}, "environment": {}, "measures": {"m": one}}
+    def content(seed, number, k=1):
+        values = {
+            "a": Value(number, real_baseline=0.5, unit="nats"),
+            "fraction": Value(number / 4, fraction=True),
+        }
+        by_class = {"3": {"label_accuracy": number / 4}}
+        measure = Measured(values, "w", {"k": k}, by_class, seconds=1.0)
+        about = {"folder": f"runs/x/seed_{seed}", "training_seed": seed}
+        return Record({"m": measure}, about)
 
     together = record.over_seeds([content(s, x) for s, x in enumerate(numbers)])
-    value = together["measures"]["m"]["values"]["a"]
+    value = together.measures["m"].values["a"]
     low, high = scipy.stats.t.interval(
         0.95, 2, np.mean(numbers), scipy.stats.sem(numbers)
     )
-    np.testing.assert_allclose([value["low"], value["high"]], [low, high])
-    mean = together["measures"]["m"]["by_class"]["3"]["label_accuracy"]
+    np.testing.assert_allclose([value.low, value.high], [low, high])
+    assert (value.real_baseline, value.unit) == (0.5, "nats")
+    mean = together.measures["m"].by_class["3"]["label_accuracy"]
     assert mean == pytest.approx(np.mean(numbers) / 4)
-    fraction = together["measures"]["m"]["values"]["fraction"]
-    assert (fraction["low"], fraction["high"]) == (0.0, 1.0)  # t's would leave them
-    assert together["run"]["training_seed"] == [0, 1, 2]
-    assert together["run"]["folder"] == "runs/x"
-    apart = [content(s, x) for s, x in enumerate(numbers)]
-    apart[1]["measures"]["m"]["context"]["k"] = 2  # measured otherwise
-    assert record.over_seeds(apart)["measures"] == {}
+    fraction = together.measures["m"].values["fraction"]
+    assert (fraction.low, fraction.high) == (0.0, 1.0)  # t's would leave them
+    assert together.run["training_seed"] == [0, 1, 2]
+    assert together.run["folder"] == "runs/x"
+    otherwise = [content(s, x, k=1 + s) for s, x in enumerate(numbers)]
+    assert record.over_seeds(otherwise).measures == {}
     with pytest.raises(UserError, match="two of them"):
         record.over_seeds([content(0, 1.0)])
 

@@ -14,8 +14,9 @@ import signal
 import sys
 
 IMPORTS = (
-    *("experiments.flags", "gen_jax.evaluation", "gen_jax.figures", "gen_jax.loop"),
-    *("gen_jax.report.page", "matplotlib.pyplot", "orbax.checkpoint", "PIL.Image"),
+    *("experiments.flags", "gen_jax.evaluation.measures", "gen_jax.figures.claims"),
+    *("gen_jax.loop", "gen_jax.report.page", "matplotlib.backends.backend_svg"),
+    *("orbax.checkpoint", "PIL.Image"),
     "scipy.stats",
 )
 

@@ -1,13 +1,15 @@
 """The comparison of families: its protocol, its table, and a whole one, shrunk."""
 
+import dataclasses
 import json
 from pathlib import Path
 
 import pytest
 
-from experiments import compare
-from gen_jax.errors import UserError
-from tests.experiments.command_line import run, succeed
+from experiments.studies import compare, protocol
+from gen_jax import typed_json
+from gen_jax.errors import DivergedError, UserError
+from tests.experiments.command_line import run, shrunk, succeed
 
 PROTOCOL = {
     "data": "digits",
@@ -22,6 +24,7 @@ PROTOCOL = {
         "ae": {"config": {"hidden": 21, "z_dim": 2}},
     },
 }
+AGREED = typed_json.parse(protocol.Protocol, PROTOCOL)
 
 
 def _written(path, **changes):
@@ -42,7 +45,7 @@ def test_a_damaged_protocol_is_told_so(tmp_path, text, says):
     path = tmp_path / "protocol.json"
     path.write_text(text)
     with pytest.raises(UserError, match=says):
-        compare._read(path)
+        protocol.read(path)
 
 
 @pytest.mark.parametrize(
@@ -54,11 +57,11 @@ def test_a_damaged_protocol_is_told_so(tmp_path, text, says):
         ("families", {"vae": {}}, "families.vae lacks config"),
         ("trials", {}, "trials lacks seed"),
         ("trials", {"seed": 0, "learning_rate": []}, "trials.learning_rate is empty"),
-        ("trials", {"seed": 0, "learning_rate": [1, 1.0]}, "or says one twice"),
+        ("trials", {"seed": 0, "learning_rate": [1, 1.0]}, "or has a number twice"),
         (
             "families",
             {"vae": {"config": {"seed": 3}}},
-            "vae's seed is for the protocol",
+            "the config of vae sets seed",
         ),
         ("trials", {"seed": 0, "learning_rate": ["x"]}, "rate.0 is not a number"),
         ("trials", {"seed": 0.5, "learning_rate": [1]}, "seed is not a whole number"),
@@ -66,22 +69,21 @@ def test_a_damaged_protocol_is_told_so(tmp_path, text, says):
         ("tolerance", float("nan"), "tolerance is nan; it has to be finite"),
         ("parameters", True, "parameters is not a whole number"),
         ("budget", {"seconds": -1, "gigaflops": 1}, "budget.seconds is -1"),
-        ("seeds", 1, "seeds is 1; it has to be finite, and 2 at least"),
+        ("seeds", 1, "seeds is 1; it has to be finite and at least 2"),
         ("data", None, "data is not a text"),
     ],
 )
 def test_a_field_of_another_kind_is_told_so(tmp_path, field, value, says):
     path = _written(tmp_path / "protocol.json", **{field: value})
     with pytest.raises(UserError, match=says) as told:
-        compare._read(path)
+        protocol.read(path)
     assert "\n" not in str(told.value)
 
 
 @pytest.mark.parametrize("name", ["digits", "fashion_mnist"])
 def test_the_protocols_here_are_read(name):
-    assert compare._read(
-        Path(compare.__file__).parent / "studies" / "protocols" / f"{name}.json"
-    )
+    path = Path(protocol.__file__).parent / "protocols" / f"{name}.json"
+    assert protocol.read(path).families
 
 
 @pytest.mark.parametrize(
@@ -97,7 +99,7 @@ def test_the_protocols_here_are_read(name):
 def test_a_damaged_record_is_told_so(tmp_path, text, says):
     (tmp_path / "comparison.json").write_text(text)
     with pytest.raises(UserError, match=says):
-        compare._record(tmp_path, PROTOCOL)
+        compare.read_record(tmp_path, AGREED)
 
 
 def test_mistakes_cost_one_line(tmp_path):
@@ -110,16 +112,25 @@ def test_mistakes_cost_one_line(tmp_path):
 def test_the_parameters_are_counted_and_held_to():
     # Encoder 64-21-(2, 2) and decoder 2-21-64, biases included.
     count = 65 * 21 + 2 * 22 * 2 + 3 * 21 + 22 * 64
-    protocol = {**PROTOCOL, "parameters": count}
-    assert compare._parameters("vae", protocol) == count
+    exact, other = (dataclasses.replace(AGREED, parameters=n) for n in (count, 4000))
+    assert compare.parameters("vae", exact) == count
     with pytest.raises(UserError, match="asks for 4,000 within 2 %"):
-        compare._parameters("vae", {**PROTOCOL, "parameters": 4000})
+        compare.parameters("vae", other)
 
 
 def test_a_trial_that_diverged_is_never_the_best():
-    assert compare._best("vae", {"1": 3.0, "2": None, "3": 2.5}) == "3"
+    assert compare.best("vae", {"1": 3.0, "2": None, "3": 2.5}) == "3"
     with pytest.raises(UserError, match="every trial of vae diverged"):
-        compare._best("vae", {"1": None})
+        compare.best("vae", {"1": None})
+
+
+def test_a_training_that_diverges_is_told_by_its_exit_code(tmp_path):
+    flags = (f"--workdir={tmp_path / 'run'}", "--config.learning_rate=1e30")
+    with pytest.raises(DivergedError, match="no longer finite"):
+        compare._command("train", *shrunk("vae", 8), *flags)
+    with pytest.raises(UserError, match=r"exit code 2: .*no experiment") as told:
+        compare._command("train", "--experiment=x", flags[0])
+    assert not isinstance(told.value, DivergedError)
 
 
 @pytest.mark.slow

@@ -41,7 +41,7 @@ def test_its_command(tmp_path):
         ([f"--workdir={tmp_path}"], "is no run's folder"),
         ([f"--workdir={one}", f"--out={one / 'config.json'}"], "is not an .html file"),
         ([f"--workdir={one}", "--out=nowhere/x.html"], "there is no folder"),
-        ([f"--workdir={one}", "--config.steps=3"], "it only reads"),
+        ([f"--workdir={one}", "--config.steps=3"], "report only reads"),
     ):
         done = run("report", *flags, cwd=tmp_path)
         assert done.returncode == 2, done.stderr

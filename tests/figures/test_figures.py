@@ -2,28 +2,14 @@
 
 import dataclasses
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.special import expit
 
 from gen_jax import experiment
-from gen_jax.evaluation.subject import Subject
-from gen_jax.figures import adversaries, classes, denoising, latent_space, sharpness
-from gen_jax.game import Game, Player, State, Weights
-from gen_jax.metrics.networks.classifier import Classifier
-from gen_jax.ops import Ops
-from gen_jax.runs.run import Run
-
-
-def subject_of(ops, folder, config=None, **game) -> Subject:
-    """A run on digits of a game of these ops, which knows nothing."""
-    player = Player(init=lambda rng, batch: Weights({}), loss=None)
-    config = config or experiment.find("vae").config
-    game = Game({"model": player}, (), Ops(**ops), **game)
-    run = Run("model", None, game, config, State(1, {}), 1, folder)
-    return Subject("model", run, folder, {"model": Weights({})})
+from gen_jax.figures import adversaries, denoising, latent_space, sharpness
+from tests.evaluation.hand_made import evaluation_of, game_of
 
 
 def test_fine_energy_is_that_of_fast_waves():
@@ -82,32 +68,10 @@ def test_a_score_is_not_called_a_probability(gan_loss, said, unit, tmp_path):
         return jnp.where(x[:, 0, 0, 0] == 1, 3.0, -2.0)
 
     config = dataclasses.replace(experiment.find("gan").config, gan_loss=gan_loss)
-    subject = subject_of({"sample": sample, "score": score}, tmp_path, config)
-    numbers = adversaries.discriminator_outputs(subject).numbers
+    game = game_of({"sample": sample, "score": score})
+    this = evaluation_of(tmp_path, game, config=config)
+    numbers = adversaries.discriminator_outputs(this).numbers
     assert numbers["unit"] == unit
     for when in ("start", "end"):
         assert numbers[f"d_real_at_{when}"] == pytest.approx(said(-2.0))
         assert numbers[f"d_fake_at_{when}"] == pytest.approx(said(3.0))
-
-
-def test_a_model_that_repeats_the_training_set_is_given_away(tmp_path):
-    """By the share of copies alone: its recall is that of real images."""
-
-    def sample(players, keys, y):
-        draw = jax.vmap(lambda key, most: jax.random.randint(key, (), 0, most))
-        return by_class[first[y] + draw(keys, count[y])]
-
-    subject = subject_of({"sample": sample}, tmp_path, num_classes=10)
-    train, labels = subject.real(10_000, "train")
-    by_class, count = jnp.asarray(train[labels.argsort()]), np.bincount(labels)
-    first, count = map(jnp.asarray, (count.cumsum() - count, count))
-    pixels = Classifier(
-        lambda x: np.eye(10)[[0] * len(x)], lambda x: x.reshape(len(x), -1), 1, 1, ""
-    )
-    vars(subject)["judge"] = pixels
-    numbers = classes.asked_for(subject).numbers
-    mean = numbers["by_class"]["mean"]
-    assert mean["recall"] > 0.9 * mean["real_recall"]
-    assert numbers["memorized"] == 1
-    assert 0.2 < numbers["real_memorized"] < 0.8
-    assert numbers["real"].startswith("1637 training images")

@@ -1,4 +1,4 @@
-"""Runs' folders written by hand, and pages read as a browser would read them."""
+"""Run folders that are written by hand, and pages read as a browser reads them."""
 
 import json
 from html.parser import HTMLParser
@@ -73,7 +73,7 @@ def write(folder: Path, name: str = "vae", steps=(4, 8, 12), **fields) -> Path:
     runs = [{"experiment": name, "step": 12, "weights": "averaged", "seed": 0}]
     write_json(folder / "figures" / "figures.json", {"runs": runs, "claims": CLAIMS})
     images.save_png(folder / "evaluation" / "nearest.png", grid(3))
-    evaluation = {"run": runs[0], "preset": {"name": "quick", "samples": 1000}}
+    evaluation = {"run": {"experiment": name, "training_seed": 0}}
     evaluation |= {"environment": {"platform": "cpu"}, "measures": {"fid": MEASURE}}
     write_json(folder / "evaluation.json", evaluation)
     return folder

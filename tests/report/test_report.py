@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import re
 import shlex
 import shutil
 import sys
@@ -15,6 +16,7 @@ from PIL import Image
 from gen_jax import config as configs
 from gen_jax import experiment, images, report
 from gen_jax.errors import UserError
+from gen_jax.figures import charts
 from gen_jax.report import line_charts, pictures, run_files, speed
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&{{7*7}}"
@@ -33,7 +35,7 @@ def test_a_run_is_shown_whole(tmp_path):
         "1,536",  # images seen
         "512",  # images/s
         "training examples\n1,637",
-        "held out\n160",
+        "test examples\n160",
         "learning_rate|0.5|0.001|",
         "python|3.12.1|",
         "backend|jit|",
@@ -45,7 +47,7 @@ def test_a_run_is_shown_whole(tmp_path):
         "bare|2|",
         "[ ]: 95 % bootstrap",
         "features: a classifier · real images: 1,637 · few samples",
-        "protocol: name quick, samples 1,000",
+        "run: experiment vae, training seed 0 · environment: platform cpu",
     ):
         assert said.replace("\n", "") in found.text.replace("\n", ""), said
     assert "Left out" not in found.text
@@ -62,7 +64,7 @@ def test_it_needs_nothing_else(tmp_path):
     found = page(write(tmp_path / "run"))
     sources = [tag["src"] for tag in found.all("img")]
     sources += [tag["href"] for tag in found.all("link")]
-    assert len(sources) == 3 + 2 + 1 + 1  # grids, figures, evaluation, no icon
+    assert len(sources) == 3 + 2 + 1 + 3 + 1  # grids, figures, evaluation, charts, icon
     assert all(source.startswith("data:") for source in sources)
     assert all(link["href"].startswith("#") for link in found.all("a"))
     assert len(found.scripts) == 1
@@ -112,12 +114,12 @@ def test_the_command_repeats_the_run(tmp_path):
     assert len(arguments) == 5 + len(fields)
 
 
-def test_two_runs_are_beside_each_other(tmp_path):
+def test_two_runs_are_next_to_each_other(tmp_path):
     one = write(tmp_path / "one", "vae", learning_rate="0.5")
     two = write(tmp_path / "two", "ae", steps=(2, 6))
     found = page(one, two, out=tmp_path / "both.html")
     text = found.text.replace("\n", "")
-    assert "2 runs beside each other" in text
+    assert "2 runs next to each other" in text
     assert "|one|two|" in text
     assert "learning_rate|0.5|0.001|" in text
     assert "beta|1.0|–|" in text  # noqa: RUF001  an autoencoder has none
@@ -129,7 +131,7 @@ def test_two_runs_are_beside_each_other(tmp_path):
     assert [f["data-step"] for f in frames if "class" in f] == ["12", "6"]
 
 
-def test_several_seeds_are_beside_each_other_and_what_they_have_together(tmp_path):
+def test_several_seeds_are_next_to_each_other_with_their_common_evaluation(tmp_path):
     for seed in (0, 1):
         write(tmp_path / "vae" / f"seed_{seed}", seed=str(seed))
     assert page(tmp_path / "vae").text.count("|seed_0|seed_1|") >= 3
@@ -148,7 +150,7 @@ def test_several_seeds_are_beside_each_other_and_what_they_have_together(tmp_pat
     damaged = page(
         tmp_path / "vae", write(tmp_path / "ae", "ae"), out=tmp_path / "x.html"
     )
-    assert "3 runs beside each other" in damaged.text
+    assert "3 runs next to each other" in damaged.text
     assert "vae, all seeds: evaluation.json is damaged" in damaged.text
 
 
@@ -173,7 +175,9 @@ def test_whatever_a_file_says_is_text(tmp_path):
     innocent.tags += page(other).tags
     for found in (page(run), page(run, other, out=tmp_path / "both.html")):
         assert len(found.scripts) == 1
-        assert len(found.all("b")) == len(found.all("i"))  # both are of legends
+        styles = [tag["style"] for tag in found.all("i")]  # of legends
+        assert all(re.fullmatch("background: #[0-9a-f]{6}", style) for style in styles)
+        assert not found.all("b")
         assert all(tag["src"].startswith("data:image/") for tag in found.all("img"))
         assert {tag for tag, _ in found.tags} <= {tag for tag, _ in innocent.tags}
         names = {name for _, attributes in found.tags for name in attributes}
@@ -228,6 +232,12 @@ def test_damage_is_told(tmp_path):
     assert "evaluation.json is damaged" in text
     assert "metrics.jsonl: 1 of 13 lines are damaged" in text
     assert "Not evaluated" in text
+    measures = {"a": 3, "b": {"values": []}, "c": {"values": {"d": {"value": 1.5}}}}
+    write_text(run / "evaluation.json", {"measures": measures})
+    text = page(run).text
+    assert "evaluation.json: measures.a is not an object" in text
+    assert "evaluation.json: measures.b.values is not an object" in text
+    assert "d|1.5|" in text
 
 
 def test_old_runs_lack_an_environment_and_names_of_pictures(tmp_path):
@@ -242,7 +252,7 @@ def test_old_runs_lack_an_environment_and_names_of_pictures(tmp_path):
     found = page(run)
     assert "The environment was not recorded." in found.text
     assert "others" in found.text  # film.gif, which bears no claim's name
-    assert len(found.all("img")) == 3 + 2 + 1
+    assert len(found.all("img")) == 3 + 2 + 1 + 3
 
 
 def test_a_recipe_that_is_not_known_here(tmp_path):
@@ -259,8 +269,8 @@ def test_a_folder_that_is_no_run(tmp_path):
     (tmp_path / "other").mkdir()
     for name, says in (
         ("nowhere", "does not exist"),
-        ("file", "is no folder"),
-        ("other", "is no run's folder"),
+        ("file", "is not a folder"),
+        ("other", "is not a run's folder"),
     ):
         with pytest.raises(UserError, match=says):
             report.write([tmp_path / name], tmp_path / "x.html")
@@ -320,35 +330,55 @@ def curve(y):
     return line_charts.series("y", pairs, "step", "y", 0)
 
 
-def heights(path):
-    return [float(point.split()[1]) for point in path[1:].split("L")]
+def drawn(*y):
+    """Axes with curves of these values, and the note below them."""
+    _, axes = charts.chart(4.0, 3.0)
+    return axes, line_charts.draw(axes, list(map(curve, y)))
 
 
-def test_a_chart_is_where_its_ticks_say():
-    found = line_charts.chart("y", "step", [curve([0.0, 5.0, 10.0])])
-    places = {text: y for y, text in found.y_ticks}
-    first, middle, last = heights(found.lines[0].path)
-    assert first == pytest.approx(places["0"], abs=0.1)
-    assert last == pytest.approx(places["10"], abs=0.1)
-    assert middle == pytest.approx((first + last) / 2, abs=0.1)
-    assert found.note == ""
+def test_a_chart_shows_the_values():
+    axes, note = drawn([0.0, 5.0, 10.0], [1.0, 2.0])
+    first, second = axes.lines
+    np.testing.assert_array_equal(first.get_xydata(), [[1, 0], [2, 5], [3, 10]])
+    np.testing.assert_array_equal(second.get_xydata(), [[1, 1], [2, 2]])
+    low, high = axes.get_ylim()
+    assert low < 0
+    assert high > 10
+    assert (axes.get_yscale(), note) == ("linear", "")
+    assert not axes.collections  # no band, as nothing is averaged
+
+
+def test_a_long_series_is_drawn_by_means_and_ranges():
+    axes, _ = drawn(np.arange(800.0))
+    [line], [band] = axes.lines, axes.collections
+    np.testing.assert_array_equal(line.get_ydata()[:2], [4.5, 14.5])
+    np.testing.assert_array_equal(line.get_xdata()[:2], [5.5, 15.5])
+    [path] = band.get_paths()
+    assert (path.vertices[:, 1].min(), path.vertices[:, 1].max()) == (0, 799)
 
 
 def test_a_chart_of_orders_of_magnitude_is_logarithmic():
-    found = line_charts.chart("y", "step", [curve([0.01, 1.0, 100.0])])
-    low, middle, high = heights(found.lines[0].path)
-    assert middle == pytest.approx((low + high) / 2, abs=0.1)
-    assert "logarithmic" in found.note
-    assert {text for _, text in found.y_ticks} >= {"0.01", "1", "100"}
-    assert line_charts.chart("y", "step", [curve([-0.01, 1.0, 100.0])]).note == ""
+    axes, note = drawn([0.01, 1.0, 100.0])
+    assert (axes.get_yscale(), note) == ("log", "logarithmic")
+    assert drawn([-0.01, 1.0, 100.0])[1] == ""
 
 
 def test_a_chart_outlives_strange_values():
-    assert curve([None, float("nan"), "x", True, 1e300, 10**400]) is None
-    strays = line_charts.chart("y", "step", [curve([*range(-500, 500), 10**6])])
-    assert "of 1001 values lie outside" in strays.note
-    assert strays.lines[0].band
+    assert curve([None, 1e300]) is None
+    axes, note = drawn([*range(-500, 500), 10**6])
+    assert "of 1001 values lie outside" in note
+    assert axes.collections
+    assert axes.get_ylim()[1] < 10**6
     for y in ([3.0], [2.0] * 9, [0.0] * 9, [1e-30, -1e-30], [5e-324], [9e99, -9e99]):
-        drawn = line_charts.chart("y", "step", [curve(y)])
-        assert all(np.isfinite(heights(line.path)).all() for line in drawn.lines)
-        assert all(np.isfinite(place) for place, _ in drawn.y_ticks + drawn.x_ticks)
+        made = line_charts.chart("y", "step", [curve(y)])
+        svg = base64.b64decode(made.uri.partition("base64,")[2]).decode()
+        assert "nan" not in svg
+        assert made.legend == [("y", 0, line_charts.short(y[-1]))]
+
+
+def test_only_numbers_of_a_line_are_read(tmp_path):
+    run = write(tmp_path / "run")
+    line = '{"step": 99, "a": "x", "b": true, "c": NaN, "d": 1%s, "e": 2, "f": null}'
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write(line % ("0" * 400) + "\n")
+    assert run_files.read(run).records[-1] == {"step": 99, "e": 2, "f": None}

@@ -1,0 +1,320 @@
+"""A comparison of families by one protocol (`protocol.py`).
+
+After Lucic et al. (2018), who found that most GANs score alike if they are tuned alike.
+"""
+
+import dataclasses
+import os
+import signal
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import PIL.Image
+
+from experiments.studies.protocol import Family, Protocol, read_json
+from experiments.studies.truth.finding import markdown
+from experiments.timing import bare_step
+from gen_jax import config as configs
+from gen_jax import data, devices, experiment, images
+from gen_jax.data.dataset import digest_of_value
+from gen_jax.errors import DivergedError, UserError
+from gen_jax.evaluation import result
+from gen_jax.evaluation.result import Measured, Value
+from gen_jax.game import parameter_counts
+from gen_jax.runs import environment
+from gen_jax.runs.manifest import write_json
+
+_ROUNDS, _WARM = 5, 10
+_TIMED_SECONDS = 1.0  # for each round and family
+_SHOWN = ("frechet_distance", "kernel_distance", "precision", "recall", "memorized")
+
+_running: set[subprocess.Popen] = set()  # commands that end when the comparison does
+
+
+@dataclasses.dataclass(frozen=True)
+class FamilyResult:
+    """A family's best multiple of its learning rate, and the values of its seeds."""
+
+    factor: float
+    values: dict[str, Value]
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """The content of comparison.json.
+
+    protocol: a hash of it. trials: family -> multiple of the learning rate -> Frechet
+    distance, None if the training diverged.
+    """
+
+    protocol: str
+    trials: dict[str, dict[str, float | None]]
+    families: dict[str, FamilyResult]
+
+    def write(self, folder: Path) -> None:
+        """Write comparison.json."""
+        write_json(folder / "comparison.json", dataclasses.asdict(self))
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """A comparison in a folder. jobs: number of commands that run at once."""
+
+    protocol: Protocol
+    folder: Path
+    jobs: int = 1
+
+    def run(self) -> str:
+        """Train and measure everything not done yet; return the table in Markdown."""
+        for name, family in self.protocol.families.items():
+            if not family.is_calibrated:
+                raise UserError(
+                    f"the protocol has no costs of {name}: --calibrate first"
+                )
+        # This process and its commands share a GPU: none may take most of it.
+        os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+        counts = {n: parameters(n, self.protocol) for n in self.protocol.families}
+        signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+        self.folder.mkdir(parents=True, exist_ok=True)
+        record = read_record(self.folder, self.protocol)
+        self._try(record)
+        self._train_seeds(record)
+        table = _table(record, self.protocol, counts)
+        (self.folder / "comparison.md").write_text(table)
+        images.save_png(self.folder / "comparison.png", self._picture())
+        return table
+
+    def _try(self, record: Record) -> None:
+        """Measure the Frechet distances of all trials, families by turns."""
+        factors = self.protocol.trials.learning_rate
+        todo = [(name, x) for x in factors for name in self.protocol.families]
+        todo = [
+            (name, x) for name, x in todo if str(x) not in record.trials.get(name, {})
+        ]
+
+        def trial(name: str, factor: float) -> dict[str, Measured] | None:
+            run = self.folder / name / f"trial_{factor:g}"
+            try:
+                return self._trained(run, name, factor, self.protocol.trials.seed)
+            except DivergedError:
+                return None
+
+        for (name, factor), measures in self._at_once(trial, todo):
+            found = None
+            if measures:
+                found = measures["on_classifier"].values["frechet_distance"].value
+            record.trials.setdefault(name, {})[str(factor)] = found
+            record.write(self.folder)
+
+    def _train_seeds(self, record: Record) -> None:
+        """Train each family's best trial from several seeds, and measure them."""
+        families = [x for x in self.protocol.families if x not in record.families]
+        factors = {name: float(best(name, record.trials[name])) for name in families}
+
+        def train(seed: int, name: str) -> None:
+            run = self.folder / name / "seeds" / f"seed_{seed}"
+            self._trained(run, name, factors[name], seed)
+
+        seeds = range(self.protocol.seeds)
+        for _ in self._at_once(train, [(s, name) for s in seeds for name in families]):
+            pass
+        for name in families:
+            measures = self._measured(self.folder / name / "seeds")
+            values = measures["on_classifier"].values | measures["copies"].values
+            values = {key: values[key] for key in _SHOWN}
+            record.families[name] = FamilyResult(factors[name], values)
+            record.write(self.folder)
+
+    def _at_once(self, function: Callable, todo: list[tuple]) -> Iterator[tuple]:
+        """Yield each of `todo` with the function's result, `jobs` of them at a time."""
+        with ThreadPoolExecutor(self.jobs) as pool:
+            running = {pool.submit(function, *each): each for each in todo}
+            try:
+                for done in as_completed(running):
+                    yield running[done], done.result()
+            finally:  # after an error or a signal; a training saves before it ends
+                pool.shutdown(wait=False, cancel_futures=True)
+                for process in tuple(_running):
+                    process.terminate()
+
+    def _trained(
+        self, run: Path, name: str, factor: float, seed: int
+    ) -> dict[str, Measured]:
+        """Train at a multiple of the family's learning rate, and measure."""
+        family, (_, config) = (
+            self.protocol.families[name],
+            recipe_of(name, self.protocol),
+        )
+        given = {**family.config, "learning_rate": factor * config.learning_rate}
+        _command(
+            "train",
+            f"--experiment={name}",
+            f"--workdir={run}",
+            f"--data={self.protocol.data}",
+            f"--steps={family.steps}",
+            f"--seed={seed}",
+            *(f"--config.{path}={value}" for path, value in given.items()),
+        )
+        return self._measured(run)
+
+    def _measured(self, run: Path) -> dict[str, Measured]:
+        """Measure a run, or several seeds together, by the command."""
+        _command(
+            "evaluate",
+            f"--workdir={run}",
+            f"--samples={self.protocol.samples}",
+            "--only=on_classifier,copies",
+        )
+        return result.read(run / "evaluation.json").measures
+
+    def _picture(self) -> np.ndarray:
+        """Return the last samples of each family's first seed, next to each other."""
+        pictures = {}
+        for name, family in self.protocol.families.items():
+            samples = self.folder / name / "seeds" / "seed_0" / "samples"
+            path = samples / f"{family.steps}.png"
+            pictures[name] = np.atleast_3d(PIL.Image.open(path))
+        return images.beside(pictures)
+
+
+def recipe_of(name: str, protocol: Protocol) -> tuple[experiment.Experiment, Any]:
+    """Return a family's experiment, and its configuration by the protocol."""
+    recipe = experiment.find(name)
+    config = configs.override(recipe.config, "data.spec", protocol.data)
+    for path, value in protocol.families[name].config.items():
+        config = configs.override(config, path, str(value))
+    return recipe, config
+
+
+def parameters(name: str, protocol: Protocol) -> int:
+    """Return the number of parameters of a family's players.
+
+    Raises UserError if it is not the protocol's, within the tolerance.
+    """
+    recipe, config = recipe_of(name, protocol)
+    info = data.describe(config.data) or data.load(config.data).info
+    game, batch = recipe.build(config, info), data.prepared_like(info, 1)
+    count, wanted = sum(parameter_counts(game, batch).values()), protocol.parameters
+    if abs(count - wanted) > protocol.tolerance * wanted:
+        raise UserError(
+            f"{name} has {count:,} parameters, but the protocol asks for {wanted:,} "
+            f"within {100 * protocol.tolerance:g} %: change its config"
+        )
+    return count
+
+
+def calibrated(protocol: Protocol) -> Protocol:
+    """Return the protocol with each family's costs of a step on this machine.
+
+    The families are timed by turns. Prints the costs.
+    """
+    devices.use_compilation_cache()
+    timers = {}
+    for name in protocol.families:
+        recipe, config = recipe_of(name, protocol)
+        dataset = data.load(config.data)
+        seconds, flops = bare_step(recipe.build(config, dataset.info), config, dataset)
+        steps = max(1, round(_TIMED_SECONDS / (seconds(10, _WARM) / 10)))
+        timers[name] = seconds, steps, flops
+    milliseconds = {name: [] for name in timers}
+    for _ in range(_ROUNDS):
+        for name, (seconds, steps, _) in timers.items():
+            milliseconds[name].append(1e3 * seconds(steps, _WARM) / steps)
+    families = {}
+    for name, (_, _, flops) in timers.items():
+        cost = statistics.median(milliseconds[name])
+        by_time = 1e3 * protocol.budget.seconds / cost
+        steps = int(min(by_time, 1e9 * protocol.budget.gigaflops / flops))
+        config = protocol.families[name].config
+        costs = round(cost, 3), round(flops / 1e9, 3), steps
+        families[name] = Family(config, *costs)
+        print(f"{name}: {cost:.3f} ms, {flops / 1e9:.3f} GFLOP, {steps} steps")
+    about = environment.describe(jax.devices())
+    machine = {key: about[key] for key in ("device", "cores", "jax")}
+    return dataclasses.replace(protocol, families=families, calibrated_on=machine)
+
+
+def read_record(folder: Path, protocol: Protocol) -> Record:
+    """Return comparison.json, or an empty record if there is none.
+
+    Raises UserError if it is damaged, or of another protocol.
+    """
+    digest = digest_of_value(dataclasses.asdict(protocol))
+    path = folder / "comparison.json"
+    if not path.exists():
+        return Record(digest, {}, {})
+    record = read_json(path, Record)
+    if record.protocol != digest:
+        raise UserError(
+            f"{folder} is of another protocol or data: give another --workdir"
+        )
+    return record
+
+
+def best(name: str, trials: dict[str, float | None]) -> str:
+    """Return the factor with the smallest distance.
+
+    Raises UserError if all trials diverged.
+    """
+    ended = {factor: x for factor, x in trials.items() if x is not None}
+    if not ended:
+        raise UserError(
+            f"every trial of {name} diverged: give the protocol lower learning rates"
+        )
+    return min(ended, key=ended.get)
+
+
+def _command(name: str, *arguments: str) -> None:
+    """Run a command of `experiments` to its end.
+
+    Raises DivergedError if a training diverged, UserError for any other failure.
+    """
+    line = " ".join((f"python -m experiments.{name}", *arguments))
+    print(line + "\n", end="", file=sys.stderr, flush=True)  # in one piece
+    with subprocess.Popen(
+        [sys.executable, "-m", f"experiments.{name}", *arguments],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        _running.add(process)
+        _, errors = process.communicate()
+        _running.discard(process)
+    if code := process.returncode:
+        kind = DivergedError if code == DivergedError.exit_code else UserError
+        last = errors.strip().rpartition("\n")[2]
+        raise kind(f"experiments.{name} ended with exit code {code}: {last}")
+
+
+def _table(record: Record, protocol: Protocol, counts: dict[str, int]) -> str:
+    """Return the comparison in Markdown: a row per family, and one of real images."""
+    described = ("", "parameters", "GFLOP", "steps", "seconds", "rate x")
+    table = [(*described, *(name.replace("_", " ") for name in _SHOWN))]
+    for name, family in protocol.families.items():
+        found, steps = record.families[name], family.steps
+        seconds = family.milliseconds * steps / 1e3  # by the protocol's calibration
+        table.append(
+            (
+                f"`{name}`",
+                f"{counts[name]:,}",
+                f"{family.gigaflops * steps:,.0f}",
+                f"{steps:,}",
+                f"{seconds:.0f}",
+                f"{found.factor:g}",
+                *(_with_interval(found.values[key]) for key in _SHOWN),
+            )
+        )
+    real_baselines = (f"{found.values[key].real_baseline:.3g}" for key in _SHOWN)
+    table.append(("real images", *[""] * (len(described) - 1), *real_baselines))
+    return markdown(table)
+
+
+def _with_interval(value: Value) -> str:
+    return f"{value.value:.3g} [{value.low:.3g}, {value.high:.3g}]"

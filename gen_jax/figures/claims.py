@@ -1,0 +1,74 @@
+"""The table of claims about families, each shown by a picture and a number.
+
+    for claim in claims(evaluation):
+        figure = claim.show(evaluation)
+
+To add a claim: write its file and its entry here. A claim applies to every run of any
+family that has the capabilities it needs.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from gen_jax.evaluation.request import Evaluation
+from gen_jax.figures import (
+    adversaries,
+    classes,
+    denoising,
+    latent_space,
+    learning,
+    sharpness,
+    translations,
+)
+from gen_jax.figures.figure import Figure
+
+
+class Claim(NamedTuple):
+    """A statement that a picture shows.
+
+    show: draws it; the first line of its docstring describes the picture.
+    needs: capabilities that a run must have (`Evaluation.capabilities`).
+    """
+
+    name: str
+    show: Callable[[Evaluation], Figure]
+    needs: tuple[str, ...]
+
+    @property
+    def what(self) -> str:
+        """Return one line that describes the picture."""
+        return self.show.__doc__.splitlines()[0]
+
+
+CLAIMS = (
+    Claim("learning", learning.learning, ()),
+    Claim("interpolation", latent_space.interpolation, ("prior", "decode")),
+    Claim("adversaries", adversaries.discriminator_outputs, ("score", "sample")),
+    Claim("match", adversaries.match, ("score", "conditional")),
+    Claim("classes", classes.classes, ("sample", "images", "conditional")),
+    Claim("diversity", classes.class_fractions, ("sample", "images", "labels")),
+    Claim("between", latent_space.between, ("encode", "decode", "images")),
+    Claim("latents", latent_space.scatter, ("encode", "labels")),
+    Claim("plane", latent_space.plane, ("encode", "decode", "prior")),
+    Claim("gaps", latent_space.gaps, ("encode", "decode", "images", "labels")),
+    Claim("style", latent_space.style, ("prior", "decode", "conditional", "labels")),
+    Claim("sharpness", sharpness.sharpness, ("sample", "images")),
+    Claim("dissolving", denoising.dissolving, ("diffuse", "predict_x0")),
+    Claim(
+        "restoring",
+        denoising.restoring,
+        ("diffuse", "denoise_between", "predict_x0", "prior"),
+    ),
+    Claim(
+        "shared_noise",
+        denoising.shared_noise,
+        ("diffuse", "denoise_between", "random_denoising"),
+    ),
+    Claim("translation", translations.translation, ("translate",)),
+)
+
+
+def claims(evaluation: Evaluation) -> list[Claim]:
+    """Return the claims that apply to an evaluation's run and data."""
+    capabilities = evaluation.capabilities
+    return [claim for claim in CLAIMS if capabilities.issuperset(claim.needs)]

@@ -1,0 +1,105 @@
+"""The measures of one or several runs, next to each other, as a page shows them."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from gen_jax.evaluation.result import Measured, Value
+from gen_jax.report.pictures import Album, Picture
+from gen_jax.report.run_files import Folder
+from gen_jax.report.tables import NONE, Table, cut, flat, table_of, text, words
+
+
+class Comparison(NamedTuple):
+    """One measure of several runs.
+
+    columns: labels of the runs. rows: (name, values), a value per run.
+    said: (runs, line): how intervals were computed, contexts and notes.
+    """
+
+    name: str
+    what: str
+    columns: list[str]
+    rows: list[tuple[str, list[Value | None]]]
+    said: list[tuple[str, str]]
+    by_class: list[Table]
+    pictures: list[tuple[str, Picture]]
+
+
+def comparisons(folders: Sequence[Folder], album: Album) -> list[Comparison]:
+    """Return every measure that any of the runs has."""
+    found = [f.evaluation.measures if f.evaluation else {} for f in folders]
+    names = dict.fromkeys(name for measures in found for name in measures)
+    return [_compared(name, folders, found, album) for name in names]
+
+
+def _compared(name, folders, found, album) -> Comparison:
+    pairs = zip(folders, found, strict=True)
+    measured = [(folder, m.get(name, Measured({}))) for folder, m in pairs]
+    keys = dict.fromkeys(key for _, each in measured for key in each.values)
+    hows = [(f.label, _intervals(each)) for f, each in measured]
+    contexts = [(f.label, _context(each)) for f, each in measured]
+    return Comparison(
+        words(name),
+        next((cut(each.what) for _, each in measured if each.what), ""),
+        [folder.label for folder in folders],
+        [(words(k), [each.values.get(k) for _, each in measured]) for k in keys],
+        _by_run(hows) + _by_run(contexts),
+        [table for f, each in measured if (table := _by_class(f.label, each))],
+        [
+            (folder.label, picture)
+            for folder, each in measured
+            for picture in _pictures(folder, each, album)
+        ],
+    )
+
+
+def _intervals(measure: Measured) -> str:
+    """Return how the intervals of a measure were computed."""
+    hows = dict.fromkeys(v.interval for v in measure.values.values() if v.interval)
+    return f"[ ]: {' · '.join(map(cut, hows))}" if hows else ""
+
+
+def _context(measure: Measured) -> str:
+    parts = [f"{name}: {value}" for name, value in flat(measure.context).items()]
+    return " · ".join(parts + ([cut(measure.note)] if measure.note else []))
+
+
+def _by_run(lines: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return (runs, line), each line once; no names if all runs have the same line."""
+    runs: dict[str, list[str]] = {}
+    for label, line in lines:
+        runs.setdefault(line, []).append(label)
+    if len(runs) == 1:
+        return [("", line) for line in runs if line]
+    return [(", ".join(mine), line) for line, mine in runs.items() if line]
+
+
+def _by_class(label: str, measure: Measured) -> Table | None:
+    """Return a table of a measure's numbers, a row per class."""
+    cells = {words(name): flat(row) for name, row in measure.by_class.items()}
+    columns = dict.fromkeys(column for row in cells.values() for column in row)
+    by_column = [
+        (c, {name: row.get(c, NONE) for name, row in cells.items()}) for c in columns
+    ]
+    title = f"{label}, by class" if label else "by class"
+    return table_of(by_column, title) if by_column else None
+
+
+def _pictures(folder: Folder, measure: Measured, album: Album) -> list[Picture]:
+    plain = [n for n in measure.pictures if "/" not in n and n not in (".", "..")]
+    added = [
+        album.add(folder.path / "evaluation" / name, folder.of(f"evaluation/{name}"))
+        for name in plain
+    ]
+    return [picture for picture in added if picture]
+
+
+def circumstances(folders: Sequence[Folder]) -> list[tuple[str, str]]:
+    """Return (run, line): which run was evaluated, and on which machine."""
+    lines = []
+    for folder in folders:
+        if record := folder.evaluation:
+            parts = {"run": record.run, "environment": record.environment}
+            found = [f"{name}: {text(part)}" for name, part in parts.items() if part]
+            lines += [(folder.label, " · ".join(found))] if found else []
+    return lines

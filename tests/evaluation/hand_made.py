@@ -1,0 +1,40 @@
+"""Evaluations of models that are written by hand."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+
+from gen_jax import data, experiment
+from gen_jax.data import DataConfig
+from gen_jax.evaluation.preset import QUICK
+from gen_jax.evaluation.request import Evaluation
+from gen_jax.game import Game, Player, PlayerState, State, Weights
+from gen_jax.ops import Ops
+from gen_jax.runs.run import Run
+
+
+def game_of(ops: dict, **fields) -> Game:
+    """A game of one player that has these ops and learns nothing."""
+    player = Player(init=lambda rng, batch: Weights({}), loss=None)
+    return Game({"model": player}, (), Ops(**ops), **fields)
+
+
+def state_of(params, step: int = 7) -> State:
+    """The state of a game of one player, at a step."""
+    player = PlayerState(params, {}, (), (), np.int32(step))
+    return State(np.int32(step), {"model": player})
+
+
+def evaluation_of(
+    folder: Path, game: Game, params=None, spec="digits", config=None, **fields
+) -> Evaluation:
+    """An evaluation of a game that was trained on `spec`."""
+    config = config or experiment.find("vae").config
+    config = dataclasses.replace(config, data=DataConfig(spec))
+    dataset = data.load(config.data)
+    state = state_of({} if params is None else params)
+    run = Run("model", dataset.info, game, config, state, 7, folder)
+    return Evaluation(
+        run, dataset, folder / "evaluation", **{"preset": QUICK, **fields}
+    )
