@@ -179,7 +179,7 @@ def _recipe(name: str, protocol: dict) -> tuple[experiment.Experiment, Any]:
 def _parameters(name: str, protocol: dict) -> int:
     """How many all players have. Raises UserError where it is not the protocol's."""
     recipe, config = _recipe(name, protocol)
-    info = data.describe(config.data)
+    info = data.describe(config.data) or data.load(config.data).info
     game, batch = recipe.build(config, info), data.prepared_like(info, 1)
     count, wanted = sum(parameter_counts(game, batch).values()), protocol["parameters"]
     if abs(count - wanted) > protocol["tolerance"] * wanted:

@@ -1,18 +1,17 @@
 """Pictures to pictures: input, output and target, and what the dropout's noise varies.
 
 Isola et al. (2016). Held-out pairs are judged by L1, the mean of |y - y_hat| in units
-of [-1, 1], and where the sides allow it by LPIPS (Zhang et al. 2018). Of trees behind
-leaves only what the leaves hide counts, beside copying what shows.
+of [-1, 1], by LPIPS (Zhang et al. 2018) if the sides allow it, and by the measures of
+the data source itself.
 """
 
 import numpy as np
 
 from gen_jax import images
-from gen_jax.data import branches
 from gen_jax.errors import UserError
+from gen_jax.evaluation.paired_images import own_scores
 from gen_jax.evaluation.subject import Subject
 from gen_jax.figures.figure import Figure
-from gen_jax.metrics import branch_scores
 from gen_jax.metrics.networks.lpips import SMALLEST_SIDE, lpips
 
 MAX_IMAGES = 500  # pairs measured
@@ -27,8 +26,8 @@ def translation(subject: Subject) -> Figure:
     y_hat = subject.call("translate", x=x, keys=subject.keys(len(x)))
     numbers = {"pairs": len(x), "l1": float(np.abs(y - y_hat).mean())}
     numbers |= _perceptual(y, y_hat)
-    if subject.run.config.data.spec == "branches":
-        numbers |= _hidden(x, y, y_hat)
+    own = own_scores(subject.dataset, x, y, y_hat)
+    numbers |= {name: float(scores.mean()) for name, scores in own.items()}
     varied = np.stack(
         [
             subject.call("translate", x=x[:VARIED], keys=subject.keys(VARIED, 1 + n))
@@ -56,15 +55,3 @@ def _perceptual(y: np.ndarray, y_hat: np.ndarray) -> dict:
     except UserError as error:
         return {"lpips_left_out": str(error)}
     return {"lpips_alex": float(distance(y, y_hat).mean())}
-
-
-def _hidden(x: np.ndarray, y: np.ndarray, y_hat: np.ndarray) -> dict:
-    """Scores of branches behind leaves, beside copying the branches that show."""
-    truth, behind = branches.branch_mask(y), branches.leaf_mask(x)
-    found = {
-        "translated": branches.branch_mask(y_hat),
-        "memorized": branches.shown_mask(x),
-    }
-    return {
-        name: branch_scores.scores(truth, mask, behind) for name, mask in found.items()
-    }
