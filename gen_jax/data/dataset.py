@@ -47,7 +47,7 @@ class DataConfig:
 
     def adapted(self, values: Mapping[str, Any]) -> "DataConfig":
         """Return these settings in the class for the source of values["spec"]."""
-        from gen_jax.data.registry import own_config
+        from gen_jax.data.registry import own_config  # which imports this module
 
         if "spec" not in values:
             return self
