@@ -109,7 +109,7 @@ def _info(resolved: ddpm.Config, shape: tuple[int, ...]) -> data.Info:
     """Return the description of the data: of --data, or only the images' shape."""
     if not resolved.data.spec:
         return data.Info(shape, num_classes=0)
-    info = data.describe(resolved.data)
+    info = data.describe(resolved.data) or data.load(resolved.data).info
     if info.shape != shape:
         raise UserError(
             f"--data={resolved.data.spec} has examples of shape {info.shape}, but "

@@ -112,7 +112,7 @@ def _translate(run: Run, players: Players, out: Path) -> None:
     if given := parsing.given({name: name for name in (*parsing.SAMPLING, "label")}):
         raise UserError(f"--{given[0][0]} does not apply to a model that translates")
     if _INPUT.value:
-        pictures = data.read_pictures(_INPUT.value, run.info.shape, run.config.data)
+        pictures = data.read_inputs(_INPUT.value, run.info.shape, run.config.data)
         x, targets = images.from_uint8(pictures), []
     else:
         test = data.load(run.config.data).test

@@ -2,11 +2,11 @@
 
   python -m experiments.train --experiment=NAME --workdir=DIR [--data=SPEC] [FLAGS]
 
-SPEC: digits, branches, ring, idx:DIR, folder:DIR, pairs:DIR, npz:FILE, tfds:NAME
-(mnist, fashion_mnist and cifar10 are short for theirs). branches and pairs: hold
-pictures to translate; --config.data.task makes such pairs of any other images. Any
-field of the configuration is a flag: --config.FIELD=VALUE; --dry_run shows the fields
-and what they are.
+SPEC: digits, ring, branches, idx:DIR, folder:DIR, pairs:DIR, npz:FILE, tfds:NAME
+(mnist, fashion_mnist and cifar10 are short for tfds:NAME), or a source that another
+installed package registers. branches and pairs: hold images to translate;
+--config.data.task makes such pairs from any other images. Any field of the
+configuration is a flag: --config.FIELD=VALUE; --dry_run shows all fields.
 
 --seeds=N trains N seeds at once, --seed and those after it, each into a folder seed_K
 of DIR that is a run's folder like any other; evaluate --workdir=DIR then gives
@@ -192,7 +192,8 @@ def _overridden(
     config: configs.RunConfig, overrides: list[tuple[str, str]]
 ) -> configs.RunConfig:
     """The configuration with the flags' values, paths made absolute."""
-    for path, text in overrides:
+    # The source first: it decides which options of its own there are.
+    for path, text in sorted(overrides, key=lambda each: each[0] != "data.spec"):
         config = configs.override(config, path, text)
     return dataclasses.replace(config, data=data.absolute(config.data))
 
@@ -206,7 +207,7 @@ def _plan(
     """What --dry_run prints: configuration, shapes and parameter counts."""
     from gen_jax.game import parameter_counts
 
-    info = data.describe(config.data)
+    info, is_present = _described_data(recipe, config)
     game = recipe.build(config, info)
     batch = data.prepared_like(info, config.batch_size)
     changed = configs.differences(config, recipe.config)
@@ -214,13 +215,33 @@ def _plan(
     lines = [f"experiment: {name}"]
     lines += [f"seeds: {', '.join(map(str, seeds))}, at once"] if seeds else []
     for path in paths:
-        was = configs.get(recipe.config, path)
-        note = f"  (recipe: {was})" if path in changed else ""
+        note = ""
+        if path in changed:
+            note = f"  (recipe: {configs.get(recipe.config, path)})"
         lines.append(f"  {path} = {configs.get(config, path)}{note}")
+    if not is_present:
+        lines.append(f"data: {config.data.spec} is not there; shapes are the recipe's")
     lines += [f"batch: {key} {x.dtype} {list(x.shape)}" for key, x in batch.items()]
     for player, count in parameter_counts(game, batch).items():
         lines.append(f"{player}: {count:,} parameters")
     return "\n".join(lines)
+
+
+def _described_data(
+    recipe: experiment.Experiment, config: configs.RunConfig
+) -> tuple[data.Info, bool]:
+    """Return the facts about the data, and whether the data are present.
+
+    If they are absent, the facts are those that the recipe names.
+
+    Raises UserError if they are absent and the recipe does not name them.
+    """
+    if (info := data.describe(config.data)) is not None:
+        return info, True
+    if recipe.shape is None or "labels" in recipe.needs:
+        return data.load(config.data).info, True  # raises: it says what is missing
+    target = recipe.shape if "pairs" in recipe.needs else ()
+    return data.Info(recipe.shape, 0, target), False
 
 
 def _train(

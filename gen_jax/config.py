@@ -122,7 +122,18 @@ def _override(config, names, path, text):
         value = _override(getattr(config, name), rest, path, text)
     else:
         value = parse(text, typing.get_type_hints(type(config))[name], path)
+        config = _adapted(config, {name: value})
     return dataclasses.replace(config, **{name: value})
+
+
+def _adapted(config, values: Mapping[str, Any]):
+    """Return `config` in the class that `values` of its fields call for.
+
+    A dataclass may have fields that depend on the value of another one: its method
+    `adapted(values)` then returns an instance that has them, such as a `DataConfig`
+    with the options of the source that values["spec"] names.
+    """
+    return config.adapted(values) if hasattr(config, "adapted") else config
 
 
 def parse(text: str, kind: Any, path: str) -> Any:
@@ -186,6 +197,7 @@ def from_dict(config: Any, saved: Mapping[str, Any], prefix: str = "") -> Any:
     if not isinstance(saved, Mapping):
         where = prefix.removesuffix(".") or "the configuration"
         raise UserError(f"{where} was saved as {saved!r:.40}, which has no fields")
+    config = _adapted(config, saved)
     hints, values = typing.get_type_hints(type(config)), {}
     names = {field.name for field in dataclasses.fields(config)}
     for name, value in saved.items():
@@ -207,9 +219,12 @@ def get(config: Any, path: str) -> Any:
 
 
 def differences(config: Any, other: Any) -> list[str]:
-    """The dotted names of the fields in which two configurations differ."""
+    """Return the dotted names of the fields, of those in both, that differ."""
+    both = set(field_paths(other))
     return [
-        path for path in field_paths(config) if get(config, path) != get(other, path)
+        path
+        for path in field_paths(config)
+        if path in both and get(config, path) != get(other, path)
     ]
 
 

@@ -58,7 +58,7 @@ import math
 from typing import ClassVar, Literal
 
 from gen_jax.config import RunConfig
-from gen_jax.data import DataConfig, Info
+from gen_jax.data import DataConfig, Info, PairsConfig
 from gen_jax.experiment import Experiment
 from gen_jax.game import Game
 from gen_jax.models import patchgan, unet
@@ -128,7 +128,7 @@ EXPERIMENT = Experiment(
 
 FACADES = Experiment(
     Config(
-        data=DataConfig(spec="pairs:facades", image_size=256, direction="b_to_a"),
+        data=PairsConfig("pairs:facades", image_size=256, direction="b_to_a"),
         steps=80_000,  # 200 epochs of 400 pairs
         flip=True,
         jitter=30,

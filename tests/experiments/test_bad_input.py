@@ -55,6 +55,7 @@ def fails(name, *flags, says, **options):
         ),
         ([VAE, "--config.microbatches=3"], "a batch of 128 does not divide by 3"),
         ([VAE, "--data=digit"], "Did you mean digits?"),
+        ([VAE, "--config.data.direction=b_to_a"], "has no field 'data.direction'"),
         ([VAE, "--data=folder:nowhere"], "nowhere: there is no such folder"),
         ([VAE, "--data=idx:."], "holds no train-images-idx3-ubyte"),
         ([VAE, "--data=npz:nothing.npz"], "there is no such file"),
@@ -63,7 +64,7 @@ def fails(name, *flags, says, **options):
         ([VAE, "--resume=elsewhere"], "elsewhere does not exist"),
         ([VAE, "--resume="], "--resume= is empty; allowed: auto, never, or"),
         (["--experiment="], "--experiment=NAME is needed; there are: ae, cgan"),
-        ([VAE, "--data="], "there is no data ''. There are: digits, branches"),
+        ([VAE, "--data="], "unknown dataset ''. There are: branches, digits"),
     ],
 )
 def test_training(flags, says, tmp_path):

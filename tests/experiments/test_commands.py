@@ -315,6 +315,10 @@ def test_list_dry_run_and_help(tmp_path):
     assert dry.returncode == 0
     assert "model: 35,746,307 parameters" in dry.stdout
     assert "batch: x float32 [128, 32, 32, 3]" in dry.stdout
+    dry = run("train", "--experiment=pix2pix_facades", "--dry_run", cwd=tmp_path)
+    assert dry.returncode == 0, dry.stderr
+    assert f"data: pairs:{tmp_path}/facades is not there; shapes are" in dry.stdout
+    assert "batch: y float32 [1, 256, 256, 3]" in dry.stdout
     flags = ("--experiment=vae", "--dry_run", "--steps=9", "--config.z_dim=3")
     first, *rest = succeed("train", *flags).stdout.splitlines()
     assert first == "experiment: vae"
