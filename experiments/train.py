@@ -93,7 +93,7 @@ def _folders() -> list[Path]:
     return list(several.found(workdir).values()) or [workdir]
 
 
-def _seeds(config: configs.RunConfig) -> tuple[int, ...]:
+def _seeds(config: experiment.RunConfig) -> tuple[int, ...]:
     """Those to train at once, as the workdir has them; none for an ordinary run.
 
     Raises UserError where a flag disagrees with the workdir.
@@ -138,7 +138,7 @@ def _saved_run(folders: list[Path]) -> dict | None:
 
 def _resolve(
     overrides: list[tuple[str, str]], saved: dict | None, folder: Path
-) -> tuple[str, configs.RunConfig]:
+) -> tuple[str, experiment.RunConfig]:
     """The experiment's name and configuration, from the flags and the saved run.
 
     folder: the run's; of several seeds the first one's.
@@ -165,7 +165,7 @@ def _resolve(
     config = _overridden(before, overrides)
     if _RESUME.value == "auto":
         for path in configs.differences(config, before):
-            if not configs.is_free(config, path):
+            if not configs.may_change_on_resume(config, path):
                 raise UserError(
                     f"{path}={configs.get(config, path)} disagrees with the run in "
                     f"{_WORKDIR.value}, which has {configs.get(before, path)}"
@@ -173,7 +173,7 @@ def _resolve(
     return name, config
 
 
-def _with_latest(config: configs.RunConfig, path: Path) -> configs.RunConfig:
+def _with_latest(config: experiment.RunConfig, path: Path) -> experiment.RunConfig:
     """The configuration with the free fields as a run's config.json has them.
 
     It knows of steps that were raised since the checkpoint; it may hold anything.
@@ -182,15 +182,17 @@ def _with_latest(config: configs.RunConfig, path: Path) -> configs.RunConfig:
     try:
         latest = json.loads(path.read_text())["config"]
         latest = {f: latest[f] for f in fields if f in latest}
-        free = {f: x for f, x in latest.items() if configs.is_free(config, f)}
+        free = {
+            f: x for f, x in latest.items() if configs.may_change_on_resume(config, f)
+        }
         return configs.from_dict(config, free)
     except (OSError, ValueError, TypeError, KeyError, IndexError, RecursionError):
         return config
 
 
 def _overridden(
-    config: configs.RunConfig, overrides: list[tuple[str, str]]
-) -> configs.RunConfig:
+    config: experiment.RunConfig, overrides: list[tuple[str, str]]
+) -> experiment.RunConfig:
     """The configuration with the flags' values, paths made absolute."""
     for path, text in overrides:
         config = configs.override(config, path, text)
@@ -200,7 +202,7 @@ def _overridden(
 def _plan(
     name: str,
     recipe: experiment.Experiment,
-    config: configs.RunConfig,
+    config: experiment.RunConfig,
     seeds: tuple[int, ...],
 ) -> str:
     """What --dry_run prints: configuration, shapes and parameter counts."""
@@ -226,7 +228,7 @@ def _plan(
 def _train(
     name: str,
     recipe: experiment.Experiment,
-    config: configs.RunConfig,
+    config: experiment.RunConfig,
     saved: dict | None,
     seeds: tuple[int, ...],
 ) -> None:
@@ -274,7 +276,9 @@ def _train(
             _report(folder)
 
 
-def _batches(dataset: data.Dataset, config: configs.RunConfig, seeds: tuple[int, ...]):
+def _batches(
+    dataset: data.Dataset, config: experiment.RunConfig, seeds: tuple[int, ...]
+):
     """This process's batches, of each seed's own order where there are several."""
     import jax
 
@@ -311,7 +315,7 @@ def _report(workdir: Path) -> None:
         print(f"report: {page}", file=sys.stderr)
 
 
-def _check_data(config: configs.RunConfig, meta: dict, saved: dict) -> None:
+def _check_data(config: experiment.RunConfig, meta: dict, saved: dict) -> None:
     """Raises UserError where the data are not those that a run can go on with.
 
     A new run may begin from a checkpoint of other data of the same shape.

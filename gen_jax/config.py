@@ -1,7 +1,12 @@
-"""Configurations: frozen, typed dataclasses, overridden by name and saved as JSON.
+"""Typed configurations: frozen dataclasses, set by field name and saved as JSON.
 
-A name that is misspelt or a value of the wrong type raises UserError with one line
-that says what is allowed. No absl here: the flags are `experiments/flags.py`.
+The limits and the choices of a field stand on the field itself, as its metadata:
+
+    z_dim: int = within(1, None, default=100)
+    gan_loss: str = choice(GAN_LOSSES, default="non_saturating")
+
+A misspelt name, a value of the wrong type or a value out of range raises UserError,
+with one line that says what is allowed. `experiments/flags.py` reads the command line.
 """
 
 import ast
@@ -10,88 +15,115 @@ import math
 import sys
 import types
 import typing
-from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
-from gen_jax.data.dataset import MAX_PIXELS, DataConfig
 from gen_jax.errors import UserError, hint
 
-_MAX = 2**31 - 1
+_MAX_INT = 2**31 - 1
 
 
-def free(default: Any) -> Any:
-    """A field that may differ when a run goes on: learning does not depend on it."""
-    return dataclasses.field(default=default, metadata={"free": True})
+def within(
+    low: float | None,
+    high: float | None,
+    *,
+    default: Any,
+    min_length: int = 0,
+    may_change_on_resume: bool = False,
+) -> Any:
+    """Return a field for a number, or a list of numbers, each in [low, high].
+
+    low, high: None for no bound. An int is at most 2**31 - 1 if `high` is None, since
+        NumPy and XLA overflow on larger sizes instead of refusing them.
+    min_length: of a list.
+    may_change_on_resume: whether a resumed run may have another value, because
+        learning does not depend on it.
+    """
+    limits = {"low": low, "high": high, "min_length": min_length}
+    metadata = {**limits, "may_change_on_resume": may_change_on_resume}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def choice(options: Iterable[Any], *, default: Any) -> Any:
+    """Return a field whose value is one of `options`, such as the keys of a table.
+
+    None is allowed too if the field's type is optional.
+    """
+    return dataclasses.field(default=default, metadata={"options": options})
 
 
 @dataclasses.dataclass(frozen=True)
 class FitConfig:
-    """How long to train, and what to record on the way."""
+    """How long to train, and what to record meanwhile.
 
-    seed: int = 0
-    microbatches: int = 1  # pieces in which each gradient is accumulated
-    steps: int = free(1000)  # the total; may be raised later
-    steps_per_call: int = free(1)  # steps that the device takes in one go
-    log_every_steps: int = free(50)
-    sample_every_steps: int = free(500)  # 0: only at the end
-    checkpoint_every_seconds: float = free(60.0)
-    keep_every_steps: int = free(0)  # kept for good, beside the last 3; 0: none
+    steps: in total; may be raised later.
+    microbatches: number of pieces in which each gradient is accumulated.
+    steps_per_call: steps that one call of the compiled function takes.
+    sample_every_steps: 0 for samples at the end only.
+    keep_every_steps: checkpoints kept for good, next to the last 3; 0 for none.
+    """
 
-    # The least and the most that a field, or each number in its list, may be; then the
-    # fewest numbers in the list, if not none. A whole number is an int32's at most,
-    # whatever this says but a limit of its own.
-    LIMITS: ClassVar[dict[str, tuple[float, ...]]] = {
-        "seed": (0, 2**32 - 1),
-        "microbatches": (1, math.inf),
-        "steps": (1, math.inf),
-        "steps_per_call": (1, math.inf),
-        "log_every_steps": (1, math.inf),
-        "sample_every_steps": (0, math.inf),
-        "checkpoint_every_seconds": (0, math.inf),
-        "keep_every_steps": (0, math.inf),
-    }
+    seed: int = within(0, 2**32 - 1, default=0)
+    microbatches: int = within(1, None, default=1)
+    steps: int = within(1, None, default=1000, may_change_on_resume=True)
+    steps_per_call: int = within(1, None, default=1, may_change_on_resume=True)
+    log_every_steps: int = within(1, None, default=50, may_change_on_resume=True)
+    sample_every_steps: int = within(0, None, default=500, may_change_on_resume=True)
+    checkpoint_every_seconds: float = within(
+        0, None, default=60.0, may_change_on_resume=True
+    )
+    keep_every_steps: int = within(0, None, default=0, may_change_on_resume=True)
 
     def __post_init__(self):
-        for name in self.LIMITS:
-            self.check(name, getattr(self, name))
-
-    @classmethod
-    def check(cls, name: str, value: Any) -> None:
-        """Raises UserError for a value beyond the limits of the field `name`."""
-        least, most, *fewest = cls.LIMITS[name]
-        numbers = value if isinstance(value, tuple) else (value,)
-        if fewest and len(numbers) < fewest[0]:
-            raise UserError(
-                f"{name}={value} is too short: it needs {fewest[0]} at least"
-            )
-        for number in numbers:
-            _check_range(name, value, number, least, most)
+        for path in field_paths(self):
+            check(self, path, get(self, path))
 
 
-def _check_range(name: str, value: Any, number: Any, least: float, most: float) -> None:
-    if isinstance(number, int) and most == math.inf:
-        most = _MAX  # NumPy and XLA overflow on sizes beyond, rather than refuse them
-    if number is not None and not least <= number <= most:
-        bound = f"at least {least}" if number < least else f"at most {most}"
+def metadata(config: Any, path: str) -> dict[str, Any]:
+    """Return what is declared of the field at a dotted path.
+
+    A subclass that gives a field another default need not declare it again.
+    """
+    *parents, name = path.split(".")
+    owner = get(config, ".".join(parents)) if parents else config
+    declared = {}
+    for cls in reversed(type(owner).__mro__):
+        field = getattr(cls, "__dataclass_fields__", {}).get(name)
+        declared |= field.metadata if field else {}
+    return declared
+
+
+def check(config: Any, path: str, value: Any, name: str | None = None) -> None:
+    """Raise UserError if the field at a dotted path may not have a value.
+
+    name: what the error calls the field, such as a flag that stands for it.
+    """
+    declared, name = metadata(config, path), name or path
+    if value is None:
+        return
+    options = declared.get("options")
+    if options is not None and value not in options:
+        raise UserError(f"{name}={value} is not one of {', '.join(map(str, options))}")
+    if "min_length" not in declared:
+        return
+    numbers = value if isinstance(value, tuple) else (value,)
+    if len(numbers) < declared["min_length"]:
+        raise UserError(
+            f"{name}={value} is too short: it needs at least {declared['min_length']}"
+        )
+    for number in numbers:
+        _check_range(name, value, number, declared["low"], declared["high"])
+
+
+def _check_range(
+    name: str, value: Any, number: float, low: float | None, high: float | None
+) -> None:
+    low = -math.inf if low is None else low
+    if high is None:
+        high = _MAX_INT if isinstance(number, int) else math.inf
+    if not low <= number <= high:
+        bound = f"at least {low}" if number < low else f"at most {high}"
         raise UserError(f"{name}={value} is out of range: {bound}")
-
-
-@dataclasses.dataclass(frozen=True)
-class RunConfig(FitConfig):
-    """What every experiment has; a recipe is a subclass with fields of its own."""
-
-    data: DataConfig = dataclasses.field(default_factory=DataConfig)
-    batch_size: int = 128  # examples of all devices together
-    flip: bool = False  # mirror training images left to right at random
-    jitter: int = (
-        0  # pixels that training images are enlarged by, and cut back at random
-    )
-
-    LIMITS: ClassVar = {
-        **FitConfig.LIMITS,
-        "batch_size": (1, 2**20),
-        "jitter": (0, MAX_PIXELS),
-    }
 
 
 def field_paths(config: Any, prefix: str = "") -> Iterator[str]:
@@ -213,13 +245,6 @@ def differences(config: Any, other: Any) -> list[str]:
     ]
 
 
-def is_free(config: Any, path: str) -> bool:
-    """Whether a field may change when a run goes on.
-
-    Declared once, where the field is: a recipe that gives it another default need not
-    repeat it.
-    """
-    *parents, name = path.split(".")
-    owner = get(config, ".".join(parents)) if parents else config
-    declared = (getattr(c, "__dataclass_fields__", {}) for c in type(owner).__mro__)
-    return any(c[name].metadata.get("free") for c in declared if name in c)
+def may_change_on_resume(config: Any, path: str) -> bool:
+    """Return whether a resumed run may have another value at a dotted path."""
+    return metadata(config, path).get("may_change_on_resume", False)

@@ -5,16 +5,32 @@ lines of pyproject.toml, and any installed package can register more. A checkpoi
 names its experiment, and only what is registered is ever imported for it.
 """
 
+import dataclasses
 import importlib.metadata
 from collections.abc import Callable
 from typing import NamedTuple
 
-from gen_jax.config import RunConfig
-from gen_jax.data.dataset import Info
+from gen_jax.config import FitConfig, within
+from gen_jax.data.dataset import MAX_PIXELS, DataConfig, Info
 from gen_jax.errors import UserError, hint
 from gen_jax.game import Game
 
 GROUP = "gen_jax.experiments"
+
+
+@dataclasses.dataclass(frozen=True)
+class RunConfig(FitConfig):
+    """The configuration that all experiments share; a recipe's is a subclass.
+
+    batch_size: examples of all devices together.
+    flip: whether training images are mirrored left to right at random.
+    jitter: pixels by which training images are enlarged, then cropped at random.
+    """
+
+    data: DataConfig = dataclasses.field(default_factory=DataConfig)
+    batch_size: int = within(1, 2**20, default=128)
+    flip: bool = False
+    jitter: int = within(0, MAX_PIXELS, default=0)
 
 
 class Experiment(NamedTuple):

@@ -2,30 +2,24 @@
 
 import dataclasses
 import json
-import math
-from typing import ClassVar, Literal
 
 import pytest
 
 from gen_jax import config as configs
-from gen_jax.config import RunConfig
+from gen_jax.config import choice, within
 from gen_jax.errors import UserError
+from gen_jax.experiment import RunConfig
 
 
 @dataclasses.dataclass(frozen=True)
 class Recipe(RunConfig):
     steps: int = 77
     rate: float = 1e-3
-    hidden: tuple[int, ...] = (500,)
-    levels: tuple[int, ...] = (1, 2)
-    payoff: Literal["minimax", "non_saturating"] = "minimax"
-    scale: float | None = None
-    LIMITS: ClassVar = {
-        **RunConfig.LIMITS,
-        "hidden": (1, math.inf),
-        "levels": (1, math.inf, 2),
-        "scale": (0, 9),
-    }
+    hidden: tuple[int, ...] = within(1, None, default=(500,))
+    levels: tuple[int, ...] = within(1, None, default=(1, 2), min_length=2)
+    payoff: str = choice({"minimax": 1, "non_saturating": 2}, default="minimax")
+    patch: int | None = choice((1, 16), default=None)
+    scale: float | None = within(0, 9, default=None)
 
 
 @pytest.mark.parametrize(
@@ -41,6 +35,8 @@ class Recipe(RunConfig):
         ("payoff", "non_saturating", "non_saturating"),
         ("scale", "0.5", 0.5),
         ("scale", "None", None),
+        ("patch", "16", 16),
+        ("patch", "None", None),
         ("flip", "true", True),
         ("flip", "False", False),
         ("data.spec", "folder:/a b", "folder:/a b"),
@@ -84,9 +80,11 @@ def test_overrides_are_typed(path, text, value):
         ("hidden", "1,x", "is not"),
         ("hidden", "9" * 21, "out of range: at most 2147483647"),
         ("hidden", "5,0", r"hidden=\(5, 0\) is out of range: at least 1"),
-        ("levels", "()", r"levels=\(\) is too short: it needs 2 at least"),
-        ("levels", "1", r"levels=\(1,\) is too short: it needs 2 at least"),
+        ("levels", "()", r"levels=\(\) is too short: it needs at least 2"),
+        ("levels", "1", r"levels=\(1,\) is too short: it needs at least 2"),
         ("payoff", "hinge", "payoff=hinge is not one of minimax, non_saturating"),
+        ("patch", "7", "patch=7 is not one of 1, 16"),
+        ("scale", "9.5", "scale=9.5 is out of range: at most 9"),
         ("flip", "maybe", "flip=maybe is not true or false"),
     ],
 )
@@ -94,6 +92,18 @@ def test_a_wrong_override_gets_one_line(path, text, message):
     with pytest.raises(UserError, match=message) as raised:
         configs.override(Recipe(), path, text)
     assert "\n" not in str(raised.value)
+
+
+def test_another_default_keeps_the_limits_of_the_field():
+    @dataclasses.dataclass(frozen=True)
+    class Narrow(Recipe):
+        hidden: tuple[int, ...] = (8,)
+        payoff: str = "non_saturating"
+
+    with pytest.raises(UserError, match=r"hidden=\(0,\) is out of range: at least 1"):
+        Narrow(hidden=(0,))
+    with pytest.raises(UserError, match="payoff=hinge is not one of minimax, non_sat"):
+        Narrow(payoff="hinge")
 
 
 def test_json_there_and_back():
@@ -113,7 +123,9 @@ def test_an_older_run_lacks_a_field_and_a_newer_one_has_more():
 def test_what_may_change_when_a_run_goes_on():
     config = Recipe()
     free = {
-        path for path in configs.field_paths(config) if configs.is_free(config, path)
+        path
+        for path in configs.field_paths(config)
+        if configs.may_change_on_resume(config, path)
     }
     assert free == {
         "steps",

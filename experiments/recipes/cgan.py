@@ -18,11 +18,10 @@ paper says nothing.
 """
 
 import dataclasses
-import math
-from typing import ClassVar, Literal
 
 from experiments.recipes import dcgan
 from experiments.recipes.gan import build_gan
+from gen_jax.config import choice, within
 from gen_jax.data import DataConfig, Info
 from gen_jax.experiment import Experiment, images_only
 from gen_jax.game import Game
@@ -38,19 +37,11 @@ class Config(dcgan.Config):
     base_channels: int = 32
     learning_rate: float = 5e-4
     # None: conv for images, mlp for points.
-    network: Literal["conv", "mlp"] | None = None
-    z_hidden: int = 200  # of the MLP: units of z's own layer
-    y_hidden: int = 1000  # and of y's, in the generator
-    hidden: int = 1200  # units of the joint layer
-    dropout: float = 0.5
-
-    LIMITS: ClassVar = {
-        **dcgan.Config.LIMITS,
-        "z_hidden": (1, math.inf),
-        "y_hidden": (1, math.inf),
-        "hidden": (1, math.inf),
-        "dropout": (0, 0.99),
-    }
+    network: str | None = choice(("conv", "mlp"), default=None)
+    z_hidden: int = within(1, None, default=200)
+    y_hidden: int = within(1, None, default=1000)
+    hidden: int = within(1, None, default=1200)
+    dropout: float = within(0, 0.99, default=0.5)
 
 
 def build_game(config: Config, info: Info) -> Game:

@@ -16,10 +16,9 @@ by their features: an SVM on them is right on 82.8 % of CIFAR-10.
 """
 
 import dataclasses
-import math
-from typing import ClassVar, Literal
 
 from experiments.recipes.gan import GanConfig, build_gan
+from gen_jax.config import choice, within
 from gen_jax.data import DataConfig, Info
 from gen_jax.errors import UserError
 from gen_jax.experiment import Experiment
@@ -33,15 +32,9 @@ class Config(GanConfig):
 
     steps: int = 3000
     sample_every_steps: int = 1000
-    base_channels: int = 64  # of the generator's last and discriminator's first layer
-    kernel: int = 4  # pixels; the paper's are 5
-    norm: Literal["batch", "spectral", "none"] = "batch"  # the discriminator's
-
-    LIMITS: ClassVar = {
-        **GanConfig.LIMITS,
-        "base_channels": (1, math.inf),
-        "kernel": (2, math.inf),
-    }
+    base_channels: int = within(1, None, default=64)
+    kernel: int = within(2, None, default=4)
+    norm: str = choice(dcgan.NORMS, default="batch")
 
 
 def build_game(config: Config, info: Info, num_classes: int = 0) -> Game:

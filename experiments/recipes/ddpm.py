@@ -13,13 +13,13 @@ on the test set.
 """
 
 import dataclasses
-import math
-from typing import ClassVar, Literal
 
 import flax.linen as nn
 
-from gen_jax.config import RunConfig
+from gen_jax.config import choice, within
 from gen_jax.data import DataConfig, Info
+from gen_jax.diffusion.predictions import PREDICTIONS
+from gen_jax.diffusion.samplers import VARIANCES
 from gen_jax.diffusion.schedules import (
     BETAS,
     Schedule,
@@ -27,10 +27,10 @@ from gen_jax.diffusion.schedules import (
     make_schedule,
 )
 from gen_jax.errors import UserError
-from gen_jax.experiment import Experiment
+from gen_jax.experiment import Experiment, RunConfig
 from gen_jax.game import Game
 from gen_jax.models import ddpm_unet, mlp
-from gen_jax.objectives.ddpm import Recipe, ddpm
+from gen_jax.objectives.ddpm import LOSSES, Recipe, ddpm
 from gen_jax.optimizers import adam
 
 
@@ -43,55 +43,38 @@ class NetworkConfig(RunConfig):
 
     steps: int = 600
     sample_every_steps: int = 200
-    base_channels: int = 32
-    channel_multipliers: tuple[int, ...] = (1, 2)  # of `features`, a level each
-    blocks_per_level: int = 2  # a level
-    attention_resolutions: tuple[int, ...] | None = (
-        None  # at these heights; None: the coarsest
-    )
-    dropout: float = 0.0
-    groups: int = 32  # of a norm, at most: four channels at least share one
-    hidden: tuple[int, ...] = (256, 256, 256)  # of the MLP that denoises points
-    learning_rate: float = 1e-3
-    warmup_steps: int = 50
-    clip_norm: float = 1.0
-    ema_halflife_images: float = 5_000.0
-
-    LIMITS: ClassVar = {
-        **RunConfig.LIMITS,
-        "base_channels": (2, math.inf),
-        "channel_multipliers": (1, math.inf, 1),
-        "blocks_per_level": (1, 1000),
-        "dropout": (0, 0.99),
-        "groups": (1, math.inf),
-        "hidden": (1, math.inf),
-        "learning_rate": (0, math.inf),
-        "warmup_steps": (0, math.inf),
-        "clip_norm": (1e-6, math.inf),
-        "ema_halflife_images": (0, math.inf),
-    }
+    base_channels: int = within(2, None, default=32)
+    channel_multipliers: tuple[int, ...] = within(1, None, default=(1, 2), min_length=1)
+    blocks_per_level: int = within(1, 1000, default=2)
+    attention_resolutions: tuple[int, ...] | None = None
+    dropout: float = within(0, 0.99, default=0.0)
+    groups: int = within(1, None, default=32)
+    hidden: tuple[int, ...] = within(1, None, default=(256, 256, 256))
+    learning_rate: float = within(0, None, default=1e-3)
+    warmup_steps: int = within(0, None, default=50)
+    clip_norm: float = within(1e-6, None, default=1.0)
+    ema_halflife_images: float = within(0, None, default=5_000.0)
 
 
 @dataclasses.dataclass(frozen=True)
 class Config(NetworkConfig):
-    """What diffusion may choose; the defaults are Ho et al.'s."""
+    """The fields that diffusion adds; the defaults are Ho et al.'s.
 
-    timesteps: int = 1000
-    schedule: Literal["linear", "cosine"] = "linear"
-    # The first and last of a linear schedule; None: the paper's by 1000 / timesteps.
+    betas: first and last of a linear schedule; None for the paper's times
+        1000 / timesteps.
+    min_snr: gamma of Hang et al. (2023), who take 5; 0 for no weights.
+    importance: whether times t with a large loss are sampled more often.
+    """
+
+    timesteps: int = within(1, 1_000_000, default=1000)
+    schedule: str = choice(BETAS, default="linear")
     betas: tuple[float, ...] | None = None
-    prediction: Literal["eps", "x_0", "v", "mean"] = "eps"
-    variance: Literal["fixed_small", "fixed_large", "learned_range"] = "fixed_large"
-    loss: Literal["simple", "variational", "hybrid"] = "simple"
-    min_snr: float = 0.0  # gamma; Hang et al. (2023): 5; 0: no weights
-    importance: bool = False  # draws t where the loss is large
+    prediction: str = choice(PREDICTIONS, default="eps")
+    variance: str = choice(VARIANCES, default="fixed_large")
+    loss: str = choice(LOSSES, default="simple")
+    min_snr: float = within(0, None, default=0.0)
+    importance: bool = False
     self_conditioning: bool = False
-
-    LIMITS: ClassVar = {
-        **NetworkConfig.LIMITS,
-        "timesteps": (1, 1_000_000),
-        "min_snr": (0, math.inf),
-    }
 
 
 def network(

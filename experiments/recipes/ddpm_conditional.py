@@ -22,10 +22,9 @@ The paper reports FIDs of ImageNet at 64 and 128 pixels, with w from 0 to 4.
 """
 
 import dataclasses
-from typing import ClassVar
 
 from experiments.recipes import ddpm
-from gen_jax.config import free
+from gen_jax.config import within
 from gen_jax.data import Info
 from gen_jax.errors import UserError
 from gen_jax.experiment import Experiment
@@ -34,16 +33,14 @@ from gen_jax.game import Game
 
 @dataclasses.dataclass(frozen=True)
 class Config(ddpm.Config):
-    """The DDPM's, and how labels are used."""
+    """The DDPM's fields, and how labels are used.
 
-    label_dropout: float = 0.1  # the share of training labels that is withheld
-    guidance: float = free(0.25)  # w of samples that are not told another
+    label_dropout: fraction of training labels that are withheld.
+    guidance: default w of the samples.
+    """
 
-    LIMITS: ClassVar = {
-        **ddpm.Config.LIMITS,
-        "label_dropout": (0, 0.99),
-        "guidance": (0, 100),
-    }
+    label_dropout: float = within(0, 0.99, default=0.1)
+    guidance: float = within(0, 100, default=0.25, may_change_on_resume=True)
 
 
 def build_game(config: Config, info: Info) -> Game:

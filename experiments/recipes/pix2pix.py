@@ -54,12 +54,10 @@ recipe for facades, not run.
 """
 
 import dataclasses
-import math
-from typing import ClassVar, Literal
 
-from gen_jax.config import RunConfig
+from gen_jax.config import choice, within
 from gen_jax.data import DataConfig, Info
-from gen_jax.experiment import Experiment
+from gen_jax.experiment import Experiment, RunConfig
 from gen_jax.game import Game
 from gen_jax.models import patchgan, unet
 from gen_jax.objectives.pix2pix import pix2pix
@@ -78,24 +76,14 @@ class Config(RunConfig):
     batch_size: int = 1
     steps: int = 10_000
     sample_every_steps: int = 2_000
-    base_channels: int = 32  # of both networks' first layers
-    patch: Literal[1, 16, 70, 286] | None = None  # pixels; None: 70, or 16 if they fit
-    dropout: float = 0.5  # of the generator: its noise
-    adversarial: bool = True  # False: the baseline, a U-Net with the L1 loss alone
-    l1_weight: float = 100.0
-    learning_rate: float = 2e-4
-    b1: float = 0.5
-    ema_halflife_images: float = 0.0  # 0: no average, as in the paper
-
-    LIMITS: ClassVar = {
-        **RunConfig.LIMITS,
-        "base_channels": (1, math.inf),
-        "dropout": (0, 0.99),
-        "l1_weight": (0, math.inf),
-        "learning_rate": (0, math.inf),
-        "b1": (0, 0.999),
-        "ema_halflife_images": (0, math.inf),
-    }
+    base_channels: int = within(1, None, default=32)
+    patch: int | None = choice(_LAYERS, default=None)
+    dropout: float = within(0, 0.99, default=0.5)
+    adversarial: bool = True
+    l1_weight: float = within(0, None, default=100.0)
+    learning_rate: float = within(0, None, default=2e-4)
+    b1: float = within(0, 0.999, default=0.5)
+    ema_halflife_images: float = within(0, None, default=0.0)
 
 
 def build_game(config: Config, info: Info) -> Game:

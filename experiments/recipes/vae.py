@@ -20,60 +20,54 @@ MNIST and Frey Face, as curves without numbers.
 """
 
 import dataclasses
-import math
-from typing import ClassVar, Literal
 
-from gen_jax.config import RunConfig
+from gen_jax.config import choice, within
 from gen_jax.data import Info
-from gen_jax.experiment import Experiment, images_only
+from gen_jax.experiment import Experiment, RunConfig, images_only
 from gen_jax.game import Game
 from gen_jax.losses import likelihoods
 from gen_jax.models import autoencoder, mlp
 from gen_jax.objectives.autoencoder import vae
 from gen_jax.optimizers import adam
 
+LIKELIHOODS = {  # of a configuration
+    "bernoulli": lambda config: likelihoods.bernoulli(),
+    "gaussian": lambda config: likelihoods.gaussian(config.scale),
+    "logistic": lambda config: likelihoods.discretised_logistic(),
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class AutoencoderConfig(RunConfig):
-    """One hidden layer of 500 as in the paper's MNIST networks, with Adam."""
+    """One hidden layer of 500 as in the paper's MNIST networks, with Adam.
+
+    likelihood: None for Bernoulli on images and Gaussian on points.
+    scale: standard deviation of the Gaussian, for x in [-1, 1].
+    """
 
     steps: int = 5000
     sample_every_steps: int = 1000
-    network: Literal["mlp", "conv"] = "mlp"
-    hidden: tuple[int, ...] = (500,)  # of the MLP
-    base_channels: int = 32  # of the convolutional network's widest image
-    z_dim: int = 20
-    # None: Bernoulli for images, Gaussian for points.
-    likelihood: Literal["bernoulli", "gaussian", "logistic"] | None = None
-    scale: float = 0.1  # the Gaussian's standard deviation, on x in [-1, 1]
-    learning_rate: float = 1e-3
-    ema_halflife_images: float = 10_000.0
-
-    LIMITS: ClassVar = {
-        **RunConfig.LIMITS,
-        "hidden": (1, math.inf),
-        "base_channels": (1, math.inf),
-        "z_dim": (1, math.inf),
-        "scale": (1e-6, math.inf),
-        "learning_rate": (0, math.inf),
-        "ema_halflife_images": (0, math.inf),
-    }
+    network: str = choice(("mlp", "conv"), default="mlp")
+    hidden: tuple[int, ...] = within(1, None, default=(500,))
+    base_channels: int = within(1, None, default=32)
+    z_dim: int = within(1, None, default=20)
+    likelihood: str | None = choice(LIKELIHOODS, default=None)
+    scale: float = within(1e-6, None, default=0.1)
+    learning_rate: float = within(0, None, default=1e-3)
+    ema_halflife_images: float = within(0, None, default=10_000.0)
 
 
 @dataclasses.dataclass(frozen=True)
 class Config(AutoencoderConfig):
-    """The variational one's own choices; the defaults are the paper's."""
+    """The fields that only the VAE has; the defaults are the paper's.
 
-    beta: float = 1.0  # weight of the KL
-    kl_warmup_steps: int = 0  # over which beta rises from 0
-    draws: int = 1  # of z an image, the paper's L
+    beta: weight of the KL divergence. kl_warmup_steps: over which beta rises from 0.
+    draws: samples of z for each image, L in the paper.
+    """
 
-    LIMITS: ClassVar = {
-        **AutoencoderConfig.LIMITS,
-        "beta": (0, math.inf),
-        "kl_warmup_steps": (0, math.inf),
-        "draws": (1, 1000),
-    }
+    beta: float = within(0, None, default=1.0)
+    kl_warmup_steps: int = within(0, None, default=0)
+    draws: int = within(1, 1000, default=1)
 
 
 def parts(
@@ -88,11 +82,8 @@ def parts(
         images_only(config, info, "network")
     if config.likelihood in ("bernoulli", "logistic"):
         images_only(config, info, "likelihood")
-    likelihood = {
-        "bernoulli": likelihoods.bernoulli,
-        "gaussian": lambda: likelihoods.gaussian(config.scale),
-        "logistic": likelihoods.discretised_logistic,
-    }[config.likelihood or ("bernoulli" if is_image else "gaussian")]()
+    name = config.likelihood or ("bernoulli" if is_image else "gaussian")
+    likelihood = LIKELIHOODS[name](config)
     shape = (*info.shape[:-1], info.shape[-1] * likelihood.channels)
     encoder = {"z_dim": config.z_dim, "heads": heads, "num_classes": num_classes}
     decoder = {"shape": shape, "num_classes": num_classes}

@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gen_jax import experiment
-from gen_jax.config import RunConfig, from_dict
+from gen_jax.config import from_dict
 from gen_jax.data.dataset import Info
 from gen_jax.errors import UserError
 from gen_jax.game import Game, State, Tree, Weights, init_state
@@ -40,7 +40,7 @@ class Run(NamedTuple):
     """What `load` gives back."""
 
     game: Game
-    config: RunConfig | None
+    config: experiment.RunConfig | None
     state: State
     step: int
 
