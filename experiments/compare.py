@@ -171,9 +171,8 @@ def _recipe(name: str, protocol: dict) -> tuple[experiment.Experiment, Any]:
     """A family's experiment, and its configuration by the protocol."""
     recipe = experiment.find(name)
     config = configs.override(recipe.config, "data.spec", protocol["data"])
-    for path, value in protocol["families"][name]["config"].items():
-        config = configs.override(config, path, str(value))
-    return recipe, config
+    fields = protocol["families"][name]["config"].items()
+    return recipe, configs.override_all(config, [(p, str(x)) for p, x in fields])
 
 
 def _parameters(name: str, protocol: dict) -> int:

@@ -145,6 +145,8 @@ def _resolve(
 
     Raises UserError where a flag disagrees with the run that goes on.
     """
+    from gen_jax.runs import checkpoint
+
     if _NAME.value == "" or (saved is None and not _NAME.value):
         raise UserError(
             f"--experiment=NAME is needed; there are: {', '.join(experiment.names())}"
@@ -164,11 +166,13 @@ def _resolve(
         before = _with_latest(before, folder / "config.json")
     config = _overridden(before, overrides)
     if _RESUME.value == "auto":
+        config = experiment.settled(config, checkpoint.info_of(saved))
+        now, then = configs.flat(config), configs.flat(before)
         for path in configs.differences(config, before):
             if not configs.may_change_on_resume(config, path):
                 raise UserError(
-                    f"{path}={configs.get(config, path)} disagrees with the run in "
-                    f"{_WORKDIR.value}, which has {configs.get(before, path)}"
+                    f"{path}={now[path]} disagrees with the run in {_WORKDIR.value}, "
+                    f"which has {then[path]}"
                 )
     return name, config
 
@@ -194,8 +198,7 @@ def _overridden(
     config: experiment.RunConfig, overrides: list[tuple[str, str]]
 ) -> experiment.RunConfig:
     """The configuration with the flags' values, paths made absolute."""
-    for path, text in overrides:
-        config = configs.override(config, path, text)
+    config = configs.override_all(config, overrides)
     return dataclasses.replace(config, data=data.absolute(config.data))
 
 
@@ -209,16 +212,18 @@ def _plan(
     from gen_jax.game import parameter_counts
 
     info = data.describe(config.data)
+    config = experiment.settled(config, info)
     game = recipe.build(config, info)
     batch = data.prepared_like(info, config.batch_size)
+    values, defaults = configs.flat(config), configs.flat(recipe.config)
     changed = configs.differences(config, recipe.config)
-    paths = changed + [p for p in configs.field_paths(config) if p not in changed]
+    paths = changed + [path for path in values if path not in changed]
     lines = [f"experiment: {name}"]
     lines += [f"seeds: {', '.join(map(str, seeds))}, at once"] if seeds else []
     for path in paths:
-        was = configs.get(recipe.config, path)
-        note = f"  (recipe: {was})" if path in changed else ""
-        lines.append(f"  {path} = {configs.get(config, path)}{note}")
+        known = path in changed and path in defaults
+        note = f"  (recipe: {defaults[path]})" if known else ""
+        lines.append(f"  {path} = {values[path]}{note}")
     lines += [f"batch: {key} {x.dtype} {list(x.shape)}" for key, x in batch.items()]
     for player, count in parameter_counts(game, batch).items():
         lines.append(f"{player}: {count:,} parameters")
@@ -243,6 +248,7 @@ def _train(
 
     mesh = devices.data_mesh(_chosen_devices())
     dataset = data.load(config.data)
+    config = experiment.settled(config, dataset.info)
     game = recipe.build(config, dataset.info)
     meta = checkpoint.make_meta(name, config, dataset.info)
     meta |= {"data": data.fingerprint(dataset), "backend": _BACKEND.value}
@@ -329,8 +335,8 @@ def _check_data(config: experiment.RunConfig, meta: dict, saved: dict) -> None:
         shapes = f"examples are {_described(info)} now, {_described(before)} then"
         for path in fields:
             raise UserError(
-                f"{path}={configs.get(config, path)} disagrees with the run in "
-                f"{_RESUME.value}, which has {configs.get(old, path)}: {shapes}"
+                f"{path}={configs.flat(config)[path]} disagrees with the run in "
+                f"{_RESUME.value}, which has {configs.flat(old)[path]}: {shapes}"
             )
         raise UserError(f"{spec} is no longer what the run was trained on: {shapes}")
     now, then = meta["data"], saved.get("data")  # None before there were fingerprints

@@ -4,6 +4,10 @@ The limits and the choices of a field stand on the field itself, as its metadata
 
     z_dim: int = within(1, None, default=100)
     gan_loss: str = choice(GAN_LOSSES, default="non_saturating")
+    network: Denoiser = nested(DENOISERS, default="auto")
+
+A nested field holds one of several dataclasses, such as a network with its own fields:
+`network` is then the name of its kind, `network.dropout` a field of the chosen kind.
 
 A misspelt name, a value of the wrong type or a value out of range raises UserError,
 with one line that says what is allowed. `experiments/flags.py` reads the command line.
@@ -11,14 +15,15 @@ with one line that says what is allowed. `experiments/flags.py` reads the comman
 
 import ast
 import dataclasses
+import functools
 import math
 import sys
 import types
 import typing
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from gen_jax.errors import UserError, hint
+from gen_jax.errors import UserError, nearest
 
 _MAX_INT = 2**31 - 1
 
@@ -40,8 +45,8 @@ def within(
         learning does not depend on it.
     """
     limits = {"low": low, "high": high, "min_length": min_length}
-    metadata = {**limits, "may_change_on_resume": may_change_on_resume}
-    return dataclasses.field(default=default, metadata=metadata)
+    declared = {**limits, "may_change_on_resume": may_change_on_resume}
+    return dataclasses.field(default=default, metadata=declared)
 
 
 def choice(options: Iterable[Any], *, default: Any) -> Any:
@@ -50,6 +55,16 @@ def choice(options: Iterable[Any], *, default: Any) -> Any:
     None is allowed too if the field's type is optional.
     """
     return dataclasses.field(default=default, metadata={"options": options})
+
+
+def nested(kinds: Mapping[str, type], *, default: str) -> Any:
+    """Return a field that holds an instance of one of several frozen dataclasses.
+
+    kinds: name -> the dataclass, whose fields all have defaults.
+    default: the name of the kind.
+    """
+    declared = {"options": kinds, "nested": True}
+    return dataclasses.field(default=kinds[default](), metadata=declared)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,8 +90,8 @@ class FitConfig:
     keep_every_steps: int = within(0, None, default=0, may_change_on_resume=True)
 
     def __post_init__(self):
-        for path in field_paths(self):
-            check(self, path, get(self, path))
+        for path, value in flat(self).items():
+            check(self, path, value)
 
 
 def metadata(config: Any, path: str) -> dict[str, Any]:
@@ -85,8 +100,7 @@ def metadata(config: Any, path: str) -> dict[str, Any]:
     A subclass that gives a field another default need not declare it again.
     """
     *parents, name = path.split(".")
-    owner = get(config, ".".join(parents)) if parents else config
-    declared = {}
+    owner, declared = functools.reduce(getattr, parents, config), {}
     for cls in reversed(type(owner).__mro__):
         field = getattr(cls, "__dataclass_fields__", {}).get(name)
         declared |= field.metadata if field else {}
@@ -126,39 +140,98 @@ def _check_range(
         raise UserError(f"{name}={value} is out of range: {bound}")
 
 
-def field_paths(config: Any, prefix: str = "") -> Iterator[str]:
-    """The dotted names of all fields, nested ones included."""
+def flat(config: Any) -> dict[str, Any]:
+    """Return all values by dotted name; a nested field's own value is its kind."""
+    values = {}
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
-        if dataclasses.is_dataclass(value):
-            yield from field_paths(value, f"{prefix}{field.name}.")
-        else:
-            yield prefix + field.name
+        if not dataclasses.is_dataclass(value):
+            values[field.name] = value
+            continue
+        if kind := kind_of(config, field.name):
+            values[field.name] = kind
+        values |= {f"{field.name}.{path}": x for path, x in flat(value).items()}
+    return values
+
+
+def kind_of(config: Any, name: str) -> str | None:
+    """Return the name of a nested field's kind, None for another field.
+
+    Raises UserError for a value that is none of the kinds.
+    """
+    declared, value = metadata(config, name), getattr(config, name)
+    if not declared.get("nested"):
+        return None
+    for kind, cls in declared["options"].items():
+        if type(value) is cls:
+            return kind
+    allowed = ", ".join(declared["options"])
+    raise UserError(f"{name}={value!r:.40} is not one of the kinds {allowed}")
 
 
 def override(config: Any, path: str, text: str) -> Any:
-    """`config` with the field at the dotted `path` set to what `text` says.
+    """Return `config` with the field at a dotted path set to the value that is written.
 
     Raises UserError for an unknown field or a text that is not of the field's type.
     """
-    if path not in (paths := list(field_paths(config))):
-        raise UserError(
-            f"the configuration has no field {path!r}.{hint(path, paths, 'It has')}"
-        )
+    if path not in flat(config):
+        raise UserError(_unknown(config, path))
     return _override(config, path.split("."), path, text)
+
+
+def override_all(config: Any, texts: Iterable[tuple[str, str]]) -> Any:
+    """Return `config` with several fields set: (dotted path, text), in any order.
+
+    A kind is chosen before its own fields are set.
+    """
+    for path, text in sorted(texts, key=lambda each: each[0].count(".")):
+        config = override(config, path, text)
+    return config
 
 
 def _override(config, names, path, text):
     name, *rest = names
     if rest:
         value = _override(getattr(config, name), rest, path, text)
+    elif kind_of(config, name):
+        value = _of_kind(config, name, text, path)
     else:
         value = parse(text, typing.get_type_hints(type(config))[name], path)
     return dataclasses.replace(config, **{name: value})
 
 
+def _of_kind(config: Any, name: str, kind: Any, path: str) -> Any:
+    """Return the nested value, or a new one with defaults if it is of another kind."""
+    kinds = metadata(config, name)["options"]
+    if kind not in kinds:
+        raise UserError(f"{path}={kind} is not one of {', '.join(kinds)}")
+    return getattr(config, name) if kind == kind_of(config, name) else kinds[kind]()
+
+
+def _unknown(config: Any, path: str) -> str:
+    """Return why there is no field at a dotted path, and what to write instead."""
+    known = flat(config)
+    parent, _, name = path.rpartition(".")
+    kinds = metadata(config, parent) if parent in known else {}
+    kinds = kinds["options"] if kinds.get("nested") else {}
+    having = [kind for kind, cls in kinds.items() if name in _names(cls)]
+    if having:
+        flags = " or ".join(f"--config.{parent}={kind}" for kind in having)
+        return f"{parent}={known[parent]} has no field {name!r}; to set it, add {flags}"
+    others = [f"{parent}.{each}" for cls in kinds.values() for each in _names(cls)]
+    near = nearest(path, [*known, *others]) or f" It has: {', '.join(known)}"
+    return f"the configuration has no field {path!r}.{near}"
+
+
+def _names(cls: Any) -> list[str]:
+    return [field.name for field in dataclasses.fields(cls)]
+
+
 def parse(text: str, kind: Any, path: str) -> Any:
-    """The value of type `kind` that `text` writes, as Python would or bare."""
+    """Return the value of type `kind` that `text` writes, with or without quotes.
+
+    Lists are written as 1,2 or (1, 2). path: what an error calls the value.
+    """
     if kind is str or typing.get_origin(kind) is typing.Literal:
         return _typed(text, kind, path)
     written = {"true": "True", "false": "False"}.get(text.lower(), text)
@@ -172,7 +245,7 @@ def parse(text: str, kind: Any, path: str) -> Any:
 
 
 def _typed(value: Any, kind: Any, path: str) -> Any:
-    """`value` as a `kind`: int, float, bool, str, Literal, tuple[...] or None-able."""
+    """Return `value` as a `kind`: int, float, bool, str, Literal, tuple or optional."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     fits = False
     if origin is typing.Literal:
@@ -204,45 +277,65 @@ def _name(kind: Any) -> str:
         return "one of " + ", ".join(str(a) or "''" for a in arguments)
     if origin is tuple:
         return f"a list of {_name(arguments[0]).removeprefix('a ')}s, such as 1,2"
-    names = {int: "a whole number", float: "a number", bool: "true or false"}
+    names = {int: "a whole number", float: "a number", str: "a text"}
+    names[bool] = "true or false"
     return names.get(kind, getattr(kind, "__name__", str(kind)))
 
 
+def to_dict(config: Any) -> dict[str, Any]:
+    """Return the values as JSON can keep them; a nested one with its kind."""
+    saved = {}
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value):
+            kind = kind_of(config, field.name)
+            value = ({"kind": kind} if kind else {}) | to_dict(value)
+        saved[field.name] = value
+    return saved
+
+
 def from_dict(config: Any, saved: Mapping[str, Any], prefix: str = "") -> Any:
-    """`config` with the values that `dataclasses.asdict` once gave and JSON kept.
+    """Return `config` with the values that `to_dict` returned and JSON kept.
 
-    A field that the saved values lack keeps its default, so that older runs load.
+    A field that is not among the saved values keeps its default, so that older runs
+    load.
 
-    Raises UserError for a saved field that the class no longer has, or of another type.
+    Raises UserError for a saved field or kind that the class does not have, or for a
+    value of another type.
     """
     if not isinstance(saved, Mapping):
         where = prefix.removesuffix(".") or "the configuration"
         raise UserError(f"{where} was saved as {saved!r:.40}, which has no fields")
     hints, values = typing.get_type_hints(type(config)), {}
-    names = {field.name for field in dataclasses.fields(config)}
     for name, value in saved.items():
-        if name not in names:
-            raise UserError(f"this version knows no field {prefix}{name}")
+        if name not in _names(config):
+            raise UserError(f"this version has no field {prefix}{name}")
         old = getattr(config, name)
         if dataclasses.is_dataclass(old):
+            if kind_of(config, name) and isinstance(value, Mapping):
+                old = _of_kind(config, name, value.get("kind"), f"{prefix}{name}.kind")
+                value = {key: x for key, x in value.items() if key != "kind"}
             values[name] = from_dict(old, value, f"{prefix}{name}.")
         else:
             values[name] = _typed(value, hints[name], prefix + name)
     return dataclasses.replace(config, **values)
 
 
-def get(config: Any, path: str) -> Any:
-    """The value at a dotted path."""
-    for name in path.split("."):
-        config = getattr(config, name)
-    return config
+def differences(config: Any, other: Any, prefix: str = "") -> list[str]:
+    """Return the dotted names of the fields of `config` that `other` has otherwise.
 
-
-def differences(config: Any, other: Any) -> list[str]:
-    """The dotted names of the fields in which two configurations differ."""
-    return [
-        path for path in field_paths(config) if get(config, path) != get(other, path)
-    ]
+    The fields of another kind are compared with that kind's defaults.
+    """
+    paths = []
+    for name in _names(config):
+        mine, theirs = getattr(config, name), getattr(other, name)
+        if not dataclasses.is_dataclass(mine):
+            paths += [prefix + name] if mine != theirs else []
+            continue
+        if type(mine) is not type(theirs):
+            paths, theirs = [*paths, prefix + name], type(mine)()
+        paths += differences(mine, theirs, f"{prefix}{name}.")
+    return paths
 
 
 def may_change_on_resume(config: Any, path: str) -> bool:

@@ -6,9 +6,34 @@ import json
 import pytest
 
 from gen_jax import config as configs
-from gen_jax.config import choice, within
+from gen_jax.config import choice, nested, within
 from gen_jax.errors import UserError
 from gen_jax.experiment import RunConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class Auto:
+    pass
+
+
+@dataclasses.dataclass(frozen=True)
+class Narrow:
+    width: int = within(1, None, default=4)
+    dropout: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Deep:
+    depth: int = within(2, None, default=3)
+    dropout: float = 0.5
+
+
+NETWORKS = {"auto": Auto, "narrow": Narrow, "deep": Deep}
+
+
+@dataclasses.dataclass(frozen=True)
+class Nested(RunConfig):
+    network: Auto | Narrow | Deep = nested(NETWORKS, default="auto")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,8 +71,8 @@ class Recipe(RunConfig):
 )
 def test_overrides_are_typed(path, text, value):
     changed = configs.override(Recipe(), path, text)
-    assert configs.get(changed, path) == value
-    assert type(configs.get(changed, path)) is type(value)
+    assert configs.flat(changed)[path] == value
+    assert type(configs.flat(changed)[path]) is type(value)
     assert configs.differences(changed, Recipe()) in ([path], [])
 
 
@@ -106,17 +131,97 @@ def test_another_default_keeps_the_limits_of_the_field():
         Narrow(payoff="hinge")
 
 
+def test_a_kind_and_its_own_fields_in_any_order():
+    texts = [("network.depth", "7"), ("network", "deep"), ("steps", "9")]
+    config = configs.override_all(Nested(), texts)
+    assert config == Nested(network=Deep(depth=7), steps=9)
+    assert configs.override_all(Nested(), texts[::-1]) == config
+    # The kind that is there already keeps its fields.
+    assert configs.override(config, "network", "deep") == config
+    assert configs.override(config, "network", "narrow").network == Narrow()
+    values = configs.flat(config)
+    assert (values["network"], values["network.depth"]) == ("deep", 7)
+    assert configs.metadata(config, "network.depth")["low"] == 2
+
+
+@pytest.mark.parametrize(
+    ("config", "path", "text", "message"),
+    [
+        (Nested(), "network", "wide", "network=wide is not one of auto, narrow, deep"),
+        (
+            *(Nested(), "network.width", "7"),
+            "network=auto has no field 'width'; to set it, add "
+            "--config.network=narrow$",
+        ),
+        (
+            *(Nested(), "network.dropout", "0"),
+            "add --config.network=narrow or --config.network=deep$",
+        ),
+        (
+            *(Nested(network=Deep()), "network.width", "7"),
+            "network=deep has no field 'width'; to set it, add ",
+        ),
+        (Nested(), "network.widht", "7", r"Did you mean network\.width\?"),
+        (
+            Nested(),
+            "network.quux.x",
+            "7",
+            r"no field 'network\.quux\.x'\. Did you mean",
+        ),
+        (
+            *(Nested(network=Deep()), "network.depth", "1"),
+            r"network\.depth=1 is out of range: at least 2",
+        ),
+        (
+            *(Nested(network=Deep()), "network.depth", "x"),
+            r"network\.depth=x is not a whole number",
+        ),
+        (Recipe(), "payoff.x", "1", r"no field 'payoff\.x'"),
+    ],
+)
+def test_a_field_of_another_kind_gets_one_line(config, path, text, message):
+    with pytest.raises(UserError, match=message) as raised:
+        configs.override(config, path, text)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_nested_value_is_one_of_its_kinds_and_within_its_limits():
+    with pytest.raises(UserError, match=r"network\.depth=1 is out of range"):
+        Nested(network=Deep(depth=1))
+    with pytest.raises(UserError, match="is not one of the kinds auto, narrow, deep"):
+        Nested(network=Recipe())
+
+
+def test_a_kind_is_saved_as_json():
+    config = Nested(network=Narrow(width=8))
+    saved = json.loads(json.dumps(configs.to_dict(config)))
+    assert saved["network"] == {"kind": "narrow", "width": 8, "dropout": 0.0}
+    assert configs.from_dict(Nested(), saved) == config
+    older = {"network": {"kind": "deep"}}
+    assert configs.from_dict(Nested(), older).network == Deep()
+    assert configs.from_dict(Nested(network=Deep(7)), older).network == Deep(7)
+
+
+def test_differences_of_another_kind_are_from_its_defaults():
+    config = Nested(network=Narrow(width=8))
+    assert configs.differences(config, Nested()) == ["network", "network.width"]
+    other = Nested(network=Deep(dropout=0.0))
+    assert configs.differences(config, other) == ["network", "network.width"]
+    assert configs.differences(Nested(), config) == ["network"]
+    assert configs.differences(config, Nested(network=Narrow())) == ["network.width"]
+
+
 def test_json_there_and_back():
     config = Recipe(hidden=(1, 2), scale=0.5, steps=3)
-    saved = json.loads(json.dumps(dataclasses.asdict(config)))
+    saved = json.loads(json.dumps(configs.to_dict(config)))
     assert configs.from_dict(Recipe(), saved) == config
 
 
 def test_an_older_run_lacks_a_field_and_a_newer_one_has_more():
-    saved = dataclasses.asdict(Recipe(rate=0.5))
+    saved = configs.to_dict(Recipe(rate=0.5))
     del saved["payoff"]
     assert configs.from_dict(Recipe(payoff="non_saturating"), saved).rate == 0.5
-    with pytest.raises(UserError, match=r"knows no field data\.colour"):
+    with pytest.raises(UserError, match=r"has no field data\.colour"):
         configs.from_dict(Recipe(), {"data": {"colour": 1}})
 
 
@@ -124,7 +229,7 @@ def test_what_may_change_when_a_run_goes_on():
     config = Recipe()
     free = {
         path
-        for path in configs.field_paths(config)
+        for path in configs.flat(config)
         if configs.may_change_on_resume(config, path)
     }
     assert free == {
@@ -145,8 +250,24 @@ def test_what_may_change_when_a_run_goes_on():
         ({"steps": "x"}, "steps=x is not a whole number"),
         ({"rate": 10**400}, "is not a finite number"),
         ({"hidden": {"a": 1}}, "is not a list"),
+        ({"payoff": 3}, "payoff=3 is not a text"),
     ],
 )
 def test_what_no_configuration_was_saved_as(saved, message):
     with pytest.raises(UserError, match=message):
         configs.from_dict(Recipe(), saved)
+
+
+@pytest.mark.parametrize(
+    ("saved", "message"),
+    [
+        ({"kind": "wide"}, r"network\.kind=wide is not one of auto, narrow, deep"),
+        ({"width": 3}, r"network\.kind=None is not one of"),
+        ({"kind": "deep", "width": 3}, r"this version has no field network\.width"),
+        ({"kind": "deep", "depth": 1}, r"network\.depth=1 is out of range"),
+        ("deep", "network was saved as 'deep', which has no fields"),
+    ],
+)
+def test_what_no_network_was_saved_as(saved, message):
+    with pytest.raises(UserError, match=message):
+        configs.from_dict(Nested(), {"network": saved})

@@ -18,6 +18,7 @@ figure for this, its simplest form.
 import dataclasses
 
 from experiments.recipes import vae
+from experiments.recipes.autoencoders import Mlp
 from gen_jax.data import Info
 from gen_jax.experiment import Experiment
 from gen_jax.game import Game
@@ -37,7 +38,7 @@ EXPERIMENT = Experiment(
     vae.Config(
         steps=15_000,
         sample_every_steps=3_000,
-        hidden=(500, 500),
+        network=Mlp(hidden=(500, 500)),
         z_dim=6,
     ),
     build_game,

@@ -14,9 +14,8 @@ on the test set.
 
 import dataclasses
 
-import flax.linen as nn
-
-from gen_jax.config import choice, within
+from experiments.recipes.denoisers import DENOISERS, Denoiser, UNet
+from gen_jax.config import choice, nested, within
 from gen_jax.data import DataConfig, Info
 from gen_jax.diffusion.predictions import PREDICTIONS
 from gen_jax.diffusion.samplers import VARIANCES
@@ -29,27 +28,20 @@ from gen_jax.diffusion.schedules import (
 from gen_jax.errors import UserError
 from gen_jax.experiment import Experiment, RunConfig
 from gen_jax.game import Game
-from gen_jax.models import ddpm_unet, mlp
 from gen_jax.objectives.ddpm import LOSSES, Recipe, ddpm
 from gen_jax.optimizers import adam
 
 
 @dataclasses.dataclass(frozen=True)
-class NetworkConfig(RunConfig):
-    """A narrow U-Net that draws digits after minutes, and how it is trained.
+class DenoiserConfig(RunConfig):
+    """A network that denoises, and its training: digits after minutes on a CPU.
 
-    The paper's learning rate, warm-up and average give noise in that time.
+    In that time the paper's learning rate, warm-up and average give noise.
     """
 
     steps: int = 600
     sample_every_steps: int = 200
-    base_channels: int = within(2, None, default=32)
-    channel_multipliers: tuple[int, ...] = within(1, None, default=(1, 2), min_length=1)
-    blocks_per_level: int = within(1, 1000, default=2)
-    attention_resolutions: tuple[int, ...] | None = None
-    dropout: float = within(0, 0.99, default=0.0)
-    groups: int = within(1, None, default=32)
-    hidden: tuple[int, ...] = within(1, None, default=(256, 256, 256))
+    network: Denoiser = nested(DENOISERS, default="auto")
     learning_rate: float = within(0, None, default=1e-3)
     warmup_steps: int = within(0, None, default=50)
     clip_norm: float = within(1e-6, None, default=1.0)
@@ -57,7 +49,7 @@ class NetworkConfig(RunConfig):
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(NetworkConfig):
+class Config(DenoiserConfig):
     """The fields that diffusion adds; the defaults are Ho et al.'s.
 
     betas: first and last of a linear schedule; None for the paper's times
@@ -77,31 +69,7 @@ class Config(NetworkConfig):
     self_conditioning: bool = False
 
 
-def network(
-    config: NetworkConfig, info: Info, num_classes: int = 0, channels_out: int = 1
-) -> nn.Module:
-    """A U-Net for images, an MLP for points.
-
-    channels_out: as a multiple of the examples' own.
-    """
-    channels = channels_out * info.shape[-1]
-    if len(info.shape) == 1:
-        return mlp.TimeMlp(
-            hidden=config.hidden, out_dim=channels, num_classes=num_classes
-        )
-    return ddpm_unet.UNet(
-        base_channels=config.base_channels,
-        channel_multipliers=config.channel_multipliers,
-        blocks_per_level=config.blocks_per_level,
-        attention_resolutions=_attention(config, info.shape[0]),
-        dropout=config.dropout,
-        groups=config.groups,
-        out_channels=channels,
-        num_classes=num_classes,
-    )
-
-
-def training(config: NetworkConfig) -> dict:
+def training(config: DenoiserConfig) -> dict:
     """The optimizer and the average of the weights."""
     return {
         "optimizer": adam(
@@ -127,9 +95,9 @@ def build_game(
         clip=len(info.shape) == 3,
         **recipe,
     )
-    channels_out = 2 if config.variance == "learned_range" else 1
+    heads = 2 if config.variance == "learned_range" else 1
     return ddpm(
-        network(config, info, num_classes, channels_out),
+        config.network.build(info, num_classes, heads * info.shape[-1]),
         shape=info.shape,
         schedule=_schedule(config),
         recipe=recipe,
@@ -151,19 +119,6 @@ def _schedule(config: Config) -> Schedule:
     return make_schedule(linear_betas(config.timesteps, *config.betas))
 
 
-def _attention(config: NetworkConfig, height: int) -> tuple[int, ...]:
-    """The heights of the feature maps with attention."""
-    heights = [height // 2**level for level in range(len(config.channel_multipliers))]
-    if config.attention_resolutions is None:
-        return (heights[-1],)
-    if unknown := set(config.attention_resolutions) - set(heights):
-        raise UserError(
-            f"attention_resolutions={min(unknown)}: the feature maps' heights are "
-            f"{', '.join(map(str, heights))}"
-        )
-    return config.attention_resolutions
-
-
 EXPERIMENT = Experiment(Config(), build_game, about="DDPM, Ho et al. 2020, any data")
 
 CIFAR10 = Experiment(
@@ -172,10 +127,12 @@ CIFAR10 = Experiment(
         flip=True,
         steps=800_000,
         sample_every_steps=5_000,
-        base_channels=128,
-        channel_multipliers=(1, 2, 2, 2),
-        attention_resolutions=(16,),
-        dropout=0.1,
+        network=UNet(
+            base_channels=128,
+            channel_multipliers=(1, 2, 2, 2),
+            attention_resolutions=(16,),
+            dropout=0.1,
+        ),
         learning_rate=2e-4,
         warmup_steps=5_000,
         # 0.9999 an update of 128 images: 128 * ln(2) / -ln(0.9999)

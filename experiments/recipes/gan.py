@@ -20,14 +20,19 @@ of the best on the other 10,000.
 import dataclasses
 from functools import partial
 
-import flax.linen as nn
-
-from gen_jax.config import choice, within
+from experiments.recipes.adversaries import (
+    DISCRIMINATORS,
+    GENERATORS,
+    MaxoutDiscriminator,
+    MlpGenerator,
+    Network,
+)
+from gen_jax.config import choice, nested, within
 from gen_jax.data import DataConfig, Info
+from gen_jax.errors import UserError
 from gen_jax.experiment import Experiment, RunConfig
 from gen_jax.game import Game
 from gen_jax.losses import adversarial
-from gen_jax.models import maxout
 from gen_jax.objectives.gan import PRIORS, Regularization, gan
 from gen_jax.optimizers import adam, halflives, sgd_of_2014
 
@@ -56,6 +61,8 @@ class GanConfig(RunConfig):
     ema_halflife_images: half-life of the generator's average; 0 for none.
     """
 
+    generator: Network = nested(GENERATORS, default="mlp")
+    discriminator: Network = nested(DISCRIMINATORS, default="maxout")
     z_dim: int = within(1, None, default=100)
     prior: str = choice(PRIORS, default="normal")
     gan_loss: str = choice(adversarial.GAN_LOSSES, default="non_saturating")
@@ -73,22 +80,25 @@ class GanConfig(RunConfig):
     ema_halflife_images: float = within(0, None, default=20_000.0)
 
 
-def build_gan(
-    config: GanConfig,
-    generator: nn.Module,
-    discriminator: nn.Module,
-    num_classes: int = 0,
-) -> Game:
-    """The game of two networks that a configuration describes."""
-
+def build_game(config: GanConfig, info: Info, num_classes: int = 0) -> Game:
+    """Return the game of the generator and the discriminator of a configuration."""
+    if getattr(config.discriminator, "norm", None) == "batch" and (
+        config.gradient_penalty or config.r1
+    ):
+        raise UserError(
+            "a penalty on the discriminator's gradient needs discriminator.norm=none "
+            "or spectral: BatchNorm mixes the images of a batch"
+        )
     optimizer = partial(OPTIMIZERS[config.optimizer], config)
     rate = config.discriminator_learning_rate
-    critic = optimizer(config.learning_rate if rate is None else rate)
+    discriminator_optimizer = optimizer(config.learning_rate if rate is None else rate)
     if config.clip_weights:
-        critic = adversarial.clipped(critic, config.clip_weights)
+        discriminator_optimizer = adversarial.clipped(
+            discriminator_optimizer, config.clip_weights
+        )
     return gan(
-        generator,
-        discriminator,
+        config.generator.build(info, num_classes),
+        config.discriminator.build(info, num_classes),
         z_dim=config.z_dim,
         num_classes=num_classes,
         gan_loss=config.gan_loss,
@@ -99,42 +109,21 @@ def build_gan(
         critic_turns=config.critic_turns,
         shared_noise=config.shared_noise,
         generator_optimizer=optimizer(config.learning_rate),
-        discriminator_optimizer=critic,
+        discriminator_optimizer=discriminator_optimizer,
         ema_halflife_images=halflives(config.ema_halflife_images),
     )
 
 
 @dataclasses.dataclass(frozen=True)
 class Config(GanConfig):
-    """The paper's form, narrower and with Adam, for minutes on two CPU cores."""
+    """The paper's networks, narrower and with Adam, for minutes on two CPU cores."""
 
     steps: int = 6000
     sample_every_steps: int = 1000
     prior: str = "uniform"
-    hidden: tuple[int, ...] = within(1, None, default=(256, 256))
-    maxout: tuple[int, ...] = within(1, None, default=(128, 128))
-    pieces: int = within(1, None, default=3)
-    dropout: float = within(0, 0.99, default=0.5)
-    dropout_x: float = within(0, 0.99, default=0.2)
     learning_rate: float = 5e-4
-    # Not the paper's; without it all samples become 0s and 9s within these steps.
+    # Not in the paper; without it all samples become 0s and 9s within these steps.
     r1: float = 0.2
-    init_limit: float = within(0, None, default=0.05)
-
-
-def build_game(config: Config, info: Info) -> Game:
-    """An MLP and a maxout net for examples of any shape."""
-    return build_gan(
-        config,
-        maxout.Generator(shape=info.shape, hidden=config.hidden),
-        maxout.Discriminator(
-            hidden=config.maxout,
-            pieces=config.pieces,
-            dropout=config.dropout,
-            dropout_x=config.dropout_x,
-            init_limit=config.init_limit,
-        ),
-    )
 
 
 EXPERIMENT = Experiment(
@@ -147,15 +136,15 @@ MNIST = Experiment(
         batch_size=100,
         steps=250_000,
         sample_every_steps=5_000,
-        hidden=(1200, 1200),
-        maxout=(240, 240),
-        pieces=5,
-        init_limit=0.005,
+        generator=MlpGenerator(hidden=(1200, 1200)),
+        discriminator=MaxoutDiscriminator(
+            hidden=(240, 240), pieces=5, init_limit=0.005
+        ),
         r1=0.0,
         prior="unit_uniform",
         optimizer="sgd_of_2014",
         learning_rate=0.1,
-        discriminator_learning_rate=0.05,  # their D plays for half of V
+        discriminator_learning_rate=0.05,  # their D minimises half of -V
         ema_halflife_images=0.0,
     ),
     build_game,

@@ -55,7 +55,9 @@ recipe for facades, not run.
 
 import dataclasses
 
-from gen_jax.config import choice, within
+import flax.linen as nn
+
+from gen_jax.config import choice, nested, within
 from gen_jax.data import DataConfig, Info
 from gen_jax.experiment import Experiment, RunConfig
 from gen_jax.game import Game
@@ -63,12 +65,61 @@ from gen_jax.models import patchgan, unet
 from gen_jax.objectives.pix2pix import pix2pix
 from gen_jax.optimizers import adam, halflives
 
-_LAYERS = {1: 0, 16: 1, 70: 3, 286: 5}  # of strided convolutions, by patch
+_LAYERS = {1: 0, 16: 1, 70: 3, 286: 5}  # patch in pixels -> strided convolutions
+
+
+@dataclasses.dataclass(frozen=True)
+class UNet:
+    """The generator, whose depth follows the images' shape.
+
+    base_channels: of the first layer; 64 in the paper. dropout: also its noise.
+    """
+
+    base_channels: int = within(1, None, default=32)
+    dropout: float = within(0, 0.99, default=0.5)
+
+    def build(self, info: Info) -> nn.Module:
+        """Return the generator of targets of this shape."""
+        channels = info.target_shape[-1]
+        return unet.UNet(out_channels=channels, **dataclasses.asdict(self))
+
+
+@dataclasses.dataclass(frozen=True)
+class PatchGan:
+    """The discriminator of patches.
+
+    base_channels: of the first layer; 64 in the paper.
+    patch: side in pixels; None for 70, or 16 if the images are smaller than 32.
+    """
+
+    base_channels: int = within(1, None, default=32)
+    patch: int | None = choice(_LAYERS, default=None)
+
+    def build(self, info: Info) -> nn.Module:
+        """Return the discriminator of images of this shape."""
+        patch = self.patch or (70 if min(info.shape[:2]) >= 32 else 16)
+        return patchgan.PatchGan(self.base_channels, _LAYERS[patch])
+
+
+@dataclasses.dataclass(frozen=True)
+class NoDiscriminator:
+    """The paper's baseline: a generator that has the L1 loss alone."""
+
+    def build(self, info: Info) -> None:
+        """Return None."""
+
+
+GENERATORS = {"unet": UNet}
+DISCRIMINATORS = {"patchgan": PatchGan, "none": NoDiscriminator}
 
 
 @dataclasses.dataclass(frozen=True)
 class Config(RunConfig):
-    """The paper's, but narrower: 32 features, for two CPU cores."""
+    """The paper's recipe, with networks of half the width, for two CPU cores.
+
+    ema_halflife_images: half-life of the generator's average; 0 for none, as in the
+        paper.
+    """
 
     data: DataConfig = dataclasses.field(
         default_factory=lambda: DataConfig(task="low_resolution")
@@ -76,10 +127,10 @@ class Config(RunConfig):
     batch_size: int = 1
     steps: int = 10_000
     sample_every_steps: int = 2_000
-    base_channels: int = within(1, None, default=32)
-    patch: int | None = choice(_LAYERS, default=None)
-    dropout: float = within(0, 0.99, default=0.5)
-    adversarial: bool = True
+    generator: UNet = nested(GENERATORS, default="unet")
+    discriminator: PatchGan | NoDiscriminator = nested(
+        DISCRIMINATORS, default="patchgan"
+    )
     l1_weight: float = within(0, None, default=100.0)
     learning_rate: float = within(0, None, default=2e-4)
     b1: float = within(0, 0.999, default=0.5)
@@ -87,19 +138,11 @@ class Config(RunConfig):
 
 
 def build_game(config: Config, info: Info) -> Game:
-    """A U-Net whose depth follows the images, and a PatchGAN that fits into them."""
-    patch = config.patch or (70 if min(info.shape[:2]) >= 32 else 16)
-    discriminator = patchgan.PatchGan(
-        base_channels=config.base_channels, layers=_LAYERS[patch]
-    )
+    """Return the game of the generator and, unless it is `none`, the discriminator."""
     optimizer = adam(config.learning_rate, b1=config.b1)
     return pix2pix(
-        unet.UNet(
-            out_channels=info.target_shape[-1],
-            base_channels=config.base_channels,
-            dropout=config.dropout,
-        ),
-        discriminator if config.adversarial else None,
+        config.generator.build(info),
+        config.discriminator.build(info),
         l1_weight=config.l1_weight,
         generator_optimizer=optimizer,
         discriminator_optimizer=optimizer,
@@ -120,7 +163,8 @@ FACADES = Experiment(
         steps=80_000,  # 200 epochs of 400 pairs
         flip=True,
         jitter=30,
-        base_channels=64,
+        generator=UNet(base_channels=64),
+        discriminator=PatchGan(base_channels=64),
     ),
     build_game,
     shape=(256, 256, 3),

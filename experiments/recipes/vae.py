@@ -21,12 +21,12 @@ MNIST and Frey Face, as curves without numbers.
 
 import dataclasses
 
-from gen_jax.config import choice, within
+from experiments.recipes.autoencoders import AUTOENCODERS, Autoencoder
+from gen_jax.config import choice, nested, within
 from gen_jax.data import Info
-from gen_jax.experiment import Experiment, RunConfig, images_only
+from gen_jax.experiment import Experiment, RunConfig, check_suits
 from gen_jax.game import Game
 from gen_jax.losses import likelihoods
-from gen_jax.models import autoencoder, mlp
 from gen_jax.objectives.autoencoder import vae
 from gen_jax.optimizers import adam
 
@@ -47,9 +47,7 @@ class AutoencoderConfig(RunConfig):
 
     steps: int = 5000
     sample_every_steps: int = 1000
-    network: str = choice(("mlp", "conv"), default="mlp")
-    hidden: tuple[int, ...] = within(1, None, default=(500,))
-    base_channels: int = within(1, None, default=32)
+    network: Autoencoder = nested(AUTOENCODERS, default="mlp")
     z_dim: int = within(1, None, default=20)
     likelihood: str | None = choice(LIKELIHOODS, default=None)
     scale: float = within(1e-6, None, default=0.1)
@@ -78,29 +76,15 @@ def parts(
 ) -> dict:
     """What an autoencoder is made of: an MLP for any shape, or a pair for images."""
     is_image = len(info.shape) == 3
-    if config.network == "conv":
-        images_only(config, info, "network")
     if config.likelihood in ("bernoulli", "logistic"):
-        images_only(config, info, "likelihood")
+        check_suits(config, info, "likelihood", "images")
     name = config.likelihood or ("bernoulli" if is_image else "gaussian")
     likelihood = LIKELIHOODS[name](config)
     shape = (*info.shape[:-1], info.shape[-1] * likelihood.channels)
-    encoder = {"z_dim": config.z_dim, "heads": heads, "num_classes": num_classes}
-    decoder = {"shape": shape, "num_classes": num_classes}
-    if config.network == "conv":
-        width = {"base_channels": config.base_channels}
-        pair = (
-            autoencoder.ConvEncoder(**encoder, **width),
-            autoencoder.ConvDecoder(**decoder, **width),
-        )
-    else:
-        pair = (
-            mlp.MlpEncoder(hidden=config.hidden, **encoder),
-            mlp.MlpDecoder(hidden=config.hidden[::-1], **decoder),
-        )
+    encoder, decoder = config.network.build(shape, config.z_dim, heads, num_classes)
     return {
-        "encoder": pair[0],
-        "decoder": pair[1],
+        "encoder": encoder,
+        "decoder": decoder,
         "z_dim": config.z_dim,
         "likelihood": likelihood,
         "num_classes": num_classes,

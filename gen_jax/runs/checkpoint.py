@@ -7,7 +7,6 @@ data's shape. Nothing is pickled, and no module that a file names is imported.
 
 import concurrent.futures
 import contextlib
-import dataclasses
 import errno
 import json
 import re
@@ -23,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gen_jax import experiment
-from gen_jax.config import from_dict
+from gen_jax.config import from_dict, to_dict
 from gen_jax.data.dataset import Info
 from gen_jax.errors import UserError
 from gen_jax.game import Game, State, Tree, Weights, init_state
@@ -49,7 +48,7 @@ def make_meta(name: str, config: Any, info: Info) -> dict[str, Any]:
     """What a checkpoint of a registered experiment says of itself."""
     return {
         "experiment": name,
-        "config": dataclasses.asdict(config),
+        "config": to_dict(config),
         "info": info._asdict(),
     }
 

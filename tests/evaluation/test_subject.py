@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from gen_jax import config as configs
 from gen_jax import experiment, figures, images
 from gen_jax.data import DataConfig, Info
 from gen_jax.evaluation.subject import Subject
@@ -73,8 +74,9 @@ def test_a_judge_that_is_sure_of_loudness_is_not_heard(tmp_path):
     ("name", "by_chance"), [("ddpm", True), ("flow", False), ("vae", False)]
 )
 def test_noise_is_shared_only_where_restoring_draws_some(name, by_chance, tmp_path):
-    recipe, data = experiment.find(name), DataConfig("ring")
-    config = dataclasses.replace(recipe.config, data=data, hidden=(8,))
+    recipe = experiment.find(name)
+    fields = [("data.spec", "ring"), ("network", "mlp"), ("network.hidden", "8")]
+    config = configs.override_all(recipe.config, fields)
     game = recipe.build(config, Info((2,), 8))
     run = checkpoint.Run(game, config, State(1, {}), 1)
     subject = Subject(name, run, tmp_path, {})

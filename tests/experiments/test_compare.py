@@ -18,8 +18,8 @@ PROTOCOL = {
     "seeds": 2,
     "samples": 300,
     "families": {
-        "vae": {"config": {"hidden": 21, "z_dim": 2}},
-        "ae": {"config": {"hidden": 21, "z_dim": 2}},
+        "vae": {"config": {"network.hidden": 21, "z_dim": 2}},
+        "ae": {"config": {"network.hidden": 21, "z_dim": 2}},
     },
 }
 
