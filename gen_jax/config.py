@@ -182,10 +182,14 @@ def override(config: Any, path: str, text: str) -> Any:
 def override_all(config: Any, texts: Iterable[tuple[str, str]]) -> Any:
     """Return `config` with several fields set: (dotted path, text), in any order.
 
-    A kind is chosen before its own fields are set.
+    A field is set after the field that decides whether it exists, such as a kind.
     """
-    for path, text in sorted(texts, key=lambda each: each[0].count(".")):
-        config = override(config, path, text)
+    left = sorted(texts, key=lambda each: each[0].count("."))
+    while left:
+        known = flat(config)
+        ready = next((each for each in left if each[0] in known), left[0])
+        config = override(config, *ready)
+        left.remove(ready)
     return config
 
 
@@ -197,7 +201,18 @@ def _override(config, names, path, text):
         value = _of_kind(config, name, text, path)
     else:
         value = parse(text, typing.get_type_hints(type(config))[name], path)
+        config = _adapted(config, {name: value})
     return dataclasses.replace(config, **{name: value})
+
+
+def _adapted(config: Any, values: Mapping[str, Any]) -> Any:
+    """Return `config` in the class that `values` of its fields call for.
+
+    A dataclass may have fields that depend on the value of another one. Its method
+    `adapted(values)` then returns an instance that has them, such as a `DataConfig`
+    with the options of the source that values["spec"] names.
+    """
+    return config.adapted(values) if hasattr(config, "adapted") else config
 
 
 def _of_kind(config: Any, name: str, kind: Any, path: str) -> Any:
@@ -306,6 +321,7 @@ def from_dict(config: Any, saved: Mapping[str, Any], prefix: str = "") -> Any:
     if not isinstance(saved, Mapping):
         where = prefix.removesuffix(".") or "the configuration"
         raise UserError(f"{where} was saved as {saved!r:.40}, which has no fields")
+    config = _adapted(config, saved)
     hints, values = typing.get_type_hints(type(config)), {}
     for name, value in saved.items():
         if name not in _names(config):
@@ -324,15 +340,17 @@ def from_dict(config: Any, saved: Mapping[str, Any], prefix: str = "") -> Any:
 def differences(config: Any, other: Any, prefix: str = "") -> list[str]:
     """Return the dotted names of the fields of `config` that `other` has otherwise.
 
-    The fields of another kind are compared with that kind's defaults.
+    Fields that `other` lacks, such as those of another kind, are compared with their
+    defaults.
     """
     paths = []
     for name in _names(config):
-        mine, theirs = getattr(config, name), getattr(other, name)
+        mine = getattr(config, name)
+        theirs = getattr(other if hasattr(other, name) else type(config)(), name)
         if not dataclasses.is_dataclass(mine):
             paths += [prefix + name] if mine != theirs else []
             continue
-        if type(mine) is not type(theirs):
+        if kind_of(config, name) and type(mine) is not type(theirs):
             paths, theirs = [*paths, prefix + name], type(mine)()
         paths += differences(mine, theirs, f"{prefix}{name}.")
     return paths

@@ -211,6 +211,37 @@ def test_differences_of_another_kind_are_from_its_defaults():
     assert configs.differences(config, Nested(network=Narrow())) == ["network.width"]
 
 
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Fields that depend on the value of another one, as of a data source."""
+
+    spec: str = "plain"
+
+    def adapted(self, values):
+        cls = Sized if values.get("spec", self.spec) == "sized" else Source
+        return self if type(self) is cls else cls(spec=self.spec)
+
+
+@dataclasses.dataclass(frozen=True)
+class Sized(Source):
+    size: int = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Adapting(RunConfig):
+    source: Source = dataclasses.field(default_factory=Source)
+
+
+def test_a_value_may_call_for_fields_of_its_own():
+    texts = [("source.size", "7"), ("source.spec", "sized")]
+    config = configs.override_all(Adapting(), texts)
+    assert config.source == Sized("sized", 7)
+    assert configs.from_dict(Adapting(), configs.to_dict(config)) == config
+    assert configs.differences(config, Adapting()) == ["source.spec", "source.size"]
+    with pytest.raises(UserError, match=r"no field 'source\.size'"):
+        configs.override(Adapting(), "source.size", "7")
+
+
 def test_json_there_and_back():
     config = Recipe(hidden=(1, 2), scale=0.5, steps=3)
     saved = json.loads(json.dumps(configs.to_dict(config)))

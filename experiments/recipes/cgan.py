@@ -1,20 +1,22 @@
-"""CGAN (Mirza & Osindero 2014): a GAN whose two players are both told the label.
+"""CGAN (Mirza & Osindero 2014): a GAN whose two players both read the label.
 
     python -m experiments.train --experiment=cgan --workdir=runs/cgan
     python -m experiments.sample --workdir=runs/cgan --label=3
     python -m experiments.figures --workdir=runs/cgan
 
 On digits, two busy CPU cores, 56 s. `experiments.evaluate`, 818 samples: a classifier
-that is right on all 160 held-out digits agrees with the asked label on 98.9 % [97.9,
-99.5]; recall 0.81 [0.76, 0.87] and variety 0.98 [0.96, 1.01], means over classes,
-beside 0.86 and 1.00 of real digits; Fréchet distance 0.94 [0.72, 1.15], between halves
-of the real ones 1.17. By `experiments.figures`, D prefers the true label of held-out
-digits to a wrong one in 90 % of cases, and says 0.500 of real and 0.499 of generated
-images before the first step. `cgan_mnist` is the paper's own recipe, of which
-it reports a Parzen-window log-likelihood of 132 +- 1.8 nats; not run. Other than there,
-the last step is kept instead of the best by the likelihood of validation images, pixels
-lie in [-1, 1] instead of [0, 1], and first weights are uniform up to 0.05, of which the
-paper says nothing.
+that is right on all 160 held-out digits agrees with the requested label on 98.9 %
+[97.9, 99.5]. Recall is 0.81 [0.76, 0.87] and diversity 0.98 [0.96, 1.01], means over
+classes, compared with 0.86 and 1.00 of real digits. The Fréchet distance is 0.94 [0.72,
+1.15]; between halves of the real images it is 1.17. By `experiments.figures`, D prefers
+the true label of held-out digits to a wrong one in 90 % of cases. Before the first step
+its output is 0.500 for real and 0.499 for generated images.
+
+`cgan_mnist` is the paper's own recipe, not run; the paper reports a Parzen-window
+log-likelihood of 132 +- 1.8 nats. Three things differ from the paper: the last step is
+kept instead of the best by the likelihood of validation images, pixels lie in [-1, 1]
+instead of [0, 1], and first weights are uniform up to 0.05, which the paper does not
+state.
 """
 
 import dataclasses

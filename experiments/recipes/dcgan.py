@@ -2,17 +2,17 @@
 
     python -m experiments.train --experiment=dcgan --workdir=runs/dcgan
 
-On digits, two CPU cores that also did other things, 247 s. All ten classes;
-`experiments.evaluate`, 818 samples, features of a classifier of digits: Fréchet
-distance 2.96 [2.52, 3.39] (between halves of the real images 1.17), precision 0.61,
-recall 0.75 (0.88, 0.88). Samples have 1.00 of the energy in fine detail that real ones
-have (1000 samples, `experiments.figures`; vae: 0.52). The discriminator keeps gaining:
-its loss is 1.2 at step 200, about 0.7 at 3000.
+On digits, two CPU cores with other work, 247 s. All ten classes. By
+`experiments.evaluate`, 818 samples, features of a classifier of digits: Fréchet distance 2.96 [2.52, 3.39]
+(between halves of the real images 1.17), precision 0.61, recall 0.75 (0.88, 0.88).
+Samples have 1.00 of the energy in fine detail that real images have (1000 samples,
+`experiments.figures`; vae: 0.52). The discriminator keeps improving: its loss is 1.2 at
+step 200 and about 0.7 at 3000.
 
 `dcgan_radford` is the paper's own form, with 5x5 kernels and 1024 features; not run.
-Other than in the authors' code there is no weight decay, 1e-5 there, and samples are
-drawn by BatchNorm's running statistics instead of a batch's. The paper judges networks
-by their features: an SVM on them is right on 82.8 % of CIFAR-10.
+Two things differ from the authors' code: there is no weight decay (1e-5 there), and
+samples use BatchNorm's running statistics instead of a batch's. The paper evaluates
+networks by their features: an SVM on them is right on 82.8 % of CIFAR-10.
 """
 
 import dataclasses

@@ -2,14 +2,15 @@
 
     python -m experiments.train --experiment=ddpm --workdir=runs/ddpm
 
-`ddpm` adapts to any dataset and is sized for digits on two CPU cores, where its 600
-steps take 102 s on a quiet machine. `experiments.evaluate`, 818 samples (DDIM, 50
+`ddpm` adapts to any dataset and is sized for digits on two CPU cores, which take 102 s
+for its 600 steps on a quiet machine. `experiments.evaluate`, 818 samples (DDIM, 50
 steps, averaged weights), features of a classifier of digits: Fréchet distance 4.84
 [4.26, 5.41] (between halves of the real images 1.17), precision 0.48, recall 0.81
 (0.88, 0.88); all ten classes, 61 to 95 samples in each. The bound on 32 held-out digits
-is 5.04 [4.89, 5.18] bits/dim. `ddpm_cifar10` is the paper's recipe, not run, of which
-it reports an FID of 3.17, an Inception score of 9.46 +- 0.11 and at most 3.75 bits/dim
-on the test set.
+is 5.04 [4.89, 5.18] bits/dim.
+
+`ddpm_cifar10` is the paper's recipe, not run. The paper reports an FID of 3.17, an
+Inception score of 9.46 +- 0.11 and at most 3.75 bits/dim on the test set.
 """
 
 import dataclasses
@@ -70,7 +71,7 @@ class Config(DenoiserConfig):
 
 
 def training(config: DenoiserConfig) -> dict:
-    """The optimizer and the average of the weights."""
+    """Return the optimizer and the half-life of the averaged weights."""
     return {
         "optimizer": adam(
             config.learning_rate,
@@ -84,7 +85,7 @@ def training(config: DenoiserConfig) -> dict:
 def build_game(
     config: Config, info: Info, num_classes: int = 0, guidance: float = 0.0, **recipe
 ) -> Game:
-    """The DDPM that a configuration describes."""
+    """Return the DDPM of a configuration; recipe: further fields of its `Recipe`."""
     recipe = Recipe(
         prediction=config.prediction,
         variance=config.variance,
@@ -114,7 +115,7 @@ def _schedule(config: Config) -> Schedule:
     if config.schedule != "linear" or len(config.betas) != 2 or not rises:
         raise UserError(
             f"betas={config.betas}, schedule={config.schedule}; betas are two, the "
-            "first and the last, no smaller, of a linear schedule"
+            "first and the last of a linear schedule, which may not fall"
         )
     return make_schedule(linear_betas(config.timesteps, *config.betas))
 

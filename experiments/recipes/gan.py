@@ -1,20 +1,20 @@
-"""GAN (Goodfellow et al. 2014): an MLP that draws against a maxout net that judges.
+"""GAN (Goodfellow et al. 2014): an MLP generator against a maxout discriminator.
 
     python -m experiments.train --experiment=gan --workdir=runs/gan [--data=ring]
 
 On digits, two busy CPU cores, 22 s: all ten classes, 72 to 96 of 818 samples in each.
 `experiments.evaluate`, features of a classifier of digits: Fréchet distance 4.26 [3.65,
 4.87] (between halves of the real images 1.17), precision 0.51, recall 0.48 (0.88,
-0.88). Without R1, which is not the paper's, all samples were 0s and 9s after as many
+0.88). Without R1, which is not in the paper, all samples were 0s and 9s after as many
 steps.
 
-`gan_mnist` is the paper's own recipe, of which it reports a Parzen-window
-log-likelihood of 225 +- 2 nats; not run. Networks, z, dropout, optimizer and costs are
-those of the authors' mnist.yaml. The turns are the paper's algorithm 1; their code
-moves both players at once, on the same fakes. Other than there, pixels lie in [-1, 1]
-instead of [0, 1], the generator's last bias starts at 0 instead of the data's log odds,
-all 60,000 training images are used instead of 50,000, and the last step is kept instead
-of the best on the other 10,000.
+`gan_mnist` is the paper's own recipe, not run; the paper reports a Parzen-window
+log-likelihood of 225 +- 2 nats. Networks, z, dropout, optimizer and losses are those of
+the authors' mnist.yaml. The turns are the paper's algorithm 1; their code moves both
+players at once, on the same fakes. Other differences from their code: pixels lie in
+[-1, 1] instead of [0, 1], and the generator's last bias starts at 0 instead of the
+data's log odds. All 60,000 training images are used instead of 50,000, and the last
+step is kept instead of the best on the other 10,000.
 """
 
 import dataclasses

@@ -2,21 +2,21 @@
 
     python -m experiments.train --experiment=vae --workdir=runs/vae [--data=ring]
 
-On two CPU cores, about 15 s either way; bounds are of training batches. digits: from
--29.9 nats an image (step 50) to -23.9 (mean of 20 batches of the last 1000 steps); the
-samples are blurred, about half read as digits. ring: from -9.6 to -0.9 nats a point;
-1000 samples lie at radius 0.73 +- 0.11, with bridges between the components, where the
-data's components lie at 0.8.
+On two CPU cores, about 15 s for either dataset; bounds are of training batches.
+digits: from -29.9 nats per image (step 50) to -23.9 (mean of 20 batches of the last
+1000 steps). The samples are blurred, and about half are readable as digits. ring: from
+-9.6 to -0.9 nats per point. 1000 samples lie at radius 0.73 +- 0.11, with bridges
+between the components; the components of the data lie at 0.8.
 
 `experiments.figures`, digits: samples have 0.52 of the energy in fine detail that real
-ones have (dcgan: 1.00, 1000 samples); a linear probe finds the class in 95 % of 160
-held-out codes; the aggregated posterior lies 0.073 from N(0, I) (Fréchet), as many
-normal draws 0.074, the plain autoencoder's codes 319.
+images have (dcgan: 1.00, 1000 samples). A linear probe finds the class in 95 % of 160
+held-out codes. The Fréchet distance of the aggregated posterior to N(0, I) is 0.073; of
+as many normal samples it is 0.074, of the plain autoencoder's codes 319.
 
-On Fashion-MNIST's 10,000 held-out images the bound is -247.1 nats an image (last
-weights, 5000 steps, mean of three seeds), 0.12 below that of a twin in plain PyTorch:
-`python -m experiments.twin --data=idx:DIR --seeds=3`. The paper shows its bounds, of
-MNIST and Frey Face, as curves without numbers.
+On Fashion-MNIST's 10,000 held-out images the bound is -247.1 nats per image (last
+weights, 5000 steps, mean of three seeds), 0.12 below that of the same model in plain
+PyTorch: `python -m experiments.twin --data=idx:DIR --seeds=3`. The paper shows its
+bounds, of MNIST and Frey Face, as curves without numbers.
 """
 
 import dataclasses
@@ -74,7 +74,7 @@ def parts(
     num_classes: int = 0,
     heads: tuple[str, ...] = ("mean", "log_var"),
 ) -> dict:
-    """What an autoencoder is made of: an MLP for any shape, or a pair for images."""
+    """Return the arguments that the objectives `vae` and `autoencoder` share."""
     is_image = len(info.shape) == 3
     if config.likelihood in ("bernoulli", "logistic"):
         check_suits(config, info, "likelihood", "images")
@@ -94,7 +94,7 @@ def parts(
 
 
 def build_game(config: Config, info: Info, num_classes: int = 0) -> Game:
-    """The VAE of these parts."""
+    """Return the VAE of a configuration."""
     return vae(
         **parts(config, info, num_classes),
         beta=config.beta,

@@ -79,9 +79,18 @@ def test_a_field_of_another_kind_is_told_so(tmp_path, field, value, says):
 
 @pytest.mark.parametrize("name", ["digits", "fashion_mnist"])
 def test_the_protocols_here_are_read(name):
-    assert compare._read(
+    protocol = compare._read(
         Path(compare.__file__).parent / "studies" / "protocols" / f"{name}.json"
     )
+    for family in protocol["families"]:  # every field that they name exists
+        assert compare._recipe(family, protocol)[1].data.spec == name
+
+
+def test_the_parameters_of_the_digits_are_as_the_protocol_says():
+    path = Path(compare.__file__).parent / "studies" / "protocols" / "digits.json"
+    protocol = compare._read(path)
+    for family in protocol["families"]:
+        assert compare._parameters(family, protocol) > 0  # else it would raise
 
 
 @pytest.mark.parametrize(
