@@ -34,8 +34,7 @@ def main(overrides: list[tuple[str, str]]) -> None:
     devices.use_compilation_cache()
     recipe = experiment.find(_NAME.value)
     config = recipe.config
-    for path, text in overrides:
-        config = configs.override(config, path, text)
+    config = configs.override_all(config, overrides)
     first = config.sample_every_steps + _WARM
     config = dataclasses.replace(config, steps=first + _STEPS.value + _RUN_OUT)
     dataset = data.load(config.data)

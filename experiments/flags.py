@@ -158,7 +158,6 @@ def sampling_options(run: Run) -> dict:
         if name not in known:
             raise UserError(f"--{name} does not apply: this model is not made with one")
         value = config.parse(text, type(flags.FLAGS[name].value), f"--{name}")
-        if name in run.config.LIMITS:
-            run.config.check(name, value)
+        config.check(run.config, name, value, f"--{name}")
         options[name] = value
     return options

@@ -18,7 +18,7 @@ import numpy as np
 from absl import flags
 
 from experiments import flags as parsing
-from experiments.recipes import ddpm
+from experiments.recipes import ddpm, denoisers
 from gen_jax import config, data, devices, experiment, init_state
 from gen_jax.errors import UserError
 from gen_jax.interop import diffusers
@@ -61,13 +61,14 @@ def _resolve(
     resolved = dataclasses.replace(
         ddpm.CIFAR10.config, data=data.DataConfig(spec=""), **published
     )
-    for path, text in overrides:
-        if path in published:
+    values = config.flat(resolved)
+    for path, _ in overrides:
+        if path.partition(".")[0] in published and path in values:
             raise UserError(
-                f"--config.{path} does not apply: it is {published[path]} in "
+                f"--config.{path} does not apply: it is {values[path]} in "
                 f"{_DIFFUSERS.value}; leave it out"
             )
-        resolved = config.override(resolved, path, text)
+    resolved = config.override_all(resolved, overrides)
     return dataclasses.replace(resolved, data=data.absolute(resolved.data))
 
 
@@ -90,7 +91,7 @@ def _published_fields(model: diffusers.Published) -> dict:
         "groups",
     )
     return {
-        **{name: getattr(network, name) for name in sizes},
+        "network": denoisers.UNet(**{name: getattr(network, name) for name in sizes}),
         "timesteps": len(process.betas),
         "schedule": process.schedule,
         # As published, since our defaults scale with the number of steps.

@@ -7,8 +7,8 @@ import jax
 from jax.sharding import Mesh
 
 from gen_jax import data, devices
-from gen_jax.config import RunConfig
 from gen_jax.data import Dataset
+from gen_jax.experiment import RunConfig
 from gen_jax.game import Game, init_state
 from gen_jax.step import make_train_step
 

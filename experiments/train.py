@@ -93,7 +93,7 @@ def _folders() -> list[Path]:
     return list(several.found(workdir).values()) or [workdir]
 
 
-def _seeds(config: configs.RunConfig) -> tuple[int, ...]:
+def _seeds(config: experiment.RunConfig) -> tuple[int, ...]:
     """Those to train at once, as the workdir has them; none for an ordinary run.
 
     Raises UserError where a flag disagrees with the workdir.
@@ -138,13 +138,15 @@ def _saved_run(folders: list[Path]) -> dict | None:
 
 def _resolve(
     overrides: list[tuple[str, str]], saved: dict | None, folder: Path
-) -> tuple[str, configs.RunConfig]:
+) -> tuple[str, experiment.RunConfig]:
     """The experiment's name and configuration, from the flags and the saved run.
 
     folder: the run's; of several seeds the first one's.
 
     Raises UserError where a flag disagrees with the run that goes on.
     """
+    from gen_jax.runs import checkpoint
+
     if _NAME.value == "" or (saved is None and not _NAME.value):
         raise UserError(
             f"--experiment=NAME is needed; there are: {', '.join(experiment.names())}"
@@ -164,16 +166,18 @@ def _resolve(
         before = _with_latest(before, folder / "config.json")
     config = _overridden(before, overrides)
     if _RESUME.value == "auto":
+        config = experiment.settled(config, checkpoint.info_of(saved))
+        now, then = configs.flat(config), configs.flat(before)
         for path in configs.differences(config, before):
-            if not configs.is_free(config, path):
+            if not configs.may_change_on_resume(config, path):
                 raise UserError(
-                    f"{path}={configs.get(config, path)} disagrees with the run in "
-                    f"{_WORKDIR.value}, which has {configs.get(before, path)}"
+                    f"{path}={now[path]} disagrees with the run in {_WORKDIR.value}, "
+                    f"which has {then[path]}"
                 )
     return name, config
 
 
-def _with_latest(config: configs.RunConfig, path: Path) -> configs.RunConfig:
+def _with_latest(config: experiment.RunConfig, path: Path) -> experiment.RunConfig:
     """The configuration with the free fields as a run's config.json has them.
 
     It knows of steps that were raised since the checkpoint; it may hold anything.
@@ -182,43 +186,44 @@ def _with_latest(config: configs.RunConfig, path: Path) -> configs.RunConfig:
     try:
         latest = json.loads(path.read_text())["config"]
         latest = {f: latest[f] for f in fields if f in latest}
-        free = {f: x for f, x in latest.items() if configs.is_free(config, f)}
+        free = {
+            f: x for f, x in latest.items() if configs.may_change_on_resume(config, f)
+        }
         return configs.from_dict(config, free)
     except (OSError, ValueError, TypeError, KeyError, IndexError, RecursionError):
         return config
 
 
 def _overridden(
-    config: configs.RunConfig, overrides: list[tuple[str, str]]
-) -> configs.RunConfig:
+    config: experiment.RunConfig, overrides: list[tuple[str, str]]
+) -> experiment.RunConfig:
     """The configuration with the flags' values, paths made absolute."""
-    # The source first: it decides which options of its own there are.
-    for path, text in sorted(overrides, key=lambda each: each[0] != "data.spec"):
-        config = configs.override(config, path, text)
+    config = configs.override_all(config, overrides)
     return dataclasses.replace(config, data=data.absolute(config.data))
 
 
 def _plan(
     name: str,
     recipe: experiment.Experiment,
-    config: configs.RunConfig,
+    config: experiment.RunConfig,
     seeds: tuple[int, ...],
 ) -> str:
     """What --dry_run prints: configuration, shapes and parameter counts."""
     from gen_jax.game import parameter_counts
 
     info, is_present = _described_data(recipe, config)
+    config = experiment.settled(config, info)
     game = recipe.build(config, info)
     batch = data.prepared_like(info, config.batch_size)
+    values, defaults = configs.flat(config), configs.flat(recipe.config)
     changed = configs.differences(config, recipe.config)
-    paths = changed + [p for p in configs.field_paths(config) if p not in changed]
+    paths = changed + [path for path in values if path not in changed]
     lines = [f"experiment: {name}"]
     lines += [f"seeds: {', '.join(map(str, seeds))}, at once"] if seeds else []
     for path in paths:
-        note = ""
-        if path in changed:
-            note = f"  (recipe: {configs.get(recipe.config, path)})"
-        lines.append(f"  {path} = {configs.get(config, path)}{note}")
+        known = path in changed and path in defaults
+        note = f"  (recipe: {defaults[path]})" if known else ""
+        lines.append(f"  {path} = {values[path]}{note}")
     if not is_present:
         lines.append(f"data: {config.data.spec} is not there; shapes are the recipe's")
     lines += [f"batch: {key} {x.dtype} {list(x.shape)}" for key, x in batch.items()]
@@ -228,7 +233,7 @@ def _plan(
 
 
 def _described_data(
-    recipe: experiment.Experiment, config: configs.RunConfig
+    recipe: experiment.Experiment, config: experiment.RunConfig
 ) -> tuple[data.Info, bool]:
     """Return the facts about the data, and whether the data are present.
 
@@ -247,7 +252,7 @@ def _described_data(
 def _train(
     name: str,
     recipe: experiment.Experiment,
-    config: configs.RunConfig,
+    config: experiment.RunConfig,
     saved: dict | None,
     seeds: tuple[int, ...],
 ) -> None:
@@ -262,6 +267,7 @@ def _train(
 
     mesh = devices.data_mesh(_chosen_devices())
     dataset = data.load(config.data)
+    config = experiment.settled(config, dataset.info)
     game = recipe.build(config, dataset.info)
     meta = runs.make_meta(name, config, dataset.info)
     meta |= {"data": data.fingerprint(dataset), "backend": _BACKEND.value}
@@ -295,7 +301,9 @@ def _train(
             _report(folder)
 
 
-def _batches(dataset: data.Dataset, config: configs.RunConfig, seeds: tuple[int, ...]):
+def _batches(
+    dataset: data.Dataset, config: experiment.RunConfig, seeds: tuple[int, ...]
+):
     """This process's batches, of each seed's own order where there are several."""
     import jax
 
@@ -332,7 +340,7 @@ def _report(workdir: Path) -> None:
         print(f"report: {page}", file=sys.stderr)
 
 
-def _check_data(config: configs.RunConfig, meta: dict, saved: dict) -> None:
+def _check_data(config: experiment.RunConfig, meta: dict, saved: dict) -> None:
     """Raises UserError where the data are not those that a run can go on with.
 
     A new run may begin from a checkpoint of other data of the same shape.
@@ -346,8 +354,8 @@ def _check_data(config: configs.RunConfig, meta: dict, saved: dict) -> None:
         shapes = f"examples are {_described(info)} now, {_described(before)} then"
         for path in fields:
             raise UserError(
-                f"{path}={configs.get(config, path)} disagrees with the run in "
-                f"{_RESUME.value}, which has {configs.get(old, path)}: {shapes}"
+                f"{path}={configs.flat(config)[path]} disagrees with the run in "
+                f"{_RESUME.value}, which has {configs.flat(old)[path]}: {shapes}"
             )
         raise UserError(f"{spec} is no longer what the run was trained on: {shapes}")
     now, then = meta["data"], saved.get("data")  # None before there were fingerprints

@@ -58,6 +58,11 @@ def test_models_and_objectives_do_not_know_each_other(path):
     assert breaks(path, others.get(room, "nothing")) == []
 
 
+def test_configurations_know_no_data_and_no_experiments():
+    path = ROOT / "gen_jax" / "config.py"
+    assert breaks(path, "gen_jax.data", "gen_jax.experiment") == []
+
+
 def test_import_gen_jax_is_light():
     """It loads the core; heavy and optional libraries wait until they are used."""
     loaded = modules_after("import gen_jax")

@@ -19,6 +19,8 @@ from flax import linen as nn
 
 from gen_jax.models import layers
 
+NORMS = ("batch", "spectral", "none")  # of the discriminator
+
 _kernel_init = nn.initializers.normal(0.02)
 
 

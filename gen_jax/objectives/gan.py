@@ -130,8 +130,10 @@ class _Gan:
         x_fake, mutable = self.draw(players, y, self.noise(context))
         keys = randomness.fold_in(context.keys, 2)
         fake, _ = self.discriminate(players["discriminator"], x_fake, y, keys)
-        metrics = {"d_fake": self.gan_loss.output(fake).mean()}
-        return self.gan_loss.generator(fake).mean(), (mutable, metrics)
+        keys = randomness.fold_in(context.keys, 3)
+        real, _ = self.discriminate(players["discriminator"], batch["x"], y, keys)
+        value, metrics = adversarial.generator_loss(self.gan_loss, real, fake)
+        return value, (mutable, metrics)
 
     def sample(self, players, keys, y=None):
         """G(z, y) for a z of each key: a sample depends on its own key alone."""

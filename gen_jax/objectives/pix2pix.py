@@ -68,9 +68,10 @@ class _Pix2Pix:
         l1 = terms.absolute_error(y, y_hat).mean()
         value, metrics = self.l1_weight * l1, {"l1": l1}
         if self.discriminator is not None:
-            logits = self.discriminate(players, x, y_hat)
-            metrics["d_fake"] = self.gan_loss.output(logits).mean()
-            value += self.gan_loss.generator(logits).mean()
+            real = self.discriminate(players, x, y)
+            fake = self.discriminate(players, x, y_hat)
+            loss, reported = adversarial.generator_loss(self.gan_loss, real, fake)
+            value, metrics = value + loss, {**metrics, **reported}
         return value, ({}, metrics)
 
 

@@ -1,6 +1,5 @@
 """A trained run, loaded from its folder; nothing else is needed."""
 
-import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 
 from gen_jax import experiment
-from gen_jax.config import from_dict
+from gen_jax.config import from_dict, to_dict
 from gen_jax.data.dataset import Info
 from gen_jax.errors import UserError
 from gen_jax.game import Game, State, Weights
@@ -39,7 +38,7 @@ def make_meta(name: str, config: Any, info: Info) -> dict[str, Any]:
     """
     return {
         "experiment": name,
-        "config": dataclasses.asdict(config),
+        "config": to_dict(config),
         "info": info._asdict(),
     }
 

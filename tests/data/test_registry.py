@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from gen_jax import config as configs
-from gen_jax.config import RunConfig
 from gen_jax.data import DataConfig, Info, PairsConfig, absolute, describe, load
 from gen_jax.errors import UserError
+from gen_jax.experiment import RunConfig
 
 THEIRS = """
 import dataclasses

@@ -59,7 +59,7 @@ def test_what_was_given_is_passed_on(given):
         ("--guidance=nan", "--guidance=nan is not a finite number"),
         ("--guidance=inf", "--guidance=inf is not a finite number"),
         ("--guidance=1e999", "--guidance=inf is not a finite number"),
-        ("--guidance=101", "guidance=101.0 is out of range: at most 100"),
+        ("--guidance=101", "--guidance=101.0 is out of range: at most 100"),
         ("--eta=nan", "--eta=nan is not a finite number"),
     ],
 )
