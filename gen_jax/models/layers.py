@@ -51,17 +51,17 @@ class Dropout(nn.Module):
 def batch_norm(
     x: jax.Array, train: bool, scale_init: Initializer = nn.initializers.ones
 ) -> jax.Array:
-    """x [B, ..., C], normalised over all but C (Ioffe & Szegedy 2015); in a module.
+    """Normalise x [B, ..., C] over all axes but C (Ioffe & Szegedy 2015), in a module.
 
-    train: by the statistics of the batch of *all* devices, updating the running ones;
-    otherwise by the running ones.
+    train: whether to use the statistics of the global batch, of all devices, and to
+        update the running ones. Otherwise the running ones are used.
     """
     return nn.BatchNorm(
         use_running_average=not train,
         momentum=0.9,
         epsilon=1e-5,
         scale_init=scale_init,
-        axis_name=devices.bound_axis(),
+        axis_name=devices.batch_axis(),
     )(x)
 
 
