@@ -122,6 +122,43 @@ def first_difference(found: Any, expected: Any, root: str) -> str:
     return ""
 
 
+def first_batch(batches: Any, leading: int = 0) -> Any:
+    """Return the batch of step 0 of `fit`'s batches, checked.
+
+    leading: number of axes before [B, ...].
+
+    Raises UserError if `batches` is not a function of a step that yields trees of
+    arrays with one B.
+    """
+    if not callable(batches):
+        raise UserError(
+            f"batches is {_describe(batches)}: give a function; batches(s) yields the "
+            "batches of steps s, s + 1, ..."
+        )
+    stream = batches(0)
+    if not isinstance(stream, Iterable):
+        raise UserError(
+            f"batches(0) is {_describe(stream)}: it must yield the batches of steps 0, "
+            "1, ..."
+        )
+    batch = next(iter(stream), None)
+    if not jax.tree.leaves(batch):
+        raise UserError(f"batches(0) yields {batch!r} first: it must yield arrays")
+    sizes = set()
+    for name, leaf in _named_leaves(batch, "batch"):
+        if not hasattr(leaf, "dtype") or jnp.ndim(leaf) <= leading:
+            raise UserError(
+                f"{name} is {_describe(leaf)}: a batch is a tree of arrays [B, ...]"
+            )
+        sizes.add(leaf.shape[leading])
+    if len(sizes) > 1:
+        raise UserError(
+            f"the arrays of a batch hold {' and '.join(map(str, sorted(sizes)))} "
+            "examples: they need the same first axis [B]"
+        )
+    return batch
+
+
 def check_no_raw_images(batch: Any) -> None:
     """Check that no array of a batch is of images as bytes, uint8 [B, H, W, C].
 
@@ -155,5 +192,6 @@ def _describe(x: Any) -> str:
     """Name a value: an array by its shape and dtype, anything else by its type."""
     if hasattr(x, "shape") and hasattr(x, "dtype"):
         return f"an array {x.dtype} {list(x.shape)}"
-    size = f" of {len(x)}" if isinstance(x, tuple | list) else ""
-    return f"a {type(x).__name__}{size}"
+    if isinstance(x, tuple | list):
+        return f"a {type(x).__name__} of {len(x)}"
+    return f"a value of type {type(x).__name__}"

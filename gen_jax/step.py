@@ -55,30 +55,27 @@ def train_step(
             examples = _strided((batch, _global_index(batch)), turn.part, game.parts)
             moved = {}
             for name in turn.players:
-                player, streams = game.players[name], _streams(rng, number, game, name)
-                loss_of_params = partial(
-                    _loss_of_params, player.loss, players, name, state.step, streams
+                streams = _streams(rng, number, game, name)
+                loss = partial(
+                    _loss_of_params, game, players, name, state.step, streams
                 )
                 moved[name], report = _update_player(
-                    player, players[name], loss_of_params, examples, microbatches
+                    game.players[name], players[name], loss, examples, microbatches
                 )
                 reports.append({f"{name}/{key}": report[key] for key in report})
             players = {**players, **moved}
     return State(state.step + 1, players), _mean_by_name(reports)
 
 
-def _streams(
-    rng: jax.Array, number: int, game: Game, name: str
-) -> tuple[jax.Array, jax.Array]:
+def _streams(rng, number: int, game: Game, name: str) -> tuple[jax.Array, jax.Array]:
     """Return the key of a player's own randomness in a turn, and the step's shared."""
     own = jax.random.fold_in(rng, _FIRST_TURN + number)
     own = jax.random.fold_in(own, list(game.players).index(name))
     return own, jax.random.fold_in(rng, _SHARED)
 
 
-def _loss_of_params(loss, players, name, step, streams, params, examples):
+def _loss_of_params(game, players, name, step, streams, params, examples):
     """Compute one player's loss as a function of its own parameters: V_name."""
-    mutable = players[name].mutable
     players = {**players, name: players[name]._replace(params=params)}
     (batch, index), (own, shared) = examples, streams
     context = Context(
@@ -89,8 +86,8 @@ def _loss_of_params(loss, players, name, step, streams, params, examples):
         batch_size=_global_size(index),
         axis_name=devices.batch_axis(),
     )
-    result = loss(players, batch, context)
-    contracts.check_loss(name, mutable, result)
+    result = game.players[name].loss(players, batch, context)
+    contracts.check_loss(name, players[name].mutable, result)
     return result
 
 
@@ -216,7 +213,6 @@ def make_train_step(
     """
     _check_backend(backend, spec, over_seeds)
     mesh = mesh or devices.data_mesh(jax.devices()[:1])
-
     axis = devices.BATCH_AXIS if backend == "pmap" else None
 
     def step(state, batch, rng):
@@ -237,14 +233,13 @@ def make_train_step(
         options["compiler_options"] = compiler_options
     batch_axis = (steps_per_call > 1) + over_seeds
     places = _shardings(mesh, spec, batch_axis)
-    of_state = places["out_shardings"][0]
     if backend == "pmap":
         compiled = devices.jit(_pmapped(steps, mesh, batch_axis), **options)
     else:
         compiled = devices.jit(steps, **options, **places)
 
     check = partial(check_divides, game=game, mesh=mesh, microbatches=microbatches)
-    return _guarded(compiled, check, batch_axis, of_state)
+    return _guarded(compiled, check, batch_axis, places["out_shardings"][0])
 
 
 def _prepared(prepare, batch: Tree, rng, step, axis_name: str | None) -> Tree:
