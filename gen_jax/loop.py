@@ -52,9 +52,9 @@ def fit(
 ) -> State:
     """Train to `config.steps`, resuming from the newest checkpoint in `workdir`.
 
-    batches: `batches(s)` yields the batches of steps s, s + 1, ...: trees of arrays
-        [B, ...], on several processes each one's own slice of the global batch. The
-        same step must always get the same batch, or a resumed run is another run.
+    batches: `batches(s)` yields the batches of steps s, s + 1, ..., trees of arrays
+        [B, ...], the same batch whenever it is asked for the same step. Of several
+        processes each yields its own slice of the global batch.
     workdir: folder of checkpoints, metrics and images; None saves nothing.
     backend, mesh, prepare: see `make_train_step`; mesh: by default all devices.
     meta: further entries of the checkpoints' description (`make_meta`).
@@ -62,24 +62,16 @@ def fit(
     given: weights with which a new run begins, by player's name; see `init_state`.
     held_out: a prepared batch whose translations are drawn, for a game with that op.
     seeds: S seeds to train at once instead of `config.seed`, by jit in one process.
-        `batches` are then `seeds.batches`, [S, B, ...], the returned state has one more
-        axis [S], and `workdir/seed_K` is a run's folder.
+        `batches` and the state have one more axis [S] in front, see `runs/seeds.py`.
 
-    Returns the last state. Ctrl-C and SIGTERM save first, then raise KeyboardInterrupt
-    and SystemExit(143) if steps are left. If reading a batch raises, or `batches` end,
-    the state is saved first, with one process. Raises UserError for a state or a logged
-    loss that is no longer finite, OSError for a full disk; the last checkpoint stays.
-    Raises UserError, before anything is written, for arguments that do not fit each
-    other and for sizes that memory cannot hold.
+    Returns the last state. Ctrl-C, SIGTERM, a reader's error and the end of `batches`
+    save first, then raise. Raises UserError for a state or a logged loss that is not
+    finite, for invalid arguments and for too large sizes; OSError for a full disk.
     """
     from gen_jax.runs import seeds as several
     from gen_jax.runs.recorder import Recorder
 
-    config = FitConfig() if config is None else config
-    if not isinstance(config, FitConfig):
-        raise UserError(f"config is {config!r:.60}: write FitConfig(steps=...)")
-    if start is not None and given:
-        raise UserError("start has every player's weights: leave out given, or start")
+    config = _checked(FitConfig() if config is None else config, start, given)
     mesh = mesh or devices.data_mesh()
     rng = several.keys(seeds) if seeds else jax.random.key(config.seed)
     first = contracts.first_batch(batches, rng.ndim)
@@ -87,13 +79,12 @@ def fit(
     check_divides(jax.tree.leaves(example)[0].shape[0], game, mesh, config.microbatches)
     replicated = devices.everywhere(mesh)
     like = _state_that_fits(game, example, replicated, len(seeds) or 1)
-    recorder = Recorder(
-        game, config, example, workdir, dict(meta or {}), held_out, seeds
-    )
+    said = dict(meta or {})
+    recorder = Recorder(game, config, example, workdir, said, held_out, seeds)
     state = recorder.restore(like)
     if state is None and start is not None:
-        start = several.stack([start] * len(seeds)) if seeds else start
-        state = jax.device_put(jax.tree.map(jnp.array, start), replicated)
+        state = several.stack([start] * len(seeds)) if seeds else start
+        state = jax.device_put(jax.tree.map(jnp.array, state), replicated)
     step = 0 if state is None else int(state.step.max())
     if step >= config.steps:
         recorder.already_done(step)
@@ -102,9 +93,16 @@ def fit(
     take = _Stepper(game, per_call, config.microbatches, backend, mesh, prepare, rng)
     if state is None:
         with take.compiling(like, first):
-            state = _first_state(game, rng, example, given)
-        state = jax.device_put(state, replicated)
+            state = _first_state(game, rng, example, given, replicated)
     return _train(take, recorder, state, step, batches, config.steps)
+
+
+def _checked(config: Any, start: Any, given: Any) -> FitConfig:
+    if not isinstance(config, FitConfig):
+        raise UserError(f"config is {config!r:.60}: write FitConfig(steps=...)")
+    if start is not None and given:
+        raise UserError("start has every player's weights: leave out given, or start")
+    return config
 
 
 def _train(
@@ -139,14 +137,14 @@ def _saving_on_error(recorder: "Recorder", step: int, state: State) -> Iterator[
         raise
 
 
-def _first_state(
-    game: Game, rng: jax.Array, example: Tree, given: Mapping[str, Any] | None
-) -> State:
+def _first_state(game: Game, rng, example: Tree, given, sharding) -> State:
     """Return the state before the first step, of each seed if `rng` has keys [S]."""
-    if not rng.ndim:
-        return init_state(game, rng, example, given)
-    one = functools.partial(init_state, game, batch=example, given=given)
-    return devices.run_once(jax.vmap(lambda key: one(rng=key)), rng)
+
+    def start(key):
+        return init_state(game, key, example, given)
+
+    state = devices.run_once(jax.vmap(start), rng) if rng.ndim else start(rng)
+    return jax.device_put(state, sharding)
 
 
 def _prepared_shapes(batch: Tree, prepare, leading: int) -> Tree:
