@@ -153,9 +153,11 @@ class Game:
         return 1 + max(turn.part for turn in self.turns)
 
 
-def single_player_game(player: Player, ops: Ops = NO_OPS, num_classes: int = 0) -> Game:
-    """Return the game whose one player, "model", moves at every step."""
-    return Game({"model": player}, (Turn(("model",)),), ops, num_classes)
+def single_player_game(
+    player: Player, ops: Ops = NO_OPS, num_classes: int = 0, name: str = "model"
+) -> Game:
+    """Return the game whose one player moves at every step."""
+    return Game({name: player}, (Turn((name,)),), ops, num_classes)
 
 
 def parameter_counts(game: Game, batch: Tree) -> dict[str, int]:
