@@ -6,6 +6,7 @@ system would end the process without a message.
 
 import os
 from collections.abc import Mapping
+from typing import Any
 
 import jax
 
@@ -42,6 +43,23 @@ def check(needed: Mapping[str, float], device: jax.Device | None = None) -> None
             f"out of memory: {parts}; there is {_gib(available)}. Lower batch_size, "
             "steps_per_call or the network's sizes"
         )
+
+
+def check_planned(planned: Any, device: jax.Device) -> None:
+    """Compare the memory that XLA plans to use for a program with that of a device.
+
+    planned: a compiled program's `memory_analysis()`, None where XLA has none.
+
+    Raises UserError if the device has less.
+    """
+    if planned is not None:
+        arguments = planned.argument_size_in_bytes - planned.alias_size_in_bytes
+        needed = {
+            "a step's results take": planned.output_size_in_bytes,
+            "its arguments": max(arguments, 0),
+            "the values kept for its gradients": planned.temp_size_in_bytes,
+        }
+        check(needed, device)
 
 
 def _gib(count: float) -> str:

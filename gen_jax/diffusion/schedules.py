@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gen_jax.errors import UserError
+from gen_jax.errors import UserError, choose
 
 _MIN_LOG_RATIO = -5.1  # log of signal to noise at which sampling begins
 
@@ -98,6 +98,27 @@ def make_schedule(betas: np.ndarray) -> Schedule:
         )
     beta = np.concatenate([[0.0], betas])
     return Schedule(beta=beta, alpha_bar=np.cumprod(1 - beta))
+
+
+def from_name(
+    name: str = "linear", timesteps: int = 1000, betas: tuple[float, ...] | None = None
+) -> Schedule:
+    """Return the schedule that a configuration names.
+
+    name: one of `BETAS`. timesteps: T. betas: first and last beta of a linear schedule;
+        None for the default.
+
+    Raises UserError for an unknown name, and for betas that are not such a pair.
+    """
+    make_betas = choose("schedule", name, BETAS)
+    if betas is None:
+        return make_schedule(make_betas(timesteps))
+    if name != "linear" or len(betas) != 2 or betas[0] > betas[1]:
+        raise UserError(
+            f"betas={betas}, schedule={name}; betas are two, the "
+            "first and the last, no smaller, of a linear schedule"
+        )
+    return make_schedule(linear_betas(timesteps, *betas))
 
 
 def at(table: np.ndarray, t: jax.Array, like: jax.Array) -> jax.Array:

@@ -56,17 +56,17 @@ class Dropout(nn.Module):
 def batch_norm(
     x: jax.Array, train: bool, scale_init: Initializer = nn.initializers.ones
 ) -> jax.Array:
-    """Return x [B, ..., C] normalised over all axes but C; call it in a module.
+    """Normalise x [B, ..., C] over all axes but C (Ioffe & Szegedy 2015), in a module.
 
-    Ioffe & Szegedy (2015). If `train`, the statistics are those of the batch on *all*
-    devices, and the running ones are updated. Otherwise the running ones are used.
+    train: whether to use the statistics of the global batch, of all devices, and to
+        update the running ones. Otherwise the running ones are used.
     """
     return nn.BatchNorm(
         use_running_average=not train,
         momentum=0.9,
         epsilon=1e-5,
         scale_init=scale_init,
-        axis_name=devices.bound_axis(),
+        axis_name=devices.batch_axis(),
     )(x)
 
 
