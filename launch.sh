@@ -1,33 +1,36 @@
 #!/usr/bin/env bash
-# Makes the environment where it is missing or out of date, then runs a command in it.
+# Makes the environment if it is missing or out of date, then runs a command in it.
 set -euo pipefail
 
 commands='train sample evaluate figures report import_weights benchmark truth test'
 usage='./launch.sh [train|sample|evaluate|figures|report|import_weights|benchmark|truth|test] [FLAGS]
 
-  ./launch.sh                 trains the default experiment into runs/ddpm
-  ./launch.sh FLAGS           trains: --experiment=NAME --workdir=DIR ...
-  ./launch.sh sample FLAGS    draws samples: --workdir=DIR --out=FILE.png ...
-  ./launch.sh evaluate FLAGS  measures a run: --workdir=DIR [--protocol=paper] ...
-  ./launch.sh figures FLAGS   draws what a run is known for: --workdir=DIR ...
-  ./launch.sh report FLAGS    a run, or several, as one HTML page: --workdir=DIR ...
-  ./launch.sh import_weights FLAGS     a run of published weights: --diffusers=DIR --workdir=DIR
-  ./launch.sh benchmark       how fast training is beside the bare step
-  ./launch.sh truth [--short] estimates beside exact values, on known densities
+  ./launch.sh                 train the default experiment into runs/ddpm
+  ./launch.sh FLAGS           train: --experiment=NAME --workdir=DIR ...
+  ./launch.sh sample FLAGS    draw samples: --workdir=DIR --out=FILE.png ...
+  ./launch.sh evaluate FLAGS  measure a run: --workdir=DIR [--preset=paper] ...
+  ./launch.sh figures FLAGS   draw the typical figures of a run: --workdir=DIR ...
+  ./launch.sh report FLAGS    write one HTML page on one or more runs: --workdir=DIR ...
+  ./launch.sh import_weights FLAGS
+                              make a run from published weights:
+                              --diffusers=DIR --workdir=DIR
+  ./launch.sh benchmark       compare the speed of training with the bare step
+  ./launch.sh truth [--short] compare estimates with exact values, on known densities
   ./launch.sh test [--quick] [--slow] [--gpu] [FLAGS OF PYTEST]
-                              lint, format and tests; --quick leaves out the
-                              end-to-end tests, --slow adds those of minutes,
-                              --gpu runs those of an NVIDIA GPU instead
-  ./launch.sh train --help    every flag of a command
+                              lint, check the format and test; --quick skips the
+                              end-to-end tests, --slow adds tests that take
+                              minutes, --gpu runs only those for an NVIDIA GPU
+  ./launch.sh train --help    list every flag of a command
 
-The environment is .venv beside this file, made with python3 where that is 3.11 to
-3.13, else with the newest of those that runs. PYTHON=/path/to/python and VENV=DIR
-choose otherwise. It is brought up to date when pyproject.toml changes.'
+The environment is the folder .venv next to this file. It is made with python3 if that
+is version 3.11 to 3.13, else with the newest of these versions on this machine.
+PYTHON=/path/to/python and VENV=DIR override both. The environment is updated when
+pyproject.toml changes.'
 
 repository=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
 venv=${VENV:-$repository/.venv}
 [[ $venv == /* ]] || venv=$PWD/$venv
-stamp=$venv/made-by-launch.sh # what the environment was made of; "unfinished" until then
+stamp=$venv/made-by-launch.sh # describes the finished environment; else "unfinished"
 
 say() { printf 'launch.sh: %s\n' "$1" >&2; }
 fail() {
@@ -35,7 +38,7 @@ fail() {
     exit 2
 }
 
-# Prints an interpreter's version and, seen through any environment, its real path.
+# Prints an interpreter's version and its real path, outside of any environment.
 # Exit code 3: it cannot make environments (Debian ships venv without ensurepip).
 identify() {
     "$1" -c '
@@ -64,13 +67,14 @@ choose_python() {
         [[ $code != 3 ]] || without_venv=$candidate
     done
     [[ -z $without_venv ]] || fail "$without_venv has no venv module: install it\
- (Debian, Ubuntu: apt install python3-venv), or choose with PYTHON=/path/to/python"
-    [[ -z ${PYTHON-} ]] || fail "PYTHON=$PYTHON is no Python 3.11 to 3.13 that runs"
+ (Debian, Ubuntu: apt install python3-venv), or give another PYTHON=/path/to/python"
+    [[ -z ${PYTHON-} ]] || fail "PYTHON=$PYTHON is not a working Python 3.11 to 3.13:\
+ give the path of one, or leave PYTHON out"
     fail "no Python 3.11 to 3.13 found: install one (https://www.python.org/downloads),\
- or choose with PYTHON=/path/to/python"
+ or give PYTHON=/path/to/python"
 }
 
-# Prints the extra of jax that this machine's accelerator needs: none for a CPU.
+# Prints the extra of jax that this machine's accelerator needs; nothing for a CPU.
 accelerator() {
     local driver
     if driver=$(nvidia-smi --query-gpu=driver_version --format=csv,noheader 2>/dev/null)
@@ -86,7 +90,7 @@ accelerator() {
     fi
 }
 
-# Sets made, had: what the environment is; identity, wanted: what it should be.
+# Sets made and had, the environment's state, and identity and wanted, the target state.
 compare() {
     made='' had=''
     [[ ! -f $stamp ]] || { read -r made && read -r had; } <"$stamp" || true
@@ -95,7 +99,7 @@ compare() {
     extra=digits,interop
     [[ $command != test ]] || extra=test
     jax=$(accelerator)
-    if [[ $made == "$identity" ]]; then # what is installed is not taken away again
+    if [[ $made == "$identity" ]]; then # never remove extras that are installed
         [[ $had != *" test"* ]] || extra=test
         [[ -n $jax || $had != *" jax["* ]] || jax=${had##*jax[} jax=${jax%]}
     fi
@@ -105,16 +109,16 @@ compare() {
 
 make_environment() {
     local previous=unfinished
-    trap 'exit 130' INT # pip ends on Ctrl-C as if it had failed: then nothing is sure
+    trap 'exit 130' INT # on Ctrl-C pip's exit code is unreliable: stay "unfinished"
     if [[ $made == "$identity" ]]; then
-        say "bringing $venv up to date for ${jax:-cpu}"
+        say "updating $venv for ${jax:-cpu}"
         previous=$(<"$stamp")
         echo unfinished >"$stamp"
     else
         [[ -f $stamp || ! -d $venv || -z $(ls -A -- "$venv") ]] ||
-            fail "$venv was not made by launch.sh: remove it, or choose with VENV=DIR"
+            fail "$venv was not made by launch.sh: remove it, or give another VENV=DIR"
         say "making the environment in $venv with Python ${python%% *} for ${jax:-cpu}\
- (about a minute${jax:+; its libraries take longer})"
+ (about a minute${jax:+, or longer for its libraries})"
         rm -rf -- "$venv"
         mkdir -p -- "$venv"
         echo unfinished >"$stamp"
@@ -123,7 +127,7 @@ make_environment() {
     if ! "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
         --editable "$repository[$extra]" ${jax:+"jax[$jax]"}; then
         printf '%s\n' "$previous" >"$stamp"
-        say "pip failed, see above; the next ./launch.sh tries again"
+        say "pip failed, see above; run ./launch.sh again to retry"
         exit 1
     fi
     printf '%s\n' "$identity" "$wanted" >"$stamp"
@@ -131,7 +135,7 @@ make_environment() {
 
 run_tests() {
     local argument
-    for argument; do # turns --slow and such into pytest's own, keeps the others
+    for argument; do # replace --slow, --quick and --gpu by pytest's flags
         shift
         case $argument in
         --slow) set -- "$@" -m 'not gpu' ;;
@@ -160,12 +164,12 @@ case $1 in
     command=$1
     shift
     [[ " $commands " == *" $command "* ]] ||
-        fail "unknown command '$command': one of ${commands// /, }"
+        fail "unknown command '$command': type one of ${commands// /, }"
     ;;
 esac
 
 if ! compare; then
-    if command -v flock >/dev/null; then # several launches at once: one makes it
+    if command -v flock >/dev/null; then # of several launches at once, one makes it
         mkdir -p -- "$(dirname -- "$venv")"
         exec 9>"$venv.lock"
         flock 9
@@ -174,5 +178,5 @@ if ! compare; then
     exec 9>&-
 fi
 [[ $command != test ]] || run_tests "$@"
-# -P: a folder named experiments where the user stands must not hide ours.
+# -P: a folder named experiments in the current directory must not hide ours.
 exec "$venv/bin/python" -P -m "experiments.$command" "$@"

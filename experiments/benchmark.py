@@ -1,10 +1,10 @@
-"""How fast: fit() beside the bare step, by turns in one process.
+"""Training speed: fit() compared with the bare step, in alternation in one process.
 
   python -m experiments.benchmark [--experiment=vae] [--steps=2000] [--rounds=5]
 
-The bare step runs on one batch that lies on the device already; fit() also reads,
-moves, logs, draws and saves at the experiment's defaults. Both are timed over `steps`
-steps of their steady state, both waiting for the device only at the end.
+The bare step repeats one batch that is already on the device. fit() also reads,
+transfers, logs, samples and saves at the experiment's defaults. Both are timed over
+`steps` steps of their steady state, and wait for the device only at the end.
 """
 
 import dataclasses
@@ -21,21 +21,20 @@ from gen_jax import config as configs
 from gen_jax import data, devices, experiment
 from gen_jax.loop import fit
 
-_NAME = flags.DEFINE_string("experiment", "vae", "which recipe")
-_STEPS = flags.DEFINE_integer("steps", 2000, "timed steps a turn", lower_bound=1)
-_ROUNDS = flags.DEFINE_integer("rounds", 5, "turns of each", lower_bound=1)
+_NAME = flags.DEFINE_string("experiment", "vae", "name of the experiment")
+_STEPS = flags.DEFINE_integer("steps", 2000, "timed steps per round", lower_bound=1)
+_ROUNDS = flags.DEFINE_integer("rounds", 5, "rounds, each timing both", lower_bound=1)
 
-_WARM = 100  # steps before the clock starts, after the first picture
-_RUN_OUT = 10  # steps after it stops, so that the device is still busy then
+_WARM = 100  # steps between the first sampling and the start of the clock
+_RUN_OUT = 10  # steps after the clock stops, so that the device is still busy then
 
 
 def main(overrides: list[tuple[str, str]]) -> None:
-    """Times both by turns and prints medians and their ratio."""
+    """Time both in alternation; print medians and their ratio."""
     devices.use_compilation_cache()
     recipe = experiment.find(_NAME.value)
     config = recipe.config
-    for path, text in overrides:
-        config = configs.override(config, path, text)
+    config = configs.override_all(config, overrides)
     first = config.sample_every_steps + _WARM
     config = dataclasses.replace(config, steps=first + _STEPS.value + _RUN_OUT)
     dataset = data.load(config.data)
@@ -50,9 +49,10 @@ def main(overrides: list[tuple[str, str]]) -> None:
     ratios = [b / w for b, w in zip(bare, whole, strict=True)]
     for name, seconds in (("bare step", bare), ("fit", whole)):
         ms = [1e3 * s / _STEPS.value for s in seconds]
-        print(f"{name}: {_spread(ms)} ms a step")
+        print(f"{name}: {_spread(ms)} ms per step")
     print(
-        f"fit reaches {_spread([100 * ratio for ratio in ratios])} % of the bare step"
+        f"fit reaches {_spread([100 * ratio for ratio in ratios])} % of the speed of "
+        "the bare step"
     )
 
 
@@ -61,10 +61,10 @@ def _spread(values: list[float]) -> str:
 
 
 def _time_fit(game, config, batches, mesh, first) -> float:
-    """Seconds of the timed steps, from step `first`, of a whole run in a new folder.
+    """Return the seconds of the timed steps of a whole run, from step `first` on.
 
-    The clock is read when a batch is asked for: fit is as far ahead of the device at
-    the first reading as at the last.
+    The clock is read when a batch is requested. At the first reading fit is then as far
+    ahead of the device as at the last.
     """
     readings = {}
 

@@ -16,7 +16,7 @@ from absl import app, flags, logging
 
 from gen_jax import config
 from gen_jax.errors import UserError, nearest
-from gen_jax.runs.checkpoint import Run
+from gen_jax.runs.run import Run
 
 _PREFIX = "--config."
 SAMPLING = ("sampler", "sampling_steps", "eta", "guidance")
@@ -158,7 +158,6 @@ def sampling_options(run: Run) -> dict:
         if name not in known:
             raise UserError(f"--{name} does not apply: this model is not made with one")
         value = config.parse(text, type(flags.FLAGS[name].value), f"--{name}")
-        if name in run.config.LIMITS:
-            run.config.check(name, value)
+        config.check(run.config, name, value, f"--{name}")
         options[name] = value
     return options

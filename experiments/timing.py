@@ -1,4 +1,4 @@
-"""The bare train step, for those who time it: on a batch that the device holds."""
+"""The bare train step for timing, on a batch that is already on the device."""
 
 import time
 from collections.abc import Callable
@@ -7,8 +7,8 @@ import jax
 from jax.sharding import Mesh
 
 from gen_jax import data, devices
-from gen_jax.config import RunConfig
 from gen_jax.data import Dataset
+from gen_jax.experiment import RunConfig
 from gen_jax.game import Game, init_state
 from gen_jax.step import make_train_step
 
@@ -16,11 +16,12 @@ from gen_jax.step import make_train_step
 def bare_step(
     game: Game, config: RunConfig, dataset: Dataset, mesh: Mesh | None = None
 ) -> tuple[Callable[[int, int], float], float]:
-    """A function (steps, warm) -> seconds of the steps after the warm ones, and FLOPs.
+    """Return a function (steps, warm) -> seconds of the steps after the warm ones.
 
-    Each call begins with a new state and waits for the device only at the end. The
-    FLOPs are XLA's count of one step in its CPU's form, before it optimises: the same
-    on any machine, and XLA does not count a GPU's.
+    The second result is the FLOPs of a step. Each call begins with a new state and
+    waits for the device only at the end. XLA counts the FLOPs of the step for a CPU,
+    before it optimises. So they are the same on any machine; XLA cannot count them for
+    a GPU.
     """
     mesh = mesh or devices.data_mesh()
     prepare = data.prepare(flip=config.flip, jitter=config.jitter)

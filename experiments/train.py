@@ -2,11 +2,11 @@
 
   python -m experiments.train --experiment=NAME --workdir=DIR [--data=SPEC] [FLAGS]
 
-SPEC: digits, branches, ring, idx:DIR, folder:DIR, pairs:DIR, npz:FILE, tfds:NAME
-(mnist, fashion_mnist and cifar10 are short for theirs). branches and pairs: hold
-pictures to translate; --config.data.task makes such pairs of any other images. Any
-field of the configuration is a flag: --config.FIELD=VALUE; --dry_run shows the fields
-and what they are.
+SPEC: digits, ring, branches, idx:DIR, folder:DIR, pairs:DIR, npz:FILE, tfds:NAME
+(mnist, fashion_mnist and cifar10 are short for tfds:NAME), or a source that another
+installed package registers. branches and pairs: hold images to translate;
+--config.data.task makes such pairs from any other images. Any field of the
+configuration is a flag: --config.FIELD=VALUE; --dry_run shows all fields.
 
 --seeds=N trains N seeds at once, --seed and those after it, each into a folder seed_K
 of DIR that is a run's folder like any other; evaluate --workdir=DIR then gives
@@ -93,7 +93,7 @@ def _folders() -> list[Path]:
     return list(several.found(workdir).values()) or [workdir]
 
 
-def _seeds(config: configs.RunConfig) -> tuple[int, ...]:
+def _seeds(config: experiment.RunConfig) -> tuple[int, ...]:
     """Those to train at once, as the workdir has them; none for an ordinary run.
 
     Raises UserError where a flag disagrees with the workdir.
@@ -138,13 +138,15 @@ def _saved_run(folders: list[Path]) -> dict | None:
 
 def _resolve(
     overrides: list[tuple[str, str]], saved: dict | None, folder: Path
-) -> tuple[str, configs.RunConfig]:
+) -> tuple[str, experiment.RunConfig]:
     """The experiment's name and configuration, from the flags and the saved run.
 
     folder: the run's; of several seeds the first one's.
 
     Raises UserError where a flag disagrees with the run that goes on.
     """
+    from gen_jax.runs import checkpoint
+
     if _NAME.value == "" or (saved is None and not _NAME.value):
         raise UserError(
             f"--experiment=NAME is needed; there are: {', '.join(experiment.names())}"
@@ -164,16 +166,18 @@ def _resolve(
         before = _with_latest(before, folder / "config.json")
     config = _overridden(before, overrides)
     if _RESUME.value == "auto":
+        config = experiment.settled(config, checkpoint.info_of(saved))
+        now, then = configs.flat(config), configs.flat(before)
         for path in configs.differences(config, before):
-            if not configs.is_free(config, path):
+            if not configs.may_change_on_resume(config, path):
                 raise UserError(
-                    f"{path}={configs.get(config, path)} disagrees with the run in "
-                    f"{_WORKDIR.value}, which has {configs.get(before, path)}"
+                    f"{path}={now[path]} disagrees with the run in {_WORKDIR.value}, "
+                    f"which has {then[path]}"
                 )
     return name, config
 
 
-def _with_latest(config: configs.RunConfig, path: Path) -> configs.RunConfig:
+def _with_latest(config: experiment.RunConfig, path: Path) -> experiment.RunConfig:
     """The configuration with the free fields as a run's config.json has them.
 
     It knows of steps that were raised since the checkpoint; it may hold anything.
@@ -182,51 +186,73 @@ def _with_latest(config: configs.RunConfig, path: Path) -> configs.RunConfig:
     try:
         latest = json.loads(path.read_text())["config"]
         latest = {f: latest[f] for f in fields if f in latest}
-        free = {f: x for f, x in latest.items() if configs.is_free(config, f)}
+        free = {
+            f: x for f, x in latest.items() if configs.may_change_on_resume(config, f)
+        }
         return configs.from_dict(config, free)
     except (OSError, ValueError, TypeError, KeyError, IndexError, RecursionError):
         return config
 
 
 def _overridden(
-    config: configs.RunConfig, overrides: list[tuple[str, str]]
-) -> configs.RunConfig:
+    config: experiment.RunConfig, overrides: list[tuple[str, str]]
+) -> experiment.RunConfig:
     """The configuration with the flags' values, paths made absolute."""
-    for path, text in overrides:
-        config = configs.override(config, path, text)
+    config = configs.override_all(config, overrides)
     return dataclasses.replace(config, data=data.absolute(config.data))
 
 
 def _plan(
     name: str,
     recipe: experiment.Experiment,
-    config: configs.RunConfig,
+    config: experiment.RunConfig,
     seeds: tuple[int, ...],
 ) -> str:
     """What --dry_run prints: configuration, shapes and parameter counts."""
     from gen_jax.game import parameter_counts
 
-    info = data.describe(config.data)
+    info, is_present = _described_data(recipe, config)
+    config = experiment.settled(config, info)
     game = recipe.build(config, info)
     batch = data.prepared_like(info, config.batch_size)
+    values, defaults = configs.flat(config), configs.flat(recipe.config)
     changed = configs.differences(config, recipe.config)
-    paths = changed + [p for p in configs.field_paths(config) if p not in changed]
+    paths = changed + [path for path in values if path not in changed]
     lines = [f"experiment: {name}"]
     lines += [f"seeds: {', '.join(map(str, seeds))}, at once"] if seeds else []
     for path in paths:
-        was = configs.get(recipe.config, path)
-        note = f"  (recipe: {was})" if path in changed else ""
-        lines.append(f"  {path} = {configs.get(config, path)}{note}")
+        known = path in changed and path in defaults
+        note = f"  (recipe: {defaults[path]})" if known else ""
+        lines.append(f"  {path} = {values[path]}{note}")
+    if not is_present:
+        lines.append(f"data: {config.data.spec} is not there; shapes are the recipe's")
     lines += [f"batch: {key} {x.dtype} {list(x.shape)}" for key, x in batch.items()]
     for player, count in parameter_counts(game, batch).items():
         lines.append(f"{player}: {count:,} parameters")
     return "\n".join(lines)
 
 
+def _described_data(
+    recipe: experiment.Experiment, config: experiment.RunConfig
+) -> tuple[data.Info, bool]:
+    """Return the facts about the data, and whether the data are present.
+
+    If they are absent, the facts are those that the recipe names.
+
+    Raises UserError if they are absent and the recipe does not name them.
+    """
+    if (info := data.describe(config.data)) is not None:
+        return info, True
+    if recipe.shape is None or "labels" in recipe.needs:
+        return data.load(config.data).info, True  # raises: it says what is missing
+    target = recipe.shape if "pairs" in recipe.needs else ()
+    return data.Info(recipe.shape, 0, target), False
+
+
 def _train(
     name: str,
     recipe: experiment.Experiment,
-    config: configs.RunConfig,
+    config: experiment.RunConfig,
     saved: dict | None,
     seeds: tuple[int, ...],
 ) -> None:
@@ -237,12 +263,13 @@ def _train(
         devices.join_processes()
     from gen_jax import memory
     from gen_jax.loop import fit
-    from gen_jax.runs import checkpoint
+    from gen_jax.runs import run as runs
 
     mesh = devices.data_mesh(_chosen_devices())
     dataset = data.load(config.data)
+    config = experiment.settled(config, dataset.info)
     game = recipe.build(config, dataset.info)
-    meta = checkpoint.make_meta(name, config, dataset.info)
+    meta = runs.make_meta(name, config, dataset.info)
     meta |= {"data": data.fingerprint(dataset), "backend": _BACKEND.value}
     if saved is not None:
         _check_data(config, meta, saved)
@@ -255,7 +282,7 @@ def _train(
     memory.check({"a batch takes": batch / mesh.size}, mesh.local_devices[0])
     start = None
     if saved is not None and _RESUME.value != "auto":
-        start = checkpoint.load(_RESUME.value, game).state
+        start = runs.load(_RESUME.value, game).state
     fit(
         game,
         _batches(dataset, config, seeds),
@@ -274,7 +301,9 @@ def _train(
             _report(folder)
 
 
-def _batches(dataset: data.Dataset, config: configs.RunConfig, seeds: tuple[int, ...]):
+def _batches(
+    dataset: data.Dataset, config: experiment.RunConfig, seeds: tuple[int, ...]
+):
     """This process's batches, of each seed's own order where there are several."""
     import jax
 
@@ -311,22 +340,22 @@ def _report(workdir: Path) -> None:
         print(f"report: {page}", file=sys.stderr)
 
 
-def _check_data(config: configs.RunConfig, meta: dict, saved: dict) -> None:
+def _check_data(config: experiment.RunConfig, meta: dict, saved: dict) -> None:
     """Raises UserError where the data are not those that a run can go on with.
 
     A new run may begin from a checkpoint of other data of the same shape.
     """
-    from gen_jax.runs import checkpoint
+    from gen_jax.runs.run import info_of
 
-    info, before = checkpoint.info_of(meta), checkpoint.info_of(saved)
+    info, before = info_of(meta), info_of(saved)
     spec, old = config.data.spec, configs.from_dict(config, saved["config"])
     if info != before:
         fields = [p for p in configs.differences(config, old) if p.startswith("data.")]
         shapes = f"examples are {_described(info)} now, {_described(before)} then"
         for path in fields:
             raise UserError(
-                f"{path}={configs.get(config, path)} disagrees with the run in "
-                f"{_RESUME.value}, which has {configs.get(old, path)}: {shapes}"
+                f"{path}={configs.flat(config)[path]} disagrees with the run in "
+                f"{_RESUME.value}, which has {configs.flat(old)[path]}: {shapes}"
             )
         raise UserError(f"{spec} is no longer what the run was trained on: {shapes}")
     now, then = meta["data"], saved.get("data")  # None before there were fingerprints

@@ -1,11 +1,11 @@
-"""Sets what this repository estimates beside exact values, on data of known density.
+"""Compare the repository's estimates with exact values, on data of known density.
 
   python -m experiments.truth [--short] [--out=runs/truth] [--only=CHECK,CHECK]
 
 The checks are vae, ddpm, discriminator, parzen, frechet, coverage and sensitivity
-(`studies/truth`). Their table is printed and written to truth.md, with the plots in
-truth.png and the numbers in truth.json. Minutes on two cores; --short shrinks every
-check to seconds, enough to see that it works but not to measure anything.
+(`studies/truth`). Their table is printed and written to truth.md, the plots to
+truth.png and the numbers to truth.json. It takes minutes on two cores. --short shrinks
+every check to seconds, enough to see that it works but not to measure anything.
 """
 
 import shlex
@@ -23,14 +23,17 @@ from gen_jax.runs import environment
 from gen_jax.runs.manifest import write_json, written_whole
 
 _OUT = flags.DEFINE_string("out", "runs/truth", "the folder to write to")
-_SHORT = flags.DEFINE_bool("short", False, "every check in seconds")
-_ONLY = flags.DEFINE_list("only", [], "names of checks; by default all")
+_SHORT = flags.DEFINE_bool("short", False, "shrink every check to seconds")
+_ONLY = flags.DEFINE_list("only", [], "names of the checks to run; by default all")
 
 
 def main(overrides: list[tuple[str, str]]) -> None:
-    """Runs the checks, and prints and writes what they found."""
+    """Run the checks; print and write their findings."""
     if overrides:
-        raise UserError(f"truth has no --config.{overrides[0][0]}: it has --short")
+        raise UserError(
+            f"--config.{overrides[0][0]} does not apply: truth has fixed settings; "
+            "--short shrinks them"
+        )
     devices.use_compilation_cache()
     from experiments.studies.truth import page
 
@@ -52,18 +55,18 @@ def main(overrides: list[tuple[str, str]]) -> None:
 
 
 def _chosen() -> list:
-    """The checks of --only, where it is given."""
+    """Return the checks of --only, or all if it is not given."""
     from experiments.studies.truth import CHECKS
 
     known = [check.name for check in CHECKS]
     for name in _ONLY.value:
         if name not in known:
-            raise UserError(f"no check {name!r}.{hint(name, known)}")
+            raise UserError(f"--only: unknown check {name!r}.{hint(name, known)}")
     return [c for c in CHECKS if not _ONLY.value or c.name in _ONLY.value]
 
 
 def _content(findings: dict, seconds: dict[str, float]) -> dict:
-    """truth.json."""
+    """Return the content of truth.json."""
     return {
         "short": _SHORT.value,
         "environment": environment.describe(jax.devices()),
@@ -79,7 +82,7 @@ def _content(findings: dict, seconds: dict[str, float]) -> dict:
 
 
 def _described(seconds: dict[str, float]) -> str:
-    """What truth.md begins with: the command, on what it ran, and for how long."""
+    """Return the head of truth.md: command, duration and machine."""
     place = environment.describe(jax.devices())
     command = shlex.join(["python", "-m", "experiments.truth", *sys.argv[1:]])
     took = (

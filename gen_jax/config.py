@@ -1,132 +1,252 @@
-"""Configurations: frozen, typed dataclasses, overridden by name and saved as JSON.
+"""Typed configurations: frozen dataclasses, set by field name and saved as JSON.
 
-A name that is misspelt or a value of the wrong type raises UserError with one line
-that says what is allowed. No absl here: the flags are `experiments/flags.py`.
+The limits and the choices of a field stand on the field itself, as its metadata:
+
+    z_dim: int = within(1, None, default=100)
+    gan_loss: str = choice(GAN_LOSSES, default="non_saturating")
+    network: Denoiser = nested(DENOISERS, default="auto")
+
+A nested field holds one of several dataclasses, such as a network with its own fields:
+`network` is then the name of its kind, `network.dropout` a field of the chosen kind.
+
+A misspelt name, a value of the wrong type or a value out of range raises UserError,
+with one line that says what is allowed. `experiments/flags.py` reads the command line.
 """
 
 import ast
 import dataclasses
+import functools
 import math
 import sys
 import types
 import typing
-from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-from gen_jax.data.dataset import MAX_PIXELS, DataConfig
-from gen_jax.errors import UserError, hint
+from gen_jax.errors import UserError, nearest
 
-_MAX = 2**31 - 1
+_MAX_INT = 2**31 - 1
 
 
-def free(default: Any) -> Any:
-    """A field that may differ when a run goes on: learning does not depend on it."""
-    return dataclasses.field(default=default, metadata={"free": True})
+def within(
+    low: float | None,
+    high: float | None,
+    *,
+    default: Any,
+    min_length: int = 0,
+    may_change_on_resume: bool = False,
+) -> Any:
+    """Return a field for a number, or a list of numbers, each in [low, high].
+
+    low, high: None for no bound. An int is at most 2**31 - 1 if `high` is None, since
+        NumPy and XLA overflow on larger sizes instead of refusing them.
+    min_length: of a list.
+    may_change_on_resume: whether a resumed run may have another value, because
+        learning does not depend on it.
+    """
+    limits = {"low": low, "high": high, "min_length": min_length}
+    declared = {**limits, "may_change_on_resume": may_change_on_resume}
+    return dataclasses.field(default=default, metadata=declared)
+
+
+def choice(options: Iterable[Any], *, default: Any) -> Any:
+    """Return a field whose value is one of `options`, such as the keys of a table.
+
+    None is allowed too if the field's type is optional.
+    """
+    return dataclasses.field(default=default, metadata={"options": options})
+
+
+def nested(kinds: Mapping[str, type], *, default: str) -> Any:
+    """Return a field that holds an instance of one of several frozen dataclasses.
+
+    kinds: name -> the dataclass, whose fields all have defaults.
+    default: the name of the kind.
+    """
+    declared = {"options": kinds, "nested": True}
+    return dataclasses.field(default=kinds[default](), metadata=declared)
 
 
 @dataclasses.dataclass(frozen=True)
 class FitConfig:
-    """How long to train, and what to record on the way."""
+    """How long to train, and what to record meanwhile.
 
-    seed: int = 0
-    microbatches: int = 1  # pieces in which each gradient is accumulated
-    steps: int = free(1000)  # the total; may be raised later
-    steps_per_call: int = free(1)  # steps that the device takes in one go
-    log_every_steps: int = free(50)
-    sample_every_steps: int = free(500)  # 0: only at the end
-    checkpoint_every_seconds: float = free(60.0)
-    keep_every_steps: int = free(0)  # kept for good, beside the last 3; 0: none
+    steps: in total; may be raised later.
+    microbatches: number of pieces in which each gradient is accumulated.
+    steps_per_call: steps that one call of the compiled function takes.
+    sample_every_steps: 0 for samples at the end only.
+    keep_every_steps: checkpoints kept for good, next to the last 3; 0 for none.
+    """
 
-    # The least and the most that a field, or each number in its list, may be; then the
-    # fewest numbers in the list, if not none. A whole number is an int32's at most,
-    # whatever this says but a limit of its own.
-    LIMITS: ClassVar[dict[str, tuple[float, ...]]] = {
-        "seed": (0, 2**32 - 1),
-        "microbatches": (1, math.inf),
-        "steps": (1, math.inf),
-        "steps_per_call": (1, math.inf),
-        "log_every_steps": (1, math.inf),
-        "sample_every_steps": (0, math.inf),
-        "checkpoint_every_seconds": (0, math.inf),
-        "keep_every_steps": (0, math.inf),
-    }
+    seed: int = within(0, 2**32 - 1, default=0)
+    microbatches: int = within(1, None, default=1)
+    steps: int = within(1, None, default=1000, may_change_on_resume=True)
+    steps_per_call: int = within(1, None, default=1, may_change_on_resume=True)
+    log_every_steps: int = within(1, None, default=50, may_change_on_resume=True)
+    sample_every_steps: int = within(0, None, default=500, may_change_on_resume=True)
+    checkpoint_every_seconds: float = within(
+        0, None, default=60.0, may_change_on_resume=True
+    )
+    keep_every_steps: int = within(0, None, default=0, may_change_on_resume=True)
 
     def __post_init__(self):
-        for name in self.LIMITS:
-            self.check(name, getattr(self, name))
-
-    @classmethod
-    def check(cls, name: str, value: Any) -> None:
-        """Raises UserError for a value beyond the limits of the field `name`."""
-        least, most, *fewest = cls.LIMITS[name]
-        numbers = value if isinstance(value, tuple) else (value,)
-        if fewest and len(numbers) < fewest[0]:
-            raise UserError(
-                f"{name}={value} is too short: it needs {fewest[0]} at least"
-            )
-        for number in numbers:
-            _check_range(name, value, number, least, most)
+        for path, value in flat(self).items():
+            check(self, path, value)
 
 
-def _check_range(name: str, value: Any, number: Any, least: float, most: float) -> None:
-    if isinstance(number, int) and most == math.inf:
-        most = _MAX  # NumPy and XLA overflow on sizes beyond, rather than refuse them
-    if number is not None and not least <= number <= most:
-        bound = f"at least {least}" if number < least else f"at most {most}"
+def metadata(config: Any, path: str) -> dict[str, Any]:
+    """Return what is declared of the field at a dotted path.
+
+    A subclass that gives a field another default need not declare it again.
+    """
+    *parents, name = path.split(".")
+    owner, declared = functools.reduce(getattr, parents, config), {}
+    for cls in reversed(type(owner).__mro__):
+        field = getattr(cls, "__dataclass_fields__", {}).get(name)
+        declared |= field.metadata if field else {}
+    return declared
+
+
+def check(config: Any, path: str, value: Any, name: str | None = None) -> None:
+    """Raise UserError if the field at a dotted path may not have a value.
+
+    name: what the error calls the field, such as a flag that stands for it.
+    """
+    declared, name = metadata(config, path), name or path
+    if value is None:
+        return
+    options = declared.get("options")
+    if options is not None and value not in options:
+        raise UserError(f"{name}={value} is not one of {', '.join(map(str, options))}")
+    if "min_length" not in declared:
+        return
+    numbers = value if isinstance(value, tuple) else (value,)
+    if len(numbers) < declared["min_length"]:
+        raise UserError(
+            f"{name}={value} is too short: it needs at least {declared['min_length']}"
+        )
+    for number in numbers:
+        _check_range(name, value, number, declared["low"], declared["high"])
+
+
+def _check_range(
+    name: str, value: Any, number: float, low: float | None, high: float | None
+) -> None:
+    low = -math.inf if low is None else low
+    if high is None:
+        high = _MAX_INT if isinstance(number, int) else math.inf
+    if not low <= number <= high:
+        bound = f"at least {low}" if number < low else f"at most {high}"
         raise UserError(f"{name}={value} is out of range: {bound}")
 
 
-@dataclasses.dataclass(frozen=True)
-class RunConfig(FitConfig):
-    """What every experiment has; a recipe is a subclass with fields of its own."""
-
-    data: DataConfig = dataclasses.field(default_factory=DataConfig)
-    batch_size: int = 128  # examples of all devices together
-    flip: bool = False  # mirror training images left to right at random
-    jitter: int = (
-        0  # pixels that training images are enlarged by, and cut back at random
-    )
-
-    LIMITS: ClassVar = {
-        **FitConfig.LIMITS,
-        "batch_size": (1, 2**20),
-        "jitter": (0, MAX_PIXELS),
-    }
-
-
-def field_paths(config: Any, prefix: str = "") -> Iterator[str]:
-    """The dotted names of all fields, nested ones included."""
+def flat(config: Any) -> dict[str, Any]:
+    """Return all values by dotted name; a nested field's own value is its kind."""
+    values = {}
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
-        if dataclasses.is_dataclass(value):
-            yield from field_paths(value, f"{prefix}{field.name}.")
-        else:
-            yield prefix + field.name
+        if not dataclasses.is_dataclass(value):
+            values[field.name] = value
+            continue
+        if kind := kind_of(config, field.name):
+            values[field.name] = kind
+        values |= {f"{field.name}.{path}": x for path, x in flat(value).items()}
+    return values
+
+
+def kind_of(config: Any, name: str) -> str | None:
+    """Return the name of a nested field's kind, None for another field.
+
+    Raises UserError for a value that is none of the kinds.
+    """
+    declared, value = metadata(config, name), getattr(config, name)
+    if not declared.get("nested"):
+        return None
+    for kind, cls in declared["options"].items():
+        if type(value) is cls:
+            return kind
+    allowed = ", ".join(declared["options"])
+    raise UserError(f"{name}={value!r:.40} is not one of the kinds {allowed}")
 
 
 def override(config: Any, path: str, text: str) -> Any:
-    """`config` with the field at the dotted `path` set to what `text` says.
+    """Return `config` with the field at a dotted path set to the value that is written.
 
     Raises UserError for an unknown field or a text that is not of the field's type.
     """
-    if path not in (paths := list(field_paths(config))):
-        raise UserError(
-            f"the configuration has no field {path!r}.{hint(path, paths, 'It has')}"
-        )
+    if path not in flat(config):
+        raise UserError(_unknown(config, path))
     return _override(config, path.split("."), path, text)
+
+
+def override_all(config: Any, texts: Iterable[tuple[str, str]]) -> Any:
+    """Return `config` with several fields set: (dotted path, text), in any order.
+
+    A field is set after the field that decides whether it exists, such as a kind.
+    """
+    left = sorted(texts, key=lambda each: each[0].count("."))
+    while left:
+        known = flat(config)
+        ready = next((each for each in left if each[0] in known), left[0])
+        config = override(config, *ready)
+        left.remove(ready)
+    return config
 
 
 def _override(config, names, path, text):
     name, *rest = names
     if rest:
         value = _override(getattr(config, name), rest, path, text)
+    elif kind_of(config, name):
+        value = _of_kind(config, name, text, path)
     else:
         value = parse(text, typing.get_type_hints(type(config))[name], path)
+        config = _adapted(config, {name: value})
     return dataclasses.replace(config, **{name: value})
 
 
+def _adapted(config: Any, values: Mapping[str, Any]) -> Any:
+    """Return `config` in the class that `values` of its fields call for.
+
+    A dataclass may have fields that depend on the value of another one. Its method
+    `adapted(values)` then returns an instance that has them, such as a `DataConfig`
+    with the options of the source that values["spec"] names.
+    """
+    return config.adapted(values) if hasattr(config, "adapted") else config
+
+
+def _of_kind(config: Any, name: str, kind: Any, path: str) -> Any:
+    """Return the nested value, or a new one with defaults if it is of another kind."""
+    kinds = metadata(config, name)["options"]
+    if kind not in kinds:
+        raise UserError(f"{path}={kind} is not one of {', '.join(kinds)}")
+    return getattr(config, name) if kind == kind_of(config, name) else kinds[kind]()
+
+
+def _unknown(config: Any, path: str) -> str:
+    """Return why there is no field at a dotted path, and what to write instead."""
+    known = flat(config)
+    parent, _, name = path.rpartition(".")
+    kinds = metadata(config, parent) if parent in known else {}
+    kinds = kinds["options"] if kinds.get("nested") else {}
+    having = [kind for kind, cls in kinds.items() if name in _names(cls)]
+    if having:
+        flags = " or ".join(f"--config.{parent}={kind}" for kind in having)
+        return f"{parent}={known[parent]} has no field {name!r}; to set it, add {flags}"
+    others = [f"{parent}.{each}" for cls in kinds.values() for each in _names(cls)]
+    near = nearest(path, [*known, *others]) or f" It has: {', '.join(known)}"
+    return f"the configuration has no field {path!r}.{near}"
+
+
+def _names(cls: Any) -> list[str]:
+    return [field.name for field in dataclasses.fields(cls)]
+
+
 def parse(text: str, kind: Any, path: str) -> Any:
-    """The value of type `kind` that `text` writes, as Python would or bare."""
+    """Return the value of type `kind` that `text` writes, with or without quotes.
+
+    Lists are written as 1,2 or (1, 2). path: what an error calls the value.
+    """
     if kind is str or typing.get_origin(kind) is typing.Literal:
         return _typed(text, kind, path)
     written = {"true": "True", "false": "False"}.get(text.lower(), text)
@@ -140,7 +260,7 @@ def parse(text: str, kind: Any, path: str) -> Any:
 
 
 def _typed(value: Any, kind: Any, path: str) -> Any:
-    """`value` as a `kind`: int, float, bool, str, Literal, tuple[...] or None-able."""
+    """Return `value` as a `kind`: int, float, bool, str, Literal, tuple or optional."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     fits = False
     if origin is typing.Literal:
@@ -172,54 +292,70 @@ def _name(kind: Any) -> str:
         return "one of " + ", ".join(str(a) or "''" for a in arguments)
     if origin is tuple:
         return f"a list of {_name(arguments[0]).removeprefix('a ')}s, such as 1,2"
-    names = {int: "a whole number", float: "a number", bool: "true or false"}
+    names = {int: "a whole number", float: "a number", str: "a text"}
+    names[bool] = "true or false"
     return names.get(kind, getattr(kind, "__name__", str(kind)))
 
 
+def to_dict(config: Any) -> dict[str, Any]:
+    """Return the values as JSON can keep them; a nested one with its kind."""
+    saved = {}
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value):
+            kind = kind_of(config, field.name)
+            value = ({"kind": kind} if kind else {}) | to_dict(value)
+        saved[field.name] = value
+    return saved
+
+
 def from_dict(config: Any, saved: Mapping[str, Any], prefix: str = "") -> Any:
-    """`config` with the values that `dataclasses.asdict` once gave and JSON kept.
+    """Return `config` with the values that `to_dict` returned and JSON kept.
 
-    A field that the saved values lack keeps its default, so that older runs load.
+    A field that is not among the saved values keeps its default, so that older runs
+    load.
 
-    Raises UserError for a saved field that the class no longer has, or of another type.
+    Raises UserError for a saved field or kind that the class does not have, or for a
+    value of another type.
     """
     if not isinstance(saved, Mapping):
         where = prefix.removesuffix(".") or "the configuration"
         raise UserError(f"{where} was saved as {saved!r:.40}, which has no fields")
+    config = _adapted(config, saved)
     hints, values = typing.get_type_hints(type(config)), {}
-    names = {field.name for field in dataclasses.fields(config)}
     for name, value in saved.items():
-        if name not in names:
-            raise UserError(f"this version knows no field {prefix}{name}")
+        if name not in _names(config):
+            raise UserError(f"this version has no field {prefix}{name}")
         old = getattr(config, name)
         if dataclasses.is_dataclass(old):
+            if kind_of(config, name) and isinstance(value, Mapping):
+                old = _of_kind(config, name, value.get("kind"), f"{prefix}{name}.kind")
+                value = {key: x for key, x in value.items() if key != "kind"}
             values[name] = from_dict(old, value, f"{prefix}{name}.")
         else:
             values[name] = _typed(value, hints[name], prefix + name)
     return dataclasses.replace(config, **values)
 
 
-def get(config: Any, path: str) -> Any:
-    """The value at a dotted path."""
-    for name in path.split("."):
-        config = getattr(config, name)
-    return config
+def differences(config: Any, other: Any, prefix: str = "") -> list[str]:
+    """Return the dotted names of the fields of `config` that `other` has otherwise.
 
-
-def differences(config: Any, other: Any) -> list[str]:
-    """The dotted names of the fields in which two configurations differ."""
-    return [
-        path for path in field_paths(config) if get(config, path) != get(other, path)
-    ]
-
-
-def is_free(config: Any, path: str) -> bool:
-    """Whether a field may change when a run goes on.
-
-    Declared once, where the field is: a recipe that gives it another default need not
-    repeat it.
+    Fields that `other` lacks, such as those of another kind, are compared with their
+    defaults.
     """
-    *parents, name = path.split(".")
-    owner = get(config, ".".join(parents)) if parents else config
-    declared = (getattr(c, "__dataclass_fields__", {}) for c in type(owner).__mro__)
-    return any(c[name].metadata.get("free") for c in declared if name in c)
+    paths = []
+    for name in _names(config):
+        mine = getattr(config, name)
+        theirs = getattr(other if hasattr(other, name) else type(config)(), name)
+        if not dataclasses.is_dataclass(mine):
+            paths += [prefix + name] if mine != theirs else []
+            continue
+        if kind_of(config, name) and type(mine) is not type(theirs):
+            paths, theirs = [*paths, prefix + name], type(mine)()
+        paths += differences(mine, theirs, f"{prefix}{name}.")
+    return paths
+
+
+def may_change_on_resume(config: Any, path: str) -> bool:
+    """Return whether a resumed run may have another value at a dotted path."""
+    return metadata(config, path).get("may_change_on_resume", False)

@@ -1,4 +1,4 @@
-"""What differs between platforms, said once: the device axis, fast forms, options.
+"""All that differs between platforms: the device axis, kernels, compiler options.
 
 Measured on two CPU cores: XLA's default code for a convolution's weight gradient is
 about ten times slower than with the option below, and the transposed convolution and
@@ -19,22 +19,47 @@ from gen_jax.errors import UserError
 
 BATCH_AXIS = "batch"
 
-_forms: contextvars.ContextVar[str | None] = contextvars.ContextVar(
-    "forms", default=None
+_platform: contextvars.ContextVar[str | None] = contextvars.ContextVar(
+    "platform", default=None
+)
+_batch_axis: contextvars.ContextVar[str | None] = contextvars.ContextVar(
+    "batch_axis", default=None
 )
 
 
-def bound_axis() -> str | None:
-    """The name of the device axis inside pmap, None elsewhere."""
+def batch_axis() -> str | None:
+    """Return the name of the axis along which a batch is divided, None without one."""
+    return _batch_axis.get()
+
+
+@contextlib.contextmanager
+def batch_divided_along(axis_name: str | None) -> Iterator[None]:
+    """Trace the body as one device's part of a batch; None: it has the whole batch.
+
+    axis_name: an axis that pmap, shard_map or vmap has bound.
+
+    Raises UserError for an axis that is not bound.
+    """
+    if axis_name is not None:
+        try:
+            jax.lax.axis_size(axis_name)
+        except NameError:
+            raise UserError(
+                f"axis_name={axis_name!r} is not bound: call this inside "
+                f"jax.pmap(..., axis_name={axis_name!r}), or leave axis_name out"
+            ) from None
+    token = _batch_axis.set(axis_name)
     try:
-        jax.lax.axis_index(BATCH_AXIS)
-    except NameError:
-        return None
-    return BATCH_AXIS
+        yield
+    finally:
+        _batch_axis.reset(token)
 
 
 def data_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
-    """The devices (by default all, of all processes) along the one axis of a batch."""
+    """Return a mesh of one axis, BATCH_AXIS.
+
+    devices: those to use; by default all devices of all processes.
+    """
     devices = jax.devices() if devices is None else devices
     return jax.make_mesh(
         (len(devices),), (BATCH_AXIS,), (AxisType.Auto,), devices=devices
@@ -42,17 +67,17 @@ def data_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
 
 
 def everywhere(mesh: Mesh) -> NamedSharding:
-    """A copy on each device."""
+    """Return the sharding that keeps a copy on each device."""
     return NamedSharding(mesh, PartitionSpec())
 
 
 def join_processes() -> None:
-    """Makes this process one of several; to be called before any use of a device.
+    """Make this process one of several; call it before any use of a device.
 
-    A TPU pod, Slurm and Open MPI say who is who; elsewhere the environment does:
+    A TPU pod, Slurm and Open MPI number the processes. Elsewhere the environment does:
     JAX_COORDINATOR_ADDRESS=HOST:PORT of process 0, JAX_NUM_PROCESSES, JAX_PROCESS_ID.
 
-    Raises UserError where nobody says it, or the processes do not find each other.
+    Raises UserError if nothing numbers them, or they do not find each other.
     """
     names = {"num_processes": "JAX_NUM_PROCESSES", "process_id": "JAX_PROCESS_ID"}
     try:
@@ -66,34 +91,34 @@ def join_processes() -> None:
 
 
 def use_cpu_kernels() -> bool:
-    """Whether layers should take the forms that are fast on a CPU."""
-    return (_forms.get() or jax.default_backend()) == "cpu"
+    """Return whether layers should use the kernels that are fast on a CPU."""
+    return (_platform.get() or jax.default_backend()) == "cpu"
 
 
 @contextlib.contextmanager
 def implementation(platform: str) -> Iterator[None]:
-    """Trace layers in the forms of `platform`, whatever this machine is.
+    """Trace the body with the kernels of `platform`, on any machine.
 
-    For lowering to a TPU on a CPU, and for comparing forms. A function that was
-    already traced keeps the forms it has.
+    For lowering to a TPU on a CPU, and for comparing kernels. A function that was
+    traced before keeps its kernels.
     """
-    token = _forms.set(platform)
+    token = _platform.set(platform)
     try:
         yield
     finally:
-        _forms.reset(token)
+        _platform.reset(token)
 
 
 def cache_folder(name: str) -> Path:
-    """Where the user's cache keeps what can be made again: not made, nor looked at."""
+    """Return the path of a folder in the user's cache, without creating it."""
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(home, "gen_jax", name)
 
 
 def use_compilation_cache() -> None:
-    """Keeps compiled programs in the user's cache folder, for the next process.
+    """Keep compiled programs in the user's cache folder, for the next process.
 
-    The environment's JAX_COMPILATION_CACHE_DIR goes before it.
+    The environment's JAX_COMPILATION_CACHE_DIR takes precedence.
     """
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         jax.config.update("jax_compilation_cache_dir", str(cache_folder("xla")))
@@ -102,7 +127,7 @@ def use_compilation_cache() -> None:
 
 @functools.cache
 def compiler_options() -> dict[str, str]:
-    """XLA options that speed up this platform, those that this XLA knows."""
+    """Return XLA options that speed up this platform; only those that XLA knows."""
     if jax.default_backend() != "cpu":
         return {}
     options = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_DOT"}
@@ -114,19 +139,19 @@ def compiler_options() -> dict[str, str]:
 
 
 def jit(function: Callable, **options) -> Callable:
-    """`jax.jit` with this platform's compiler options: for steps, samplers, metrics."""
+    """Compile like `jax.jit`, with this platform's compiler options."""
     return jax.jit(function, **{"compiler_options": compiler_options(), **options})
 
 
 def run_once(function: Callable, *args):
-    """`function(*args)`, compiled for the one call that it gets: an initialisation.
+    """Return `function(*args)`, compiled for one call: an initialisation.
 
-    What drawing parameters compiles to is a generator of random numbers for each of
-    them; on a CPU, optimising that code takes far longer than running it (10 s against
-    2 s for a U-Net), so it is not optimised.
+    Each parameter compiles to its own random number generator. On a CPU, optimising
+    that code takes far longer than running it (10 s against 2 s for a U-Net), so it is
+    not optimised.
     """
     if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(args)):
-        return function(*args)  # an outer jit, vmap or eval_shape compiles, or nobody
+        return function(*args)  # inside jit, vmap or eval_shape already
     cpu = jax.default_backend() == "cpu"
     options = {"xla_backend_optimization_level": 0} if cpu else {}
     return jax.jit(function, compiler_options=options)(*args)

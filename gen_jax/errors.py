@@ -1,4 +1,7 @@
-"""The one exception for a user's mistake: what is wrong, and what is allowed."""
+"""The one exception for a user's mistake, and the hints in its message.
+
+A message says what was given, why it fails and what to type instead.
+"""
 
 import difflib
 from collections.abc import Iterable, Mapping
@@ -8,7 +11,7 @@ T = TypeVar("T")
 
 
 class UserError(ValueError):
-    """One clear line for standard error; the commands exit with code 2 on it."""
+    """A user's mistake as one line for standard error; commands then exit with 2."""
 
     exit_code = 2
 
@@ -20,9 +23,9 @@ class DivergedError(UserError):
 
 
 def nearest(word: str, words: Iterable[str] | Mapping[str, str]) -> str:
-    """' Did you mean ...?' with the name most like `word`, or an empty string.
+    """Return ' Did you mean ...?' with the name closest to `word`, or an empty string.
 
-    words: names; or name -> how to write it.
+    words: the names, or a mapping from each name to how to write it.
     """
     shown = words if isinstance(words, Mapping) else {each: each for each in words}
     known = {name.lower(): text for name, text in shown.items()}
@@ -33,18 +36,23 @@ def nearest(word: str, words: Iterable[str] | Mapping[str, str]) -> str:
 def hint(
     word: str, words: Iterable[str] | Mapping[str, str], lead: str = "There are"
 ) -> str:
-    """The nearest name as `nearest` says it; where none is near, all after `lead`.
+    """Return the closest name as `nearest` does; if none is close, the whole list.
 
-    A long list would drown the one name that was meant.
+    The list follows `lead`. It is left out if a name is close, because it would hide
+    the one that was meant.
+
+    words: as for `nearest`.
     """
     shown = words.values() if isinstance(words, Mapping) else words
     return nearest(word, words) or f" {lead}: {', '.join(shown)}"
 
 
 def choose(what: str, name: str, options: Mapping[str, T]) -> T:
-    """options[name], or a UserError that says what `name` was for and what is allowed.
+    """Return options[name].
 
-    what: what is being chosen, such as "sampler".
+    what: the kind of thing that is chosen, such as "sampler".
+
+    Raises UserError if `name` is not an option; it lists the options.
     """
     if name not in options:
         raise UserError(f"{what} {name!r} is not one of: {', '.join(options)}")

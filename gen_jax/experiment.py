@@ -1,29 +1,45 @@
-"""Experiments by name: a recipe and the builder of its game.
+"""Experiments by name: a configuration and the builder of its game.
 
-The registry is the entry-point group `gen_jax.experiments`: this project's own are
-lines of pyproject.toml, and any installed package can register more. A checkpoint
-names its experiment, and only what is registered is ever imported for it.
+The registry is the entry-point group `gen_jax.experiments`: this project's experiments
+are lines of pyproject.toml, and any installed package can register more. A checkpoint
+names its experiment, and only registered code is ever imported for it.
 """
 
+import dataclasses
 import importlib.metadata
 from collections.abc import Callable
 from typing import NamedTuple
 
-from gen_jax.config import RunConfig
-from gen_jax.data.dataset import Info
+from gen_jax.config import FitConfig, kind_of, within
+from gen_jax.data.dataset import MAX_PIXELS, DataConfig, Info
 from gen_jax.errors import UserError, hint
 from gen_jax.game import Game
 
 GROUP = "gen_jax.experiments"
 
 
-class Experiment(NamedTuple):
-    """A recipe.
+@dataclasses.dataclass(frozen=True)
+class RunConfig(FitConfig):
+    """The configuration that all experiments share; a recipe's is a subclass.
 
-    config: its defaults; every field can be overridden.
-    game: (config, info of the data) -> Game; UserError where the data do not suit.
-    shape: the examples' shape, where the recipe is exact; None adapts to the data.
-    needs: what the data have to be, of "images", "labels" and "pairs".
+    batch_size: examples of all devices together.
+    flip: whether training images are mirrored left to right at random.
+    jitter: pixels by which training images are enlarged, then cropped at random.
+    """
+
+    data: DataConfig = dataclasses.field(default_factory=DataConfig)
+    batch_size: int = within(1, 2**20, default=128)
+    flip: bool = False
+    jitter: int = within(0, MAX_PIXELS, default=0)
+
+
+class Experiment(NamedTuple):
+    """A recipe: the configuration of an experiment, and the builder of its game.
+
+    config: the default values; every field can be overridden.
+    game: (config, info of the data) -> Game; UserError if the data do not suit.
+    shape: shape of one example if the recipe is exact; None adapts to the data.
+    needs: properties of the data, of "images", "points", "labels" and "pairs".
     about: one line for --list.
     """
 
@@ -34,13 +50,8 @@ class Experiment(NamedTuple):
     about: str = ""
 
     def build(self, config: RunConfig, info: Info) -> Game:
-        """The game, after checking that the data are what the recipe needs."""
-        spec = config.data.spec
-        has = {
-            "images": len(info.shape) == 3,
-            "labels": info.num_classes > 0,
-            "pairs": bool(info.target_shape),
-        }
+        """Return the game. Raises UserError if the data are not what it needs."""
+        spec, has = config.data.spec, _properties(info)
         for need in self.needs:
             if not has[need]:
                 raise UserError(f"this recipe needs {need}; {spec} has none")
@@ -49,29 +60,60 @@ class Experiment(NamedTuple):
         if self.shape is not None and info.shape != self.shape:
             raise UserError(
                 f"this recipe is for examples of shape {self.shape}; "
-                f"{config.data.spec} has {info.shape}"
+                f"{spec} has {info.shape}"
             )
+        config = settled(config, info)
+        for field in dataclasses.fields(config):
+            for need in getattr(getattr(config, field.name), "needs", ()):
+                check_suits(config, info, field.name, need)
         return self.game(config, info)
 
 
-def images_only(config: RunConfig, info: Info, field: str) -> None:
-    """Raises UserError where the data are points, to which a field's value is unfit."""
-    if len(info.shape) != 3:
-        value, spec = getattr(config, field), config.data.spec
-        raise UserError(f"{field}={value} is for images; {spec} has none")
+def settled(config: RunConfig, info: Info) -> RunConfig:
+    """Return the configuration with the networks that suit the data in place of `auto`.
+
+    `auto` is any nested value with a method for_data(info), which returns another.
+    """
+    values = {f.name: getattr(config, f.name) for f in dataclasses.fields(config)}
+    chosen = {
+        name: value.for_data(info)
+        for name, value in values.items()
+        if hasattr(value, "for_data")
+    }
+    return dataclasses.replace(config, **chosen)
+
+
+def check_suits(config: RunConfig, info: Info, field: str, need: str) -> None:
+    """Raise UserError if a field's value needs data with a property that they lack.
+
+    need: one of "images", "points", "labels" and "pairs".
+    """
+    if not _properties(info)[need]:
+        value = kind_of(config, field) or getattr(config, field)
+        spec = config.data.spec
+        raise UserError(f"{field}={value} is for {need}; {spec} has none")
+
+
+def _properties(info: Info) -> dict[str, bool]:
+    return {
+        "images": len(info.shape) == 3,
+        "points": len(info.shape) == 1,
+        "labels": info.num_classes > 0,
+        "pairs": bool(info.target_shape),
+    }
 
 
 def names() -> list[str]:
-    """The registered experiments, in alphabetical order."""
+    """Return the names of the registered experiments, in alphabetical order."""
     return sorted(
         {entry.name for entry in importlib.metadata.entry_points(group=GROUP)}
     )
 
 
 def find(name: str) -> Experiment:
-    """The experiment registered as `name`.
+    """Return the experiment that is registered as `name`.
 
-    Raises UserError, with the nearest name, where there is none.
+    Raises UserError, with the nearest name, if there is none.
     """
     entries = importlib.metadata.entry_points(group=GROUP, name=name)
     for entry in entries:

@@ -1,6 +1,6 @@
-"""Pictures of samples: grids of images, scatters of points, PNG and GIF files.
+"""Pictures of samples: grids of images, scatter plots of points, PNG and GIF files.
 
-Small images are enlarged with nearest neighbour and kept apart by gaps: 8x8 digits
+Small images are enlarged with nearest neighbour and separated by gaps, since 8x8 digits
 that touch each other cannot be read.
 """
 
@@ -14,13 +14,13 @@ import numpy as np
 
 from gen_jax.runs.manifest import written_whole
 
-_GAP = 128  # grey stands apart from black and from white images
+_GAP = 128  # grey contrasts with black and with white images
 
 
 def to_uint8(x: np.ndarray) -> np.ndarray:
-    """Images of any shape from [-1, 1] to uint8, rounded and clipped.
+    """Convert images of any shape from [-1, 1] to uint8, rounded and clipped.
 
-    uint8 is returned as it is; x / 127.5 - 1 is the inverse. NaN becomes 0, so that a
+    uint8 is returned unchanged; `from_uint8` is the inverse. NaN becomes 0, so that a
     run that diverged can still show its samples.
     """
     x = np.asarray(x)
@@ -31,7 +31,7 @@ def to_uint8(x: np.ndarray) -> np.ndarray:
 
 
 def from_uint8(x: np.ndarray) -> np.ndarray:
-    """Images uint8 of any shape to float32 in [-1, 1]."""
+    """Convert uint8 images of any shape to float32 in [-1, 1]."""
     return x.astype(np.float32) / 127.5 - 1
 
 
@@ -41,19 +41,22 @@ def grid(
     gap: int | None = None,
     min_side: int = 512,
 ) -> np.ndarray:
-    """Images [N, H, W, C], in [-1, 1] or uint8, as one picture, uint8 [H', W', 1 or 3].
+    """Arrange images [N, H, W, C] in one picture, uint8 [H', W', 1 or 3].
 
-    columns: images in a row; None makes the picture about square.
-    gap: pixels (of an image, before enlarging) between images; None for about H / 16.
-    min_side: the picture is enlarged by a whole factor until both sides have so many
-        pixels.
+    x: images in [-1, 1] or uint8. With two channels the first is shown, with four or
+        more the first three, as RGB.
+    columns: images in a row; None for a picture that is about square.
+    gap: pixels between images, before enlarging; None for about H / 16.
+    min_side: minimum side of the picture in pixels. The picture is enlarged by a whole
+        factor until both sides reach it.
 
-    Of two channels the first is shown, of four and more the first three, as RGB.
-    Raises ValueError where there is no image or no such shape.
+    Raises ValueError if there are no images or the shape is another.
     """
     x = to_uint8(x)
     if x.ndim != 4 or 0 in x.shape:
-        raise ValueError(f"a grid needs images [N, H, W, C], not {list(x.shape)}")
+        raise ValueError(
+            f"a grid needs images [N, H, W, C], N at least 1, not {list(x.shape)}"
+        )
     x = x[..., : 1 if x.shape[-1] < 3 else 3]
     number, height, width, channels = x.shape
     if gap is None:
@@ -77,28 +80,36 @@ def grid(
 
 
 def side_by_side(*columns: np.ndarray, per_row: int = 2) -> np.ndarray:
-    """Images [N, H, W, C_i] of each column next to each other, as one picture.
+    """Arrange the images [N, H, W, C_i] of several columns next to each other.
 
-    per_row: examples in a row. Grey columns are shown as RGB where others are RGB.
+    Returns one picture, as `grid` does. Grey columns are shown as RGB if another is
+    RGB.
+
+    per_row: examples in a row.
     """
-    columns = [to_uint8(x) for x in columns]
-    columns = [x[..., : 1 if x.shape[-1] < 3 else 3] for x in columns]
-    channels = max(x.shape[-1] for x in columns)
-    columns = [np.broadcast_to(x, (*x.shape[:3], channels)) for x in columns]
-    together = np.stack(columns, axis=1).reshape(-1, *columns[0].shape[1:])
-    return grid(together, columns=per_row * len(columns))
+    shown = [to_uint8(x) for x in columns]
+    shown = [x[..., : 1 if x.shape[-1] < 3 else 3] for x in shown]
+    channels = max(x.shape[-1] for x in shown)
+    shown = [np.broadcast_to(x, (*x.shape[:3], channels)) for x in shown]
+    together = np.stack(shown, axis=1).reshape(-1, *shown[0].shape[1:])
+    return grid(together, columns=per_row * len(shown))
 
 
 def scatter(points: np.ndarray, limit: float = 1.5, side: int = 512) -> np.ndarray:
-    """Points [N, 2] in [-limit, limit]^2 as a picture, uint8 [side, side, 3].
+    """Draw points [N, 2] in [-limit, limit]^2 as a picture, uint8 [side, side, 3].
 
-    x runs to the right and y upwards; the range stands in the corner. Where points
-    lie upon each other the ink is darker. Points outside are drawn at the frame, and
-    what is not finite is left out.
+    x runs to the right and y upwards; the range is written in the corner. Overlapping
+    points make darker ink. Points outside are drawn at the frame, and points that are
+    not finite are left out.
+
+    Raises ValueError if the points have another shape.
     """
     points = np.asarray(points, np.float32)
     if points.ndim != 2 or points.shape[1] != 2:
-        raise ValueError(f"a scatter needs points [N, 2], not {list(points.shape)}")
+        raise ValueError(
+            f"an array of shape {list(points.shape)} does not make a scatter plot: "
+            "give points [N, 2]"
+        )
     points = points[np.isfinite(points).all(axis=1)].clip(-limit, limit)
     radius = max(1, side // 170)
     margin = radius + 2  # a point on the frame is drawn whole
@@ -119,7 +130,7 @@ def scatter(points: np.ndarray, limit: float = 1.5, side: int = 512) -> np.ndarr
 
 
 def _labelled(picture: np.ndarray, text: str) -> np.ndarray:
-    """The picture with a line of small text in its upper left corner."""
+    """Return the picture with a line of small text in its upper left corner."""
     from PIL import Image, ImageDraw
 
     image = Image.fromarray(picture)
@@ -128,9 +139,10 @@ def _labelled(picture: np.ndarray, text: str) -> np.ndarray:
 
 
 def picture(x: np.ndarray, columns: int | None = None) -> np.ndarray:
-    """Samples as a picture, uint8 [H, W, 1 or 3]: a grid of images or a scatter.
+    """Draw samples as a picture, uint8 [H, W, 1 or 3]: a grid or a scatter plot.
 
-    x: images [N, H, W, C] in [-1, 1], or points [N, 2]. columns: of the grid.
+    x: images [N, H, W, C] in [-1, 1], or points [N, 2].
+    columns: images in a row of the grid; None for a square picture.
 
     Raises ValueError for any other shape.
     """
@@ -139,11 +151,13 @@ def picture(x: np.ndarray, columns: int | None = None) -> np.ndarray:
         return grid(x, columns)
     if len(shape) == 2 and shape[1] == 2:
         return scatter(x)
-    raise ValueError(f"no picture of {list(shape)}: images [N, H, W, C], points [N, 2]")
+    raise ValueError(
+        f"no picture of {list(shape)}: give images [N, H, W, C] or points [N, 2]"
+    )
 
 
 def encode_png(x: np.ndarray) -> bytes:
-    """A picture, uint8 [H, W, 1 or 3], as the bytes of a PNG file."""
+    """Encode a picture, uint8 [H, W, 1 or 3], as the bytes of a PNG file."""
     from PIL import Image
 
     png = io.BytesIO()
@@ -152,9 +166,9 @@ def encode_png(x: np.ndarray) -> bytes:
 
 
 def encode_gif(frames: Sequence[np.ndarray], seconds_each: float = 0.4) -> bytes:
-    """Pictures of one size, uint8 [H, W, 1 or 3], as the bytes of a GIF that loops.
+    """Encode pictures of one size, uint8 [H, W, 1 or 3], as a GIF that loops.
 
-    The last one stays four times as long.
+    The last one stays four times as long. Returns the file's bytes.
     """
     from PIL import Image
 
@@ -175,9 +189,9 @@ def encode_gif(frames: Sequence[np.ndarray], seconds_each: float = 0.4) -> bytes
 
 
 def beside(pictures: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Pictures by their titles next to each other, uint8 [H, W, 3] on white.
+    """Arrange pictures with their titles next to each other, uint8 [H, W, 3] on white.
 
-    pictures: uint8 [H_i, W_i, 1 or 3], aligned at the top.
+    pictures: title -> uint8 [H_i, W_i, 1 or 3]; aligned at the top.
     """
     title, gap = 24, 16  # pixels
     height = title + max(len(picture) for picture in pictures.values())
@@ -194,15 +208,15 @@ def _rgb(picture: np.ndarray) -> np.ndarray:
 
 
 def save_png(path: str | os.PathLike, x: np.ndarray) -> None:
-    """Writes a picture, uint8 [H, W, 1 or 3], to `path`, whole or not at all.
+    """Write a picture, uint8 [H, W, 1 or 3], to `path`, completely or not at all.
 
-    Makes the folder where it is missing. Raises OSError where that, or writing, fails.
+    Makes the folder if it is missing. Raises OSError if that, or writing, fails.
     """
     _save(Path(path), encode_png(x))
 
 
 def save_gif(path: str | os.PathLike, frames: Sequence[np.ndarray]) -> None:
-    """Writes a film, as `save_png` does a picture; frames as for `encode_gif`."""
+    """Write pictures, as for `encode_gif`, to `path`, completely or not at all."""
     _save(Path(path), encode_gif(frames))
 
 

@@ -1,8 +1,8 @@
-"""fit: batches -> step -> records, and on again where an interrupted run stopped.
+"""fit: batches -> step -> records, resuming an interrupted run.
 
-Nothing here knows a family. The host stays at most a few steps ahead of the device,
-reads a logged step's metrics only when later steps are under way, and writes
-checkpoints and pictures in the background, so that the device never waits for it.
+Nothing here knows a family. The host stays at most a few steps ahead of the device. It
+reads a logged step's metrics only when later steps are under way, and it writes
+checkpoints and images in the background. So the device never waits for the host.
 """
 
 import collections
@@ -10,26 +10,27 @@ import concurrent.futures
 import contextlib
 import contextvars
 import functools
+import itertools
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding
 
-from gen_jax import devices, memory
+from gen_jax import contracts, devices, memory
 from gen_jax.config import FitConfig
 from gen_jax.errors import UserError
 from gen_jax.game import Game, State, Tree, init_state
-from gen_jax.runs import seeds as several
-from gen_jax.runs.checkpoint import state_like
-from gen_jax.runs.recorder import Recorder
 from gen_jax.step import batch_sharding, check_divides, example_keys, make_train_step
+
+if TYPE_CHECKING:
+    from gen_jax.runs.recorder import Recorder
 
 _STEPS_AHEAD = 4
 
@@ -45,43 +46,44 @@ def fit(
     prepare: Callable[[Tree, jax.Array], Tree] | None = None,
     meta: Mapping[str, Any] | None = None,
     start: State | None = None,
+    given: Mapping[str, Any] | None = None,
     held_out: Tree | None = None,
     seeds: Sequence[int] = (),
 ) -> State:
-    """Trains to `config.steps`, going on from the newest checkpoint in `workdir`.
+    """Train to `config.steps`, resuming from the newest checkpoint in `workdir`.
 
-    batches: `batches(s)` yields the batches of steps s, s + 1, ...: trees of arrays
-        [B, ...], on several processes each one's own slice of the global batch. The
-        same step must always get the same batch, or a resumed run is another run.
-    workdir: where checkpoints, metrics and pictures go; None keeps nothing.
+    batches: `batches(s)` yields the batches of steps s, s + 1, ..., trees of arrays
+        [B, ...], the same batch whenever it is asked for the same step. Of several
+        processes each yields its own slice of the global batch.
+    workdir: folder of checkpoints, metrics and images; None saves nothing.
     backend, mesh, prepare: see `make_train_step`; mesh: by default all devices.
-    meta: what to say in the checkpoints beside what they need (`make_meta`).
-    start: the state to begin with in a new folder; by default `init_state`'s.
-    held_out: a prepared batch that a game which translates is shown on.
-    seeds: S seeds to train at once in the place of `config.seed`, by jit in one
-        process; `batches` are then `seeds.batches`, [S, B, ...], the state that comes
-        back has an axis [S] more, and `workdir/seed_K` is a run's folder.
+    meta: further entries of the checkpoints' description (`make_meta`).
+    start: the state with which a new run begins; by default `init_state`'s.
+    given: weights with which a new run begins, by player's name; see `init_state`.
+    held_out: a prepared batch whose translations are drawn, for a game with that op.
+    seeds: S seeds to train at once instead of `config.seed`, by jit in one process.
+        `batches` and the state have one more axis [S] in front, see `runs/seeds.py`.
 
-    Ctrl-C and SIGTERM save first, then raise KeyboardInterrupt and SystemExit(143), if
-    steps are left. Raises UserError for a state or a logged loss that is no longer
-    finite, OSError for a full disk; the last checkpoint stays. Raises UserError, before
-    anything is written, for what memory cannot hold.
+    Returns the last state. Ctrl-C, SIGTERM, a reader's error and the end of `batches`
+    save first, then raise. Raises UserError for a state or a logged loss that is not
+    finite, for invalid arguments and for too large sizes; OSError for a full disk.
     """
-    config = config or FitConfig()
+    from gen_jax.runs import seeds as several  # here: a step alone needs no checkpoints
+    from gen_jax.runs.recorder import Recorder
+
+    config = _checked(FitConfig() if config is None else config, start, given)
     mesh = mesh or devices.data_mesh()
     rng = several.keys(seeds) if seeds else jax.random.key(config.seed)
-    first = next(iter(batches(0)))
+    first = contracts.first_batch(batches, rng.ndim)
     example = _prepared_shapes(first, prepare, rng.ndim)
     check_divides(jax.tree.leaves(example)[0].shape[0], game, mesh, config.microbatches)
     replicated = devices.everywhere(mesh)
     like = _state_that_fits(game, example, replicated, len(seeds) or 1)
-    recorder = Recorder(
-        game, config, example, workdir, dict(meta or {}), held_out, seeds
-    )
+    recorder = Recorder(game, config, example, workdir, meta or {}, held_out, seeds)
     state = recorder.restore(like)
     if state is None and start is not None:
-        start = several.stack([start] * len(seeds)) if seeds else start
-        state = jax.device_put(jax.tree.map(jnp.array, start), replicated)
+        state = several.stack([start] * len(seeds)) if seeds else start
+        state = jax.device_put(jax.tree.map(jnp.array, state), replicated)
     step = 0 if state is None else int(state.step.max())
     if step >= config.steps:
         recorder.already_done(step)
@@ -90,16 +92,27 @@ def fit(
     take = _Stepper(game, per_call, config.microbatches, backend, mesh, prepare, rng)
     if state is None:
         with take.compiling(like, first):
-            state = jax.device_put(_first_state(game, rng, example), replicated)
+            state = _first_state(game, rng, example, given, replicated)
     return _train(take, recorder, state, step, batches, config.steps)
 
 
-def _train(take: "_Stepper", recorder: Recorder, state, step, batches, steps) -> State:
-    """Takes the steps from `step` to `steps`, or to a signal, and records them."""
+def _checked(config: Any, start: Any, given: Any) -> FitConfig:
+    if not isinstance(config, FitConfig):
+        raise UserError(f"config is {config!r:.60}: write FitConfig(steps=...)")
+    if start is not None and given:
+        raise UserError("start has every player's weights: leave out given, or start")
+    return config
+
+
+def _train(
+    take: "_Stepper", recorder, state: State, step: int, batches, steps: int
+) -> State:
+    """Take the steps from `step` to `steps`, or until a signal, and record them."""
     stream = iter(batches(step))
     with recorder.recording(step, state), _caught_signals() as caught:
         while step < steps and not recorder.agree(step, bool(caught)):
-            state, metrics, count = take(state, stream, steps - step)
+            with _saving_on_error(recorder, step, state):
+                state, metrics, count = take(state, stream, step, steps)
             step += count
             recorder.after(step, state, metrics, count)
         recorder.finish(step, state)
@@ -108,17 +121,35 @@ def _train(take: "_Stepper", recorder: Recorder, state, step, batches, steps) ->
     return state
 
 
-def _first_state(game: Game, rng: jax.Array, example: Tree) -> State:
-    """The state before the first step, of each seed where `rng` has keys [S]."""
-    if not rng.ndim:
-        return init_state(game, rng, example)
-    return devices.run_once(jax.vmap(lambda key: init_state(game, key, example)), rng)
+@contextlib.contextmanager
+def _saving_on_error(recorder: "Recorder", step: int, state: State) -> Iterator[None]:
+    """Save the state of `step` if the body raises, and raise the same error.
+
+    Several processes save together, so one alone would wait for the others for ever.
+    """
+    try:
+        yield
+    except Exception:
+        if jax.process_count() == 1:
+            with contextlib.suppress(Exception):  # the first error is the one to read
+                recorder.finish(step, state)
+        raise
+
+
+def _first_state(game: Game, rng, example: Tree, given, sharding) -> State:
+    """Return the state before the first step, of each seed if `rng` has keys [S]."""
+
+    def start(key):
+        return init_state(game, key, example, given)
+
+    state = devices.run_once(jax.vmap(start), rng) if rng.ndim else start(rng)
+    return jax.device_put(state, sharding)
 
 
 def _prepared_shapes(batch: Tree, prepare, leading: int) -> Tree:
-    """The shapes of one run's global batch as the game will see it.
+    """Return the shapes of one run's global batch as the game will see it.
 
-    leading: axes of `batch` before [B, ...].
+    leading: number of axes of `batch` before [B, ...].
     """
     processes = jax.process_count()
     if leading and processes > 1:
@@ -130,6 +161,7 @@ def _prepared_shapes(batch: Tree, prepare, leading: int) -> Tree:
 
     shapes = jax.tree.map(shape, batch)
     if prepare is None:
+        contracts.check_no_raw_images(shapes)
         return shapes
     size = jax.tree.leaves(shapes)[0].shape[0]
     keys = jax.eval_shape(example_keys, jax.random.key(0), np.arange(size))
@@ -139,11 +171,13 @@ def _prepared_shapes(batch: Tree, prepare, leading: int) -> Tree:
 def _state_that_fits(
     game: Game, example: Tree, sharding: NamedSharding, seeds: int
 ) -> State:
-    """`state_like` of one seed, before anything is made of sizes that are the user's.
+    """Return one seed's `state_like`, after checking that all of them fit in memory.
 
-    Raises UserError where a device cannot hold all the seeds' states and its share of
-    their batches.
+    Raises UserError if a device cannot hold all the seeds' states and its part of their
+    batches.
     """
+    from gen_jax.runs.checkpoint import state_like
+
     like, mesh = state_like(game, example, sharding), sharding.mesh
     fraction = memory.size(example) // mesh.size
     needed = {"the state takes": memory.size(like) * seeds, "a batch": fraction * seeds}
@@ -152,9 +186,9 @@ def _state_that_fits(
 
 
 def _steps_per_call(config: FitConfig, left: int, batch: Tree) -> int:
-    """How many steps a call takes, no more than are left.
+    """Return the number of steps that a call takes, at most those that are left.
 
-    Raises UserError where the machine cannot hold their batches.
+    Raises UserError if the machine cannot hold their batches.
     """
     count = min(config.steps_per_call, left)
     memory.check({f"{count} batches a call take": memory.size(batch) * count})
@@ -162,7 +196,7 @@ def _steps_per_call(config: FitConfig, left: int, batch: Tree) -> int:
 
 
 class _Stepper:
-    """Takes one call's steps: moves their batches to the devices and runs them."""
+    """Takes the steps of one call: moves their batches to the devices and runs them."""
 
     def __init__(self, game, per_call, microbatches, backend, mesh, prepare, rng):
         self._per_call, self._mesh, self._rng = per_call, mesh, rng
@@ -185,11 +219,11 @@ class _Stepper:
 
     @contextlib.contextmanager
     def compiling(self, state: State, batch: Tree) -> Iterator[None]:
-        """Compiles the step in another thread while the body runs; XLA lets go the GIL.
+        """Compile the step in another thread while the body runs; XLA releases the GIL.
 
-        state: ShapeDtypeStructs, of one seed. The first call finds what was compiled.
-        Raises the UserError of a game that the step cannot play, or of a step for which
-        there is no memory, before anything is written.
+        state: ShapeDtypeStructs, of one seed. The first call finds the compiled step.
+        Raises the UserError of a game that the step cannot play, or of a step that does
+        not fit in memory, before anything is written.
         """
         if jax.process_count() > 1:
             yield
@@ -205,26 +239,26 @@ class _Stepper:
             yield
         if isinstance(compiled.exception(), UserError):
             raise compiled.exception()
-        if not compiled.exception():  # any other comes again from the first call
-            self._check_memory(compiled.result().memory_analysis())
-
-    def _check_memory(self, planned) -> None:
-        """Compares what XLA plans to use on each device with what there is."""
-        if planned is not None:
-            arguments = planned.argument_size_in_bytes - planned.alias_size_in_bytes
-            needed = {
-                "a step's results take": planned.output_size_in_bytes,
-                "its arguments": max(arguments, 0),
-                "what it keeps for gradients": planned.temp_size_in_bytes,
-            }
-            memory.check(needed, self._mesh.local_devices[0])
+        if not compiled.exception():  # the first call raises any other error again
+            planned = compiled.result().memory_analysis()
+            memory.check_planned(planned, self._mesh.local_devices[0])
 
     def __call__(
-        self, state: State, stream: Iterator[Tree], left: int
+        self, state: State, stream: Iterator[Tree], step: int, steps: int
     ) -> tuple[State, Mapping[str, jax.Array], int]:
-        """The state, metrics [count] and count after one call of at most `left`."""
-        count = self._per_call if self._per_call <= left else 1
-        batch = self._to_devices([next(stream) for _ in range(count)])
+        """Take one call's steps from `step`; return state, metrics [count] and count.
+
+        Raises UserError if the stream ends before `steps`.
+        """
+        count = self._per_call if self._per_call <= steps - step else 1
+        batches = list(itertools.islice(stream, count))
+        if len(batches) < count:
+            end = step + len(batches)
+            raise UserError(
+                f"batches ended at step {end} of {steps}: yield them without end, or "
+                f"train for steps={end}; step {step} is saved if there is a workdir"
+            )
+        batch = self._to_devices(batches)
         state, metrics = self._steps[count](state, batch, self._rng)
         self._ahead.append(metrics)
         if len(self._ahead) > self._most_ahead:
@@ -232,7 +266,7 @@ class _Stepper:
         return state, metrics, count
 
     def _to_devices(self, batches: list[Tree]) -> Tree:
-        """One process leaves the move to the step's call, which is quickest."""
+        """Stack the batches; a single process leaves the move to the step's call."""
         batch, batch_axis = batches[0], 0
         if len(batches) > 1:
             batch, batch_axis = jax.tree.map(lambda *x: np.stack(x), *batches), 1
@@ -246,7 +280,7 @@ class _Stepper:
 
 @contextlib.contextmanager
 def _caught_signals() -> Iterator[list[int]]:
-    """A list that SIGINT and SIGTERM append to; a second one of them acts at once."""
+    """Yield a list to which SIGINT and SIGTERM append; a second one acts at once."""
     caught: list[int] = []
     if threading.current_thread() is not threading.main_thread():
         yield caught

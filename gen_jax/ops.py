@@ -17,8 +17,8 @@ class Ops:
 
     players: the players' states by name. keys [B]: one random key an example. x, x_hat:
     examples [B, ...], images in [-1, 1]. z: latents [B, ...]. y: labels int32 [B], None
-    or -1 for none. time: a number from 0, the clean image, to 1, pure noise. Bounds are
-    in nats per example [B].
+    or -1 for none. time: from 0, the clean image, to 1, pure noise; start and end are
+    numbers. Bounds are in nats per example [B].
 
     sample: (players, keys, y, **options) -> x.
     sampling_options: (**options) -> all options that `sample` would use, defaults
@@ -29,8 +29,9 @@ class Ops:
     reconstruct: (players, x, keys, y) -> x_hat.
     translate: (players, x, keys) -> the image y for the input image x.
     score: (players, x, y) -> the discriminator's logits [B].
-    diffuse: (players, x, keys, time) -> x_t.
-    predict_x0: (players, x_t, time, y) -> x_0_hat, the mean of x_0 given x_t.
+    diffuse: (players, x, keys, time [B] or a number) -> x_t.
+    predict_x0: (players, x_t, time [B] or a number, y) -> x_0_hat, the mean of x_0
+        given x_t. It can be traced and differentiated.
     denoise_between: (players, x_t, keys, start, end, y) -> x at time end <= start.
     prior_term: (players, x) -> nats that x_t at time 1 still contains about x.
     bound: (players, x, keys, y) -> a lower bound on log p(x).

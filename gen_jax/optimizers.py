@@ -1,4 +1,4 @@
-"""Optimizers as the papers state them, and the average of weights over training."""
+"""Optimizers as the papers state them, and averages of the weights over training."""
 
 from collections.abc import Sequence
 
@@ -17,9 +17,9 @@ def adam(
     clip_norm: float | None = None,
     warmup_steps: int = 0,
 ) -> optax.GradientTransformation:
-    """Adam (Kingma & Ba 2014) on one player's parameters.
+    """Return Adam (Kingma & Ba 2014) for one player's parameters.
 
-    clip_norm: the largest global norm of a gradient; a longer one is scaled to it.
+    clip_norm: maximum global norm of a gradient; a longer one is scaled to it.
     warmup_steps: updates over which the learning rate rises linearly from 0. No
         schedule depends on a run's total, which may be raised later.
     """
@@ -38,7 +38,7 @@ def sgd_of_2014(
     momentum: tuple[float, float] = (0.5, 0.7),
     momentum_steps: int = 125_000,
 ) -> optax.GradientTransformation:
-    """SGD with momentum as Goodfellow et al. (2014) ran it.
+    """Return SGD with momentum as Goodfellow et al. (2014) ran it.
 
     The learning rate is divided by `decay` at each update, down to 1e-6; the momentum
     rises linearly over `momentum_steps` updates. m <- mu m - rate g; w <- w + m.
@@ -55,18 +55,18 @@ def sgd_of_2014(
 
 
 def halflives(images: float) -> tuple[float, ...]:
-    """A player's averages: one of this half-life, or none for 0."""
+    """Return the half-lives of a player with one average, or with none for 0."""
     return (images,) if images else ()
 
 
 def ema_decay(
     halflife_images: float, images_per_update: int, updates: jax.Array
 ) -> jax.Array:
-    """The decay d of `average = d * average + (1 - d) * weights`, float32 [].
+    """Return the decay d of `average = d * average + (1 - d) * weights`, float32 [].
 
     d = 2 ** (-images_per_update / halflife). A half-life in images survives a change
     of batch size. Warm-up: the half-life is at most a twentieth of the images seen
-    before (Karras et al. 2022), so the first update copies the weights and an early
+    before (Karras et al. 2022). So the first update copies the weights, and an early
     average does not show the initialisation.
     """
     seen = updates.astype(jnp.float32) * images_per_update
@@ -81,10 +81,10 @@ def averaged_weights(
     halflives_images: Sequence[float],
     images_per_update: int,
 ) -> tuple[Weights, ...]:
-    """The player's averages after an update to `params` and `mutable`.
+    """Return the player's averages after an update to `params` and `mutable`.
 
-    BatchNorm's statistics are averaged like the parameters; what is not of a floating
-    type (a count) is copied.
+    BatchNorm's statistics are averaged like the parameters. Integers, such as counts,
+    are copied.
     """
 
     def average(ema, halflife_images):

@@ -1,7 +1,7 @@
-"""Draws with one key an example, so that no example depends on its neighbours.
+"""Random numbers with one key per example, so that examples are independent.
 
-`keys` is always a [B] array of typed keys. What is drawn for example i depends on
-keys[i] alone: not on the batch's size, its order, or the devices it is spread over.
+`keys` is always an array [B] of typed keys. The numbers of example i depend on keys[i]
+alone: not on the batch's size, its order, or the devices it is spread over.
 """
 
 import jax
@@ -9,26 +9,26 @@ import jax.numpy as jnp
 
 
 def split(keys: jax.Array, num: int) -> tuple[jax.Array, ...]:
-    """Keys [B] -> `num` arrays of new keys [B]; the old ones are then spent.
+    """Split keys [B] into `num` arrays of new keys [B]; do not use the old ones again.
 
-    Not for `fold_in` either: JAX's split(key)[i] is its fold_in(key, i).
+    Not even for `fold_in`, because JAX's split(key)[i] equals its fold_in(key, i).
     """
     new = jax.vmap(lambda key: jax.random.split(key, num))(keys)
     return tuple(new[:, i] for i in range(num))
 
 
 def fold_in(keys: jax.Array, number: int | jax.Array) -> jax.Array:
-    """Keys [B] -> keys [B], one stream for every `number` (int32 [])."""
+    """Return keys [B] of another stream, one for every `number` (int32 [])."""
     return jax.vmap(jax.random.fold_in, (0, None))(keys, number)
 
 
 def normal(keys: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-    """N(0, I): float32 [B, *shape]."""
+    """Draw from N(0, I): float32 [B, *shape]."""
     return jax.vmap(lambda key: jax.random.normal(key, shape, jnp.float32))(keys)
 
 
 def uniform(keys: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-    """Uniform on [-1, 1): float32 [B, *shape]."""
+    """Draw uniformly from [-1, 1): float32 [B, *shape]."""
 
     def draw(key):
         return jax.random.uniform(key, shape, jnp.float32, minval=-1.0, maxval=1.0)
@@ -37,5 +37,5 @@ def uniform(keys: jax.Array, shape: tuple[int, ...]) -> jax.Array:
 
 
 def integers(keys: jax.Array, low: int, high: int) -> jax.Array:
-    """Uniform on low..high, both included: int32 [B]."""
+    """Draw uniformly from low..high, both included: int32 [B]."""
     return jax.vmap(lambda key: jax.random.randint(key, (), low, high + 1))(keys)

@@ -1,23 +1,26 @@
-"""Functions of examples on more of them than the device should hold at once."""
+"""Functions applied to more examples than a device should hold at once."""
 
 import functools
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 import numpy as np
 
 from gen_jax import devices
+from gen_jax.errors import UserError
 from gen_jax.game import Game, Players, Tree
 from gen_jax.step import batch_sharding, sample_keys
 
 
 def in_batches(function: Callable, *arrays: np.ndarray, batch_size: int = 256) -> Tree:
-    """function(*arrays), arrays or keys [N, ...] of one N >= 1, -> [N, ...], or a tree.
+    """Return function(*arrays) computed batch by batch: a tree of arrays [N, ...].
 
-    function: of arrays [B, ...] alone, example by example. It meets batches of one size
-    only, the power of two that N needs or `batch_size`, so that it is compiled but few
-    times; what the last one lacks is filled with copies that are cut off again.
+    function: maps arrays [B, ...] to a tree of arrays [B, ...], each example by itself.
+    arrays: arrays or keys [N, ...] of one N >= 1.
+    batch_size: maximum size of a batch. All batches have one size, the power of two
+        that N needs if that is smaller, so that `function` compiles only a few times.
+        The last batch is filled with copies, which are cut off again.
     """
     count = len(arrays[0])
     size = min(batch_size, 1 << (count - 1).bit_length())
@@ -29,10 +32,12 @@ def in_batches(function: Callable, *arrays: np.ndarray, batch_size: int = 256) -
 
 
 def on_all_devices(function: Callable, *given: Tree) -> Callable:
-    """function(*given, *arrays [B, ...]) compiled, as a function of arrays alone.
+    """Return function(*given, *arrays [B, ...]), compiled, as a function of the arrays.
 
-    given: weights, which each of this process's devices holds. A batch is dealt to
-    them; where it cannot be dealt evenly each of them takes all of it.
+    given: weights, which each of this process's devices holds.
+
+    A batch is divided over the devices. If it does not divide evenly each device
+    computes all of it.
     """
     mesh = devices.data_mesh(jax.local_devices())
     given = jax.device_put(given, devices.everywhere(mesh))
@@ -51,11 +56,14 @@ def call(
     players: Players,
     inputs: Mapping[str, Any],
     batch_size: int = 256,
-    **options: Hashable,
+    **options: Any,
 ) -> Tree:
-    """op(board, **inputs, **options), compiled, `in_batches`; inputs [N, ...].
+    """Return op(players, **inputs, **options), compiled and computed `in_batches`.
 
-    It is compiled once an op and options: for any weights, in this process and, by
+    inputs: arrays or keys [N, ...] by the op's argument names.
+    options: the op's own, hashable.
+
+    It is compiled once for each op and options: for any weights in this process and, by
     XLA's cache, in the next.
     """
     function = _by_place(op, tuple(inputs), tuple(options.items()))
@@ -65,9 +73,9 @@ def call(
 
 @functools.lru_cache(maxsize=64)
 def _by_place(op: Callable, names: tuple[str, ...], options: tuple) -> Callable:
-    """(board, *inputs) -> what the op says: the same function where all is the same.
+    """Return the op as a function (players, *inputs).
 
-    That it is the same one is what `jax.jit` goes by.
+    Cached, so that `jax.jit` sees the same function object and does not recompile.
     """
 
     def function(players, *values):
@@ -84,13 +92,17 @@ def draw(
     y: np.ndarray | None = None,
     *,
     start: int = 0,
-    **options: Hashable,
+    **options: Any,
 ) -> np.ndarray:
-    """`num` samples [num, ...] in [-1, 1] from the start-th, each from its own key.
+    """Draw `num` samples [num, ...] in [-1, 1] from the start-th, one key each.
 
-    y: int32 [num], the labels to draw; None for a game without. options: the op's own.
+    y: the labels to draw, int32 [num]; None for a game without labels.
+    options: the options of the game's `sample`.
+
     A sample depends neither on `num` nor on the batch that it is drawn in.
     """
+    if game.ops.sample is None:
+        raise UserError("this game draws no samples: it has no op `sample`")
     index = np.arange(start, start + num, dtype=np.int32)
     inputs = {"keys": sample_keys(seed, index)} | ({} if y is None else {"y": y})
     return call(game.ops.sample, players, inputs, **options)

@@ -1,8 +1,8 @@
 """The train step that serves every family, and the one place that compiles it.
 
-A step plays a game's turns once. Nothing random is carried: example i of step s draws
-from its own key, derived from (seed, step, turn, player, i), so that the same seed
-gives the same run on one device or many, under jit or pmap, and after a restart.
+A step plays a game's turns once. No random state is carried: example i of step s has
+its own key, derived from (seed, step, turn, player, i). So the same seed gives the same
+run on one device or many, under jit or pmap, and after a restart.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from gen_jax import devices
+from gen_jax import contracts, devices
 from gen_jax.errors import UserError
 from gen_jax.game import Context, Game, Player, PlayerState, State, Tree
 from gen_jax.optimizers import averaged_weights
@@ -23,50 +23,59 @@ Metrics = dict[str, jax.Array]
 Step = Callable[[State, Tree, jax.Array], tuple[State, Metrics]]
 
 _SHARED, _PREPARE, _FIRST_TURN = 0, 1, 2  # streams of keys within a step
-_SAMPLES = 2**32 - 2  # no step counts that far
+_SAMPLES = 2**32 - 2  # no step has this number
 
 
 def train_step(
-    state: State, batch: Tree, rng: jax.Array, *, game: Game, microbatches: int = 1
+    state: State,
+    batch: Tree,
+    rng: jax.Array,
+    *,
+    game: Game,
+    microbatches: int = 1,
+    axis_name: str | None = None,
 ) -> tuple[State, Metrics]:
-    """Plays every turn of the game once.
+    """Play every turn of the game once.
 
     batch: arrays [B, ...]. rng: the run's key, the same at every step.
-    microbatches: in how many pieces each gradient is accumulated.
+    microbatches: number of pieces in which each gradient is accumulated.
+    axis_name: the axis of your own pmap or shard_map along which the batch is divided;
+        None if `batch` is the whole one. Gradients, metrics, keys and the statistics of
+        `layers.batch_norm` are then those of the global batch. A network's own
+        nn.BatchNorm cannot know of the axis: use `layers.batch_norm`.
 
     Returns the next state and scalars named `player/metric`, averaged over a player's
-    turns: its loss, its gradient's norm, and what its loss reports.
+    turns: its loss, its gradient's norm, and the metrics that its loss returns. Raises
+    UserError, while tracing, for a loss that returns another form (`contracts`).
     """
     rng = jax.random.fold_in(rng, state.step)
     players, reports = state.players, []
-    for number, turn in enumerate(game.turns):
-        examples = _strided((batch, _global_index(batch)), turn.part, game.parts)
-        moved = {}
-        for name in turn.players:
-            player, streams = game.players[name], _streams(rng, number, game, name)
-            loss_of_params = partial(
-                _loss_of_params, player.loss, players, name, state.step, streams
-            )
-            move = _update_player(
-                player, players[name], loss_of_params, examples, microbatches
-            )
-            moved[name], report = move
-            reports.append({f"{name}/{key}": report[key] for key in report})
-        players = {**players, **moved}
+    with devices.batch_divided_along(axis_name):
+        for number, turn in enumerate(game.turns):
+            examples = _strided((batch, _global_index(batch)), turn.part, game.parts)
+            moved = {}
+            for name in turn.players:
+                streams = _streams(rng, number, game, name)
+                loss = partial(
+                    _loss_of_params, game, players, name, state.step, streams
+                )
+                moved[name], report = _update_player(
+                    game.players[name], players[name], loss, examples, microbatches
+                )
+                reports.append({f"{name}/{key}": report[key] for key in report})
+            players = {**players, **moved}
     return State(state.step + 1, players), _mean_by_name(reports)
 
 
-def _streams(
-    rng: jax.Array, number: int, game: Game, name: str
-) -> tuple[jax.Array, jax.Array]:
-    """The keys of a player's own randomness in a turn, and of the step's shared one."""
+def _streams(rng, number: int, game: Game, name: str) -> tuple[jax.Array, jax.Array]:
+    """Return the key of a player's own randomness in a turn, and the step's shared."""
     own = jax.random.fold_in(rng, _FIRST_TURN + number)
     own = jax.random.fold_in(own, list(game.players).index(name))
     return own, jax.random.fold_in(rng, _SHARED)
 
 
-def _loss_of_params(loss, players, name, step, streams, params, examples):
-    """One player's loss as a function of its own parameters: V with a subscript."""
+def _loss_of_params(game, players, name, step, streams, params, examples):
+    """Compute one player's loss as a function of its own parameters: V_name."""
     players = {**players, name: players[name]._replace(params=params)}
     (batch, index), (own, shared) = examples, streams
     context = Context(
@@ -75,15 +84,17 @@ def _loss_of_params(loss, players, name, step, streams, params, examples):
         shared_keys=example_keys(shared, index),
         index=index,
         batch_size=_global_size(index),
-        axis_name=devices.bound_axis(),
+        axis_name=devices.batch_axis(),
     )
-    return loss(players, batch, context)
+    result = game.players[name].loss(players, batch, context)
+    contracts.check_loss(name, players[name].mutable, result)
+    return result
 
 
 def _update_player(
     player: Player, mine: PlayerState, loss_of_params, examples, microbatches: int
 ) -> tuple[PlayerState, Metrics]:
-    """One player's move along its payoff's gradient, and what to report of it."""
+    """Move one player along its loss's gradient; return its metrics too."""
     gradient = jax.value_and_grad(loss_of_params, has_aux=True)
     if microbatches > 1:
         if jax.tree.leaves(mine.mutable):
@@ -94,7 +105,7 @@ def _update_player(
         gradient = _accumulated(gradient, microbatches)
     (loss, (mutable, metrics)), grads = gradient(mine.params, examples)
     metrics = {"loss": loss, **metrics}
-    if axis := devices.bound_axis():
+    if axis := devices.batch_axis():
         grads, metrics = jax.lax.pmean((grads, metrics), axis)
     with jax.numpy_dtype_promotion("standard"):  # Adam mixes int32 counts and floats
         updates, opt = player.optimizer.update(grads, mine.opt, mine.params)
@@ -107,7 +118,7 @@ def _update_player(
 
 
 def _accumulated(gradient: Callable, microbatches: int) -> Callable:
-    """The mean of the gradients of the batch's strided pieces, one at a time."""
+    """Return a function that averages the gradients of a batch's strided pieces."""
 
     def mean_gradient(params, examples):
         pieces = jax.tree.map(
@@ -130,17 +141,17 @@ def _accumulated(gradient: Callable, microbatches: int) -> Callable:
 
 
 def example_keys(rng: jax.Array, index: jax.Array) -> jax.Array:
-    """Keys [B]: one for each example's place in the global batch."""
+    """Return keys [B], one for each position int32 [B] in the global batch."""
     return jax.vmap(jax.random.fold_in, (None, 0))(rng, index)
 
 
 def sample_keys(seed: int, index: jax.Array) -> jax.Array:
-    """Keys [B] of the samples at `index`, apart from all keys of a run's steps."""
+    """Return keys [B] of the samples at `index`, distinct from those of all steps."""
     return example_keys(jax.random.fold_in(jax.random.key(seed), _SAMPLES), index)
 
 
 def _strided(tree: Tree, part: int, parts: int) -> Tree:
-    """x[part::parts] of every leaf."""
+    """Return x[part::parts] of every leaf."""
     if parts == 1:
         return tree
     return jax.tree.map(
@@ -149,16 +160,16 @@ def _strided(tree: Tree, part: int, parts: int) -> Tree:
 
 
 def _global_index(batch: Tree) -> jax.Array:
-    """int32 [B]: the examples' places in the batch of all devices."""
+    """Return int32 [B]: the examples' positions in the batch of all devices."""
     local_size = jax.tree.leaves(batch)[0].shape[0]
     index = jnp.arange(local_size, dtype=jnp.int32)
-    if axis := devices.bound_axis():
+    if axis := devices.batch_axis():
         index += jax.lax.axis_index(axis) * local_size
     return index
 
 
 def _global_size(index: jax.Array) -> int:
-    axis = devices.bound_axis()
+    axis = devices.batch_axis()
     return index.shape[0] * (jax.lax.axis_size(axis) if axis else 1)
 
 
@@ -183,30 +194,32 @@ def make_train_step(
     donate: bool = True,
     compiler_options: dict[str, str] | None = None,
 ) -> Step:
-    """Compiles `train_step`: (state, batch, rng) -> (state, metrics).
+    """Compile `train_step`: (state, batch, rng) -> (state, metrics).
 
-    backend: "jit", or "pmap", the classic data-parallel form. Both take and give the
+    backend: "jit", or "pmap", the classic data-parallel form. Both take and return the
         same global arrays, so a run may change backend between two steps.
     mesh: the devices, on one axis named `devices.BATCH_AXIS`; None for the first one.
     spec: PartitionSpecs of the state (a prefix of its tree); None replicates it. jit.
     steps_per_call: k steps in one call on a batch [k, B, ...]; metrics become [k].
-    over_seeds: the same step of S runs at once: the state's leaves, batch, keys and
-        metrics have an axis [S] more, before [B] and after [k]. jit.
+    over_seeds: take the step of S runs at once. The state's leaves, batch, keys and
+        metrics have one more axis [S], before [B] and after [k]. jit.
     prepare: (batch, keys [B]) -> batch, on the device: normalisation, augmentation.
-    donate: whether the state's buffers are reused; the old state is then gone.
-    compiler_options: XLA's; None for this platform's.
+        Without it, images as uint8 [B, H, W, C] are refused.
+    donate: whether to reuse the state's buffers; the old state is then deleted.
+    compiler_options: XLA's options; None for this platform's.
 
-    Raises ValueError for an unknown backend, or what only jit does with pmap; a call
-    raises UserError where the batch does not divide (`check_divides`).
+    Raises UserError for an unknown backend, and for options that pmap lacks. A call
+    raises UserError if the batch does not divide (`check_divides`).
     """
     _check_backend(backend, spec, over_seeds)
     mesh = mesh or devices.data_mesh(jax.devices()[:1])
+    axis = devices.BATCH_AXIS if backend == "pmap" else None
 
     def step(state, batch, rng):
-        if prepare is not None:
-            key = jax.random.fold_in(jax.random.fold_in(rng, state.step), _PREPARE)
-            batch = prepare(batch, example_keys(key, _global_index(batch)))
-        return train_step(state, batch, rng, game=game, microbatches=microbatches)
+        batch = _prepared(prepare, batch, rng, state.step, axis)
+        return train_step(
+            state, batch, rng, game=game, microbatches=microbatches, axis_name=axis
+        )
 
     one_step = jax.vmap(step) if over_seeds else step
 
@@ -220,29 +233,39 @@ def make_train_step(
         options["compiler_options"] = compiler_options
     batch_axis = (steps_per_call > 1) + over_seeds
     places = _shardings(mesh, spec, batch_axis)
-    of_state = places["out_shardings"][0]
     if backend == "pmap":
         compiled = devices.jit(_pmapped(steps, mesh, batch_axis), **options)
     else:
         compiled = devices.jit(steps, **options, **places)
 
     check = partial(check_divides, game=game, mesh=mesh, microbatches=microbatches)
-    return _guarded(compiled, check, batch_axis, of_state)
+    return _guarded(compiled, check, batch_axis, places["out_shardings"][0])
+
+
+def _prepared(prepare, batch: Tree, rng, step, axis_name: str | None) -> Tree:
+    """Return the batch that the game sees, prepared under its examples' own keys."""
+    if prepare is None:
+        contracts.check_no_raw_images(batch)
+        return batch
+    key = jax.random.fold_in(jax.random.fold_in(rng, step), _PREPARE)
+    with devices.batch_divided_along(axis_name):
+        return prepare(batch, example_keys(key, _global_index(batch)))
 
 
 def _check_backend(backend: str, spec: Any, over_seeds: bool) -> None:
     if backend not in ("jit", "pmap"):
-        raise ValueError(f"backend {backend!r} is neither 'jit' nor 'pmap'")
+        raise UserError(f"backend {backend!r} is neither 'jit' nor 'pmap'")
     if backend == "pmap" and spec is not None:
-        raise ValueError("spec shards a state under jit; pmap replicates it")
+        raise UserError("spec shards a state under jit; pmap replicates it")
     if backend == "pmap" and over_seeds:
-        raise UserError("several seeds at once need the backend jit; pmap has one")
+        raise UserError("several seeds at once need the backend jit, not pmap")
 
 
 def _guarded(compiled, check, batch_axis: int, of_state) -> Step:
-    """The compiled step behind a check of the batch's size, for a state from anywhere.
+    """Return the compiled step, with a check of the batch's size before it.
 
-    A first state lies elsewhere than a step's result; jit would compile for each.
+    The state is moved to its devices first: jit would compile once for a new state and
+    once for the result of a step.
     """
 
     def step(state, batch, rng):
@@ -256,7 +279,7 @@ def _guarded(compiled, check, batch_axis: int, of_state) -> Step:
 
 
 def check_divides(size: int, game: Game, mesh: Mesh, microbatches: int) -> None:
-    """Raises UserError where a batch cannot be divided evenly."""
+    """Raise UserError if a batch cannot be divided evenly."""
     divisor = mesh.size * game.parts * microbatches
     if size % divisor:
         raise UserError(
@@ -266,7 +289,7 @@ def check_divides(size: int, game: Game, mesh: Mesh, microbatches: int) -> None:
 
 
 def _pmapped(steps: Callable, mesh: Mesh, batch_axis: int) -> Callable:
-    """`steps` through pmap, on a global batch, with the state's shapes as under jit."""
+    """Return `steps` through pmap, with the same global arrays as under jit."""
     pmapped = jax.pmap(
         steps,
         axis_name=devices.BATCH_AXIS,
@@ -287,7 +310,7 @@ def _pmapped(steps: Callable, mesh: Mesh, batch_axis: int) -> Callable:
 
 
 def batch_sharding(mesh: Mesh, batch_axis: int = 0) -> NamedSharding:
-    """How a batch lies on a mesh: its examples divided among the devices."""
+    """Return the sharding that divides a batch's examples among the devices."""
     return NamedSharding(mesh, PartitionSpec(*[None] * batch_axis, devices.BATCH_AXIS))
 
 

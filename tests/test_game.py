@@ -1,4 +1,4 @@
-"""The board: how a state begins, what may be given, which weights play."""
+"""A game's parts are checked; a state begins as its players and `given` say."""
 
 import jax
 import jax.numpy as jnp
@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from games import bilinear_game, mean_game, scalar_player
 
+from gen_jax.errors import UserError
 from gen_jax.game import Game, Player, Turn, Weights, averaged, init_state
 
 BATCH = {"x": jnp.zeros((4,), jnp.float32)}
@@ -40,6 +41,35 @@ def test_a_frozen_player_has_no_turn():
     player = frozen(lambda rng, batch: Weights({}))
     with pytest.raises(ValueError, match="'teacher' has a turn but no loss"):
         Game({"teacher": player}, (("teacher",),))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"turns": ()}, r'turns is \(\): write at least one, as \(\("model",\),\)'),
+        ({"turns": ("model",)}, r"a turn is 'model': it is a tuple of names"),
+        ({"turns": "model"}, "turns is 'model': write at least one"),
+        ({"turns": (Turn("model"),)}, "a turn is 'model': it is a tuple of names"),
+        ({"turns": ((),)}, r"a turn is \(\): it is a tuple of names"),
+        ({"ema": 100.0}, r"ema_halflife_images of 'model' is 100.0: .* \(100.0,\)"),
+        ({"ops": {"sample": None}}, r"ops is of type dict: write Ops\(sample=...\)"),
+    ],
+)
+def test_a_part_of_another_type_is_refused_in_one_line(options, message):
+    options = {"turns": (("model",),), "ema": (), **options}
+    player = normal_player(ema_halflife_images=options.pop("ema"))
+    with pytest.raises(UserError, match=message) as error:
+        Game({"model": player}, **options)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("result", [{"w": jnp.zeros(3)}, ({"w": jnp.zeros(3)}, {})])
+def test_an_init_that_returns_no_weights_is_refused(result):
+    game = Game(
+        {"model": normal_player()._replace(init=lambda *_: result)}, (("model",),)
+    )
+    with pytest.raises(UserError, match=r"init of 'model' returned .* Weights\(params"):
+        init_state(game, jax.random.key(0), BATCH)
 
 
 def test_init_depends_on_seed_and_player():
@@ -77,14 +107,34 @@ def test_given_weights_replace_the_init():
     [
         ({"modle": {}}, r"\['modle'\] given; the players are \['model'\]"),
         ({"model": {"w": jnp.zeros(3)}}, "'model' has mutable state too: give W"),
-        ({"model": Weights({"w": jnp.zeros(2)}, {"mean": jnp.ones(3)})}, "do not fit"),
-        ({"model": Weights({"v": jnp.zeros(3)}, {"mean": jnp.ones(3)})}, "do not fit"),
+        (
+            {"model": Weights({"w": jnp.zeros((3, 4))}, {"mean": jnp.ones(3)})},
+            r"fit: model.params/w: shape \(3, 4\), the network has \(3,\)$",
+        ),
+        (
+            {"model": Weights({"v": jnp.zeros(3)}, {"mean": jnp.ones(3)})},
+            "fit: model.params/w: missing$",
+        ),
+        (
+            {"model": Weights({"w": jnp.zeros(3)}, {"mean": jnp.ones(3, int)})},
+            "fit: model.mutable/mean: dtype int32, the network has float32$",
+        ),
     ],
 )
 def test_given_weights_must_fit(given, message):
     game = Game({"model": normal_player()}, (("model",),))
     with pytest.raises(ValueError, match=message):
         init_state(game, jax.random.key(0), BATCH, given)
+
+
+def test_a_players_state_may_be_given_to_another_game():
+    game = Game({"model": normal_player()}, (("model",),))
+    trained = init_state(game, jax.random.key(5), BATCH).players["model"]
+    mine = init_state(game, jax.random.key(0), BATCH, {"model": trained})
+    np.testing.assert_array_equal(
+        mine.players["model"].params["w"], trained.params["w"]
+    )
+    assert int(mine.players["model"].updates) == 0
 
 
 def test_averaged_plays_the_average_where_there_is_one():

@@ -7,10 +7,14 @@ from pathlib import Path
 
 import pytest
 
+import gen_jax
+
 ROOT = Path(__file__).parents[1]
 LIBRARY = sorted((ROOT / "gen_jax").rglob("*.py"))
 EVERYTHING = [*LIBRARY, *sorted((ROOT / "experiments").rglob("*.py"))]
 EVERYTHING += sorted((ROOT / "tests").rglob("*.py"))
+CORE = {"config", "contracts", "devices", "errors", "game", "loop", "memory", "ops"}
+CORE |= {"optimizers", "randomness", "step", "files"}  # what `import gen_jax` may load
 LATE = ["orbax", "grain", "tensorflow", "tensorflow_datasets", "sklearn", "PIL"]
 LATE += ["tensorboardX", "tqdm", "array_record", "experiments"]
 LATE += ["gen_jax.metrics", "gen_jax.interop", "safetensors"]
@@ -54,17 +58,46 @@ def test_models_and_objectives_do_not_know_each_other(path):
     assert breaks(path, others.get(room, "nothing")) == []
 
 
+def test_configurations_know_no_data_and_no_experiments():
+    path = ROOT / "gen_jax" / "config.py"
+    assert breaks(path, "gen_jax.data", "gen_jax.experiment") == []
+
+
 def test_import_gen_jax_is_light():
-    """The heavy and the optional libraries wait until they are used."""
-    command = f"""
-import sys, gen_jax
-late = {LATE!r}
-print(*sorted(m for m in sys.modules for l in late if (m + ".").startswith(l + ".")))
-"""
+    """It loads the core; heavy and optional libraries wait until they are used."""
+    loaded = modules_after("import gen_jax")
+    late = {m for m in loaded for name in LATE if f"{m}.".startswith(f"{name}.")}
+    assert late == set()
+    mine = {m.removeprefix("gen_jax.") for m in loaded if m.startswith("gen_jax.")}
+    assert mine - CORE == set()
+
+
+def test_the_late_names_are_there():
+    """`load` and its like are public names that import their module when asked for."""
+    loaded = modules_after(
+        "import gen_jax; assert {'Run', 'load', 'load_params'} <= set(dir(gen_jax)); "
+        "from gen_jax import Run, load, load_params; "
+        "assert [*Run._fields] == ['name', 'info', 'game', 'config', 'state', 'step', "
+        "'folder']"
+    )
+    assert "gen_jax.runs.run" in loaded
+    with pytest.raises(AttributeError, match="no attribute 'lode'"):
+        gen_jax.lode  # noqa: B018
+
+
+def modules_after(statements: str) -> set[str]:
+    """Names of the modules that a fresh interpreter has loaded after statements."""
+    command = f"{statements}; import sys; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", command], cwd=ROOT, capture_output=True, text=True
     )
-    assert (done.stdout.strip(), done.returncode) == ("", 0), done.stderr
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split())
+
+
+def test_checkpoints_know_neither_recipes_nor_data():
+    path = ROOT / "gen_jax" / "runs" / "checkpoint.py"
+    assert breaks(path, "gen_jax.experiment", "gen_jax.data", "gen_jax.config") == []
 
 
 @pytest.mark.parametrize("path", EVERYTHING, ids=name)

@@ -89,7 +89,7 @@ def test_an_unknown_command_is_one_line(launch):
 @pytest.mark.parametrize("python", ["/nowhere/python", "true", "false"])
 def test_a_python_that_is_none(launch, python):
     (line,) = launch(PYTHON=python, code=2)
-    assert f"PYTHON={python} is no Python 3.11 to 3.13" in line
+    assert f"PYTHON={python} is not a working Python 3.11 to 3.13" in line
     assert not launch.venv.exists()
 
 
@@ -139,7 +139,7 @@ def test_an_environment_keeps_its_python(launch):
 
 def test_a_half_made_environment_is_made_anew(launch):
     lines = launch(PIP_EXIT="1", code=1)
-    assert "the next ./launch.sh tries again" in lines[-1]
+    assert "run ./launch.sh again to retry" in lines[-1]
     (launch.venv / "debris").touch()
     assert len(launch()) == 2
     assert not (launch.venv / "debris").exists()

@@ -12,8 +12,9 @@ from games import mean_game, noisy_game, scalar_player
 
 from gen_jax import FitConfig, devices, fit, load
 from gen_jax.errors import UserError
-from gen_jax.game import Game, Player, Weights
+from gen_jax.game import Game, Player, Weights, init_state
 from gen_jax.optimizers import adam
+from gen_jax.runs import seeds as several
 
 
 def batches(start):
@@ -88,7 +89,7 @@ def test_what_a_run_leaves(tmp_path, capsys):
         "6.png",
     ]
     assert (folder / "checkpoints" / "6").is_dir()
-    assert json.loads((folder / "config.json").read_text())["format"] == 1
+    assert json.loads((folder / "config.json").read_text())["format"] == 2
     assert list(folder.glob("events*"))
     same(load(folder, noisy_game()).state, state)
     err = capsys.readouterr().err
@@ -197,7 +198,7 @@ def test_what_no_memory_can_hold_is_refused_before_it_is_taken(tmp_path):
 
     for game, says in (
         (wide((2**20, 2**20), mean), "the state takes 12,288.0 GiB, a batch 0.0 GiB"),
-        (wide((2**20,), of_outer_products), "what it keeps for gradients"),
+        (wide((2**20,), of_outer_products), "the values kept for its gradients"),
     ):
         with pytest.raises(UserError, match=says):
             fit(game, batches, config(2), workdir=tmp_path / "run")
@@ -211,6 +212,109 @@ def test_a_batch_that_does_not_divide_writes_nothing(tmp_path):
     with pytest.raises(UserError, match="a batch of 7 does not divide by 4"):
         fit(mean_game(), seven, config(2), workdir=tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("per_call", [1, 2])
+def test_batches_that_end_are_saved_and_named(tmp_path, per_call):
+    few = lambda start: itertools.islice(batches(start), 5 - start)  # noqa: E731
+    options = config(10, steps_per_call=per_call)
+    with pytest.raises(UserError, match="batches ended at step 5 of 10: yield them"):
+        fit(noisy_game(), few, options, workdir=tmp_path)
+    assert load(tmp_path, noisy_game()).step == 5 - 5 % per_call
+    resumed = fit(noisy_game(), batches, options, workdir=tmp_path)
+    same(resumed, fit(noisy_game(), batches, options))
+
+
+def test_an_error_of_the_reader_saves_first(tmp_path):
+    def broken(start):
+        for step, batch in enumerate(batches(start), start):
+            if step == 4:
+                raise OSError("the disk went away")
+            yield batch
+
+    with pytest.raises(OSError, match="the disk went away"):
+        fit(noisy_game(), broken, config(10), workdir=tmp_path)
+    assert load(tmp_path, noisy_game()).step == 4
+    assert [line["step"] for line in lines(tmp_path)] == [2, 4]
+
+
+def test_an_error_of_the_reader_does_not_save_what_is_not_finite(tmp_path):
+    def loss(players, batch, context):
+        return players["model"].params["w"] ** 2, ({}, {})
+
+    def broken(start):
+        yield from itertools.islice(batches(start), 40)
+        raise OSError("the disk went away")
+
+    game = Game({"model": scalar_player(loss, learning_rate=1e9)}, (("model",),))
+    with pytest.raises(OSError, match="the disk went away"):
+        fit(game, broken, config(50, log_every_steps=1000), workdir=tmp_path)
+    with pytest.raises(UserError, match="holds no checkpoint"):
+        load(tmp_path, game)
+
+
+@pytest.mark.parametrize(
+    ("batches", "message"),
+    [
+        (
+            iter([{"x": np.zeros(8)}]),
+            "batches is a value of type list_iterator: give a",
+        ),
+        (lambda step: None, r"\(0\) is a value of type NoneType: it must yield"),
+        (lambda step: [], r"batches\(0\) yields None first: it must yield arrays"),
+        (lambda step: [{}], r"batches\(0\) yields {} first: it must yield arrays"),
+        (lambda step: [[1, 2]], r"batch/0 is a value of type int: a batch is a tree"),
+        (
+            lambda step: [{"x": np.float32(1)}],
+            r"batch/x is an array float32 \[\]: a batch is a tree of arrays \[B",
+        ),
+        (
+            lambda step: [{"x": np.zeros(8), "y": np.zeros(4)}],
+            "arrays of a batch hold 4 and 8 examples: they need the same first axis",
+        ),
+        (
+            lambda step: [{"x": np.zeros((8, 2, 2, 1), np.uint8)}],
+            r"batch/x is uint8 \[8, 2, 2, 1\]: pass prepare=data.prepare\(\)",
+        ),
+    ],
+)
+def test_batches_of_another_form_are_refused_in_one_line(tmp_path, batches, message):
+    with pytest.raises(UserError, match=message) as error:
+        fit(mean_game(), batches, config(2), workdir=tmp_path / "run")
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_config_of_another_type_is_refused():
+    with pytest.raises(UserError, match=r"config is {'steps': 2}: write FitConfig\("):
+        fit(mean_game(), batches, {"steps": 2})
+
+
+def test_given_weights_begin_a_new_run_and_no_other(tmp_path):
+    given = {
+        "model": Weights({"w": jnp.full((4, 4, 1), 5.0)}, {"last": jnp.float32(1)})
+    }
+    begun = init_state(noisy_game(), jax.random.key(0), next(batches(0)), given)
+    straight = fit(noisy_game(), batches, config(4), start=begun)
+    fit(noisy_game(), batches, config(2), workdir=tmp_path, given=given)
+    resumed = fit(noisy_game(), batches, config(4), workdir=tmp_path, given=given)
+    same(resumed, straight)
+    assert abs(float(resumed.players["model"].params["w"].mean()) - 5) < 1
+    with pytest.raises(UserError, match="start has every player's weights"):
+        fit(noisy_game(), batches, config(4), start=begun, given=given)
+
+
+def test_given_weights_begin_every_seed():
+    given = {
+        "model": Weights({"w": jnp.full((4, 4, 1), 5.0)}, {"last": jnp.float32(1)})
+    }
+    both = several.batches([batches, batches])
+    state = fit(noisy_game(), both, config(2), given=given, seeds=(0, 1))
+    one = fit(noisy_game(), batches, config(2), given=given)
+    np.testing.assert_allclose(
+        state.players["model"].params["w"][0], one.players["model"].params["w"], 1e-5
+    )
+    assert np.all(np.abs(state.players["model"].params["w"] - 5) < 1)
 
 
 def test_a_folder_takes_one_run_at_a_time(tmp_path):

@@ -7,8 +7,9 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from gen_jax import config as configs
 from gen_jax import data, experiment, fit, step
-from gen_jax.runs.checkpoint import make_meta
+from gen_jax.runs.run import make_meta
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 
@@ -48,7 +49,8 @@ def centres():
 def test_a_run_is_restored(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     recipe = experiment.find("vae")
-    config = recipe.config.__class__(steps=2, hidden=(8,))
+    fields = [("steps", "2"), ("network.hidden", "8")]
+    config = configs.override_all(recipe.config, fields)
     digits = data.load(config.data)
     fit(
         recipe.build(config, digits.info),

@@ -11,6 +11,7 @@ from games import bilinear_game, critic_game, mean_game, scalar_player
 from jax.sharding import PartitionSpec
 
 from gen_jax import devices
+from gen_jax.errors import UserError
 from gen_jax.game import Game, Player, Turn, Weights, init_state
 from gen_jax.optimizers import adam, ema_decay
 from gen_jax.step import make_train_step, train_step
@@ -247,6 +248,43 @@ def test_four_devices_play_as_one(backend):
         jax.tree.map(
             functools.partial(np.testing.assert_allclose, rtol=1e-5), here, there
         )
+
+
+def test_the_axis_of_an_own_pmap_is_that_of_the_step():
+    game = noisy_game()
+    one, history = run(steps=3)
+    step = jax.pmap(
+        functools.partial(train_step, game=game, axis_name="devices"),
+        axis_name="devices",
+        in_axes=(None, 0, None),
+        out_axes=None,
+    )
+    state, divided = start(game), {"x": BATCH["x"].reshape(4, 6)}
+    for _ in range(3):
+        state, metrics = step(state, divided, RNG)
+    close = functools.partial(np.testing.assert_allclose, rtol=1e-5)
+    jax.tree.map(close, jax.device_get((state, metrics)), (one, history[-1]))
+
+
+def test_an_axis_called_batch_does_not_mix_seeds():
+    game, seeds = noisy_game(), jnp.arange(3)
+
+    def train(seed):
+        rng = jax.random.key(seed)
+        state, metrics = init_state(game, rng, BATCH), {}
+        for _ in range(2):
+            state, metrics = train_step(state, BATCH, rng, game=game)
+        return state.players["model"].params["w"], metrics
+
+    together = jax.vmap(train, axis_name="batch")(seeds)
+    alone = jax.tree.map(lambda *x: jnp.stack(x), *map(train, seeds))
+    close = functools.partial(np.testing.assert_allclose, rtol=1e-5)
+    jax.tree.map(close, together, alone)
+
+
+def test_an_axis_that_is_not_bound_is_named():
+    with pytest.raises(UserError, match="axis_name='devices' is not bound: call this"):
+        play(mean_game(), 1, axis_name="devices")
 
 
 @pytest.mark.parametrize("backend", ["jit", "pmap"])

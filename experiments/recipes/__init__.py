@@ -1,1 +1,1 @@
-"""Recipes: one short file an experiment."""
+"""Recipes: one short file for each experiment, and tables of their networks."""

@@ -2,24 +2,24 @@
 
     python -m experiments.train --experiment=ddpm --workdir=runs/ddpm
 
-`ddpm` adapts to any dataset and is sized for digits on two CPU cores, where its 600
-steps take 102 s on a quiet machine. `experiments.evaluate`, 818 samples (DDIM, 50
+`ddpm` adapts to any dataset and is sized for digits on two CPU cores, which take 102 s
+for its 600 steps on a quiet machine. `experiments.evaluate`, 818 samples (DDIM, 50
 steps, averaged weights), features of a classifier of digits: Fréchet distance 4.84
 [4.26, 5.41] (between halves of the real images 1.17), precision 0.48, recall 0.81
 (0.88, 0.88); all ten classes, 61 to 95 samples in each. The bound on 32 held-out digits
-is 5.04 [4.89, 5.18] bits/dim. `ddpm_cifar10` is the paper's recipe, not run, of which
-it reports an FID of 3.17, an Inception score of 9.46 +- 0.11 and at most 3.75 bits/dim
-on the test set.
+is 5.04 [4.89, 5.18] bits/dim.
+
+`ddpm_cifar10` is the paper's recipe, not run. The paper reports an FID of 3.17, an
+Inception score of 9.46 +- 0.11 and at most 3.75 bits/dim on the test set.
 """
 
 import dataclasses
-import math
-from typing import ClassVar, Literal
 
-import flax.linen as nn
-
-from gen_jax.config import RunConfig
+from experiments.recipes.denoisers import DENOISERS, Denoiser, UNet
+from gen_jax.config import choice, nested, within
 from gen_jax.data import DataConfig, Info
+from gen_jax.diffusion.predictions import PREDICTIONS
+from gen_jax.diffusion.samplers import VARIANCES
 from gen_jax.diffusion.schedules import (
     BETAS,
     Schedule,
@@ -27,99 +27,51 @@ from gen_jax.diffusion.schedules import (
     make_schedule,
 )
 from gen_jax.errors import UserError
-from gen_jax.experiment import Experiment
+from gen_jax.experiment import Experiment, RunConfig
 from gen_jax.game import Game
-from gen_jax.models import ddpm_unet, mlp
-from gen_jax.objectives.ddpm import Recipe, ddpm
+from gen_jax.objectives.ddpm import LOSSES, Recipe, ddpm
 from gen_jax.optimizers import adam
 
 
 @dataclasses.dataclass(frozen=True)
-class NetworkConfig(RunConfig):
-    """A narrow U-Net that draws digits after minutes, and how it is trained.
+class DenoiserConfig(RunConfig):
+    """A network that denoises, and its training: digits after minutes on a CPU.
 
-    The paper's learning rate, warm-up and average give noise in that time.
+    In that time the paper's learning rate, warm-up and average give noise.
     """
 
     steps: int = 600
     sample_every_steps: int = 200
-    base_channels: int = 32
-    channel_multipliers: tuple[int, ...] = (1, 2)  # of `features`, a level each
-    blocks_per_level: int = 2  # a level
-    attention_resolutions: tuple[int, ...] | None = (
-        None  # at these heights; None: the coarsest
-    )
-    dropout: float = 0.0
-    groups: int = 32  # of a norm, at most: four channels at least share one
-    hidden: tuple[int, ...] = (256, 256, 256)  # of the MLP that denoises points
-    learning_rate: float = 1e-3
-    warmup_steps: int = 50
-    clip_norm: float = 1.0
-    ema_halflife_images: float = 5_000.0
-
-    LIMITS: ClassVar = {
-        **RunConfig.LIMITS,
-        "base_channels": (2, math.inf),
-        "channel_multipliers": (1, math.inf, 1),
-        "blocks_per_level": (1, 1000),
-        "dropout": (0, 0.99),
-        "groups": (1, math.inf),
-        "hidden": (1, math.inf),
-        "learning_rate": (0, math.inf),
-        "warmup_steps": (0, math.inf),
-        "clip_norm": (1e-6, math.inf),
-        "ema_halflife_images": (0, math.inf),
-    }
+    network: Denoiser = nested(DENOISERS, default="auto")
+    learning_rate: float = within(0, None, default=1e-3)
+    warmup_steps: int = within(0, None, default=50)
+    clip_norm: float = within(1e-6, None, default=1.0)
+    ema_halflife_images: float = within(0, None, default=5_000.0)
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(NetworkConfig):
-    """What diffusion may choose; the defaults are Ho et al.'s."""
+class Config(DenoiserConfig):
+    """The fields that diffusion adds; the defaults are Ho et al.'s.
 
-    timesteps: int = 1000
-    schedule: Literal["linear", "cosine"] = "linear"
-    # The first and last of a linear schedule; None: the paper's by 1000 / timesteps.
+    betas: first and last of a linear schedule; None for the paper's times
+        1000 / timesteps.
+    min_snr: gamma of Hang et al. (2023), who take 5; 0 for no weights.
+    importance: whether times t with a large loss are sampled more often.
+    """
+
+    timesteps: int = within(1, 1_000_000, default=1000)
+    schedule: str = choice(BETAS, default="linear")
     betas: tuple[float, ...] | None = None
-    prediction: Literal["eps", "x_0", "v", "mean"] = "eps"
-    variance: Literal["fixed_small", "fixed_large", "learned_range"] = "fixed_large"
-    loss: Literal["simple", "variational", "hybrid"] = "simple"
-    min_snr: float = 0.0  # gamma; Hang et al. (2023): 5; 0: no weights
-    importance: bool = False  # draws t where the loss is large
+    prediction: str = choice(PREDICTIONS, default="eps")
+    variance: str = choice(VARIANCES, default="fixed_large")
+    loss: str = choice(LOSSES, default="simple")
+    min_snr: float = within(0, None, default=0.0)
+    importance: bool = False
     self_conditioning: bool = False
 
-    LIMITS: ClassVar = {
-        **NetworkConfig.LIMITS,
-        "timesteps": (1, 1_000_000),
-        "min_snr": (0, math.inf),
-    }
 
-
-def network(
-    config: NetworkConfig, info: Info, num_classes: int = 0, channels_out: int = 1
-) -> nn.Module:
-    """A U-Net for images, an MLP for points.
-
-    channels_out: as a multiple of the examples' own.
-    """
-    channels = channels_out * info.shape[-1]
-    if len(info.shape) == 1:
-        return mlp.TimeMlp(
-            hidden=config.hidden, out_dim=channels, num_classes=num_classes
-        )
-    return ddpm_unet.UNet(
-        base_channels=config.base_channels,
-        channel_multipliers=config.channel_multipliers,
-        blocks_per_level=config.blocks_per_level,
-        attention_resolutions=_attention(config, info.shape[0]),
-        dropout=config.dropout,
-        groups=config.groups,
-        out_channels=channels,
-        num_classes=num_classes,
-    )
-
-
-def training(config: NetworkConfig) -> dict:
-    """The optimizer and the average of the weights."""
+def training(config: DenoiserConfig) -> dict:
+    """Return the optimizer and the half-life of the averaged weights."""
     return {
         "optimizer": adam(
             config.learning_rate,
@@ -133,7 +85,7 @@ def training(config: NetworkConfig) -> dict:
 def build_game(
     config: Config, info: Info, num_classes: int = 0, guidance: float = 0.0, **recipe
 ) -> Game:
-    """The DDPM that a configuration describes."""
+    """Return the DDPM of a configuration; recipe: further fields of its `Recipe`."""
     recipe = Recipe(
         prediction=config.prediction,
         variance=config.variance,
@@ -144,9 +96,9 @@ def build_game(
         clip=len(info.shape) == 3,
         **recipe,
     )
-    channels_out = 2 if config.variance == "learned_range" else 1
+    heads = 2 if config.variance == "learned_range" else 1
     return ddpm(
-        network(config, info, num_classes, channels_out),
+        config.network.build(info, num_classes, heads * info.shape[-1]),
         shape=info.shape,
         schedule=_schedule(config),
         recipe=recipe,
@@ -163,22 +115,9 @@ def _schedule(config: Config) -> Schedule:
     if config.schedule != "linear" or len(config.betas) != 2 or not rises:
         raise UserError(
             f"betas={config.betas}, schedule={config.schedule}; betas are two, the "
-            "first and the last, no smaller, of a linear schedule"
+            "first and the last of a linear schedule, which may not fall"
         )
     return make_schedule(linear_betas(config.timesteps, *config.betas))
-
-
-def _attention(config: NetworkConfig, height: int) -> tuple[int, ...]:
-    """The heights of the feature maps with attention."""
-    heights = [height // 2**level for level in range(len(config.channel_multipliers))]
-    if config.attention_resolutions is None:
-        return (heights[-1],)
-    if unknown := set(config.attention_resolutions) - set(heights):
-        raise UserError(
-            f"attention_resolutions={min(unknown)}: the feature maps' heights are "
-            f"{', '.join(map(str, heights))}"
-        )
-    return config.attention_resolutions
 
 
 EXPERIMENT = Experiment(Config(), build_game, about="DDPM, Ho et al. 2020, any data")
@@ -189,10 +128,12 @@ CIFAR10 = Experiment(
         flip=True,
         steps=800_000,
         sample_every_steps=5_000,
-        base_channels=128,
-        channel_multipliers=(1, 2, 2, 2),
-        attention_resolutions=(16,),
-        dropout=0.1,
+        network=UNet(
+            base_channels=128,
+            channel_multipliers=(1, 2, 2, 2),
+            attention_resolutions=(16,),
+            dropout=0.1,
+        ),
         learning_rate=2e-4,
         warmup_steps=5_000,
         # 0.9999 an update of 128 images: 128 * ln(2) / -ln(0.9999)

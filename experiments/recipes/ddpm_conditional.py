@@ -1,31 +1,31 @@
-"""DDPM told the label, with classifier-free guidance (Ho & Salimans 2022).
+"""DDPM with labels and classifier-free guidance (Ho & Salimans 2022).
 
     python -m experiments.train --experiment=ddpm_conditional --workdir=runs/cond
     python -m experiments.sample --workdir=runs/cond --label=3 --guidance=2
 
 On digits, two CPU cores, 98 s. `experiments.evaluate`, 818 samples (DDIM, 50 steps, w =
-0.25): a classifier that is right on all 160 held-out digits agrees with the asked label
-on 97.7 % [96.4, 98.6]; recall 0.73 [0.67, 0.79] and variety 0.94 [0.91, 0.96], means
-over classes, beside 0.86 and 1.00 of real digits. By other guidance, of another
-training and 500 or 1000 samples, beside a recall of real ones of 0.84 and 0.88:
+0.25): a classifier that is right on all 160 held-out digits agrees with the requested
+label on 97.7 % [96.4, 98.6]. Recall is 0.73 [0.67, 0.79] and diversity 0.94 [0.91,
+0.96], means over classes, compared with 0.86 and 1.00 of real digits. Other values of
+the guidance, from another training and 500 or 1000 samples; the recall of real digits
+was 0.84 and 0.88:
 
     w              0      0.25   0.5    1
     agreement      94.2   98.0   99.2   99.9 %
     recall         0.83   0.75   0.69   0.50
-    variety        1.00   0.93   0.88   0.80
+    diversity      1.00   0.93   0.88   0.80
 
-On Fashion-MNIST (`--config.base_channels=64 --config.ema_halflife_images=50000
---steps=5000`), 141 s on an NVIDIA H100 beside two other trainings: the picture in the
-README; the samples were not measured.
+On Fashion-MNIST (`--config.network=unet --config.network.base_channels=64
+--config.ema_halflife_images=50000 --steps=5000`), 141 s on an NVIDIA H100 that ran two
+other trainings too. The README shows its samples, which were not measured.
 
 The paper reports FIDs of ImageNet at 64 and 128 pixels, with w from 0 to 4.
 """
 
 import dataclasses
-from typing import ClassVar
 
 from experiments.recipes import ddpm
-from gen_jax.config import free
+from gen_jax.config import within
 from gen_jax.data import Info
 from gen_jax.errors import UserError
 from gen_jax.experiment import Experiment
@@ -34,27 +34,25 @@ from gen_jax.game import Game
 
 @dataclasses.dataclass(frozen=True)
 class Config(ddpm.Config):
-    """The DDPM's, and how labels are used."""
+    """The DDPM's fields, and how labels are used.
 
-    label_dropout: float = 0.1  # the share of training labels that is withheld
-    guidance: float = free(0.25)  # w of samples that are not told another
+    label_dropout: fraction of training labels that are withheld.
+    guidance: default w of the samples.
+    """
 
-    LIMITS: ClassVar = {
-        **ddpm.Config.LIMITS,
-        "label_dropout": (0, 0.99),
-        "guidance": (0, 100),
-    }
+    label_dropout: float = within(0, 0.99, default=0.1)
+    guidance: float = within(0, 100, default=0.25, may_change_on_resume=True)
 
 
 def build_game(config: Config, info: Info) -> Game:
-    """The DDPM with labels.
+    """Return the DDPM with labels.
 
-    Raises UserError where samples are to be guided away from what is never learned.
+    Raises UserError for guidance if the model is never trained without labels.
     """
     if config.guidance and not config.label_dropout:
         raise UserError(
-            f"guidance={config.guidance} needs a label_dropout above 0: it is away "
-            "from what is drawn without a label, learned where labels are dropped"
+            f"guidance={config.guidance} needs a label_dropout above 0: guidance "
+            "compares with the output without a label, which label_dropout teaches"
         )
     return ddpm.build_game(
         config,

@@ -9,18 +9,19 @@ steps, averaged weights), features of a classifier of digits: Fréchet distance 
 CIFAR-10.
 """
 
-from experiments.recipes.ddpm import NetworkConfig, network, training
+from experiments.recipes.ddpm import DenoiserConfig, training
 from gen_jax.data import Info
 from gen_jax.experiment import Experiment
 from gen_jax.game import Game
 from gen_jax.objectives.flow import flow
 
 
-def build_game(config: NetworkConfig, info: Info) -> Game:
-    """A U-Net for images, an MLP for points."""
-    return flow(network(config, info), shape=info.shape, **training(config))
+def build_game(config: DenoiserConfig, info: Info) -> Game:
+    """Return the flow whose velocity is the network's output."""
+    network = config.network.build(info, 0, info.shape[-1])
+    return flow(network, shape=info.shape, **training(config))
 
 
 EXPERIMENT = Experiment(
-    NetworkConfig(), build_game, about="rectified flow, Liu et al. 2023, any data"
+    DenoiserConfig(), build_game, about="rectified flow, Liu et al. 2023, any data"
 )

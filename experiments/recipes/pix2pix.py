@@ -1,34 +1,35 @@
-"""pix2pix (Isola et al. 2017): pictures to pictures, by a U-Net and a PatchGAN.
+"""pix2pix (Isola et al. 2017): images to images, by a U-Net and a PatchGAN.
 
     python -m experiments.train --experiment=pix2pix --workdir=runs/p2p --data=pairs:DIR
     python -m experiments.sample --workdir=runs/p2p --input=FILE_OR_DIR --out=x.png
 
-On digits, two busy CPU cores, 56 s: 4x4 pixels to 8x8, held-out digits mostly restored.
-The discriminator wins early; what is learned is learned of the L1 loss.
+On digits, two busy CPU cores, 56 s: from 4x4 pixels to 8x8, most held-out digits are
+restored. The discriminator wins early, and the generator then learns from the L1 loss.
 
-Trees behind leaves: `--data=branches --config.patch=16 --config.l1_weight=300
---config.ema_halflife_images=2000 --config.flip=true --batch_size=4 --steps=5000`, and
-the same with `--config.adversarial=false`; 19 and 20 minutes on two cores that did much
-else. `experiments.evaluate`, 200 held-out trees, one training of each; IoU and recall
-are of pixels behind leaves:
+Trees behind leaves: `--data=branches --config.discriminator.patch=16
+--config.l1_weight=300 --config.ema_halflife_images=2000 --config.flip=true
+--batch_size=4 --steps=5000`; for L1 alone `--config.discriminator=none` in place of the
+patch. 19 and 20 minutes on two CPU cores with other work. `experiments.evaluate`, 200
+held-out trees, one training of each; IoU and recall are of pixels behind leaves:
 
                     IoU     recall   joined F1   same count   LPIPS (AlexNet)
     pix2pix         0.556   0.669    0.595       0.030        0.041
     L1 alone        0.545   0.636    0.565       0.020        0.051
-    what shows      0       0        0.097       0
+    the input       0       0        0.097       0
 
-Joined: pairs of pixels of one branch graph, in the truth and in the picture. Of those
-in the truth it keeps 0.491 (L1: 0.445); of those that it draws 0.787 are true (L1:
-0.815), for it draws more. The number of parts is too seldom the truth's (same count) to
-tell the two apart. With the paper's patches and `--config.l1_weight=100` it found more
-(recall 0.652, L1 0.597) in less exact places (IoU 0.513, L1 0.523).
+Joined: pairs of pixels that belong to one branch graph, in the target and in the
+output. Of the target's pairs pix2pix keeps 0.491 (L1: 0.445). Of its own pairs 0.787
+are true (L1: 0.815), for it draws more. Same count: the output has as many parts as the
+target, which is too rare to tell the two apart. With the paper's patches and
+`--config.l1_weight=100` it found more pixels (recall 0.652, L1 0.597) in less exact
+places (IoU 0.513, L1 0.523).
 
 Colour to drawings, 1,755 pairs of OpenMoji at 64x64, 220 held out: `--data=pairs:DIR
---config.data.image_size=64 --config.data.direction=b_to_a --config.patch=16
---config.l1_weight=300 --config.flip=true --config.jitter=6
---config.ema_halflife_images=2000 --batch_size=4 --steps=6000`, and the same with
-`--config.adversarial=false`; 29 and 21 minutes on two cores that did much else.
-`experiments.evaluate`, averaged weights, one training of each:
+--config.data.image_size=64 --config.data.direction=b_to_a
+--config.discriminator.patch=16 --config.l1_weight=300 --config.flip=true
+--config.jitter=6 --config.ema_halflife_images=2000 --batch_size=4 --steps=6000`; for L1
+alone `--config.discriminator=none` in place of the patch. 29 and 21 minutes on two CPU
+cores with other work. `experiments.evaluate`, averaged weights, one training of each:
 
                     LPIPS (AlexNet)  LPIPS (VGG)   L1      SSIM
     pix2pix         0.0372           0.0428        0.0586  0.898
@@ -36,41 +37,91 @@ Colour to drawings, 1,755 pairs of OpenMoji at 64x64, 220 held out: `--data=pair
     pair by pair    -0.0015          -0.0015       -0.0013
     95 % interval   +-0.0005         +-0.0007      +-0.0002
 
-At 3000 steps LPIPS is 0.0419 and 0.0431 (AlexNet). It is nearer to the target than L1
-alone in 77 % of the pairs then, in 80 % at 6000.
+At 3000 steps LPIPS is 0.0419 and 0.0431 (AlexNet). pix2pix is closer to the target than
+L1 alone in 77 % of the pairs then, and in 80 % at 6000.
 
-Drawings to colour it loses, 0.119 and 0.116 at best (5000 steps,
-`--config.l1_weight=500`, averages; with the paper's 100 it is 0.131 and
-0.113): D makes colours vivid, but the colours of a drawing are anybody's guess, and
-L1's one tan is nearer on average. More
-training does not change that: twice the width, batches of 16 and 110 epochs on an
-NVIDIA H100 (`--config.base_channels=64 --config.patch=16 --config.flip=true
---config.jitter=6 --config.ema_halflife_images=4000 --batch_size=16`, the paper's 100)
-came to 0.1225 after 12,265 steps and 93 s, L1 alone to 0.1128 after 12,030 and 76 s.
+From drawings to colour pix2pix is worse than L1 alone: LPIPS 0.119 and 0.116 at best
+(5000 steps, `--config.l1_weight=500`, averages; with the paper's 100 it is 0.131 and
+0.113). D makes colours vivid, but a drawing does not determine its colours, and the one
+tan of L1 is closer on average. More training does not change that: twice the width,
+batches of 16 and 110 epochs on an NVIDIA H100 (`--config.generator.base_channels=64
+--config.discriminator.base_channels=64 --config.discriminator.patch=16
+--config.flip=true --config.jitter=6 --config.ema_halflife_images=4000 --batch_size=16`,
+the paper's 100) reached 0.1225 after 12,265 steps and 93 s, L1 alone 0.1128 after
+12,030 and 76 s.
 
-The paper reports, for Cityscapes' labels to photographs, 0.66 of the pixels labelled
-rightly by a network that reads them, and 0.42 with L1 alone. `pix2pix_facades` is its
+The paper reports, for Cityscapes' labels to photographs, that a segmentation network
+labels 0.66 of the pixels correctly, and 0.42 with L1 alone. `pix2pix_facades` is its
 recipe for facades, not run.
 """
 
 import dataclasses
-import math
-from typing import ClassVar, Literal
 
-from gen_jax.config import RunConfig
-from gen_jax.data import DataConfig, Info
-from gen_jax.experiment import Experiment
+import flax.linen as nn
+
+from gen_jax.config import choice, nested, within
+from gen_jax.data import DataConfig, Info, PairsConfig
+from gen_jax.experiment import Experiment, RunConfig
 from gen_jax.game import Game
 from gen_jax.models import patchgan, unet
 from gen_jax.objectives.pix2pix import pix2pix
 from gen_jax.optimizers import adam, halflives
 
-_LAYERS = {1: 0, 16: 1, 70: 3, 286: 5}  # of strided convolutions, by patch
+_LAYERS = {1: 0, 16: 1, 70: 3, 286: 5}  # patch in pixels -> strided convolutions
+
+
+@dataclasses.dataclass(frozen=True)
+class UNet:
+    """The generator, whose depth follows the images' shape.
+
+    base_channels: of the first layer; 64 in the paper. dropout: also its noise.
+    """
+
+    base_channels: int = within(1, None, default=32)
+    dropout: float = within(0, 0.99, default=0.5)
+
+    def build(self, info: Info) -> nn.Module:
+        """Return the generator of targets of this shape."""
+        channels = info.target_shape[-1]
+        return unet.UNet(out_channels=channels, **dataclasses.asdict(self))
+
+
+@dataclasses.dataclass(frozen=True)
+class PatchGan:
+    """The discriminator of patches.
+
+    base_channels: of the first layer; 64 in the paper.
+    patch: side in pixels; None for 70, or 16 if the images are smaller than 32.
+    """
+
+    base_channels: int = within(1, None, default=32)
+    patch: int | None = choice(_LAYERS, default=None)
+
+    def build(self, info: Info) -> nn.Module:
+        """Return the discriminator of images of this shape."""
+        patch = self.patch or (70 if min(info.shape[:2]) >= 32 else 16)
+        return patchgan.PatchGan(self.base_channels, _LAYERS[patch])
+
+
+@dataclasses.dataclass(frozen=True)
+class NoDiscriminator:
+    """The paper's baseline: a generator that has the L1 loss alone."""
+
+    def build(self, info: Info) -> None:
+        """Return None."""
+
+
+GENERATORS = {"unet": UNet}
+DISCRIMINATORS = {"patchgan": PatchGan, "none": NoDiscriminator}
 
 
 @dataclasses.dataclass(frozen=True)
 class Config(RunConfig):
-    """The paper's, but narrower: 32 features, for two CPU cores."""
+    """The paper's recipe, with networks of half the width, for two CPU cores.
+
+    ema_halflife_images: half-life of the generator's average; 0 for none, as in the
+        paper.
+    """
 
     data: DataConfig = dataclasses.field(
         default_factory=lambda: DataConfig(task="low_resolution")
@@ -78,40 +129,22 @@ class Config(RunConfig):
     batch_size: int = 1
     steps: int = 10_000
     sample_every_steps: int = 2_000
-    base_channels: int = 32  # of both networks' first layers
-    patch: Literal[1, 16, 70, 286] | None = None  # pixels; None: 70, or 16 if they fit
-    dropout: float = 0.5  # of the generator: its noise
-    adversarial: bool = True  # False: the baseline, a U-Net with the L1 loss alone
-    l1_weight: float = 100.0
-    learning_rate: float = 2e-4
-    b1: float = 0.5
-    ema_halflife_images: float = 0.0  # 0: no average, as in the paper
-
-    LIMITS: ClassVar = {
-        **RunConfig.LIMITS,
-        "base_channels": (1, math.inf),
-        "dropout": (0, 0.99),
-        "l1_weight": (0, math.inf),
-        "learning_rate": (0, math.inf),
-        "b1": (0, 0.999),
-        "ema_halflife_images": (0, math.inf),
-    }
+    generator: UNet = nested(GENERATORS, default="unet")
+    discriminator: PatchGan | NoDiscriminator = nested(
+        DISCRIMINATORS, default="patchgan"
+    )
+    l1_weight: float = within(0, None, default=100.0)
+    learning_rate: float = within(0, None, default=2e-4)
+    b1: float = within(0, 0.999, default=0.5)
+    ema_halflife_images: float = within(0, None, default=0.0)
 
 
 def build_game(config: Config, info: Info) -> Game:
-    """A U-Net whose depth follows the images, and a PatchGAN that fits into them."""
-    patch = config.patch or (70 if min(info.shape[:2]) >= 32 else 16)
-    discriminator = patchgan.PatchGan(
-        base_channels=config.base_channels, layers=_LAYERS[patch]
-    )
+    """Return the game of the generator and, unless it is `none`, the discriminator."""
     optimizer = adam(config.learning_rate, b1=config.b1)
     return pix2pix(
-        unet.UNet(
-            out_channels=info.target_shape[-1],
-            base_channels=config.base_channels,
-            dropout=config.dropout,
-        ),
-        discriminator if config.adversarial else None,
+        config.generator.build(info),
+        config.discriminator.build(info),
         l1_weight=config.l1_weight,
         generator_optimizer=optimizer,
         discriminator_optimizer=optimizer,
@@ -128,11 +161,12 @@ EXPERIMENT = Experiment(
 
 FACADES = Experiment(
     Config(
-        data=DataConfig(spec="pairs:facades", image_size=256, direction="b_to_a"),
+        data=PairsConfig("pairs:facades", image_size=256, direction="b_to_a"),
         steps=80_000,  # 200 epochs of 400 pairs
         flip=True,
         jitter=30,
-        base_channels=64,
+        generator=UNet(base_channels=64),
+        discriminator=PatchGan(base_channels=64),
     ),
     build_game,
     shape=(256, 256, 3),

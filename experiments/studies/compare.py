@@ -188,9 +188,8 @@ def recipe_of(name: str, protocol: Protocol) -> tuple[experiment.Experiment, Any
     """Return a family's experiment, and its configuration by the protocol."""
     recipe = experiment.find(name)
     config = configs.override(recipe.config, "data.spec", protocol.data)
-    for path, value in protocol.families[name].config.items():
-        config = configs.override(config, path, str(value))
-    return recipe, config
+    fields = protocol.families[name].config.items()
+    return recipe, configs.override_all(config, [(p, str(x)) for p, x in fields])
 
 
 def parameters(name: str, protocol: Protocol) -> int:

@@ -95,7 +95,7 @@ def _bounds(bound, players, x: np.ndarray, seed: int) -> np.ndarray:
 def _theirs(torch_vae, config, dataset, test: np.ndarray, draws: int) -> np.ndarray:
     """Train the twin; return the bounds of the held-out images, nats [N]."""
     batches = data.batches(dataset.train, config.batch_size, config.seed)(0)
-    (hidden,) = config.hidden
+    (hidden,) = config.network.hidden
     started = time.perf_counter()
     model = torch_vae.train(
         (batch["x"] for batch in batches),

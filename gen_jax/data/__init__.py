@@ -1,9 +1,10 @@
-"""Datasets: decoded once, sampled as a function of (seed, step).
+"""Datasets: decoded once, batches as a function of (seed, step).
 
     dataset = load(DataConfig("digits"))
     for batch in batches(dataset.train, 128, seed=0)(start=0): ...
 
-`gen_jax.data.prepare` holds what happens to a batch on the device.
+`prepare` normalises and augments a batch on the device. `Source` is the contract for
+data of one's own.
 """
 
 from gen_jax.data.dataset import (
@@ -12,13 +13,15 @@ from gen_jax.data.dataset import (
     Dataset,
     Info,
     MemorySplit,
+    PairMeasure,
     Split,
     fingerprint,
 )
-from gen_jax.data.image_pairs import read_pictures
+from gen_jax.data.image_pairs import PairsConfig, read_inputs
 from gen_jax.data.order import batches
 from gen_jax.data.prepare import prepare, prepared_like
-from gen_jax.data.sources import absolute, describe, load
+from gen_jax.data.registry import absolute, describe, load
+from gen_jax.data.source import Source
 
 __all__ = [
     "Batch",
@@ -26,6 +29,9 @@ __all__ = [
     "Dataset",
     "Info",
     "MemorySplit",
+    "PairMeasure",
+    "PairsConfig",
+    "Source",
     "Split",
     "absolute",
     "batches",
@@ -34,5 +40,5 @@ __all__ = [
     "load",
     "prepare",
     "prepared_like",
-    "read_pictures",
+    "read_inputs",
 ]

@@ -1,9 +1,9 @@
-"""What a dataset is: two splits that hand out batches by index."""
+"""Datasets, two splits that are read by index, and the configuration that names one."""
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
-from typing import Literal, NamedTuple, Protocol
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
@@ -12,71 +12,109 @@ from gen_jax.errors import UserError
 Batch = dict[str, np.ndarray]
 Indices = Sequence[int] | np.ndarray
 
-MAX_PIXELS = 4096  # a side of an image; of more, no model here could make one
+MAX_PIXELS = 4096  # a side; no model here could generate larger images
 _TENTH = 2**64 // 10
 
 
 @dataclasses.dataclass(frozen=True)
 class DataConfig:
-    """Which examples, and how they are read. 0 and "" mean: as they come."""
+    """A data source and how its examples are read.
 
-    # digits, branches, ring, idx:DIR, folder:DIR, pairs:DIR, npz:FILE, tfds:NAME
+    A source with options of its own takes a subclass, with a field for each.
+
+    spec: NAME or NAME:WHERE of a registered source, such as digits or folder:DIR.
+    image_size: pixels a side, the shorter side resized, then a centred square; 0: as
+        they are.
+    channels: 1 for grey, 3 for RGB; 0: as they are.
+    data_dir: folder in which TFDS keeps its datasets; "": TFDS's own default.
+    skip_broken: leave out images that cannot be decoded, with a line that says so.
+    memory_gib: limit in GiB for decoded examples; larger datasets are streamed.
+    task: makes pairs of single images: y is the image, x is made from it.
+    """
+
     spec: str = "digits"
-    image_size: int = 0  # pixels: shorter side after resizing, then a centred square
-    channels: int = 0  # 1 grey, 3 RGB
-    data_dir: str = ""  # where TFDS keeps its datasets; "" for TFDS's own default
-    skip_broken: bool = False  # leave out images that cannot be decoded, saying so
-    memory_gib: float = 4.0  # GiB of decoded examples; what is larger is streamed
-    direction: Literal["a_to_b", "b_to_a"] = "a_to_b"  # which side of pairs: is x
-    # makes pairs of images that come alone: y the image, x made of it
+    image_size: int = 0
+    channels: int = 0
+    data_dir: str = ""
+    skip_broken: bool = False
+    memory_gib: float = 4.0
     task: Literal["", "low_resolution", "edges", "grey", "holes"] = ""
+
+    @property
+    def where(self) -> str:
+        """The text after the colon of `spec`, such as a folder; "" for none."""
+        return self.spec.partition(":")[2]
+
+    def adapted(self, values: Mapping[str, Any]) -> "DataConfig":
+        """Return these settings in the class for the source of values["spec"]."""
+        from gen_jax.data.registry import own_config  # which imports this module
+
+        if "spec" not in values:
+            return self
+        return own_config(dataclasses.replace(self, spec=values["spec"]))
 
 
 class Info(NamedTuple):
-    """What a model needs to know of a dataset, found without reading it all."""
+    """The facts about a dataset that a model needs, known without reading it all.
 
-    shape: tuple[int, ...]  # of one example: (H, W, C), or (2,) for points
-    num_classes: int  # 0 where the examples have no labels
-    target_shape: tuple[int, ...] = ()  # of y where it is an image: (H, W, C')
+    shape: of one example x: (H, W, C), or (D,) for points.
+    num_classes: 0 if the examples have no labels.
+    target_shape: of y if it is an image: (H, W, C').
+    class_names: one for each class, in the order of the labels; () if not known.
+    """
+
+    shape: tuple[int, ...]
+    num_classes: int
+    target_shape: tuple[int, ...] = ()
+    class_names: tuple[str, ...] = ()
 
 
 class Split(Protocol):
-    """Examples at rest: `x` uint8 [N, H, W, C] or float32 [N, D], `y` int32 [N].
+    """Stored examples: `x` uint8 [N, H, W, C] or float32 [N, D], `y` int32 [N].
 
-    Of pairs `y` is the target image, uint8 [N, H, W, C'].
+    For pairs `y` is the target image, uint8 [N, H, W, C'].
+
+    in_memory: whether reading only gathers; otherwise it decodes.
     """
 
-    in_memory: bool  # whether reading only gathers, or has to decode
+    in_memory: bool
 
     def __len__(self) -> int:
-        """N."""
+        """Return N, the number of examples."""
 
     def read(self, indices: Indices) -> Batch:
-        """The examples at `indices`: {"x": [B, ...], "y": int32 [B], -1 for none}.
+        """Return the examples at `indices`: {"x": [B, ...], "y": int32 [B]}.
 
-        Of pairs "y" is uint8 [B, H, W, C']. The arrays are new ones at each call: JAX
-        on a CPU may keep them as they are.
+        A label is -1 for none. For pairs "y" is uint8 [B, H, W, C']. Each call returns
+        new arrays, since JAX on a CPU may keep them without copying.
         """
+
+
+class PairMeasure(NamedTuple):
+    """A score of translated images that a source defines for its own pairs.
+
+    score: inputs x, targets y and translations y_hat, float32 [N, H, W, C] in [-1, 1]
+        -> {name: float [N], NaN if undefined}.
+    context: notes on the scores, {name: text}, recorded next to them.
+    """
+
+    score: Callable[[np.ndarray, np.ndarray, np.ndarray], dict[str, np.ndarray]]
+    context: Mapping[str, str] = {}
 
 
 class Dataset(NamedTuple):
     """A training split and a held-out one.
 
-    digest: of what both were read from, by `digest_of`; "" where that is code alone. It
-        goes by what lies in the files, which no other decoder changes.
+    digest: hash by `digest_of` of the content that both were read from, independent of
+        the decoder; "" if they are computed by code alone.
+    measures: the source's own, for pairs.
     """
 
     info: Info
     train: Split
     test: Split
     digest: str = ""
-
-
-class Source(NamedTuple):
-    """A dataset found but not read: what it is, and how to read it."""
-
-    info: Info
-    load: Callable[[], Dataset]
+    measures: tuple[PairMeasure, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -88,11 +126,11 @@ class MemorySplit:
     in_memory = True
 
     def __len__(self) -> int:
-        """N."""
+        """Return N, the number of examples."""
         return len(self.x)
 
     def read(self, indices: Indices) -> Batch:
-        """The examples at `indices`, copied."""
+        """Return copies of the examples at `indices`, [B, ...]."""
         indices = np.asarray(indices, np.int64)
         return {"x": self.x[indices], "y": self.y[indices]}
 
@@ -110,16 +148,19 @@ class Subset:
         return self.split.in_memory
 
     def __len__(self) -> int:
-        """N."""
+        """Return N, the number of examples."""
         return len(self.indices)
 
     def read(self, indices: Indices) -> Batch:
-        """The examples at `indices` of the subset."""
+        """Return the examples at `indices` of the subset, [B, ...]."""
         return self.split.read(self.indices[np.asarray(indices, np.int64)])
 
 
 def fingerprint(dataset: Dataset) -> dict[str, int | str]:
-    """What tells whether a run goes on with the data that it began with, as JSON."""
+    """Return, for JSON, the sizes and the digest that identify a dataset.
+
+    A resumed run compares it with the one that it began with.
+    """
     return {
         "train": len(dataset.train),
         "test": len(dataset.test),
@@ -128,7 +169,7 @@ def fingerprint(dataset: Dataset) -> dict[str, int | str]:
 
 
 def digest_of(arrays: Iterable[np.ndarray]) -> str:
-    """A hash of the shapes, types and bytes of arrays, in their order."""
+    """Return a hash of the shapes, types and bytes of arrays, in their order."""
     total = hashlib.blake2b(digest_size=16)
     for array in arrays:
         total.update(f"{array.dtype} {array.shape}".encode())
@@ -137,40 +178,40 @@ def digest_of(arrays: Iterable[np.ndarray]) -> str:
 
 
 def digest_of_value(value: object) -> str:
-    """A hash of what a value of plain parts is, as `repr` says it."""
+    """Return a hash of the `repr` of a value that consists of plain Python parts."""
     return hashlib.blake2b(repr(value).encode(), digest_size=16).hexdigest()
 
 
 def digest(content: bytes) -> int:
-    """A 64-bit hash of an example's bytes, the same on every machine."""
+    """Return a 64-bit hash of an example's bytes, the same on every machine."""
     return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "big")
 
 
 def held_out(digests: np.ndarray) -> np.ndarray:
-    """Which examples a source without a split of its own holds out: bool [N].
+    """Return a mask of the examples to hold out, bool [N], if a source has no split.
 
-    digests: uint64 [N], one `digest` an example.
+    digests: uint64 [N], one `digest` per example.
 
-    An example goes by its own content alone, so neither the order nor other examples
-    matter, and duplicates stay together. On average a tenth is held out; however few
-    the examples, at least one content is, and at least one is not.
+    Only the example's own content decides: the order and the other examples do not
+    matter, and duplicates stay together. On average a tenth is held out. At least one
+    content is held out and at least one is not, however few there are.
 
-    Raises UserError where there are no two different examples.
+    Raises UserError if there are no two different examples.
     """
     contents = np.unique(digests)
     if len(contents) < 2:
         raise UserError(
-            f"{len(digests)} examples, {len(contents)} different: a dataset needs "
-            "two different ones at least, one to train on and one to hold out"
+            f"{len(digests)} examples, {len(contents)} different: a dataset needs at "
+            "least two different ones, one to train on and one to hold out"
         )
     limit = min(max(np.uint64(_TENTH), contents[0]), contents[-2])
     return digests <= limit
 
 
 def checked_labels(y: np.ndarray, num_classes: int, where: str) -> np.ndarray:
-    """Integer labels [N] as int32, each -1 (none) or a class below `num_classes`.
+    """Return integer labels [N] as int32, each -1 (none) or in [0, num_classes).
 
-    Raises UserError, naming `where` and the label, for any other.
+    Raises UserError, naming `where` and the label, for any other label.
     """
     bad = (y < -1) | (y >= num_classes)
     if bad.any():

@@ -1,4 +1,4 @@
-"""Pictures to arrays: oriented, flattened onto white, cropped and resized."""
+"""Encoded images to arrays: oriented, flattened onto white, cropped and resized."""
 
 import io
 
@@ -10,18 +10,18 @@ _GREY_MODES = ("1", "L", "LA", "La")
 
 
 def open_image(content: bytes):
-    """An encoded picture as a PIL image, upright, in mode L or RGB.
+    """Return an encoded image as a PIL image, upright, in mode L or RGB.
 
-    Sixteen-bit greys keep their upper eight bits; transparency shows white.
+    Sixteen-bit greys keep their upper eight bits. Transparent pixels become white.
 
-    Raises whatever Pillow raises where the picture is broken or truncated.
+    Raises ValueError for an unknown format; Pillow's errors if the image is broken.
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
         image = Image.open(io.BytesIO(content))
     except UnidentifiedImageError:
-        raise ValueError("in no format that Pillow reads") from None
+        raise ValueError("not in a format that Pillow reads") from None
     image.load()
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I;16"):
@@ -37,10 +37,10 @@ def open_image(content: bytes):
 
 
 def to_array(image, size: int, channels: int) -> np.ndarray:
-    """A PIL image of mode L or RGB as uint8 [H, W, C].
+    """Return a PIL image of mode L or RGB as uint8 [H, W, C].
 
-    size: the side of the centred square that is kept, its shorter side resized to
-        `size` pixels with antialiasing; 0 leaves the image as it is.
+    size: pixels a side; the centred square is kept and resized, with antialiasing. 0
+        leaves the image as it is.
     channels: 1 or 3; 0 keeps the image's own.
     """
     from PIL import Image, ImageOps
@@ -55,7 +55,7 @@ def to_array(image, size: int, channels: int) -> np.ndarray:
 
 
 def to_shape(image, shape: tuple[int, int, int]) -> np.ndarray:
-    """A PIL image as uint8 of `shape` (H, W, 1 or 3), cropped at its longer side."""
+    """Return a PIL image as uint8 of `shape` (H, W, 1 or 3), cropped to fit it."""
     from PIL import Image, ImageOps
 
     height, width, channels = shape
@@ -67,21 +67,22 @@ def to_shape(image, shape: tuple[int, int, int]) -> np.ndarray:
 def fitted_shape(
     shape: tuple[int, ...], size: int, channels: int, where: str
 ) -> tuple[int, int, int]:
-    """What `fitted` makes of images (H, W, C).
+    """Return the shape (H, W, C) that `fitted` gives to images of `shape`.
 
-    Raises UserError, naming `where`, if asked to change images of 2 or over 3 channels.
+    Raises UserError that names `where` if images of other than 1 or 3 channels are to
+    change.
     """
     height, width, own = shape
     if (size or channels) and own not in (1, 3):
         raise UserError(
             f"{where}: images of {own} channels can be neither resized nor recoloured; "
-            "leave --config.data.image_size and channels at 0"
+            "set --config.data.image_size=0 and channels=0"
         )
     return (size or height, size or width, channels or own)
 
 
 def fitted(x: np.ndarray, size: int, channels: int) -> np.ndarray:
-    """Images uint8 [N, H, W, C], each treated as by `to_array`."""
+    """Return images uint8 [N, H, W, C], each converted by `to_array`."""
     from PIL import Image
 
     if (not size or x.shape[1:3] == (size, size)) and channels in (0, x.shape[3]):

@@ -1,7 +1,7 @@
-"""Sources of encoded pictures: decoded once into memory, or on reading.
+"""Datasets from encoded images: decoded once into memory, or on reading.
 
-What does not fit in memory is read again at each epoch (`order.batches` reads ahead);
-both ways give the same examples at the same indices.
+A dataset that does not fit in memory is read again in each epoch (`order.batches` reads
+ahead). Both ways give the same examples at the same indices.
 """
 
 import dataclasses
@@ -36,28 +36,28 @@ _SKIP = "to leave such images out, set --config.data.skip_broken=True"
 _T = TypeVar("_T")
 
 
-class Picture(NamedTuple):
-    """An encoded picture, and what to call it in an error message."""
+class EncodedImage(NamedTuple):
+    """An encoded image, and its name in error messages."""
 
     content: bytes
     name: str
 
 
 class Record(NamedTuple):
-    """An example as it lies in its files: one picture, or the two of a pair."""
+    """A stored example: one image, or the two of a pair; label -1 for none."""
 
-    pictures: tuple[Picture, ...]
-    label: int = -1  # -1 for none
+    images: tuple[EncodedImage, ...]
+    label: int = -1
 
 
 class Records(Protocol):
     """Encoded examples by index; reading must be thread-safe."""
 
     def __len__(self) -> int:
-        """N."""
+        """Return N, the number of records."""
 
     def read(self, indices: Sequence[int]) -> list[Record]:
-        """The records at `indices`."""
+        """Return the records at `indices`."""
 
 
 # (record, info, config) -> x uint8 of info.shape, and y: a label, or an image
@@ -66,16 +66,15 @@ Decode = Callable[[Record, Info, DataConfig], tuple[np.ndarray, int | np.ndarray
 
 
 class BrokenImageError(UserError):
-    """A picture that cannot be decoded."""
+    """An image that cannot be decoded."""
 
 
-def decode_picture(
+def decode_image(
     record: Record, info: Info, config: DataConfig
 ) -> tuple[np.ndarray, int]:
-    """The picture of a record, uint8 [H, W, C], and its label."""
-    [picture] = record.pictures
-    image = open_picture(picture)
-    return fitted(image, picture.name, info.shape, config), record.label
+    """Return the image of a record, uint8 [H, W, C], and its label."""
+    [encoded] = record.images
+    return fitted(open_image(encoded), encoded.name, info.shape, config), record.label
 
 
 def encoded_dataset(
@@ -83,14 +82,13 @@ def encoded_dataset(
     config: DataConfig,
     train: Records,
     test: Records | None = None,
-    decode: Decode = decode_picture,
+    decode: Decode = decode_image,
 ) -> Dataset:
-    """The dataset of these records; `test` None holds out a tenth of `train`.
+    """Return the dataset of these records, decoded now if it fits in memory_gib.
 
-    It is decoded at once if all of it fits in memory_gib, else on reading. A tenth is
-    chosen by the encoded bytes, which takes one pass over them.
+    test: None holds out a tenth of `train`, chosen by the encoded bytes in one pass.
 
-    Raises UserError, naming the record, where a picture is broken or of another shape.
+    Raises UserError that names the record if an image is broken or of another shape.
     """
     records = [train] if test is None else [train, test]
     pixels = sum(np.prod(s, dtype=float) for s in (info.shape, info.target_shape) if s)
@@ -116,10 +114,10 @@ def encoded_dataset(
 
 
 def first_shape(records: Records, config: DataConfig) -> tuple[int, int, int]:
-    """(H, W, C) after resizing, by the first picture that can be decoded."""
+    """Return (H, W, C) after resizing, by the first image that can be decoded."""
 
     def shape(record: Record) -> tuple[int, int, int]:
-        image = open_picture(record.pictures[0])
+        image = open_image(record.images[0])
         return decoding.to_array(image, config.image_size, config.channels).shape
 
     return first_intact(records, config, shape)
@@ -128,7 +126,7 @@ def first_shape(records: Records, config: DataConfig) -> tuple[int, int, int]:
 def first_intact(
     records: Records, config: DataConfig, look: Callable[[Record], _T]
 ) -> _T:
-    """What `look` makes of the first record that is not broken."""
+    """Return `look(record)` of the first record that is not broken."""
     for index in range(len(records)):
         [record] = records.read([index])
         try:
@@ -150,13 +148,13 @@ class StreamedSplit:
     in_memory = False
 
     def __len__(self) -> int:
-        """N."""
+        """Return N, the number of examples."""
         return len(self.records)
 
     def read(self, indices: Indices) -> Batch:
-        """The examples at `indices`, decoded.
+        """Return the examples at `indices`, [B, ...], decoded.
 
-        Raises UserError, naming the record, where a picture is broken.
+        Raises UserError that names the record if an image is broken.
         """
         indices = [int(i) for i in indices]
         x, y = _room(len(indices), self.info)
@@ -166,21 +164,28 @@ class StreamedSplit:
 
 
 class _Opened(NamedTuple):
+    """A split of N records, and what one pass over them found.
+
+    intact: int64, the indices of records that can be decoded. digests, uint64 [N], and
+    labels, int64 [N], cover a sample of the records if no pass was needed, else all;
+    other entries are 0.
+    """
+
     split: Split
-    intact: np.ndarray  # int64: the indices of pictures that can be decoded
-    digests: np.ndarray  # uint64 [N]; without a pass over all, of a sample, others 0
-    labels: np.ndarray  # int64 [N], of the same records
+    intact: np.ndarray
+    digests: np.ndarray
+    labels: np.ndarray
 
     @property
     def seen(self) -> tuple[np.ndarray, ...]:
-        """What tells these records from others."""
+        """The arrays that distinguish these records from others."""
         return self.digests, self.labels
 
 
 def _open(
     records, info, config, decode: Decode, in_memory: bool, needs_digests: bool
 ) -> _Opened:
-    """A split of all the records, after one pass over them if one is needed."""
+    """Return a split of all records, after one pass over them if one is needed."""
     count = len(records)
     x, y = _room(count if in_memory else 0, info)
     digests, labels = np.zeros(count, np.uint64), np.zeros(count, np.int64)
@@ -188,7 +193,7 @@ def _open(
 
     def noted(indices: Sequence[int]) -> Iterator[tuple[int, Record]]:
         for i, record in zip(indices, records.read(indices), strict=True):
-            digests[i] = digest(b"".join(p.content for p in record.pictures))
+            digests[i] = digest(b"".join(each.content for each in record.images))
             labels[i] = record.label
             yield i, record
 
@@ -206,7 +211,7 @@ def _open(
                 if in_memory:
                     x[i], y[i] = example
 
-    # Threads that decode tiny pictures spend their time waiting for each other.
+    # Threads that decode tiny images spend their time waiting for each other.
     tiny = not config.image_size and info.shape[0] * info.shape[1] < 64 * 64
     if in_memory or needs_digests or config.skip_broken:
         with ThreadPoolExecutor(1 if tiny else os.cpu_count()) as pool:
@@ -218,7 +223,7 @@ def _open(
         [first] = records.read([int(np.argmax(broken))])
         print(
             f"{config.spec}: left out {broken.sum()} broken images of {count}, such as "
-            f"{' and '.join(picture.name for picture in first.pictures)}",
+            f"{' and '.join(each.name for each in first.images)}",
             file=sys.stderr,
         )
     split = StreamedSplit(records, info, config, decode)
@@ -228,7 +233,7 @@ def _open(
 
 
 def _room(count: int, info: Info) -> tuple[np.ndarray, np.ndarray]:
-    """Arrays for x and y of so many examples, no labels written yet."""
+    """Return arrays for x and y of `count` examples, with labels -1."""
     x = np.empty((count, *info.shape), np.uint8)
     if info.target_shape:
         return x, np.empty((count, *info.target_shape), np.uint8)
@@ -241,23 +246,25 @@ def _checked(y: np.ndarray, info: Info, config: DataConfig) -> np.ndarray:
     return checked_labels(y, info.num_classes, config.spec)
 
 
-def open_picture(picture: Picture, way_out: str = _SKIP):
-    """An encoded picture as a PIL image of mode L or RGB.
+def open_image(encoded: EncodedImage, remedy: str = _SKIP):
+    """Return an encoded image as a PIL image of mode L or RGB.
 
-    Raises BrokenImageError naming it, and the user's way out.
+    Raises BrokenImageError with its name, and the remedy for the user.
     """
     try:
-        return decoding.open_image(picture.content)
-    except Exception as error:  # on damaged files decoders raise whatever they meet
+        return decoding.open_image(encoded.content)
+    except Exception as error:  # decoders raise all kinds of errors on damaged files
         raise BrokenImageError(
-            f"{picture.name} is broken or truncated ({error}); {way_out}"
+            f"{encoded.name} is broken or truncated ({error}); {remedy}"
         ) from error
 
 
 def fitted(image, name: str, shape: tuple[int, ...], config: DataConfig) -> np.ndarray:
-    """A PIL image of mode L or RGB as uint8 of `shape` (H, W, C), resized if asked to.
+    """Return a PIL image as uint8 of `shape` (H, W, C), resized if image_size is set.
 
-    Raises UserError, naming it, where it is of another size, or coloured among greys.
+    image: of mode L or RGB.
+
+    Raises UserError with its name if its size differs, or it is RGB and `shape` grey.
     """
     channels = shape[2]
     if image.mode == "RGB" and channels == 1 and not config.channels:

@@ -1,65 +1,98 @@
-"""MNIST's file format: http://yann.lecun.com/exdb/mnist, IDX of unsigned bytes.
+"""Images in MNIST's file format, IDX: http://yann.lecun.com/exdb/mnist.
 
-Four bytes of magic (0, 0, 8 for unsigned bytes, the number of dimensions), the
-dimensions as big-endian int32, then the bytes; plain or gzipped.
+The four files of MNIST lie in one folder. Each has four bytes of magic (0, 0, 8 for
+unsigned bytes, the number of dimensions), then the dimensions as big-endian int32, then
+the bytes; plain or gzipped.
 """
 
 import gzip
 import math
 import zlib
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from gen_jax.data import decoding
 from gen_jax.data.arrays import Arrays, array_dataset, count_classes
-from gen_jax.data.dataset import DataConfig, Dataset, Info, Source, checked_labels
+from gen_jax.data.dataset import DataConfig, Dataset, Info, checked_labels
+from gen_jax.data.source import Source
 from gen_jax.errors import UserError
 
 _UNSIGNED_BYTE = 8
 
 
-def open_idx(config: DataConfig, path: str) -> Source:
-    """A folder with MNIST's four files, train-images-idx3-ubyte[.gz] and so on.
+class _Files(NamedTuple):
+    """The images and the labels of a split."""
+
+    images: Path
+    labels: Path
+
+
+def describe(config: DataConfig) -> Info | None:
+    """Return the shape from a header and the number of classes from the labels.
+
+    Raises UserError that names the file if one of the training set is missing or
+    damaged.
+    """
+    folder = _folder(config)
+    if not folder.is_dir():
+        return None
+    return _info(_files(folder, "train"), config)
+
+
+def load(config: DataConfig) -> Dataset:
+    """Load MNIST's four files, train-images-idx3-ubyte[.gz] and so on.
 
     Without the two of t10k a tenth of the training images is held out.
 
-    Raises UserError, naming the file, where one is missing or damaged.
+    Raises UserError that names the file if one is missing or damaged.
     """
-    folder = Path(path).expanduser()
+    folder = _folder(config)
     if not folder.is_dir():
-        raise UserError(f"idx:{path}: there is no such folder")
-    train = _files(folder, "train")
-    test = _files(folder, "t10k") if _find(folder, "t10k-images-idx3-ubyte") else None
-    count, *size = read_header(train[0], 3)
+        raise UserError(f"idx:{folder}: there is no such folder")
+    splits = [_files(folder, "train")]
+    if _find(folder, "t10k-images-idx3-ubyte"):
+        splits.append(_files(folder, "t10k"))
+    info = _info(splits[0], config)
+    size = read_header(splits[0].images, 3)[1:]
+    arrays = (_arrays(files, size, info.num_classes) for files in splits)
+    return array_dataset(info, config, *arrays)
+
+
+def _folder(config: DataConfig) -> Path:
+    return Path(config.where).expanduser()
+
+
+def _info(train: _Files, config: DataConfig) -> Info:
+    count, *size = read_header(train.images, 3)
     if count < 2 or 0 in size:
-        raise UserError(f"{train[0]} holds {count} images of {size} pixels: too few")
-    own_shape = (*size, 1)
-    num_classes = count_classes(read_idx(train[1], 1), str(train[1]))
-    shape = decoding.fitted_shape(own_shape, config.image_size, config.channels, path)
-    info = Info(shape, num_classes)
+        raise UserError(
+            f"{train.images} holds {count} images of {size} pixels: it needs at least "
+            "two, of at least one pixel"
+        )
+    shape = decoding.fitted_shape(
+        (*size, 1), config.image_size, config.channels, config.where
+    )
+    return Info(shape, count_classes(read_idx(train.labels, 1), str(train.labels)))
 
-    def arrays(image_file: Path, label_file: Path) -> Arrays:
-        x, y = read_idx(image_file, 3), read_idx(label_file, 1)
-        if x.shape[1:] != own_shape[:2] or len(x) != len(y):
-            raise UserError(
-                f"{image_file} holds {list(x.shape)} pixels, expected "
-                f"[{len(y)}, {own_shape[0]}, {own_shape[1]}] by the other files"
-            )
-        y = checked_labels(y.astype(np.int64), num_classes, str(label_file))
-        return Arrays(x[..., None], y)
 
-    def load() -> Dataset:
-        splits = [arrays(*files) for files in (train, test) if files]
-        return array_dataset(info, config, *splits)
-
-    return Source(info, load)
+def _arrays(files: _Files, size: tuple[int, ...], num_classes: int) -> Arrays:
+    """Return the examples of a split, whose images have `size` (H, W)."""
+    x, y = read_idx(files.images, 3), read_idx(files.labels, 1)
+    if x.shape != (len(y), *size):
+        raise UserError(
+            f"{files.images} holds {list(x.shape)} pixels, expected "
+            f"{[len(y), *size]} by the other files"
+        )
+    y = checked_labels(y.astype(np.int64), num_classes, str(files.labels))
+    return Arrays(x[..., None], y)
 
 
 def read_idx(file: Path, rank: int) -> np.ndarray:
-    """The array of an IDX file of unsigned bytes with `rank` dimensions.
+    """Return the uint8 array of an IDX file of unsigned bytes with `rank` dimensions.
 
-    Raises UserError, naming the file, where it is anything else or incomplete.
+    Raises UserError that names the file if it is anything else or incomplete.
     """
     shape = read_header(file, rank)
     content = _read(file, -1)[4 + 4 * rank :]
@@ -72,7 +105,7 @@ def read_idx(file: Path, rank: int) -> np.ndarray:
 
 
 def read_header(file: Path, rank: int) -> tuple[int, ...]:
-    """The shape of an IDX file of unsigned bytes with `rank` dimensions."""
+    """Return the shape of an IDX file of unsigned bytes with `rank` dimensions."""
     header = _read(file, 4 + 4 * rank)
     if header[:4] != bytes([0, 0, _UNSIGNED_BYTE, rank]) or len(header) < 4 + 4 * rank:
         raise UserError(
@@ -91,15 +124,14 @@ def _read(file: Path, size: int) -> bytes:
         raise UserError(f"{file} cannot be read: {error}") from error
 
 
-def _files(folder: Path, name: str) -> tuple[Path, Path]:
-    """A split's images and labels."""
+def _files(folder: Path, split: str) -> _Files:
     files = []
-    for part in (f"{name}-images-idx3-ubyte", f"{name}-labels-idx1-ubyte"):
-        file = _find(folder, part)
+    for name in (f"{split}-images-idx3-ubyte", f"{split}-labels-idx1-ubyte"):
+        file = _find(folder, name)
         if file is None:
-            raise UserError(f"{folder} holds no {part}, nor {part}.gz")
+            raise UserError(f"{folder} holds no {name}, nor {name}.gz")
         files.append(file)
-    return tuple(files)
+    return _Files(*files)
 
 
 def _find(folder: Path, name: str) -> Path | None:
@@ -108,3 +140,6 @@ def _find(folder: Path, name: str) -> Path | None:
         if (folder / file).is_file():
             return folder / file
     return None
+
+
+SOURCE = Source(describe, load, where="DIR")

@@ -1,17 +1,18 @@
-"""A folder of pictures, in subfolders or not, of any format that Pillow reads."""
+"""A folder of images, of any format that Pillow reads.
+
+The first-level subfolders are the classes; without subfolders there are no labels. A
+folder whose only subfolders are `train` and `test` (or `val`) holds two such folders;
+otherwise a tenth is held out.
+"""
 
 import dataclasses
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from gen_jax.data.dataset import DataConfig, Dataset, Info, Source
-from gen_jax.data.encoded import (
-    Picture,
-    Record,
-    encoded_dataset,
-    first_shape,
-)
+from gen_jax.data.dataset import DataConfig, Dataset, Info
+from gen_jax.data.encoded import EncodedImage, Record, encoded_dataset, first_shape
+from gen_jax.data.source import Source
 from gen_jax.errors import UserError
 
 TESTS = ("test", "val", "valid", "validation")
@@ -19,7 +20,7 @@ TESTS = ("test", "val", "valid", "validation")
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Files:
-    """Pictures as files, in the order of their paths."""
+    """Images as files, in the order of their paths."""
 
     paths: list[Path]
     labels: list[int]
@@ -28,36 +29,48 @@ class _Files:
         return len(self.paths)
 
     def read(self, indices: Sequence[int]) -> list[Record]:
-        return [Record((picture(self.paths[i]),), self.labels[i]) for i in indices]
+        return [Record((read_file(self.paths[i]),), self.labels[i]) for i in indices]
 
 
-def open_folder(config: DataConfig, path: str) -> Source:
-    """All pictures under a folder; the first-level subfolders are the classes.
+def describe(config: DataConfig) -> Info | None:
+    """Return the shape of the first image, and the classes by the subfolders.
 
-    Without subfolders there are no labels. A folder whose only subfolders are `train`
-    and `test` (or `val`) is taken as two such folders; otherwise a tenth is held out.
-    The first picture decides between grey and RGB, if config.channels does not.
+    The first image decides between grey and RGB if config.channels is 0.
 
-    Raises UserError where there is no folder, no picture, or a class only in `test`.
+    Raises UserError if there is no image, or a class only in `test`.
     """
-    root = Path(path).expanduser()
+    root = _root(config)
     if not root.is_dir():
-        raise UserError(f"folder:{path}: there is no such folder")
+        return None
+    train, _, classes = _records(root)
+    return Info(first_shape(train, config), len(classes), class_names=classes)
+
+
+def load(config: DataConfig) -> Dataset:
+    """Load all images, decoded or streamed. Raises UserError as `describe`."""
+    root = _root(config)
+    if not root.is_dir():
+        raise UserError(f"{config.spec}: there is no such folder")
+    train, test, classes = _records(root)
+    info = Info(first_shape(train, config), len(classes), class_names=classes)
+    return encoded_dataset(info, config, train, test)
+
+
+def _root(config: DataConfig) -> Path:
+    return Path(config.where).expanduser()
+
+
+def _records(root: Path) -> tuple[_Files, _Files | None, tuple[str, ...]]:
+    """Return the images to train on, those to hold out, and the classes' names."""
     train_root, test_root = splits(root)
     train_files = find_images(train_root)
-    classes = sorted({name for _, name in train_files if name})
-    train = _labelled(train_files, classes)
+    classes = tuple(sorted({name for _, name in train_files if name}))
     test = _labelled(find_images(test_root), classes) if test_root else None
-    info = Info(first_shape(train, config), len(classes))
-
-    def load() -> Dataset:
-        return encoded_dataset(info, config, train, test)
-
-    return Source(info, load)
+    return _labelled(train_files, classes), test, classes
 
 
 def splits(root: Path) -> tuple[Path, Path | None]:
-    """The folders to train on and to hold out, (`root`, None) where there are none."""
+    """Return the folders to train on and to hold out, or (`root`, None)."""
     names = {entry.name for entry in root.iterdir() if _is_seen(entry.name)}
     folders = {name for name in names if (root / name).is_dir()}
     tests = [name for name in TESTS if name in folders]
@@ -67,9 +80,9 @@ def splits(root: Path) -> tuple[Path, Path | None]:
 
 
 def find_images(root: Path) -> list[tuple[Path, str]]:
-    """Pictures by path, each with its first-level subfolder's name or "".
+    """Return the images by path, each with its first-level subfolder's name or "".
 
-    Raises UserError where there is none.
+    Raises UserError if there are none.
     """
     from PIL import Image
 
@@ -93,7 +106,7 @@ def _is_seen(name: str) -> bool:
     return not name.startswith((".", "__MACOSX"))
 
 
-def _labelled(files: list[tuple[Path, str]], classes: list[str]) -> _Files:
+def _labelled(files: list[tuple[Path, str]], classes: tuple[str, ...]) -> _Files:
     number = {"": -1, **{name: i for i, name in enumerate(classes)}}
     for path, name in files:
         if name not in number:
@@ -104,9 +117,12 @@ def _labelled(files: list[tuple[Path, str]], classes: list[str]) -> _Files:
     return _Files([path for path, _ in files], [number[name] for _, name in files])
 
 
-def picture(path: Path) -> Picture:
-    """A file, named by its path. Raises UserError where it cannot be read."""
+def read_file(path: Path) -> EncodedImage:
+    """Read an encoded image. Raises UserError if it cannot be read."""
     try:
-        return Picture(path.read_bytes(), str(path))
+        return EncodedImage(path.read_bytes(), str(path))
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from error
+
+
+SOURCE = Source(describe, load, where="DIR")

@@ -1,8 +1,10 @@
-"""Pairs of pictures, of which one is to become the other.
+"""Pairs of images for translation, in the layouts that pix2pix and CycleGAN use.
 
 Isola et al., Image-to-Image Translation with Conditional Adversarial Networks (2016):
-aligned files hold A on the left and B on the right; or folders A and B hold pictures of
-equal names, in any of the layouts that pix2pix and CycleGAN use.
+aligned files hold A on the left and B on the right; or folders A and B hold images of
+equal names, compared without their endings. Splits are folders train and test (or val):
+train/A and train/B, A/train and B/train, trainA and trainB, or train with aligned
+images. Without them a tenth is held out.
 """
 
 import dataclasses
@@ -10,29 +12,39 @@ import difflib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from gen_jax.data import decoding
-from gen_jax.data.dataset import DataConfig, Dataset, Info, Source
+from gen_jax.data.dataset import DataConfig, Dataset, Info
 from gen_jax.data.encoded import (
     Record,
     Records,
     encoded_dataset,
     first_intact,
     fitted,
-    open_picture,
+    open_image,
 )
-from gen_jax.data.image_folder import TESTS, find_images, picture, splits
+from gen_jax.data.image_folder import TESTS, find_images, read_file, splits
+from gen_jax.data.registry import own_config
+from gen_jax.data.source import Source
 from gen_jax.errors import UserError
 
-# Which half of an aligned picture is the input, and what to call it.
+# By direction: the place of the input in an aligned image, and its name.
 _INPUT = {"a_to_b": (0, "left half, A"), "b_to_a": (1, "right half, B")}
+
+
+@dataclasses.dataclass(frozen=True)
+class PairsConfig(DataConfig):
+    """Pairs of images. direction: which of A and B is the input x."""
+
+    direction: Literal["a_to_b", "b_to_a"] = "a_to_b"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Files:
-    """Pairs by the paths of their pictures, in order: (A and B,) or (A, B)."""
+    """Pairs in order, each as the paths of its images: (A and B,) or (A, B)."""
 
     paths: list[tuple[Path, ...]]
 
@@ -40,45 +52,53 @@ class _Files:
         return len(self.paths)
 
     def read(self, indices: Sequence[int]) -> list[Record]:
-        return [Record(tuple(map(picture, self.paths[i]))) for i in indices]
+        return [Record(tuple(map(read_file, self.paths[i]))) for i in indices]
 
 
-def open_pairs(config: DataConfig, path: str) -> Source:
-    """Pairs under a folder: aligned pictures, or folders A and B with equal names.
+def describe(config: PairsConfig) -> Info | None:
+    """Return the shapes of the first pair.
 
-    Splits are folders train and test (or val): train/A and train/B, A/train and
-    B/train, trainA and trainB, or train with aligned pictures. Without them a tenth is
-    held out. Names are compared without their endings. config.direction says which of
-    A and B is x; each side's first picture decides between grey and RGB, if
-    config.channels does not.
+    The first image of each side decides between grey and RGB if config.channels is 0.
 
-    Raises UserError naming the file where a partner is missing, an aligned picture's
-    width is odd, or a pair's two pictures differ in size.
+    Raises UserError that names the file if a partner is missing, or the first pair is
+    not one.
     """
-    root = Path(path).expanduser()
-    if not root.is_dir():
-        raise UserError(f"pairs:{path}: there is no such folder")
-    train, test = _find(root)
+    root = _root(config)
+    return _info(_find(root)[0], config) if root.is_dir() else None
 
-    def info_of(record: Record) -> Info:
+
+def load(config: PairsConfig) -> Dataset:
+    """Load all pairs, decoded or streamed.
+
+    Raises UserError that names the file if a partner is missing, an aligned image's
+    width is odd, or the two images of a pair differ in size.
+    """
+    root = _root(config)
+    if not root.is_dir():
+        raise UserError(f"{config.spec}: there is no such folder")
+    train, test = _find(root)
+    return encoded_dataset(_info(train, config), config, train, test, _decode)
+
+
+def _root(config: PairsConfig) -> Path:
+    return Path(config.where).expanduser()
+
+
+def _info(train: Records, config: PairsConfig) -> Info:
+    def look(record: Record) -> Info:
         x, y = (
             decoding.to_array(side, config.image_size, config.channels).shape
             for side, _ in _sides(record, config)
         )
         return Info(x, 0, y)
 
-    info = first_intact(train, config, info_of)
-
-    def load() -> Dataset:
-        return encoded_dataset(info, config, train, test, _decode)
-
-    return Source(info, load)
+    return first_intact(train, config, look)
 
 
 def _decode(
-    record: Record, info: Info, config: DataConfig
+    record: Record, info: Info, config: PairsConfig
 ) -> tuple[np.ndarray, np.ndarray]:
-    """x and y, uint8 [H, W, C] and [H, W, C']."""
+    """Return x and y, uint8 [H, W, C] and [H, W, C']."""
     shapes = info.shape, info.target_shape
     x, y = (
         fitted(*side, shape, config)
@@ -87,10 +107,10 @@ def _decode(
     return x, y
 
 
-def _sides(record: Record, config: DataConfig):
-    """The input and the target, PIL images of one size, each with its name."""
-    opened = [open_picture(each) for each in record.pictures]
-    first, last = record.pictures[0].name, record.pictures[-1].name
+def _sides(record: Record, config: PairsConfig):
+    """Return the input and the target, PIL images of one size, each with its name."""
+    opened = [open_image(each) for each in record.images]
+    first, last = record.images[0].name, record.images[-1].name
     if len(opened) == 1:
         a, b = _halves(opened[0], first)
     else:
@@ -98,65 +118,66 @@ def _sides(record: Record, config: DataConfig):
         if a.size != b.size:
             raise UserError(
                 f"{last} is {b.height}x{b.width}, its partner {first} "
-                f"{a.height}x{a.width}: a pair's pictures need one size"
+                f"{a.height}x{a.width}: the images of a pair must have one size"
             )
     sides = (a, first), (b, last)
     return sides if config.direction == "a_to_b" else sides[::-1]
 
 
 def _halves(both, name: str):
-    """A and B of an aligned picture, a PIL image."""
+    """Return A and B, the halves of an aligned PIL image."""
     width, height = both.size
     if width % 2:
         raise UserError(
-            f"{name} is {width} pixels wide: an aligned pair, A left and B right, has "
-            "an even width"
+            f"{name} is {width} pixels wide: an aligned pair, A left and B right, must "
+            "have an even width"
         )
     half = width // 2
     return both.crop((0, 0, half, height)), both.crop((half, 0, width, height))
 
 
-def read_pictures(
+def read_inputs(
     path: str | Path, shape: tuple[int, int, int], config: DataConfig
 ) -> np.ndarray:
-    """The picture at `path`, or all under a folder, as inputs: uint8 [N, *shape].
+    """Read the image at `path`, or all under a folder, as inputs: uint8 [N, *shape].
 
-    Each is cropped to the shape's proportions and resized to it. Where `config`, of the
-    data that the model was trained on, is of pairs, one of exactly twice the width is
-    taken for an aligned pair: its input side is what is read, and a line on standard
-    error says so.
+    Each is cropped to the proportions of `shape` and resized to it. If `config`, of the
+    training data, is of pairs, an image of exactly twice the width counts as an aligned
+    pair: only its input half is read, and a line on standard error says so.
 
-    Raises UserError where there is none, or one cannot be read.
+    Raises UserError if there are no images, or one cannot be read.
     """
     path = Path(path).expanduser()
     if not path.exists():
-        raise UserError(f"there is no picture and no folder {path}")
+        raise UserError(f"there is no image and no folder {path}")
     files = [path] if path.is_file() else [file for file, _ in find_images(path)]
-    of_pairs, [side, half] = config.spec.startswith("pairs:"), _INPUT[config.direction]
+    config = own_config(config)
+    of_pairs = isinstance(config, PairsConfig)
+    side, half = _INPUT[config.direction if of_pairs else "a_to_b"]
     inputs, aligned = [], []
     for file in files:
-        image = open_picture(picture(file), "repair it, or take it away")
+        image = open_image(read_file(file), "repair or remove it")
         if of_pairs and _is_double(image, shape):
             aligned.append(file)
             image = _halves(image, str(file))[side]
         inputs.append(decoding.to_shape(image, shape))
     if aligned:
         print(
-            f"{len(aligned)} of {len(files)} pictures, such as {aligned[0]}, are twice "
-            f"as wide as inputs are: taken for aligned pairs, of each its {half}",
+            f"{len(aligned)} of {len(files)} images, such as {aligned[0]}, are twice "
+            f"as wide as inputs: read as aligned pairs, of each the {half}",
             file=sys.stderr,
         )
     return np.stack(inputs)
 
 
 def _is_double(image, shape: tuple[int, int, int]) -> bool:
-    """Whether a PIL image has the proportions of two of `shape` beside each other."""
+    """Return whether a PIL image has the proportions of two of `shape` side by side."""
     height, width, _ = shape
     return image.width * height == 2 * width * image.height
 
 
 def _find(root: Path) -> tuple[Records, Records | None]:
-    """The pairs to train on, and to hold out where those have a folder of their own."""
+    """Return the pairs to train on; and those to hold out, None without a folder."""
     if folders := _two_folders(root, "train"):
         tests = [found for name in TESTS if (found := _two_folders(root, name))]
         return _matched(*folders), _matched(*tests[0]) if tests else None
@@ -167,7 +188,7 @@ def _find(root: Path) -> tuple[Records, Records | None]:
 
 
 def _two_folders(root: Path, split: str) -> tuple[Path, Path] | None:
-    """Where a split's A and B lie apart from each other."""
+    """Return the folders A and B of a split, None if it has no two folders."""
     layouts = [(root / split / "A", root / split / "B")]
     if split:
         layouts.append((root / "A" / split, root / "B" / split))
@@ -182,14 +203,14 @@ def _two_folders(root: Path, split: str) -> tuple[Path, Path] | None:
 
 
 def _matched(a: Path, b: Path) -> _Files:
-    """The pairs of pictures in two folders that have equal names."""
+    """Return the pairs of images in two folders that have equal names."""
     sides = _by_name(a), _by_name(b)
     for mine, others, other in (*sides, b), (*sides[::-1], a):
         for name, path in mine.items():
             if name not in others:
                 near = difflib.get_close_matches(name, others, 1)
                 hint = f"; the nearest is {others[near[0]]}" if near else ""
-                raise UserError(f"{path} has no partner of its name in {other}{hint}")
+                raise UserError(f"{path} has no partner of that name in {other}{hint}")
     return _Files([(path, sides[1][name]) for name, path in sides[0].items()])
 
 
@@ -198,10 +219,15 @@ def _by_name(folder: Path) -> dict[str, Path]:
     for path, _ in find_images(folder):
         name = str(path.relative_to(folder).with_suffix(""))
         if name in found:
-            raise UserError(f"{path} and {found[name].name} have one name: keep one")
+            raise UserError(
+                f"{path} and {found[name].name} have the same name: remove one of them"
+            )
         found[name] = path
     return found
 
 
 def _aligned(folder: Path) -> _Files:
     return _Files([(path,) for path, _ in find_images(folder)])
+
+
+SOURCE = Source(describe, load, where="DIR", config=PairsConfig)

@@ -1,9 +1,9 @@
-"""The order of examples: a batch is a function of (seed, step), nothing is carried.
+"""The order of examples: a batch is a function of (seed, step), without other state.
 
 Step s of batch size B takes positions s B .. (s + 1) B - 1 of an endless sequence of
-epochs; epoch e of N examples is a permutation derived from (seed, e) alone. Each
-example is seen once an epoch, batches may straddle epochs, and a run that starts at
-step s reads what a run from step 0 would read there.
+epochs. Epoch e of N examples is a permutation derived from (seed, e) alone. Each
+example is seen once an epoch, and a batch may span two epochs. A run that starts at
+step s reads the same batches as a run from step 0 reads there.
 """
 
 import functools
@@ -20,10 +20,10 @@ _LAST_STEP = 2**31 - 1  # steps are int32
 
 
 def permutation(seed: int, epoch: int, size: int) -> np.ndarray:
-    """The order of `size` examples in an epoch: int64 [size].
+    """Return the order of `size` examples in an epoch, int64 [size].
 
-    It sorts Philox's raw numbers, which NumPy promises never to change, as it does
-    not for `Generator.permutation`.
+    It sorts Philox's raw numbers: NumPy promises never to change those, but makes no
+    such promise for `Generator.permutation`.
     """
     entropy = np.random.SeedSequence(seed % 2**64, spawn_key=(epoch,))
     return np.argsort(np.random.Philox(entropy).random_raw(size), kind="stable")
@@ -37,17 +37,18 @@ def batches(
     process_index: int = 0,
     process_count: int = 1,
 ) -> Callable[[int], Iterator[Batch]]:
-    """The batches of a split, from any step on.
+    """Return a function from a step to the batches from that step on.
 
-    batch_size: B, of all processes together; it may exceed the split.
-    process_index: whose contiguous B / process_count examples of each batch to yield.
+    batch_size: B, of all processes together; may exceed the size of the split.
+    process_index: the process whose contiguous B / process_count examples of each batch
+        are read.
 
-    Returns start -> an endless iterator over the batches of step start, start + 1, ...:
-    {"x": [B / process_count, ...], "y": int32 [B / process_count]}, of pairs "y" uint8
-    [B / process_count, H, W, C']. A split that is decoded on reading is read ahead in
-    threads.
+    The function takes `start` and returns an endless iterator over the batches of steps
+    start, start + 1, ...: {"x": [B / process_count, ...], "y": int32 [B /
+    process_count]}; for pairs "y" is uint8 [B / process_count, H, W, C']. Threads read
+    ahead if the split is decoded on reading.
 
-    Raises UserError where the batch does not divide by the processes.
+    Raises UserError if the batch does not divide by the processes.
     """
     if batch_size < 1 or batch_size % process_count:
         raise UserError(
@@ -73,7 +74,7 @@ def batches(
 
 
 def _read_ahead(read: Callable[[int], Batch], start: int) -> Iterator[Batch]:
-    """The same batches, decoded by grain's threads before they are asked for."""
+    """Iterate over the batches from step `start`, read ahead by grain's threads."""
     try:
         import grain
     except ImportError:

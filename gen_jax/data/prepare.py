@@ -1,4 +1,4 @@
-"""What happens to a batch on the device: normalisation, then jitter and flips."""
+"""Preparation of a batch on the device: normalisation, then jitter and flips."""
 
 from collections.abc import Callable
 
@@ -10,19 +10,20 @@ from gen_jax.errors import UserError
 
 
 def prepare(flip: bool = False, jitter: int = 0) -> Callable[[dict, jax.Array], dict]:
-    """A batch at rest to a batch to train on: (batch, keys [B]) -> batch.
+    """Return a function from a stored batch to a training batch: (batch, keys [B]).
 
-    Pixels uint8 [B, H, W, C], x and of pairs y too, become x / 127.5 - 1, float32 in
-    [-1, 1]; points float32 [B, D] and everything else, labels y among it, pass as they
-    are. What is random goes by each example's own key, and befalls both sides of a
-    pair alike.
+    Pixels uint8 [B, H, W, C], of x and for pairs also of y, become x / 127.5 - 1,
+    float32 in [-1, 1]. Points float32 [B, D], labels and all other entries stay as they
+    are.
+    Random changes depend on each example's own key, and are equal for both sides of a
+    pair.
 
     flip: mirror each image left to right with probability 1/2.
-    jitter: pixels; each image is enlarged to (H + jitter, W + jitter) and cut back to
-        (H, W) at a random place, as in pix2pix (there 30 at 256), but bilinearly.
+    jitter: pixels; each image is enlarged bilinearly to (H + jitter, W + jitter) and
+        cropped to (H, W) at a random place; pix2pix has 30 at 256.
 
-    Raises UserError for a negative jitter; the returned function does if asked to flip
-    or jitter points.
+    Raises UserError for a negative jitter; the returned function raises it if it has to
+    flip or jitter points.
     """
     if jitter < 0:
         raise UserError(f"jitter is {jitter} pixels; allowed: 0 or more")
@@ -46,9 +47,9 @@ def prepare(flip: bool = False, jitter: int = 0) -> Callable[[dict, jax.Array], 
 
 
 def prepared_like(info: Info, batch_size: int) -> dict[str, jax.ShapeDtypeStruct]:
-    """What `prepare` makes of a batch of B: x float32 [B, ...], and y.
+    """Return the shapes and types that `prepare` gives to a batch of B = batch_size.
 
-    y is int32 [B], of pairs float32 [B, H, W, C'].
+    x is float32 [B, ...]; y is int32 [B], for pairs float32 [B, H, W, C'].
     """
     target = (info.target_shape, "float32") if info.target_shape else ((), "int32")
     kinds = {"x": (info.shape, "float32"), "y": target}
@@ -63,7 +64,7 @@ def _is_image(y: jax.Array) -> bool:
 
 
 def _changed(image: jax.Array, key: jax.Array, flip: bool, jitter: int) -> jax.Array:
-    """One image [H, W, C], jittered and mirrored as its key says."""
+    """Jitter and mirror one image [H, W, C] at random."""
     flip_key, place_key = jax.random.split(key)
     height, width, channels = image.shape
     if jitter:

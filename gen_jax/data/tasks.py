@@ -1,6 +1,6 @@
-"""Pairs made of any images: the target is the image, the input is made of it.
+"""Pairs from single images: the target is the image, the input is made from it.
 
-An input is a function of its own image's pixels alone, made anew on each reading; it
+An input is a function of its own image's pixels alone, computed on each reading. It
 depends neither on the order nor on other images.
 """
 
@@ -15,20 +15,19 @@ from gen_jax.data.dataset import (
     Dataset,
     Indices,
     Info,
-    Source,
     Split,
     digest,
 )
 from gen_jax.errors import UserError
 
-_FACTOR = 2  # by which low_resolution reduces
+_FACTOR = 2  # of low_resolution
 _HOLE = 128  # the grey of a hole
 
 Make = Callable[[np.ndarray], np.ndarray]
 
 
 def low_resolution(images: np.ndarray) -> np.ndarray:
-    """Images uint8 [B, H, W, C] at half their resolution, enlarged back in squares.
+    """Return images uint8 [B, H, W, C] at half their resolution, enlarged back.
 
     Each square of 2x2 pixels becomes its rounded mean; H and W are even.
     """
@@ -41,9 +40,9 @@ def low_resolution(images: np.ndarray) -> np.ndarray:
 
 
 def grey(images: np.ndarray) -> np.ndarray:
-    """The luma (ITU-R 601) of images uint8 [B, H, W, 1 or 3]: uint8 [B, H, W, 1].
+    """Return the luma (ITU-R 601) of images uint8 [B, H, W, 1 or 3]: [B, H, W, 1].
 
-    In integers, as Pillow's convert("L") has it.
+    Computed in integers, with the same result as Pillow's convert("L").
     """
     if images.shape[3] == 1:
         return images
@@ -53,26 +52,27 @@ def grey(images: np.ndarray) -> np.ndarray:
 
 
 def edges(images: np.ndarray) -> np.ndarray:
-    """Dark lines on white, uint8 [B, H, W, 1], where images [B, H, W, 1 or 3] change.
+    """Return dark lines on white, uint8 [B, H, W, 1], at the edges of images.
 
-    255 less half the magnitude of Sobel's gradient of the luma; the border is repeated.
+    images: uint8 [B, H, W, 1 or 3]. A pixel is 255 less half the magnitude of Sobel's
+    gradient of the luma; the border is repeated.
     """
-    luma = np.pad(
-        grey(images)[..., 0].astype(np.int32), ((0, 0), (1, 1), (1, 1)), "edge"
-    )
-    rows = luma[:, :-2] + 2 * luma[:, 1:-1] + luma[:, 2:]
-    columns = luma[:, :, :-2] + 2 * luma[:, :, 1:-1] + luma[:, :, 2:]
-    across = rows[:, :, 2:] - rows[:, :, :-2]
-    down = columns[:, 2:] - columns[:, :-2]
-    magnitude = np.sqrt(across**2 + down**2, dtype=np.float64)
-    lines = 255 - np.rint(np.minimum(magnitude / 2, 255))
-    return lines.astype(np.uint8)[..., None]
+    import scipy.ndimage
+
+    luma = grey(images)[..., 0].astype(np.int32)
+    # One image at a time: on [B, H, W] the filter would smooth along B too.
+    out = np.empty((*luma.shape, 1), np.uint8)
+    for image, lines in zip(luma, out[..., 0], strict=True):
+        down, across = (scipy.ndimage.sobel(image, i, mode="nearest") for i in (0, 1))
+        magnitude = np.sqrt(across**2 + down**2, dtype=np.float64)
+        lines[:] = 255 - np.rint(np.minimum(magnitude / 2, 255))
+    return out
 
 
 def holes(images: np.ndarray) -> np.ndarray:
-    """Images uint8 [B, H, W, C] with a grey square of half their shorter side.
+    """Return images uint8 [B, H, W, C] with a grey square of half their shorter side.
 
-    Its place is drawn from a hash of the image's pixels.
+    A hash of the image's pixels decides its place.
     """
     _, height, width, _ = images.shape
     side = min(height, width) // 2
@@ -92,25 +92,29 @@ _TASKS: dict[str, Make] = {
 }
 
 
-def with_task(source: Source, config: DataConfig) -> Source:
-    """The images y of a source, paired with x made of them as config.task says.
+def described_with_task(info: Info, config: DataConfig) -> Info:
+    """Return the facts about the pairs that config.task makes; pairs stay as they are.
 
-    What holds pairs already is left as it is. Raises UserError where the source holds
-    points, or images that do not fit.
+    Raises UserError if the examples are points, or images that do not suit the task.
     """
-    if not config.task or source.info.target_shape:
-        return source
-    _check(source.info, config)
-    make, shape = _TASKS[config.task], source.info.shape
-    [made] = make(np.zeros((1, *shape), np.uint8))
-    info = Info(made.shape, 0, shape)
+    if not config.task or info.target_shape:
+        return info
+    _check(info, config)
+    [made] = _TASKS[config.task](np.zeros((1, *info.shape), np.uint8))
+    return Info(made.shape, 0, info.shape)
 
-    def load() -> Dataset:
-        found = source.load()
-        splits = _Made(found.train, make), _Made(found.test, make)
-        return Dataset(info, *splits, found.digest)
 
-    return Source(info, load)
+def loaded_with_task(dataset: Dataset, config: DataConfig) -> Dataset:
+    """Return the dataset of the pairs that config.task makes; pairs stay as they are.
+
+    Raises UserError as `described_with_task`.
+    """
+    info = described_with_task(dataset.info, config)
+    if info is dataset.info:
+        return dataset
+    make = _TASKS[config.task]
+    train, test = _Made(dataset.train, make), _Made(dataset.test, make)
+    return Dataset(info, train, test, dataset.digest)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

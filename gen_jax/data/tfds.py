@@ -1,7 +1,7 @@
 """TensorFlow Datasets, read without TensorFlow.
 
-`tfds.data_source` reads what is prepared as array_record. Preparing a stock dataset
-takes TensorFlow, so that happens in a process of its own.
+`tfds.data_source` reads datasets that are prepared as array_record. Preparing a stock
+dataset needs TensorFlow, so that happens in a process of its own.
 """
 
 import dataclasses
@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from gen_jax.data.dataset import DataConfig, Dataset, Info, Source
-from gen_jax.data.encoded import Picture, Record, encoded_dataset, first_shape
+from gen_jax.data.dataset import DataConfig, Dataset, Info
+from gen_jax.data.encoded import EncodedImage, Record, encoded_dataset, first_shape
+from gen_jax.data.source import Source
 from gen_jax.errors import UserError
 
 _PREPARE = """
@@ -31,7 +32,7 @@ builder.download_and_prepare()
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _DataSource:
-    """A split of a prepared dataset, its pictures still encoded."""
+    """A split of a prepared dataset, its images still encoded."""
 
     source: Any  # tfds.data_source's
     image: str
@@ -46,57 +47,73 @@ class _DataSource:
         return [self._record(*each) for each in zip(indices, examples, strict=True)]
 
     def _record(self, index: int, example: dict[str, Any]) -> Record:
-        picture = Picture(example[self.image], f"{self.where}, example {index},")
-        return Record((picture,), int(example[self.label]) if self.label else -1)
+        image = EncodedImage(example[self.image], f"{self.where}, example {index},")
+        return Record((image,), int(example[self.label]) if self.label else -1)
 
 
-def open_tfds(config: DataConfig, name: str) -> Source:
-    """A dataset by its TFDS name, with an image feature and perhaps a class label.
+def describe(config: DataConfig) -> Info | None:
+    """Return shapes and classes from the dataset's own description.
 
-    name: as `tfds.builder` takes it, "mnist" or "my_set/my_config:1.0.0"; a dataset of
-        one's own builder has to be prepared in config.data_dir as array_record, a
-        stock one is prepared on loading. Its test or validation split is held out.
+    config.where: a name as `tfds.builder` takes it, "mnist" or
+        "my_set/my_config:1.0.0". A dataset of one's own builder has to be prepared in
+        config.data_dir as array_record; a stock one is prepared by `load`.
 
-    Raises UserError for an unknown name, features or formats that do not fit, and
-    where a stock dataset cannot be prepared.
+    Raises UserError for an unknown name, unsuitable features, or a shape that is
+    unknown before the dataset is prepared.
     """
-    builder = _builder(name, config.data_dir)
-    image, label = _features(name, builder.info.features)
+    builder = _builder(config)
+    image, label = _features(config.where, builder.info.features)
     *size, channels = builder.info.features[image].shape
     if config.image_size:
         size = [config.image_size] * 2
-    num_classes = builder.info.features[label].num_classes if label else 0
     if None not in size and (config.channels or channels):
         shape = (*size, config.channels or channels)
     elif _is_prepared(builder):
-        shape = first_shape(_records(name, builder, "train"), config)
+        shape = first_shape(_records(config, builder, "train"), config)
     else:
         raise UserError(
-            f"tfds:{name} holds images of any shape: set --config.data.image_size "
+            f"{config.spec} holds images of any shape: set --config.data.image_size "
             "and channels"
         )
-    info = Info(shape, num_classes)
-
-    def load() -> Dataset:
-        if not _is_prepared(builder):
-            _prepare(name, builder, config.data_dir)
-        prepared = _builder(name, config.data_dir)
-        tests = [
-            _records(name, prepared, split)
-            for split in ("test", "validation")
-            if split in prepared.info.splits
-        ]
-        return encoded_dataset(
-            info, config, _records(name, prepared, "train"), *tests[:1]
-        )
-
-    return Source(info, load)
+    if label is None:
+        return Info(shape, 0)
+    feature = builder.info.features[label]
+    names = tuple(feature.names)
+    numbers = tuple(map(str, range(feature.num_classes)))  # TFDS's own for no names
+    return Info(
+        shape, feature.num_classes, class_names=() if names == numbers else names
+    )
 
 
-def _builder(name: str, data_dir: str):
+def load(config: DataConfig) -> Dataset:
+    """Load a dataset, prepared first if it is a stock one.
+
+    Its test or validation split is held out; without one, a tenth.
+
+    Raises UserError as `describe`, for another file format, and if a stock dataset
+    cannot be prepared.
+    """
+    info = describe(config)  # raises on mistakes before anything is downloaded
+    builder = _builder(config)
+    if not _is_prepared(builder):
+        _prepare(config, builder)
+        builder, info = _builder(config), describe(config)  # now with class names
+    tests = [
+        _records(config, builder, split)
+        for split in ("test", "validation")
+        if split in builder.info.splits
+    ]
+    return encoded_dataset(info, config, _records(config, builder, "train"), *tests[:1])
+
+
+def _data_dir(config: DataConfig) -> str | None:
+    return str(Path(config.data_dir).expanduser()) if config.data_dir else None
+
+
+def _builder(config: DataConfig):
     import tensorflow_datasets as tfds
 
-    data_dir = str(Path(data_dir).expanduser()) if data_dir else None
+    name, data_dir = config.where, _data_dir(config)
     try:
         return tfds.builder(name, data_dir=data_dir)
     except tfds.core.registered.DatasetNotFoundError:
@@ -115,7 +132,7 @@ def _builder(name: str, data_dir: str):
 
 
 def _features(name: str, features) -> tuple[str, str | None]:
-    """The keys of the image and of the label, found by type."""
+    """Return the keys of the image and of the label, found by type."""
     import tensorflow_datasets as tfds
 
     def keys(kind: type, usual: str) -> list[str]:
@@ -132,13 +149,18 @@ def _features(name: str, features) -> tuple[str, str | None]:
     return images[0], labels[0] if len(labels) == 1 else None
 
 
-def _records(name: str, builder, split: str) -> _DataSource:
+def _records(config: DataConfig, builder, split: str) -> _DataSource:
     import tensorflow_datasets as tfds
 
     if split not in builder.info.splits:
         known = ", ".join(builder.info.splits)
-        raise UserError(f"tfds:{name} has no split {split!r}, only {known}")
-    image, label = _features(name, builder.info.features)
+        raise UserError(f"{config.spec} has no split {split!r}, only {known}")
+    if importlib.util.find_spec("array_record") is None:
+        raise UserError(
+            f"reading {config.spec} needs array_record: pip install array-record "
+            "(Linux and macOS only), or use another source"
+        )
+    image, label = _features(config.where, builder.info.features)
     decoders = {image: tfds.decode.SkipDecoding()}
     try:
         source = builder.as_data_source(split=split, decoders=decoders)
@@ -148,26 +170,25 @@ def _records(name: str, builder, split: str) -> _DataSource:
             "which has no random access: prepare it with file_format='array_record', "
             "or name another folder with --config.data.data_dir"
         ) from None
-    return _DataSource(source, image, label, f"tfds:{name} {split}")
+    return _DataSource(source, image, label, f"{config.spec} {split}")
 
 
-def _prepare(name: str, builder, data_dir: str) -> None:
-    """Downloads and prepares a stock dataset in a process with TensorFlow."""
+def _prepare(config: DataConfig, builder) -> None:
+    """Download and prepare a stock dataset in a process with TensorFlow."""
     if importlib.util.find_spec("tensorflow") is None:
         raise UserError(
-            f"tfds:{name} is not prepared in {builder.data_path}, and preparing it "
-            "takes TensorFlow: pip install 'gen_jax[tfds]'"
+            f"{config.spec} is not prepared in {builder.data_path}, and preparing it "
+            "needs TensorFlow: pip install 'gen_jax[tfds]'"
         )
     print(
-        f"tfds:{name}: downloading and preparing into {builder.data_path}, in a "
+        f"{config.spec}: downloading and preparing into {builder.data_path}, in a "
         "process of its own with TensorFlow",
         file=sys.stderr,
     )
-    data_dir = str(Path(data_dir).expanduser()) if data_dir else ""
-    command = [sys.executable, "-c", _PREPARE, name, data_dir]
+    command = [sys.executable, "-c", _PREPARE, config.where, _data_dir(config) or ""]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise UserError(f"tfds:{name} was not prepared: {_last_line(done.stderr)}")
+        raise UserError(f"{config.spec} was not prepared: {_last_line(done.stderr)}")
 
 
 def _last_line(text: str) -> str:
@@ -175,10 +196,13 @@ def _last_line(text: str) -> str:
 
 
 def _is_prepared(builder) -> bool:
-    """Whether the files are there, without TFDS's own warning where they are not."""
+    """Return whether the files are there, without TFDS's own warning if not."""
     logger = logging.getLogger("absl")
     disabled, logger.disabled = logger.disabled, True
     try:
         return builder.is_prepared()
     finally:
         logger.disabled = disabled
+
+
+SOURCE = Source(describe, load, where="NAME")

@@ -1,17 +1,18 @@
-"""What a denoising network predicts: the noise, the image, or something between.
+"""The quantity that a denoising network predicts: noise, image, or a mix of both.
 
 Each prediction is linear in the image and the noise that x_t is made of,
 
     x_t = sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) eps
     out = c_t x_0 + d_t eps,
 
-so two tables c, d say all: the target, and the x_0_hat of an output. They are
+so the two tables c = target_x0 and d = target_eps define it. Two more, x0_from_xt and
+x0_from_out, follow from them and recover x_0_hat from an output. The predictions are
 
-    eps     0, 1                    the noise; Ho et al. (2020)
-    x_0     1, 0                    the image
-    v       -sqrt(1 - alpha_bar_t), sqrt(alpha_bar_t); Salimans & Ho (2022)
-    mean    of q(x_{t-1} | x_t, x_0): the image one step before, the first form of Ho
-            et al. (2020), equations 7 and 8
+    eps     c = 0, d = 1: the noise; Ho et al. (2020)
+    x_0     c = 1, d = 0: the image
+    v       c = -sqrt(1 - alpha_bar_t), d = sqrt(alpha_bar_t); Salimans & Ho (2022)
+    mean    the mean of q(x_{t-1} | x_t, x_0), the image one step before: the first
+            form of Ho et al. (2020), equations 7 and 8
 """
 
 from collections.abc import Callable
@@ -25,10 +26,10 @@ from gen_jax.errors import choose
 
 
 class Prediction(NamedTuple):
-    """Tables, float64 [T + 1], of what a network predicts. Entry 0 is not used.
+    """The tables of a prediction, float64 [T + 1] each. Entry 0 is not used.
 
-    The target is target_x0 x_0 + target_eps eps. An output means
-    x_0_hat = x0_from_xt x_t + x0_from_out out.
+    The target is target_x0 x_0 + target_eps eps. An output means x_0_hat = x0_from_xt
+    x_t + x0_from_out out.
     """
 
     target_x0: np.ndarray
@@ -37,17 +38,18 @@ class Prediction(NamedTuple):
     x0_from_out: np.ndarray
 
     def target(self, x_0: jax.Array, eps: jax.Array, t: jax.Array) -> jax.Array:
-        """What the network should give [B, ...] for x_0, eps [B, ...], t int32 [B]."""
+        """Return the network's target [B, ...] for x_0, eps [B, ...], t int32 [B]."""
         return at(self.target_x0, t, x_0) * x_0 + at(self.target_eps, t, eps) * eps
 
     def x_0(self, out: jax.Array, x_t: jax.Array, t: jax.Array) -> jax.Array:
-        """The image [B, ...] that an output [B, ...] at x_t, t int32 [B], means."""
+        """Return the image x_0_hat [B, ...] of out, x_t [B, ...] and t int32 [B]."""
         return at(self.x0_from_xt, t, x_t) * x_t + at(self.x0_from_out, t, out) * out
 
     def min_snr_weights(self, schedule: Schedule, gamma: float) -> np.ndarray:
-        """min(SNR_t, gamma) on |x_0 - x_0_hat|^2, as weights on the output's: [T + 1].
+        """Return the weights [T + 1] of the squared error of the output: Min-SNR.
 
-        SNR_t = alpha_bar_t / (1 - alpha_bar_t). Hang et al. (2023), section 3.4.
+        They equal the weight min(SNR_t, gamma) of |x_0 - x_0_hat|^2, with SNR_t =
+        alpha_bar_t / (1 - alpha_bar_t). Hang et al. (2023), section 3.4.
         """
         alpha_bar = schedule.alpha_bar[1:]
         snr = alpha_bar / (1 - alpha_bar)
@@ -76,12 +78,12 @@ PREDICTIONS: dict[str, Callable] = {"eps": _eps, "x_0": _x_0, "v": _v, "mean": _
 
 
 def make_prediction(name: str, schedule: Schedule) -> Prediction:
-    """The prediction of a name: "eps", "x_0", "v" or "mean".
+    """Return the prediction named "eps", "x_0", "v" or "mean".
 
-    Solving both equations above for x_0: x_0_hat = (d x_t - sigma out) / (d alpha -
-    c sigma), with alpha = sqrt(alpha_bar_t), sigma = sqrt(1 - alpha_bar_t).
+    Solving both equations above for x_0 gives x_0_hat = (d x_t - sigma out) / (d alpha
+    - c sigma), with alpha = sqrt(alpha_bar_t), sigma = sqrt(1 - alpha_bar_t).
 
-    Raises UserError for an unknown name.
+    Raises UserError if the name is unknown.
     """
     c, d = choose("prediction", name, PREDICTIONS)(schedule)
     determinant = d * schedule.signal - c * schedule.noise

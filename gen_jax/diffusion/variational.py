@@ -6,8 +6,8 @@
     L_{t-1}  = KL(q(x_{t-1} | x_t, x_0) || p(x_{t-1} | x_t))
     L_0      = -log p(x_0 | x_1)                                      reconstruction
 
-in nats per image. p(x_{t-1} | x_t) is the posterior at x_0_hat, with a variance from
-beta_t's to the posterior's own.
+The unit is nats per image. p(x_{t-1} | x_t) is the posterior at x_0_hat. Its variance
+lies between the posterior's own and beta_t.
 """
 
 import math
@@ -21,7 +21,7 @@ from gen_jax.losses import terms
 
 
 def prior_term(schedule: Schedule, x_0: jax.Array) -> jax.Array:
-    """L_T of x_0 [B, ...]: nats [B]."""
+    """Return L_T, float32 [B] in nats, of x_0 [B, ...]."""
     mean = float(schedule.signal[-1]) * x_0
     log_var = jnp.full_like(mean, math.log(1 - schedule.alpha_bar[-1]))
     return terms.sum_per_example(terms.gaussian_kl(mean, log_var))
@@ -37,18 +37,21 @@ def step_term(
     v: float | None,
     discrete: bool,
 ) -> jax.Array:
-    """L_{t-1} for t in 1..T, L_0 among them: nats [B].
+    """Return L_{t-1} for t in 1..T, which includes L_0: float32 [B] in nats.
 
-    denoised: what is said of x_t [B, ...] at t int32 [B]. v: as `Denoised.v`, for a
-    variance that is not learned. A learned one may leave its range: the term stays
-    finite, and its slope leads back. discrete: whether x_0 has 256 levels in [-1, 1],
-    so that L_0 is a probability (equation 13); else it is a density.
+    denoised: the denoiser's answer at x_t [B, ...] and t int32 [B].
+    v: as `Denoised.v`, for a variance that is not learned; None for a learned one. A
+        learned one may leave its range: the term stays finite and its slope leads back.
+    discrete: whether x_0 has 256 levels in [-1, 1]. If so L_0 is a probability
+        (equation 13), else a density.
     """
     mean, _ = posterior(schedule, x_0, x_t, t)
     mean_hat, _ = posterior(schedule, denoised.x_0, x_t, t)
     small, large = (at(table, t, x_t) for table in log_variances(schedule))
-    v = denoised.v if v is None else v
-    log_var_hat = jnp.broadcast_to(small + v * (large - small), x_t.shape)
+    between = denoised.v if v is None else v
+    if between is None:
+        raise ValueError("a learned variance needs the denoiser's v; it gave None")
+    log_var_hat = jnp.broadcast_to(small + between * (large - small), x_t.shape)
     kl = terms.gaussian_kl_between(mean, small, mean_hat, log_var_hat)
     if discrete:
         log_p = terms.discretised_gaussian_log_likelihood(

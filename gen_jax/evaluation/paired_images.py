@@ -1,37 +1,50 @@
 """Errors of images that have a target: translations, and reconstructions.
 
-Pictures of trees behind leaves also get the scores of `metrics/branch_scores.py`.
+A source of pairs may add measures of its own (`gen_jax.data.PairMeasure`).
 """
 
 import numpy as np
 
 from gen_jax import images
-from gen_jax.data import branches
+from gen_jax.data import Dataset
 from gen_jax.errors import UserError
 from gen_jax.evaluation.request import Evaluation
 from gen_jax.evaluation.result import Result, mean_of
-from gen_jax.metrics import branch_scores, pixels
+from gen_jax.metrics import pixels
 from gen_jax.metrics.networks.lpips import SMALLEST_SIDE, lpips
 
 
 def translation(evaluation: Evaluation) -> Result:
-    """L1, PSNR, SSIM and LPIPS of translations of test images against their targets."""
+    """Measure L1, PSNR, SSIM and LPIPS of held-out translations against targets.
+
+    The measures of the data source itself are added.
+    """
     x, y = evaluation.real(evaluation.preset.bound_images)
     y = images.from_uint8(y)
     y_hat = evaluation.apply("translate", x=x, keys=evaluation.keys(len(x)))
     result = _compared(y, y_hat)
-    if evaluation.spec != "branches":
-        return result
-    truth, behind = branches.branch_mask(y), branches.leaf_mask(x)
-    drawn = {"": branches.branch_mask(y_hat), "memorized_": branches.shown_mask(x)}
-    found = {
-        f"{prefix}{name}": mean_of(each[~np.isnan(each)])
-        for prefix, mask in drawn.items()
-        for name, each in branch_scores.of_each(truth, mask, behind).items()
-        if not np.isnan(each).all()
-    }
-    about = {**result.context, "memorized": "the branches that show, and nothing else"}
-    return result._replace(values={**result.values, **found}, context=about)
+    own = _own_scores(evaluation.dataset, x, y, y_hat)
+    values = {name: mean_of(scores) for name, scores in own.items()}
+    context = dict(result.context)
+    for measure in evaluation.dataset.measures:
+        context |= measure.context
+    return result._replace(values={**result.values, **values}, context=context)
+
+
+def _own_scores(
+    dataset: Dataset, x: np.ndarray, y: np.ndarray, y_hat: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Return the scores by the measures of a dataset: float [M] by name.
+
+    x, y, y_hat: inputs, targets and translations, float32 [N, H, W, C] in [-1, 1].
+    Undefined scores are left out, so that M <= N, and a name without any other too.
+    """
+    found = {}
+    for measure in dataset.measures:
+        for name, scores in measure.score(x, y, y_hat).items():
+            if len(defined := scores[~np.isnan(scores)]):
+                found[name] = defined
+    return found
 
 
 def reconstruction(evaluation: Evaluation) -> Result:

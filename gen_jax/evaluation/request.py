@@ -21,11 +21,11 @@ from gen_jax.data.dataset import digest_of, digest_of_value
 from gen_jax.errors import UserError
 from gen_jax.evaluation.chunks import Chunks, load_array, save_array
 from gen_jax.evaluation.preset import QUICK, Preset
-from gen_jax.evaluation.run_adapter import Run, load
 from gen_jax.evaluation.samples import Samples
 from gen_jax.game import Game, Players, State, averaged, init_state
 from gen_jax.metrics.networks import classifier
 from gen_jax.metrics.networks.features import FeatureNetwork
+from gen_jax.runs.run import Run, load
 from gen_jax.step import sample_keys
 
 SPLITS = 5  # random splits of the real data into halves, for a metric's real baseline

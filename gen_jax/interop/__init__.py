@@ -1,1 +1,1 @@
-"""Weights and models to and from other libraries."""
+"""Interoperation: weights and models to and from other libraries."""

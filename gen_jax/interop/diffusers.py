@@ -4,9 +4,9 @@ A pipeline's folder holds `unet/` and `scheduler/`, or all of their files itself
 
     config.json  diffusion_pytorch_model.safetensors  scheduler_config.json
 
-The weights are of diffusers' `UNet2DModel`, which google/ddpm-cifar10-32 and its like
-are: Ho et al. (2020), converted. Whatever of its configurations `models.ddpm_unet` is
-not, and any tensor too many or too few, is refused by name.
+The weights are those of diffusers' `UNet2DModel`, as in google/ddpm-cifar10-32: Ho et
+al. (2020), converted. An error names each setting that `models.ddpm_unet` lacks, and
+each tensor that is missing or not expected.
 """
 
 from pathlib import Path
@@ -25,10 +25,12 @@ _SCHEDULER = "scheduler_config.json"
 
 
 class Published(NamedTuple):
-    """A DDPM as it was published.
+    """A published DDPM.
 
-    shape: (H, W, C) of its images. params: of `network`, told times 1..T, float32.
-    process: None where the folder has no scheduler_config.json.
+    network: our U-Net with its configuration.
+    shape: (H, W, C) of its images.
+    params: those of `network` for times 1..T, float32.
+    process: None if the folder has no scheduler_config.json.
     """
 
     network: UNet
@@ -38,47 +40,49 @@ class Published(NamedTuple):
 
 
 def read(folder: str | Path) -> Published:
-    """The DDPM in a local folder: a pipeline's, or its model's alone.
+    """Read the DDPM in a local folder: a pipeline's, or its model's alone.
 
-    Needs the safetensors package. Raises UserError for a folder, a configuration, a
-    tensor or a schedule that is not what it has to be.
+    Needs the safetensors package. Raises UserError if the folder, the configuration, a
+    tensor or the schedule is invalid.
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise UserError(f"{folder}: there is no such folder")
+        raise UserError(
+            f"{folder}: there is no such folder; give one in diffusers' layout"
+        )
     model = folder / "unet" if (folder / "unet").is_dir() else folder
     network, shape = network_of(json_fields.read_json(model / "config.json"))
     process = _read_process(model)
-    wanted = 2 if process and process.variance == "learned_range" else 1
-    if process and network.out_channels != wanted * shape[-1]:
+    outputs = 2 if process and process.variance == "learned_range" else 1
+    if process and network.out_channels != outputs * shape[-1]:
         raise UserError(
             f"out_channels={network.out_channels}: this variance_type needs "
-            f"{wanted * shape[-1]} for images of {shape[-1]}"
+            f"{outputs * shape[-1]} for images of {shape[-1]} channels"
         )
     params = params_of(network, shape, _read_tensors(model))
     return Published(network, shape, params, process)
 
 
 def _read_process(model: Path) -> Process | None:
-    """As the scheduler's configuration says, in the model's folder or beside it."""
-    beside = model.absolute().parent / "scheduler"
-    for path in (model / _SCHEDULER, beside / _SCHEDULER):
+    """Read the scheduler's configuration, in the model's folder or next to it."""
+    sibling = model.absolute().parent / "scheduler"
+    for path in (model / _SCHEDULER, sibling / _SCHEDULER):
         if path.exists():
             return process_of(json_fields.read_json(path))
     return None
 
 
 def _read_tensors(model: Path) -> Tensors:
-    """The tensors by diffusers' names, all as float32."""
+    """Read the tensors by diffusers' names, all as float32."""
     path = model / _WEIGHTS
     if not path.exists():
         if pickled := sorted(model.glob("*.bin")):
             raise UserError(
-                f"{pickled[0]} is a pickle, which can run any code as it is read: "
-                "convert it, once, where you trust it: diffusers.UNet2DModel"
+                f"{pickled[0]} is a pickle, which can run any code when it is read. "
+                "If you trust it, convert it once: diffusers.UNet2DModel"
                 f".from_pretrained({str(model)!r}).save_pretrained(NEW_DIR)"
             )
-        raise UserError(f"{path}: there is no such file")
+        raise UserError(f"{path}: there is no such file; download it to this folder")
     try:
         import safetensors
         from safetensors.numpy import load_file
@@ -90,5 +94,7 @@ def _read_tensors(model: Path) -> Tensors:
     try:
         tensors = load_file(path)
     except (safetensors.SafetensorError, KeyError, TypeError) as error:
-        raise UserError(f"{path} cannot be read: {error}") from error
+        raise UserError(
+            f"{path} cannot be read ({error}): download it again"
+        ) from error
     return {name: np.asarray(x, np.float32) for name, x in tensors.items()}

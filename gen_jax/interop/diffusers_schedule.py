@@ -1,4 +1,4 @@
-"""A scheduler's configuration of diffusers as our schedule and what goes with it."""
+"""The conversion of a diffusers scheduler's configuration to our schedule and names."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ from gen_jax.diffusion.schedules import cosine_betas, linear_betas
 from gen_jax.errors import choose
 from gen_jax.interop import json_fields
 
-# Which of its fields matter, and what diffusers takes where they are not given.
+# The fields that matter, and diffusers' defaults for them.
 _DEFAULTS = {
     "_class_name": "DDPMScheduler",
     "beta_end": 0.02,
@@ -26,7 +26,7 @@ _ONE_WAY = {
     "thresholding": (False, (False,)),
     "trained_betas": (None, (None,)),
 }
-_KINDS = {"DDPMScheduler": None, "DDIMScheduler": None}  # others add noise otherwise
+_KINDS = {"DDPMScheduler": None, "DDIMScheduler": None}  # others add noise differently
 _SCHEDULES = {"linear": "linear", "squaredcos_cap_v2": "cosine"}
 _PREDICTIONS = {"epsilon": "eps", "sample": "x_0", "v_prediction": "v"}
 _VARIANCES = {
@@ -38,11 +38,13 @@ _VARIANCES = {
 
 
 class Process(NamedTuple):
-    """How noise was added and what was learned, by our names.
+    """The forward process and the learned quantity, by our names.
 
-    schedule: "linear" or "cosine". betas: beta_1..beta_T, float64 [T].
-    prediction: "eps", "x_0" or "v". variance: "fixed_small", "fixed_large" or
-    "learned_range". clip: whether x_0_hat is clipped to [-1, 1].
+    schedule: "linear" or "cosine".
+    betas: beta_1..beta_T, float64 [T].
+    prediction: "eps", "x_0" or "v".
+    variance: "fixed_small", "fixed_large" or "learned_range".
+    clip: whether x_0_hat is clipped to [-1, 1].
     """
 
     schedule: str
@@ -53,17 +55,18 @@ class Process(NamedTuple):
 
 
 def process_of(config: json_fields.Config) -> Process:
-    """What a scheduler_config.json says, of a DDPMScheduler or a DDIMScheduler.
+    """Convert the scheduler_config.json of a DDPMScheduler or DDIMScheduler.
 
-    How a scheduler strides over the times is not read: that is for our samplers.
-    Raises UserError, naming the field and what is allowed, for what we have not.
+    Fields on how a scheduler strides over the times are ignored: our samplers decide
+    that. Raises UserError if we lack a setting; it names the field and the allowed
+    values.
     """
     json_fields.check_one_way(config, _ONE_WAY)
     config = {**_DEFAULTS, **config}
     choose("_class_name", config["_class_name"], _KINDS)
     schedule = choose("beta_schedule", config["beta_schedule"], _SCHEDULES)
     T = json_fields.whole(config, "num_train_timesteps")
-    if schedule == "linear":  # as stated, whatever T is
+    if schedule == "linear":  # as stated, without our scaling by T
         ends = [
             json_fields.fraction(config, name) for name in ("beta_start", "beta_end")
         ]

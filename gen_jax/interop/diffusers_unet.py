@@ -1,8 +1,8 @@
-"""A `UNet2DModel` of diffusers as our U-Net: its configuration and its tensors.
+"""The conversion of diffusers' `UNet2DModel` to our U-Net: configuration and tensors.
 
-diffusers counts times from 0 and we count as the paper does, from 1: its network was
-told t - 1 where ours is told t. Nothing has to remember that, since sin and cos of
-(t - 1) w are those of t w, turned by w: the turn is put into the layer that reads them.
+diffusers counts times from 0, and we count from 1 as the paper does. So its network was
+given t - 1 when ours is given t. The conversion absorbs that. sin and cos of (t - 1) w
+are those of t w, rotated by w. The layer that reads them absorbs the rotation.
 """
 
 from collections.abc import Mapping
@@ -21,8 +21,8 @@ from gen_jax.models.layers import time_embedding
 Tensors = Mapping[str, np.ndarray]
 
 _KIND = "UNet2DModel"
-# Of its fields: what a field is where it is not given (diffusers' own default), and
-# what it may be here. Those with other rules are in `network_of`.
+# For each field: diffusers' default, and the values allowed here. `network_of` checks
+# the fields with other rules.
 _ONE_WAY = {
     "act_fn": ("silu", ("silu", "swish")),
     "add_attention": (True, (True,)),
@@ -49,7 +49,7 @@ _DEFAULTS = {
     "in_channels": 3,
     "layers_per_block": 2,
     "norm_num_groups": 32,
-    "num_train_timesteps": None,  # of a learned time embedding
+    "num_train_timesteps": None,  # only for a learned time embedding
     "out_channels": 3,
     "sample_size": None,
     "time_embedding_dim": None,
@@ -58,9 +58,10 @@ _DEFAULTS = {
 
 
 def network_of(config: json_fields.Config) -> tuple[UNet, tuple[int, int, int]]:
-    """Our network for a UNet2DModel's config.json, and the (H, W, C) of its images.
+    """Return our network for a UNet2DModel's config.json, and its images' (H, W, C).
 
-    Raises UserError, naming the field and what is allowed, where ours is another.
+    Raises UserError if our network lacks a setting; it names the field and the allowed
+    values.
     """
     choose("_class_name", config.get("_class_name", _KIND), {_KIND: None})
     json_fields.check_known(config, [*_ONE_WAY, *_DEFAULTS])
@@ -94,7 +95,7 @@ def network_of(config: json_fields.Config) -> tuple[UNet, tuple[int, int, int]]:
 
 
 def _sides(config: json_fields.Config) -> list[int]:
-    """Height and width: sample_size is one number, or two."""
+    """Return height and width; sample_size is one number, or two."""
     name = "sample_size"
     if not isinstance(config[name], list):
         return [json_fields.whole(config, name)] * 2
@@ -104,17 +105,19 @@ def _sides(config: json_fields.Config) -> list[int]:
 
 
 def _check_groups(config: json_fields.Config, channels: list[int]) -> None:
-    """Our norms have no group of fewer than four channels."""
+    """Check the groups of the norms; ours have at least four channels each."""
     groups = json_fields.whole(config, "norm_num_groups")
     if any(c % groups or c < 4 * groups for c in channels):
-        allowed = "what divides each of block_out_channels, into four or more"
+        allowed = (
+            "a divisor of each of block_out_channels, with a quotient of four or more"
+        )
         json_fields.refuse(config, "norm_num_groups", allowed)
     if config["attn_norm_num_groups"] not in (None, groups):
         json_fields.refuse(config, "attn_norm_num_groups", f"null or {groups}")
 
 
 def _levels_attended(config: json_fields.Config, levels: int) -> list[int]:
-    """The levels with attention, which has to be the same on the way up as down."""
+    """Return the levels with attention, which must be the same up and down."""
     has_attention = {}
     for name, plain in (("down_block_types", "Down"), ("up_block_types", "Up")):
         kinds = {f"{plain}Block2D": False, f"Attn{plain}Block2D": True}
@@ -132,12 +135,14 @@ def _levels_attended(config: json_fields.Config, levels: int) -> list[int]:
 def params_of(
     network: UNet, shape: tuple[int, int, int], tensors: Tensors
 ) -> dict[str, Any]:
-    """The parameters of our network, float32, from a UNet2DModel's tensors by name.
+    """Return the parameters of our network, float32, from a UNet2DModel's tensors.
 
-    shape: (H, W, C) of the images. Attention's may bear today's names (to_q, ...) or
-    those of before diffusers 0.18 (query, ...).
-    Raises UserError, naming the tensor, where one is missing, not expected, of another
-    shape or not finite.
+    shape: (H, W, C) of the images.
+    tensors: name -> array. Attention's names may be today's (to_q, ...) or those of
+        before diffusers 0.18 (query, ...).
+
+    Raises UserError if a tensor is missing, not expected, of another shape or not
+    finite; it names the tensor.
     """
     x = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
     t = jax.ShapeDtypeStruct((1,), jnp.int32)
@@ -148,42 +153,49 @@ def params_of(
         kind = "bias" if path[-1] == "bias" else "weight"
         name = f"{theirs['/'.join(path[:-1])]}.{kind}"
         if name not in left:
-            raise UserError(f"the tensor {name} is missing")
+            raise UserError(
+                f"the tensor {name} is missing: download weights and config again"
+            )
         name, tensor = left.pop(name)
         params[path] = _ours(name, tensor, leaf.shape)
     if left:
-        raise UserError(f"the tensor {next(iter(left.values()))[0]} is not expected")
-    params["Dense_0", "kernel"] = _told_from_1(params["Dense_0", "kernel"])
+        raise UserError(
+            f"the tensor {next(iter(left.values()))[0]} is not expected: config.json "
+            "describes another network"
+        )
+    params["Dense_0", "kernel"] = _for_times_from_1(params["Dense_0", "kernel"])
     return traverse_util.unflatten_dict(params)
 
 
 def _renamed(name: str) -> str:
-    """A tensor's name of today."""
-    before = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
+    """Return a tensor's name as it is in today's diffusers."""
+    today = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
     parts = name.split(".")
     if "attentions" in parts:
-        parts = [before.get(part, part) for part in parts]
+        parts = [today.get(part, part) for part in parts]
     return ".".join(parts)
 
 
 def _ours(name: str, tensor: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """A tensor in Flax's layout: inputs before outputs, and rows and columns first.
+    """Return a tensor in Flax's layout: rows, columns, inputs, outputs.
 
-    The 1x1 convolution of a block's shortcut is a dense layer here.
+    The 1x1 convolution of a block's shortcut is a dense layer here. Raises UserError if
+    the shape is not `shape` or a number is not finite.
     """
     ours = tensor.transpose(*range(2, tensor.ndim), *range(tensor.ndim)[1::-1])
     if ours.shape != shape and ours.shape != (1, 1, *shape):
         raise UserError(
             f"the tensor {name} has shape {list(tensor.shape)}, in Flax's layout "
-            f"{list(ours.shape)}; the configuration needs {list(shape)}"
+            f"{list(ours.shape)}; config.json needs {list(shape)}: use the config.json "
+            "that belongs to these weights"
         )
     if not np.isfinite(ours).all():
-        raise UserError(f"the tensor {name} is not finite")
+        raise UserError(f"the tensor {name} is not finite: download the weights again")
     return ours.reshape(shape)
 
 
 def _their_modules(network: UNet, height: int) -> dict[str, str]:
-    """diffusers' name of each of our modules, which count in the order of the call."""
+    """Return diffusers' name of each of our modules, numbered in call order."""
     levels, blocks = range(len(network.channel_multipliers)), network.blocks_per_level
     attends = [height // 2**level in network.attention_resolutions for level in levels]
     convs, resnets, attentions = ["conv_in"], [], []
@@ -234,8 +246,8 @@ _IN_ATTENTION = {
 }
 
 
-def _told_from_1(kernel: np.ndarray) -> np.ndarray:
-    """The kernel [E, F] that makes of t's embedding what `kernel` makes of t - 1's.
+def _for_times_from_1(kernel: np.ndarray) -> np.ndarray:
+    """Return the kernel [E, F] for t's embedding that equals `kernel` for t - 1's.
 
     sin((t - 1) w) = cos(w) sin(t w) - sin(w) cos(t w)
     cos((t - 1) w) = sin(w) sin(t w) + cos(w) cos(t w)

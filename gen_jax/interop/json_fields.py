@@ -1,4 +1,4 @@
-"""The fields of a published configuration: each known, and what it may be here."""
+"""Checks of a published configuration's fields: known, and with an allowed value."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -11,27 +11,31 @@ Config = Mapping[str, Any]
 
 
 def read_json(path: Path) -> Config:
-    """The fields in a file. Raises UserError where it is missing or holds none."""
+    """Read the fields in a file; UserError if it is missing or holds no fields."""
     try:
         content = json.loads(path.read_text())
     except FileNotFoundError:
-        raise UserError(f"{path}: there is no such file") from None
+        raise UserError(
+            f"{path}: there is no such file; download it to this folder"
+        ) from None
     except ValueError as error:
-        raise UserError(f"{path} is not JSON: {error}") from error
+        raise UserError(f"{path} is not JSON ({error}): download it again") from error
     if not isinstance(content, dict):
-        raise UserError(f"{path} is no configuration: it has no fields")
+        raise UserError(
+            f"{path} is not a configuration, since it has no fields: download it again"
+        )
     return content
 
 
 def refuse(config: Config, name: str, allowed: str) -> NoReturn:
-    """Raises the UserError of a field that is not what it may be."""
+    """Raise the UserError of a field whose value is not allowed."""
     raise UserError(f"{name}={json.dumps(config[name])}; allowed: {allowed}")
 
 
 def check_one_way(config: Config, one_way: Mapping[str, tuple[Any, tuple]]) -> None:
-    """Raises UserError for a field that is none of the few things it may be.
+    """Check that each field has one of its few allowed values; UserError if not.
 
-    one_way: the default, where the field is not given, and what is allowed.
+    one_way: field -> (default if it is not given, allowed values).
     """
     for name, (default, allowed) in one_way.items():
         value = config.get(name, default)
@@ -40,15 +44,20 @@ def check_one_way(config: Config, one_way: Mapping[str, tuple[Any, tuple]]) -> N
 
 
 def check_known(config: Config, known: Iterable[str]) -> None:
-    """Raises UserError for a field that is not known, and so might mean anything."""
+    """Check that every field is known, since another could mean anything.
+
+    Raises UserError if one is not.
+    """
     known = set(known)
     for name in config:
         if name not in known and not name.startswith("_"):
-            raise UserError(f"{name} is no field that is known here")
+            raise UserError(
+                f"{name} is not a known field: remove it if the model works without it"
+            )
 
 
 def wholes(config: Config, name: str) -> list[int]:
-    """A field's list of whole numbers, each at least 1."""
+    """Return a field's list of whole numbers, each at least 1; UserError if invalid."""
     numbers = config[name]
     if not isinstance(numbers, list) or not numbers or not all(map(_is_whole, numbers)):
         refuse(config, name, "a list of whole numbers from 1 on")
@@ -56,14 +65,14 @@ def wholes(config: Config, name: str) -> list[int]:
 
 
 def whole(config: Config, name: str) -> int:
-    """A field's whole number, at least 1."""
+    """Return a field's whole number, at least 1; UserError if invalid."""
     if not _is_whole(config[name]):
         refuse(config, name, "a whole number from 1 on")
     return config[name]
 
 
 def fraction(config: Config, name: str) -> float:
-    """A field's number, at least 0 and less than 1."""
+    """Return a field's number, at least 0 and less than 1; UserError if invalid."""
     number = config[name]
     if type(number) not in (int, float) or not 0 <= number < 1:
         refuse(config, name, "a number from 0 to below 1")

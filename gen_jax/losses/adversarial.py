@@ -1,12 +1,13 @@
-"""What adversaries play for: payoffs, penalties on D's gradient, and D's limits.
+"""Losses of adversaries, penalties on D's gradient, and limits on D.
 
-Goodfellow et al. (2014) have one payoff, which D maximises and G minimises,
+Goodfellow et al. (2014) have one value, which D maximises and G minimises,
 
     V(D, G) = E_x log D(x) + E_z log(1 - D(G(z))).                            (1)
 
-Those that came after share its form: what D minimises on real and on generated images,
-and what G minimises on its own, each the mean of a function of D's logits d. With the
-exception of Wasserstein's, all are bounded below for D.
+Each later loss is here as two functions of D's logits, d(x) of real and d(G(z)) of
+generated images: D minimises the first and G the second. Both read both logits, since
+the relativistic loss compares them; most generators read only the fake ones. Except
+for Wasserstein's, all are bounded below for D.
 """
 
 from collections.abc import Callable
@@ -18,54 +19,87 @@ import optax
 
 from gen_jax.losses import terms
 
-Term = Callable[[jax.Array], jax.Array]  # D's logits, any shape, to a term for each
-Score = Callable[[jax.Array], jax.Array]  # images [B, ...] to logits [B, ...]
+Term = Callable[[jax.Array], jax.Array]  # logits of any shape -> a term for each
+Loss = Callable[[jax.Array, jax.Array], jax.Array]  # (real, fake) logits -> []
+Score = Callable[[jax.Array], jax.Array]  # images [B, ...] -> logits [B, ...]
 
 
 class GanLoss(NamedTuple):
-    """Three terms of D's logits, each to be minimised in the mean by its player."""
+    """Two losses of D's logits, real and fake, of one shape [B] or [B, H, W].
 
-    real: Term  # D, on real images
-    fake: Term  # D, on generated images
-    generator: Term  # G, on its own images
-    output: Term  # what D says of an image, in the units of its payoff
+    discriminator, generator: (real, fake) -> the mean that the player minimises, [].
+    output: D's answer for each logit, in the units of the loss, such as a probability.
+    """
+
+    discriminator: Loss
+    generator: Loss
+    output: Term = lambda logits: logits
+
+
+def _sum_of_means(real_term: Term, fake_term: Term) -> Loss:
+    """Return the loss E real_term(d(x)) + E fake_term(d(G(z)))."""
+    return lambda real, fake: real_term(real).mean() + fake_term(fake).mean()
+
+
+def _mean_of_fake(term: Term) -> Loss:
+    """Return the loss E term(d(G(z))), which does not read the real logits."""
+    return lambda real, fake: term(fake).mean()
+
+
+def _minus_log_d(logits: jax.Array) -> jax.Array:
+    return -terms.log_d(logits)
+
+
+def _minus_log_one_minus_d(logits: jax.Array) -> jax.Array:
+    return -terms.log_one_minus_d(logits)
+
+
+def _minus(logits: jax.Array) -> jax.Array:
+    return -logits
 
 
 GAN_LOSSES = {
-    # Equation 1: D plays -V, G its second term.
+    # Equation 1: D minimises -V, G its second term.
     "minimax": GanLoss(
-        real=lambda d: -terms.log_d(d),
-        fake=lambda d: -terms.log_one_minus_d(d),
-        generator=terms.log_one_minus_d,
+        discriminator=_sum_of_means(_minus_log_d, _minus_log_one_minus_d),
+        generator=_mean_of_fake(terms.log_one_minus_d),
         output=jax.nn.sigmoid,
     ),
-    # Same fixed point, but a gradient where D is sure of itself (their section 3).
+    # Same fixed point as minimax, but G has a gradient when D is sure of itself
+    # (Goodfellow et al. 2014, section 3).
     "non_saturating": GanLoss(
-        real=lambda d: -terms.log_d(d),
-        fake=lambda d: -terms.log_one_minus_d(d),
-        generator=lambda d: -terms.log_d(d),
+        discriminator=_sum_of_means(_minus_log_d, _minus_log_one_minus_d),
+        generator=_mean_of_fake(_minus_log_d),
         output=jax.nn.sigmoid,
     ),
     # Mao et al. (2017), equation 9: labels 0 for fake and 1 for real.
     "least_squares": GanLoss(
-        real=lambda d: 0.5 * jnp.square(d - 1),
-        fake=lambda d: 0.5 * jnp.square(d),
-        generator=lambda d: 0.5 * jnp.square(d - 1),
-        output=lambda d: d,
+        discriminator=_sum_of_means(
+            lambda d: 0.5 * jnp.square(d - 1), lambda d: 0.5 * jnp.square(d)
+        ),
+        generator=_mean_of_fake(lambda d: 0.5 * jnp.square(d - 1)),
     ),
-    # Arjovsky et al. (2017), equation 2, for a D that is Lipschitz: see below.
+    # Arjovsky et al. (2017), equation 2, for a Lipschitz D: see `gradient_penalty`
+    # and `clipped`.
     "wasserstein": GanLoss(
-        real=lambda d: -d,
-        fake=lambda d: d,
-        generator=lambda d: -d,
-        output=lambda d: d,
+        discriminator=_sum_of_means(_minus, lambda d: d),
+        generator=_mean_of_fake(_minus),
     ),
     # Lim & Ye (2017); Miyato et al. (2018), equations 16 and 17.
     "hinge": GanLoss(
-        real=lambda d: jax.nn.relu(1 - d),
-        fake=lambda d: jax.nn.relu(1 + d),
-        generator=lambda d: -d,
-        output=lambda d: d,
+        discriminator=_sum_of_means(
+            lambda d: jax.nn.relu(1 - d), lambda d: jax.nn.relu(1 + d)
+        ),
+        generator=_mean_of_fake(_minus),
+    ),
+    # Jolicoeur-Martineau (2018), "The relativistic discriminator", RSGAN: sigmoid of
+    # d(x) - d(G(z)) is the probability that x is more realistic than G(z),
+    #     L_D = -E log sigmoid(d(x) - d(G(z))),   L_G = -E log sigmoid(d(G(z)) - d(x)).
+    # Each real image is paired with one generated image. The other form, relativistic
+    # average, compares with a batch's mean, which would depend on the batch's size.
+    "relativistic": GanLoss(
+        discriminator=lambda real, fake: _minus_log_d(real - fake).mean(),
+        generator=lambda real, fake: _minus_log_d(fake - real).mean(),
     ),
 }
 
@@ -73,22 +107,32 @@ GAN_LOSSES = {
 def discriminator_loss(
     gan_loss: GanLoss, real: jax.Array, fake: jax.Array
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """What D minimises, [], and what it says of real and of generated images.
+    """Return the loss of D, [], and the means of its outputs as metrics.
 
-    real, fake: D's logits of both, any shape such as [B] or a map of them [B, H, W].
-    Each side is a mean, so that a map counts no more than a single logit.
+    real, fake: D's logits of real and of generated images, [B] or a map of them
+        [B, H, W]; the loss is a mean, so that a map counts no more than one logit.
     """
-    value = gan_loss.real(real).mean() + gan_loss.fake(fake).mean()
-    output = gan_loss.output
+    value, output = gan_loss.discriminator(real, fake), gan_loss.output
     return value, {"d_real": output(real).mean(), "d_fake": output(fake).mean()}
 
 
-def squared_gradient_norm(score: Score, x: jax.Array) -> jax.Array:
-    """|grad_x score(x)|^2 of each image: float32 [B].
+def generator_loss(
+    gan_loss: GanLoss, real: jax.Array, fake: jax.Array
+) -> tuple[jax.Array, dict[str, jax.Array]]:
+    """Return the loss of G, [], and the mean output of D for its images as a metric.
 
-    score: x [B, ...] -> logits; a map of them [B, H, W] counts as its mean. It must
-        treat every image by itself: behind BatchNorm's statistics of a batch the
-        gradient would be that of a sum over neighbours.
+    real, fake: as for `discriminator_loss`. Compute both in any case: if the loss does
+        not read `real`, XLA removes the computation of it.
+    """
+    return gan_loss.generator(real, fake), {"d_fake": gan_loss.output(fake).mean()}
+
+
+def squared_gradient_norm(score: Score, x: jax.Array) -> jax.Array:
+    """Return |grad_x score(x)|^2 for each image, float32 [B].
+
+    score: x [B, ...] -> logits [B], or maps of them [B, H, W], which count as their
+        means. It must treat each image on its own: with BatchNorm's batch statistics,
+        the gradient would include the other images of the batch.
     """
 
     def total(x):
@@ -102,22 +146,23 @@ def squared_gradient_norm(score: Score, x: jax.Array) -> jax.Array:
 def gradient_penalty(
     score: Score, x: jax.Array, x_fake: jax.Array, u: jax.Array
 ) -> jax.Array:
-    """(|grad score(x_hat)| - 1)^2 at x_hat = u x + (1 - u) x_fake: float32 [B].
+    """Return (|grad score(x_hat)| - 1)^2 at x_hat = u x + (1 - u) x_fake, float32 [B].
 
-    x, x_fake: [B, ...]. u: [B], uniform on [0, 1). Gulrajani et al. (2017), equation 3,
-    where its mean times 10 keeps D near the Lipschitz constant of 1.
+    x, x_fake: real and generated images [B, ...]. u: [B], uniform on [0, 1).
+    Gulrajani et al. (2017), equation 3: its mean times 10 keeps D close to a Lipschitz
+    constant of 1.
     """
     u = u.reshape(-1, *[1] * (x.ndim - 1))
     squared = squared_gradient_norm(score, u * x + (1 - u) * x_fake)
-    # At a gradient of exactly zero the root has no derivative; NaN would spread.
+    # The square root has an infinite derivative at 0, which would give NaN gradients.
     norm = jnp.sqrt(jnp.maximum(squared, 1e-12))
     return jnp.square(norm - 1)
 
 
 def r1(score: Score, x: jax.Array) -> jax.Array:
-    """|grad score(x)|^2 / 2 at real images x [B, ...]: float32 [B].
+    """Return |grad score(x)|^2 / 2 at real images x [B, ...], float32 [B].
 
-    Mescheder et al. (2018), equation 9, to be weighted by their gamma.
+    Mescheder et al. (2018), equation 9, without the factor gamma.
     """
     return 0.5 * squared_gradient_norm(score, x)
 
@@ -125,7 +170,7 @@ def r1(score: Score, x: jax.Array) -> jax.Array:
 def clipped(
     optimizer: optax.GradientTransformation, limit: float
 ) -> optax.GradientTransformation:
-    """The optimizer, with each parameter clipped to [-limit, limit] after its move.
+    """Return the optimizer that clips parameters to [-limit, limit] after each update.
 
     Arjovsky et al. (2017), algorithm 1, with a limit of 0.01.
     """

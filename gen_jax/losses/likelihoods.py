@@ -1,8 +1,8 @@
-"""p(x|z): how probable an image is, given what a decoder makes of a latent z.
+"""The likelihood p(x|z) of an image, given a decoder's output for a latent z.
 
-Kingma & Welling (2013), appendix C, and Kingma et al. (2016), for images of 8 bits. A
-decoder gives `channels` numbers for each channel of the image; value and gradient are
-finite where any of them is +-1e4.
+Kingma & Welling (2013), appendix C, and Kingma et al. (2016), for 8-bit images. A
+decoder gives `channels` numbers per channel of the image. Value and gradient are finite
+if any of them is +-1e4.
 """
 
 import math
@@ -17,15 +17,18 @@ from gen_jax.losses import terms
 
 
 class Likelihood(NamedTuple):
-    """log p(x|z) from what a decoder gives, and the image to show of it."""
+    """The log density log p(x|z) for a decoder's output, and the output's mean."""
 
     log_prob: Callable[[jax.Array, jax.Array], jax.Array]  # (x, out) -> [B, ...]
     mean: Callable[[jax.Array], jax.Array]  # out -> x_hat [B, ...]
-    channels: int = 1  # of `out` for each channel of x
+    channels: int = 1  # channels of `out` per channel of x
 
 
 def bernoulli() -> Likelihood:
-    """Pixels as coins: the decoder gives logits [B, ...] of (x + 1) / 2."""
+    """Return a Bernoulli distribution per pixel: `out` holds logits of (x + 1) / 2.
+
+    `out` has the shape [B, ...] of x.
+    """
     return Likelihood(
         log_prob=lambda x, out: terms.bernoulli_log_likelihood(out, (x + 1) / 2),
         mean=lambda out: 2 * jax.nn.sigmoid(out) - 1,
@@ -33,16 +36,18 @@ def bernoulli() -> Likelihood:
 
 
 def gaussian(scale: float) -> Likelihood:
-    """N(out, scale^2 I), a density in image space: the decoder gives means [B, ...].
+    """Return N(out, scale^2 I), a density in image space: `out` is the mean [B, ...].
 
-    The scale is given, where the decoder of Kingma & Welling's C.2 learns one: up to a
-    constant, -log p is the squared error over 2 scale^2, so that the scale says how
-    much the error counts beside a VAE's KL, and nothing else.
+    The scale is given; the decoder of Kingma & Welling's appendix C.2 learns one. Up to
+    a constant, -log p is the squared error over 2 scale^2. So the scale only weighs the
+    error against a VAE's KL.
 
-    Raises UserError for a scale not above 0.
+    Raises UserError if the scale is not above 0.
     """
     if scale <= 0:
-        raise UserError(f"scale is {scale}, but a standard deviation is above 0")
+        raise UserError(
+            f"scale={scale} is not a standard deviation: give a number above 0"
+        )
     log_scale = math.log(scale)
     return Likelihood(
         log_prob=lambda x, out: terms.gaussian_log_likelihood(x, out, log_scale),
@@ -51,12 +56,12 @@ def gaussian(scale: float) -> Likelihood:
 
 
 def discretised_logistic() -> Likelihood:
-    """A probability of each of 256 grey levels: logistic, cut into bins.
+    """Return a distribution over 256 grey levels: a logistic, cut into bins.
 
     The decoder gives means and log scales, [B, ..., 2 C]. Log scales start near the
-    scale of images, exp(-2) in units of x, and are kept above -7, a tenth of a bin:
-    nothing is gained below, and an error would cost the more. They need no upper limit:
-    from the width of images on, log p falls as the log scale rises, with a slope of -1.
+    scale of images, exp(-2) in units of x. They are kept above -7, a tenth of a bin:
+    below, nothing is gained and an error would cost more. They need no upper limit.
+    Beyond the width of images log p falls with slope -1 as the log scale rises.
     """
 
     def split(out):

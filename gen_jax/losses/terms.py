@@ -1,10 +1,10 @@
-"""The terms losses are made of: elementwise, in float32, with formula and source.
+"""The terms that losses are made of: elementwise, float32, with formula and source.
 
-No term reduces: which mean or sum is taken is read where a loss is put together, in
-`objectives/`. What a network gives as a probability comes as its logit l, with
-p = sigmoid(l), and what it gives as a scale or variance comes as the logarithm. Value
-and gradient are finite where any of these, or a mean, is +-1e4: from e^20 on, where no
-scale of images lies, an exponential goes on along its tangent, whose slope leads back.
+No term reduces. The objective that builds a loss chooses its means and sums, in
+`objectives/`. A network gives a probability as its logit l, with p = sigmoid(l), and a
+scale or variance as its logarithm. Value and gradient are finite if any of these, or a
+mean, is +-1e4. From e^20 on, far beyond any scale of images, an exponential continues
+along its tangent. The slope of the tangent leads back.
 """
 
 import math
@@ -13,38 +13,38 @@ import jax
 import jax.numpy as jnp
 
 _HALF_BIN = 1 / 255  # half the distance of two of 256 levels from -1 to 1
-_STEEP = (
-    20.0  # where an exponential becomes its tangent: the tangent's square is finite
-)
-_THIN = 1e-3  # units of a scale, in which a density hardly changes
+# An exponential continues as its tangent from here on: the tangent's square is finite.
+_STEEP = 20.0
+_THIN = 1e-3  # units of a scale, within which a density hardly changes
 
 
 def log_d(logits: jax.Array) -> jax.Array:
-    """log D = log sigmoid(l), in nats, shape of the logits (any, such as [B]).
+    """Return log D = log sigmoid(l) in nats, in the shape of the logits such as [B].
 
-    Goodfellow et al. (2014): the mean over data is the first term of
-    V(D, G) = E log D(x) + E log(1 - D(G(z))); minus the mean over samples is what
-    their generator minimises in practice (non-saturating).
+    Goodfellow et al. (2014). The mean over data is the first term of V(D, G) = E log
+    D(x) + E log(1 - D(G(z))). Minus the mean over samples is the loss that their
+    generator minimises in practice (non-saturating).
     """
     return jax.nn.log_sigmoid(logits.astype(jnp.float32))
 
 
 def log_one_minus_d(logits: jax.Array) -> jax.Array:
-    """log(1 - D) = log sigmoid(-l), in nats, shape of the logits (any, such as [B]).
+    """Return log(1 - D) = log sigmoid(-l) in nats, in the logits' shape such as [B].
 
-    Goodfellow et al. (2014): the mean over samples is the second term of V(D, G),
-    which the discriminator maximises and the minimax generator minimises.
+    Goodfellow et al. (2014). The mean over samples is the second term of V(D, G), which
+    the discriminator maximises and the minimax generator minimises.
     """
     return jax.nn.log_sigmoid(-logits.astype(jnp.float32))
 
 
 def bernoulli_log_likelihood(logits: jax.Array, x: jax.Array) -> jax.Array:
-    """x log p + (1 - x) log(1 - p), in nats, for each of the elements [B, ...].
+    """Return x log p + (1 - x) log(1 - p) per element, float32 [B, ...] in nats.
 
-    logits: l [B, ...]. x: [B, ...] in [0, 1]; a grey x gives the expectation over its
-    random binarisation b ~ Bernoulli(x). Kingma & Welling (2013), appendix C.1.
+    logits: l, [B, ...].
+    x: [B, ...] in [0, 1]. A grey x gives the expectation over its random binarisation b
+        ~ Bernoulli(x).
 
-    Raises ValueError where the shapes differ.
+    Kingma & Welling (2013), appendix C.1. Raises ValueError if the shapes differ.
     """
     _check_shapes(logits, x)
     x = x.astype(jnp.float32)
@@ -54,14 +54,15 @@ def bernoulli_log_likelihood(logits: jax.Array, x: jax.Array) -> jax.Array:
 def gaussian_log_likelihood(
     x: jax.Array, mean: jax.Array, log_scale: float | jax.Array
 ) -> jax.Array:
-    """log N(x; mean, scale^2), in nats, for each of the elements [B, ...].
+    """Return log N(x; mean, scale^2) per element, float32 [B, ...] in nats.
 
-    = -(log 2 pi) / 2 - log scale - (x - mean)^2 / (2 scale^2)
+        -(log 2 pi) / 2 - log scale - (x - mean)^2 / (2 scale^2)
 
-    x, mean: [B, ...]. log_scale: a number, or [B, ...]; exact from -20 on.
-    Kingma & Welling (2013), appendix C.2.
+    x, mean: [B, ...].
+    log_scale: a number, or [B, ...]; exact from -20 on.
 
-    Raises ValueError where the shapes of x and mean differ.
+    Kingma & Welling (2013), appendix C.2. Raises ValueError if the shapes of x and mean
+    differ.
     """
     inverse_scale = _exp(-jnp.asarray(log_scale, jnp.float32))
     standardised_squared = squared_error(x, mean) * jnp.square(inverse_scale)
@@ -71,19 +72,19 @@ def gaussian_log_likelihood(
 def discretised_logistic_log_likelihood(
     x: jax.Array, mean: jax.Array, log_scale: jax.Array
 ) -> jax.Array:
-    """log of a logistic's probability of the bin that x lies in, nats, [B, ...].
+    """Return the log probability of x's bin under a logistic, [B, ...] in nats.
 
-    = log(F(u) - F(l)),  F = sigmoid,  u, l = (x +- h - mean) / scale,  h = 1 / 255
+        log(F(u) - F(l)),  F = sigmoid,  u, l = (x +- h - mean) / scale,  h = 1 / 255
 
-    x: [B, ...], one of 256 levels from -1 to 1; the bins of the first and the last
-    reach to infinity. mean, log_scale: [B, ...]; exact for log scales from -20 on.
+    x: [B, ...], one of 256 levels from -1 to 1. The bins of the first and the last
+        level reach to infinity.
+    mean, log_scale: [B, ...]; exact for log scales from -20 on.
+
     Kingma et al. (2016), "Improved variational inference with inverse autoregressive
-    flow", section 5.
-
-    Raises ValueError where the shapes differ.
+    flow", section 5. Raises ValueError if the shapes differ.
     """
     lower, upper, log_width = _bin_edges(x, mean, log_scale)
-    # F(u) - F(l) = F(u) F(-l) (1 - e^(l - u)) has no difference of two near equals.
+    # F(u) - F(l) = F(u) F(-l) (1 - e^(l - u)) subtracts no nearly equal numbers.
     log_f_upper, log_f_lower = jax.nn.log_sigmoid(upper), jax.nn.log_sigmoid(-lower)
     width = _exp(log_width)
     is_thin = width < _THIN
@@ -96,15 +97,13 @@ def discretised_logistic_log_likelihood(
 def discretised_gaussian_log_likelihood(
     x: jax.Array, mean: jax.Array, log_scale: jax.Array
 ) -> jax.Array:
-    """log of a Gaussian's probability of the bin that x lies in, nats, [B, ...].
+    """Return the log probability of x's bin under a Gaussian, [B, ...] in nats.
 
-    As `discretised_logistic_log_likelihood`, F the normal distribution's. Ho et al.
-    (2020), equation 13.
-
-    Raises ValueError where the shapes differ.
+    As `discretised_logistic_log_likelihood`, with F the normal distribution's. Ho et
+    al. (2020), equation 13. Raises ValueError if the shapes differ.
     """
     lower, upper, log_width = _bin_edges(x, mean, log_scale)
-    # F(u) - F(l) = F(-l) - F(-u): in the lower tail, where log F is precise.
+    # F(u) - F(l) = F(-l) - F(-u): take the lower tail, in which log F is precise.
     in_upper_tail = lower + upper > 0
     near = _log_normal_cdf(jnp.where(in_upper_tail, -lower, upper))
     far = _log_normal_cdf(jnp.where(in_upper_tail, -upper, lower))
@@ -117,15 +116,15 @@ def discretised_gaussian_log_likelihood(
 
 
 def _exp(x, exp=jnp.exp):
-    """exp(x), or expm1(x), and from _STEEP on their tangent."""
+    """Compute exp(x), or expm1(x), and from _STEEP on their tangent."""
     return exp(jnp.minimum(x, _STEEP)) + math.exp(_STEEP) * jax.nn.relu(x - _STEEP)
 
 
 def _log_normal_cdf(x):
-    """log of the normal distribution's F(x), whose slope holds in the tail too.
+    """Compute log F(x) of the normal distribution, with a correct slope in the tail.
 
-    JAX takes the slope from a difference of logarithms, which rounds to anything where
-    they are large: from -20 on down it is F's expansion that is differentiated.
+    JAX takes the slope from a difference of logarithms, which is only rounding error if
+    they are large. Below -20 F's expansion is differentiated instead.
     """
     tail = jnp.minimum(x, -20.0)
     inverse = 1 / tail
@@ -136,7 +135,7 @@ def _log_normal_cdf(x):
 
 
 def _bin_edges(x, mean, log_scale):
-    """The edges of x's bin, in units of the scale, and the log of its width."""
+    """Return the edges of x's bin, in units of the scale, and the log of its width."""
     _check_shapes(x, mean)
     _check_shapes(x, log_scale)
     log_scale = log_scale.astype(jnp.float32)
@@ -148,38 +147,40 @@ def _bin_edges(x, mean, log_scale):
 
 
 def _of_bin(x, first, inside, last):
-    """The value for x's bin: the first level's, the last's, or one between."""
+    """Select the value for x's bin: the first level's, the last's, or one between."""
     edge = 1 - _HALF_BIN
     return jnp.where(x < -edge, first, jnp.where(x > edge, last, inside))
 
 
 def gaussian_kl(mean: jax.Array, log_var: jax.Array) -> jax.Array:
-    """KL(N(mean, var) || N(0, 1)) = (mean^2 + var - 1 - log var) / 2, in nats.
+    """Return KL(N(mean, var) || N(0, 1)) per element, float32 [B, D] in nats.
 
-    mean, log_var: [B, D], and so is the result: one term for each latent dimension.
-    Exact for log variances up to 20, and still rising, by var's tangent, beyond.
-    Kingma & Welling (2013), appendix B.
+        (mean^2 + var - 1 - log var) / 2
 
-    Raises ValueError where the shapes differ.
+    mean, log_var: [B, D]. Exact for log variances up to 20; beyond, var's tangent keeps
+        it rising.
+
+    Kingma & Welling (2013), appendix B. Raises ValueError if the shapes differ.
     """
     _check_shapes(mean, log_var)
     mean, log_var = mean.astype(jnp.float32), log_var.astype(jnp.float32)
-    # expm1: var - 1 - log var loses every digit near the prior when written plainly.
+    # expm1, because var - 1 - log var loses every digit near the prior.
     return 0.5 * (jnp.square(mean) + _exp(log_var, jnp.expm1) - log_var)
 
 
 def gaussian_kl_between(
     mean_q: jax.Array, log_var_q: jax.Array, mean_p: jax.Array, log_var_p: jax.Array
 ) -> jax.Array:
-    """KL(N(mean_q, var_q) || N(mean_p, var_p)) for each of the elements, in nats.
+    """Return KL(N(mean_q, var_q) || N(mean_p, var_p)) per element, [B, ...] in nats.
 
-    = (log var_p - log var_q + var_q / var_p + (mean_q - mean_p)^2 / var_p - 1) / 2
+        (log var_p - log var_q + var_q / var_p + (mean_q - mean_p)^2 / var_p - 1) / 2
 
-    All [B, ...] of one rank; the variances may have sides of 1. Exact where var_q is up
-    to e^20 var_p and var_p at least e^-40, and still rising beyond. Ho et al. (2020),
-    equation 5, by the formula of Kingma & Welling (2013), appendix B.
+    mean_q, log_var_q, mean_p, log_var_p: [B, ...] of one rank; the variances may have
+        sides of 1. Exact if var_q is up to e^20 var_p and var_p at least e^-40; still
+        rising beyond.
 
-    Raises ValueError where the shapes of the means differ.
+    Ho et al. (2020), equation 5, by the formula of Kingma & Welling (2013), appendix B.
+    Raises ValueError if the shapes of the means differ.
     """
     inverse_scale = _exp(-0.5 * log_var_p)
     squared = squared_error(mean_q, mean_p) * jnp.square(inverse_scale)
@@ -188,28 +189,30 @@ def gaussian_kl_between(
 
 
 def squared_error(x: jax.Array, x_hat: jax.Array) -> jax.Array:
-    """(x - x_hat)^2 for each of the elements [B, ...].
+    """Return (x - x_hat)^2 per element, float32 [B, ...].
 
-    Raises ValueError where the shapes differ: a [B] against a [B, 1] would broadcast.
+    Raises ValueError if the shapes differ: [B] and [B, 1] would broadcast silently.
     """
     _check_shapes(x, x_hat)
     return jnp.square(x.astype(jnp.float32) - x_hat.astype(jnp.float32))
 
 
 def absolute_error(x: jax.Array, x_hat: jax.Array) -> jax.Array:
-    """|x - x_hat| for each of the elements [B, ...].
+    """Return |x - x_hat| per element, float32 [B, ...].
 
-    Raises ValueError where the shapes differ.
+    Raises ValueError if the shapes differ.
     """
     _check_shapes(x, x_hat)
     return jnp.abs(x.astype(jnp.float32) - x_hat.astype(jnp.float32))
 
 
 def sum_per_example(x: jax.Array) -> jax.Array:
-    """The sum over all but the first axis: [B, ...] -> [B], nats per image."""
+    """Sum over all axes but the first: [B, ...] to [B], such as nats per image."""
     return jnp.sum(x, axis=tuple(range(1, x.ndim)))
 
 
 def _check_shapes(a: jax.Array, b: jax.Array) -> None:
     if a.shape != b.shape:
-        raise ValueError(f"shapes differ: {a.shape} and {b.shape}")
+        raise ValueError(
+            f"shapes differ: {a.shape} and {b.shape}; give arrays of equal shape"
+        )

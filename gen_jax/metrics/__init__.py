@@ -1,1 +1,1 @@
-"""How good what a model makes is, in numbers. NumPy at the border, arrays in memory."""
+"""Metrics: the quality of samples in numbers. They take and return NumPy arrays."""

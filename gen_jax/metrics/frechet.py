@@ -1,16 +1,17 @@
-"""How far apart two sets of features [N, D] lie, each taken as a Gaussian.
+"""The Fréchet distance between two sets of features [N, D], each taken as a Gaussian.
 
 Heusel et al. (2017), "GANs trained by a two time-scale update rule converge to a local
-Nash equilibrium", after Dowson & Landau (1982). Of means m and covariances C,
+Nash equilibrium", after Dowson & Landau (1982). With means m and covariances C,
 
     d = |m_1 - m_2|^2 + tr(C_1 + C_2 - 2 (C_1 C_2)^(1/2))
 
-It is FID where the features are Inception's, and 0 for equal statistics. Small sets lie
-further apart than large ones of the same kind: compare numbers of equal sizes only.
+It is called FID if the features are Inception's. It is 0 for equal statistics. Small
+sets lie further apart than large ones of the same kind, so compare only numbers from
+sets of equal size.
 
-Sets are seen batch by batch, and never lie in memory. Two parts are merged as in Chan,
-Golub & LeVeque (1983), "Algorithms for computing the sample variance", which no large
-mean disturbs. Of scatters S = sum_i (x_i - m)(x_i - m)^T and n = n_a + n_b,
+Sets are read batch by batch and never lie in memory. Two parts are merged as in Chan,
+Golub & LeVeque (1983), "Algorithms for computing the sample variance", which stays
+exact for large means. With scatters S = sum_i (x_i - m)(x_i - m)^T and n = n_a + n_b,
 
     S = S_a + S_b + n_a n_b / n (m_b - m_a)(m_b - m_a)^T
 """
@@ -26,9 +27,11 @@ from gen_jax.metrics.checks import check_features
 
 
 class Moments(NamedTuple):
-    """What the distance needs of a set.
+    """The statistics of a set that the distance needs.
 
-    count: N. mean: float64 [D]. scatter: float64 [D, D], N - 1 times the covariance.
+    count: number of examples N.
+    mean: float64 [D].
+    scatter: float64 [D, D], N - 1 times the covariance.
     """
 
     count: int
@@ -37,9 +40,9 @@ class Moments(NamedTuple):
 
 
 def moments(features: np.ndarray) -> Moments:
-    """The moments of features [N, D], N >= 1.
+    """Compute the moments of features [N, D], N >= 1.
 
-    Raises UserError for other shapes, and features that are not all finite.
+    Raises UserError if the shape is another or a feature is not finite.
     """
     check_features(given=features)
     features = np.asarray(features, np.float64)
@@ -49,9 +52,9 @@ def moments(features: np.ndarray) -> Moments:
 
 
 def merge(a: Moments, b: Moments) -> Moments:
-    """The moments of two sets together.
+    """Merge the moments of two sets into those of both together.
 
-    Raises UserError where their features are not of one dimension.
+    Raises UserError if their features do not have one dimension.
     """
     _check_match(a, b)
     count = a.count + b.count
@@ -62,53 +65,57 @@ def merge(a: Moments, b: Moments) -> Moments:
 
 
 def moments_of(batches: Iterable[np.ndarray]) -> Moments:
-    """The moments of all features together that come in batches [B, D].
+    """Compute the moments of all features that come in batches [B, D].
 
-    Raises UserError as `moments` does, and where there is no batch.
+    Raises UserError as `moments` does, and if there is no batch.
     """
     parts = map(moments, batches)
     first = next(parts, None)
     if first is None:
-        raise UserError("there are no features to take moments of")
+        raise UserError("there are no features: give at least one batch [B, D]")
     return functools.reduce(merge, parts, first)
 
 
 def covariance(a: Moments) -> np.ndarray:
-    """The unbiased estimate, divided by N - 1: float64 [D, D].
+    """Return the unbiased covariance, divided by N - 1: float64 [D, D].
 
-    Raises UserError for a single example.
+    Raises UserError if there is a single example.
     """
     if a.count < 2:
-        raise UserError("a covariance needs two examples at least, not 1")
+        raise UserError("a covariance needs at least two examples, not 1: give more")
     return a.scatter / (a.count - 1)
 
 
 def frechet_distance(a: Moments, b: Moments) -> float:
-    """The d above, 0 or more; sets may change places.
+    """Compute the d above, 0 or more; the order of the sets does not matter.
 
-    Raises UserError where a set has too few examples for a covariance of full rank,
-    which N points reach from N = D + 1 on; for another D; and for what is not finite.
+    Raises UserError if a set has N <= D examples, too few for a covariance of full
+    rank. Also raises it if the sets differ in D or a moment is not finite.
     """
     _check_match(a, b)
     size = len(a.mean)
     if min(a.count, b.count) <= size:
         raise UserError(
             f"a Fréchet distance of {size} features needs more than {size} examples of "
-            f"each kind, for covariances of full rank, not {a.count} and {b.count}"
+            f"each kind, for covariances of full rank, not {a.count} and {b.count}; "
+            "give more samples"
         )
     if not all(np.isfinite(x).all() for x in (*a[1:], *b[1:])):
-        raise UserError("a Fréchet distance needs moments that are all finite")
+        raise UserError(
+            "a Fréchet distance needs moments that are all finite; check the features "
+            "for NaN"
+        )
     gap = a.mean - b.mean
     first, second = covariance(a), covariance(b)
-    # Of C = F F^T the eigenvalues of C_1 C_2 are the squared singular values of
-    # F_1^T F_2. Their roots taken so are exact to rounding, not to its root.
+    # With C = F F^T, the eigenvalues of C_1 C_2 are the squared singular values of
+    # F_1^T F_2. So their roots are exact to rounding, not only to its square root.
     overlap = np.linalg.svd(_factor(first).T @ _factor(second), compute_uv=False).sum()
     distance = gap @ gap + np.trace(first) + np.trace(second) - 2 * overlap
     return max(0.0, float(distance))
 
 
 def _factor(covariance: np.ndarray) -> np.ndarray:
-    """An F of C = F F^T. Eigenvalues that rounding may have made are 0."""
+    """Return an F with C = F F^T; eigenvalues within rounding count as 0."""
     values, vectors = np.linalg.eigh(covariance)
     rounding = len(values) * np.finfo(np.float64).eps * values[-1]
     return vectors * np.sqrt(np.where(values > rounding, values, 0))
@@ -117,6 +124,6 @@ def _factor(covariance: np.ndarray) -> np.ndarray:
 def _check_match(a: Moments, b: Moments) -> None:
     if a.mean.shape != b.mean.shape:
         raise UserError(
-            f"moments are of one number of features, not of {len(a.mean)} and "
-            f"{len(b.mean)}"
+            f"the moments have different numbers of features, of {len(a.mean)} and "
+            f"{len(b.mean)}: use one feature network for both sets"
         )

@@ -1,6 +1,6 @@
 """Latent spaces in numbers: midpoints, linear probes, the aggregated posterior.
 
-Codes are float [N, D] or [N, ...]; images x [N, H, W, C] in [-1, 1].
+Codes are float [N, D] or [N, ...], and images x are [N, H, W, C] in [-1, 1].
 """
 
 import math
@@ -9,15 +9,17 @@ import numpy as np
 
 from gen_jax.metrics.neighbours import nearest
 
-_DRAWS = 1000  # of the bootstrap
+_DRAWS = 1000  # bootstrap resamples
 
 
 def pairs(
     y: np.ndarray | None, number: int, most: int, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`most` different pairs i < j of `number` examples, all where there are fewer.
+    """Return `most` random different pairs i < j of `number` examples: int [P] each.
 
-    y: labels int32 [number]; pairs are then of one class only.
+    If there are fewer pairs it returns all.
+
+    y: labels, int32 [number]; pairs are then of one class only.
     """
     i, j = np.triu_indices(number, 1)
     if y is not None:
@@ -28,23 +30,26 @@ def pairs(
 
 
 def rms(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """The root mean square of a - b of each example: float64 [N]."""
+    """Return the root mean square of a - b per example [N, ...]: float64 [N]."""
     gap = (a.astype(np.float64) - b).reshape(len(a), -1)
     return np.sqrt((gap**2).mean(1))
 
 
 def nearest_rms(x: np.ndarray, real: np.ndarray) -> np.ndarray:
-    """`rms` from each x [N, ...] to the nearest of real [M, ...]: float64 [N]."""
+    """Return `rms` from each x [N, ...] to the nearest of real [M, ...]: [N]."""
     return nearest(x, real).distance[:, 0] / math.sqrt(x[0].size)
 
 
 def mean_and_interval(
     value: np.ndarray, i: np.ndarray, j: np.ndarray, seed: int = 0
 ) -> dict[str, float]:
-    """The mean over pairs (i, j) [N] of examples, and its 95 % interval.
+    """Compute the mean over pairs (i, j) [N] of examples, and its 95 % interval.
 
-    By bootstrap over examples, of which each may stand in many pairs: a pair weighs as
-    often as both of its examples were drawn.
+    value: one number per pair, [N].
+
+    The interval is by bootstrap over examples, since each may occur in many pairs. A
+    pair's weight is the product of how often its two examples were drawn. The keys are
+    mean, low and high.
     """
     examples, places = np.unique(np.concatenate([i, j]), return_inverse=True)
     first, second = places[: len(i)], places[len(i) :]
@@ -62,9 +67,10 @@ def mean_and_interval(
 def probe_accuracy(
     z: np.ndarray, y: np.ndarray, z_test: np.ndarray, y_test: np.ndarray
 ) -> float:
-    """How often logistic regression on codes tells the class of held-out ones.
+    """Return the accuracy of logistic regression from codes to classes, in [0, 1].
 
-    z, z_test: [N, D]. y, y_test: int [N]; examples of label -1 are left out.
+    z, z_test: codes to fit and held-out codes, [N, D].
+    y, y_test: labels, int [N]; examples of label -1 are left out.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
@@ -77,10 +83,11 @@ def probe_accuracy(
 
 
 def distance_to_normal(z: np.ndarray) -> float:
-    """The Fréchet distance of codes z [N, D], taken as Gaussian, to N(0, I).
+    """Return the Fréchet distance of codes z [N, D], taken as Gaussian, to N(0, I).
 
-    |m|^2 + tr(C + I - 2 C^(1/2)) of their mean m and covariance C; 0 for N(0, I).
-    Few draws lie further from it than many: compare with as many normal ones.
+    It is |m|^2 + tr(C + I - 2 C^(1/2)) of their mean m and covariance C; 0 for N(0, I).
+    Small sets lie further from it than large ones, so compare with equally many normal
+    vectors.
     """
     z = z.astype(np.float64)
     mean, cov = z.mean(0), np.atleast_2d(np.cov(z, rowvar=False))
@@ -89,10 +96,10 @@ def distance_to_normal(z: np.ndarray) -> float:
 
 
 def principal_axes(z: np.ndarray, number: int) -> tuple[np.ndarray, np.ndarray]:
-    """Centre [D] and the first principal axes [number, D] of codes z [N, D].
+    """Return the centre [D] and the first principal axes [number, D] of codes z [N, D].
 
-    Codes of `number` dimensions keep their own axes, about 0. An axis points to where
-    its largest component is positive.
+    If D <= `number` the codes keep their own axes, about 0. An axis points in the
+    direction in which its largest component is positive.
     """
     if z.shape[1] <= number:
         return np.zeros(z.shape[1]), np.eye(number, z.shape[1])

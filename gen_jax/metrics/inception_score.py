@@ -1,11 +1,12 @@
-"""The Inception score: is each sample of one class, and are all classes there?
+"""The Inception score: is each sample clearly of one class, and are all classes there?
 
-Salimans et al. (2016), "Improved techniques for training GANs", section 4. Of what a
-classifier says of samples x,
+Salimans et al. (2016), "Improved techniques for training GANs", section 4. With a
+classifier's probabilities p(y | x) of samples x,
 
     IS = exp( E_x KL( p(y | x) || p(y) ) ),    p(y) = E_x p(y | x)
 
-from 1, all alike or nothing sure, to the number of classes. Real images are not asked.
+It is 1 if all samples are alike or none is clear, at most the number of classes. Real
+images do not enter.
 """
 
 import numpy as np
@@ -16,29 +17,33 @@ from gen_jax.metrics.checks import check_features
 
 
 def inception_score(probabilities: np.ndarray, splits: int = 10) -> tuple[float, float]:
-    """Mean and standard deviation of `inception_scores`, as the papers report it."""
+    """Return mean and standard deviation of `inception_scores`, as papers report it."""
     scores = inception_scores(probabilities, splits)
     return float(np.mean(scores)), float(np.std(scores))
 
 
 def inception_scores(probabilities: np.ndarray, splits: int = 10) -> list[float]:
-    """The score of each of equal parts of the samples.
+    """Return the score of each of `splits` equal parts of the samples.
 
-    probabilities: float [N, K], each row of sum 1. Parts are consecutive: samples must
-        not lie in the order of their classes.
+    probabilities: float [N, K], each row of sum 1. Parts are consecutive, so samples
+        must not be sorted by class.
 
-    Raises UserError for other rows, and for fewer samples than parts.
+    Raises UserError if a row is not a distribution or there are fewer samples than
+    parts.
     """
     check_features(drawn=probabilities)
     p = np.asarray(probabilities, np.float64)
     if (p < 0).any() or (abs(p.sum(1) - 1) > 1e-3).any():
-        raise UserError("an Inception score needs rows of probabilities, of sum 1")
+        raise UserError(
+            "an Inception score needs rows of probabilities, of sum 1: apply softmax "
+            "to logits"
+        )
     if not 1 <= splits <= len(p):
         raise UserError(
-            f"an Inception score needs one part at least, and a sample for each, not "
+            f"an Inception score needs at least one part and one sample per part, not "
             f"{splits} parts of {len(p)} samples"
         )
-    p = p / p.sum(1, keepdims=True)  # float32 misses it by rounding
+    p = p / p.sum(1, keepdims=True)  # float32 rows miss 1 by rounding
     ends = np.arange(1, splits) * len(p) // splits
     parts = np.split(p, ends)
     return [float(np.exp(rel_entr(x, x.mean(0)).sum(1).mean())) for x in parts]

@@ -1,4 +1,4 @@
-"""How far apart two sets of features [N, D] lie, by a kernel: KID on Inception's.
+"""The kernel distance between two sets of features [N, D]; KID on Inception's.
 
 Binkowski et al. (2018), "Demystifying MMD GANs": the squared maximum mean discrepancy
 (Gretton et al. 2012, equation 3) with a cubic kernel,
@@ -7,7 +7,7 @@ Binkowski et al. (2018), "Demystifying MMD GANs": the squared maximum mean discr
     MMD^2 = mean_{i != j} k(x_i, x_j) + mean_{i != j} k(y_i, y_j)
             - 2 mean_{i, j} k(x_i, y_j)
 
-It is unbiased, for few examples too, and so below 0 at times where sets are alike.
+It is unbiased for any number of examples, so it may be below 0 for similar sets.
 """
 
 import numpy as np
@@ -17,14 +17,14 @@ from gen_jax.metrics.checks import check_features
 
 
 def squared_mmd(x: np.ndarray, y: np.ndarray) -> float:
-    """The MMD^2 above of features [N, D] and [M, D], N and M 2 or more.
+    """Compute the MMD^2 above of features [N, D] and [M, D], N and M 2 or more.
 
-    Raises UserError for fewer, and for sets that do not match.
+    Raises UserError if there are fewer, or if sets do not match.
     """
     check_features(real=x, drawn=y)
     if min(len(x), len(y)) < 2:
         raise UserError(
-            f"a kernel distance needs two images at least of each kind, not {len(x)} "
+            f"a kernel distance needs at least two images of each kind, not {len(x)} "
             f"real and {len(y)} drawn"
         )
     x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
@@ -39,20 +39,23 @@ def kernel_distance(
     size: int = 1000,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """Mean and standard deviation of `squared_mmd` over subsets, as KID is reported.
+    """Return mean and standard deviation of `squared_mmd` over subsets, as papers do.
 
-    real [M, D], samples [N, D]. Each subset holds `size` of both, or as many as the
-    smaller set where that is less, drawn by the seed, none of them twice.
+    real, samples: features, [M, D] and [N, D].
+    subsets: number of random subsets.
+    size: examples of each kind in a subset, at most the smaller set, without
+        repetition.
 
-    Subsets share examples: the deviation is no standard error of the mean, and is 0
-    where each is the whole of both sets.
+    Subsets share examples. So the deviation is not a standard error of the mean, and is
+    0 if each subset is the whole of both sets.
 
-    Raises UserError for no subset, a size below 2, and as `squared_mmd` does.
+    Raises UserError if there is no subset, a size is below 2, and as `squared_mmd`
+    does.
     """
     check_features(real=real, drawn=samples)
     if subsets < 1 or size < 2:
         raise UserError(
-            f"a kernel distance needs one subset at least, of two images or more, not "
+            f"a kernel distance needs at least one subset of at least two images, not "
             f"{subsets} of {size}"
         )
     size = min(size, len(real), len(samples))
@@ -71,6 +74,6 @@ def _kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def _among(x: np.ndarray) -> float:
-    """The kernel's mean over pairs of different examples."""
+    """Return the kernel's mean over pairs of different examples."""
     kernel = _kernel(x, x)
     return float(kernel.sum() - kernel.trace()) / (len(x) * (len(x) - 1))

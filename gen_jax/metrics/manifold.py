@@ -1,27 +1,27 @@
-"""Do samples look real, and do they cover what is real? On features [N, D].
+"""Precision, recall, density, coverage and diversity of samples, on features [N, D].
 
 Kynkaanniemi et al. (2019), "Improved precision and recall metric for assessing
-generative models", equations 1 and 2. A set is surrounded by balls: about each of its
-points f', one that reaches to the point's k-th nearest neighbour in the set.
+generative models", equations 1 and 2. A set is surrounded by balls. The ball about each
+of its points reaches to the point's k-th nearest neighbour in the set.
 
-    precision = share of samples that lie in a ball of the real ones
-    recall = share of real ones that lie in a ball of the samples
+    precision = fraction of samples that lie in a ball of the real images
+    recall = fraction of real images that lie in a ball of the samples
 
-Both depend on the sizes of the sets: compare numbers of equal sizes only. One stray
-real image, whose ball is wide, lets samples pass for real that are not. Naeem et al.
-(2020), "Reliable fidelity and diversity metrics for generative models", use the balls
-of real ones alone, and count in how many of them a sample lies:
+Both depend on the sizes of the sets, so compare only numbers from equal sizes. A single
+real outlier has a wide ball, which lets unrealistic samples count as real. Naeem et al.
+(2020), "Reliable fidelity and diversity metrics for generative models", use only the
+balls of real images:
 
-    density = mean number of balls of real ones in which a sample lies / k
-    coverage = share of balls of real ones in which a sample lies
+    density = mean number of real balls in which a sample lies / k
+    coverage = fraction of real balls in which a sample lies
 
-Of samples like the real ones, N beside M, density is 1 on average (it may exceed 1) and
-coverage 1 - prod_{i=1..k} (M - i) / (M + N - i).
+For N samples distributed like M real images, density is 1 on average (it may exceed 1).
+Coverage is then 1 - prod_{i=1..k} (M - i) / (M + N - i).
 
-    variety = mean distance of two samples / mean distance of two real ones
+    diversity = mean distance of two samples / mean distance of two real images
 
-is 1 for samples as varied as real images and 0 for one image repeated. It sees a class
-that has collapsed; recall sees what variety cannot, a few images repeated.
+It is 1 for samples as diverse as real images and 0 for one image repeated. It detects a
+class that has collapsed. Recall detects a few images repeated, which diversity cannot.
 """
 
 from collections.abc import Iterator
@@ -34,18 +34,18 @@ from gen_jax.errors import UserError
 from gen_jax.metrics.checks import check_features
 from gen_jax.metrics.networks.classifier import Classifier
 
-NEIGHBOUR = 3  # to which a ball reaches, Kynkaanniemi et al.'s
-_BLOCK = 1000  # points whose distances to all others are held at a time
+NEIGHBOUR = 3  # k in Kynkaanniemi et al.
+_BLOCK = 1000  # points per block of distances to all others
 
 
 def precision_recall(
     real: np.ndarray, samples: np.ndarray, k: int = NEIGHBOUR
 ) -> tuple[float, float]:
-    """Precision and recall of samples [N, D] against real features [M, D], in [0, 1].
+    """Compute precision and recall of samples [N, D] against real [M, D], in [0, 1].
 
-    k: the neighbour to which a ball reaches; a point on its edge lies in it.
+    k: the number of the neighbour that a ball reaches; its edge counts as inside.
 
-    Raises UserError where a set has no k-th neighbours, or the sets do not match.
+    Raises UserError if a set has no k-th neighbours or the sets do not match.
     """
     check_features(real=real, drawn=samples)
     _check_k("precision and recall", k, real=real, drawn=samples)
@@ -55,11 +55,12 @@ def precision_recall(
 def density_coverage(
     real: np.ndarray, samples: np.ndarray, k: int = 5
 ) -> tuple[float, float]:
-    """Density, 0 or more, and coverage, in [0, 1], of samples [N, D] of real [M, D].
+    """Compute density, 0 or more, and coverage, in [0, 1].
 
-    k: the neighbour to which a ball reaches; a point on its edge lies in it.
+    real, samples: features, [M, D] and [N, D].
+    k: the number of the neighbour that a ball reaches; its edge counts as inside.
 
-    Raises UserError where real ones have no k-th neighbours, or sets do not match.
+    Raises UserError if real images have no k-th neighbours or the sets do not match.
     """
     check_features(real=real, drawn=samples)
     _check_k("density and coverage", k, real=real)
@@ -73,30 +74,33 @@ def density_coverage(
 
 
 def diversity(real: np.ndarray, samples: np.ndarray) -> float:
-    """The samples' mean pairwise distance relative to the real ones', 0 or more.
+    """Return the samples' mean pairwise distance over the real images' one, 0 or more.
 
-    real [M, D], samples [N, D], each of two points at least, pairs of different places.
+    real, samples: features [M, D] and [N, D], two or more each. A point is not paired
+        with itself.
 
-    Raises UserError for fewer points, sets that do not match, or equal real points.
+    Raises UserError if there are fewer, the sets do not match or real points are equal.
     """
     check_features(real=real, drawn=samples)
     if min(len(real), len(samples)) < 2:
         raise UserError(
-            f"diversity needs two images at least; {len(real)} are real and "
-            f"{len(samples)} drawn"
+            f"diversity needs at least two images of each kind; {len(real)} are real "
+            f"and {len(samples)} drawn"
         )
     if not (of_real := _mean_distance(real)):
         raise UserError(
-            f"diversity is undefined: all {len(real)} real images are equal"
+            f"diversity is undefined, because all {len(real)} real images are equal: "
+            "give different ones"
         )
     return _mean_distance(samples) / of_real
 
 
 class Classified(NamedTuple):
-    """Images as a judge sees them.
+    """Images with a classifier's opinion of them.
 
-    label: the classes asked for, or the true ones, int [N]. found: those that the judge
-    takes them for, int [N]. features: [N, D], of its penultimate layer or any other.
+    label: the classes asked for, or the true ones, int [N].
+    found: the classes that the classifier predicts, int [N].
+    features: of its penultimate layer or any other, [N, D].
     """
 
     label: np.ndarray
@@ -105,11 +109,12 @@ class Classified(NamedTuple):
 
 
 def classified(classifier: Classifier, x: np.ndarray, label: np.ndarray) -> Classified:
-    """Images x float32 [N, ...] in [-1, 1], of classes label [N], seen by a judge.
+    """Classify images x float32 [N, ...] in [-1, 1] of classes label [N].
 
-    On digits both its features and plain pixels give real images a recall of 0.9 and
-    ten images of a class, repeated, 0.1; but the mean of a class under a little noise
-    has a precision of 0.94 in pixels, of 0.62 in the penultimate layer.
+    On digits the penultimate layer and plain pixels agree in most cases. Both give real
+    images a recall of 0.9, and ten images of a class, repeated, a recall of 0.1. They
+    differ for the mean of a class plus a little noise: precision is 0.94 in pixels and
+    0.62 in the penultimate layer.
     """
     return Classified(
         label, classifier.probabilities(x).argmax(1), classifier.features(x)
@@ -119,23 +124,24 @@ def classified(classifier: Classifier, x: np.ndarray, label: np.ndarray) -> Clas
 def by_class(
     samples: Classified, real: Classified, *, k: int = NEIGHBOUR
 ) -> dict[str, dict[str, float]]:
-    """How samples do the classes that they were asked for.
+    """Compare samples with real images, class by class.
 
-    Real images of a class not asked for do not count. k: as for `precision_recall`:
-    what recall counts as near lies within the distance of a point's k-th neighbour.
+    samples, real: classified images. Real images of other classes are ignored.
+    k: as for `precision_recall`.
 
-    A class's real images are dealt into two halves. Samples are compared with the
-    first, and so is the second: its values, named `real_*`, are what a perfect model
-    would reach, and so would one that repeats the images it was trained on, if real
-    ones are those: `neighbours.memorized_fractions` tells them apart. Both are cut to
-    one number, the smaller one.
+    A class's real images are split into two halves. Samples are compared with the first
+    half, and so is the second half. The values of the second, named `real_*`, are what
+    a perfect model would reach. A model that repeats the real images would reach them
+    too, which `neighbours.memorized_fractions` detects. Samples and second half are cut
+    to equal numbers.
 
-    Returns for each class, by its number, and under "mean" the mean over classes:
-    agreement (share of samples that the judge takes for what was asked), real_agreement
-    (of all the class's real images), precision, recall, variety and the real_* of
-    those.
+    Returns a dictionary by class number, and "mean" for the mean over classes. Each
+    holds label_accuracy (fraction of samples that the classifier assigns to the class
+    asked for), precision, recall and diversity. real_agreement is label_accuracy for
+    all real images of the class. real_precision, real_recall and real_diversity are
+    those of the second half.
 
-    Raises UserError where a class lacks samples or real images: more than k, twice k.
+    Raises UserError if a class has at most k samples or 2 k real images.
     """
     table: dict[str, dict[str, float]] = {}
     for label in np.unique(samples.label):
@@ -150,14 +156,14 @@ def by_class(
             **scores,
         }
     if not table:
-        raise UserError("there are no samples to compare")
+        raise UserError("there are no samples to compare: give at least one")
     names = next(iter(table.values()))
     means = {n: float(np.mean([row[n] for row in table.values()])) for n in names}
     return {"mean": means, **table}
 
 
 def _compared(real: np.ndarray, samples: np.ndarray, k: int) -> dict[str, float]:
-    """Samples and one half of the real points, each against the other half."""
+    """Compare samples and one half of the real points, each with the other half."""
     reference, rest = real[::2], real[1::2]
     size = min(len(rest), len(samples))
     scores = {}
@@ -172,21 +178,21 @@ def _check_k(what: str, k: int, **sets: np.ndarray) -> None:
     for name, points in sets.items():
         if not 1 <= k < len(points):
             raise UserError(
-                f"{what} with k={k} need k of 1 or more, and more than k images; "
-                f"{len(points)} are {name}"
+                f"{what} with k={k} need a k of at least 1 and more than k images; "
+                f"{len(points)} are {name}: lower k or give more images"
             )
 
 
 def _covered(points: np.ndarray, of: np.ndarray, k: int) -> float:
-    """The share of `points` that lie in a ball of the set `of`."""
+    """Return the fraction of `points` that lie in a ball of the set `of`."""
     radius = _radii(of, k)
     inside = [(d <= radius[None]).any(1) for d in _distances(points, of)]
     return float(np.mean(np.concatenate(inside)))
 
 
 def _radii(points: np.ndarray, k: int) -> np.ndarray:
-    """How far each point's k-th nearest neighbour is: [N]."""
-    # A point is its own nearest neighbour, so that the k-th other has place k.
+    """Return the distance of each point's k-th nearest neighbour: [N]."""
+    # A point is its own nearest neighbour, so the k-th other has index k.
     radii = [np.partition(d, k, axis=1)[:, k] for d in _distances(points, points)]
     return np.concatenate(radii)
 
@@ -197,10 +203,10 @@ def _mean_distance(points: np.ndarray) -> float:
 
 
 def _distances(a: np.ndarray, b: np.ndarray) -> Iterator[np.ndarray]:
-    """Euclidean, float64 [at most 1000, len(b)], block by block of a.
+    """Compute Euclidean distances, float64 [at most 1000, len(b)], block by block of a.
 
-    By differences, not by |a|^2 - 2ab + |b|^2: equal points are at 0 exactly, without
-    which repeated images would lie in or out of their own balls by rounding.
+    By differences, not by |a|^2 - 2ab + |b|^2, so that equal points are exactly at 0.
+    Otherwise rounding would decide whether repeated images lie in their own balls.
     """
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     for start in range(0, len(a), _BLOCK):

@@ -1,16 +1,16 @@
 """The log-likelihood of test images under a Parzen window on samples.
 
 Goodfellow et al. (2014), "Generative adversarial nets", section 5, after Breuleux et
-al. (2011): each of M samples s of D numbers is a Gaussian of width sigma,
+al. (2011). Each of M samples s of D numbers becomes a Gaussian of width sigma,
 
     log p(x) = log mean_m exp(-|x - s_m|^2 / (2 sigma^2)) - D/2 log(2 pi sigma^2)
 
-in nats, sigma by validation data. It favours samples that are near to test images over
-what people call good (Theis et al. 2016, "A note on the evaluation of generative
-models"): there to compare with the papers of its time.
+in nats. Validation data choose sigma. In high dimensions the Parzen estimate is
+dominated by its bias (Theis et al. 2016, "A note on the evaluation of generative
+models"). It serves to compare with the papers of its time.
 
-As in the paper, densities are those of images in [0, 1], in which ours are taken from
-[-1, 1] by (x + 1) / 2; in [-1, 1] they would be D log 2 nats lower.
+As in the paper, densities are those of images in [0, 1]. Ours in [-1, 1] are mapped by
+(x + 1) / 2; in [-1, 1] the densities would be D log 2 nats lower.
 """
 
 import math
@@ -24,11 +24,11 @@ from gen_jax.errors import UserError
 from gen_jax.metrics.checks import as_float, check_images
 
 SIGMAS = tuple(np.logspace(-1, 0, 10).tolist())  # the paper's choice
-_BLOCK = 2**21  # distances that are held at a time
+_BLOCK = 2**21  # distances held at a time
 
 
 class Parzen(NamedTuple):
-    """The width chosen; the mean log-likelihood of test images and its error, nats."""
+    """The chosen width; mean log-likelihood of test images and standard error, nats."""
 
     sigma: float
     mean: float
@@ -36,11 +36,12 @@ class Parzen(NamedTuple):
 
 
 def log_likelihood(x: np.ndarray, samples: np.ndarray, sigma: float) -> np.ndarray:
-    """log p(x) of images [N, ...] under samples [M, ...]: float64 [N], nats.
+    """Return log p(x) of images [N, ...] under samples [M, ...]: float64 [N], in nats.
 
-    uint8, or floats in [-1, 1]. sigma: above 0, of images in [0, 1].
+    x, samples: uint8, or floats in [-1, 1].
+    sigma: width above 0, in units of images in [0, 1].
 
-    Raises UserError for other images or shapes, and another sigma.
+    Raises UserError if images, shapes or sigma are invalid.
     """
     return _log_likelihoods(x, samples, [sigma])[0]
 
@@ -51,18 +52,25 @@ def parzen(
     test: np.ndarray,
     sigmas: Sequence[float] = SIGMAS,
 ) -> Parzen:
-    """Goodfellow's number: 10,000 samples, 1,000 validation images, and the test ones.
+    """Compute the paper's number, with the width chosen on validation images.
 
-    Images as in `log_likelihood`. The width is that of `sigmas` under which validation
-    images are likeliest; the error is the deviation over test images / sqrt(their
-    number).
+    The paper takes 10,000 samples, 1,000 validation images and all test images.
 
-    Raises UserError as `log_likelihood` does, and for fewer than two test images.
+    samples, validation, test: images [N, ...] as in `log_likelihood`.
+    sigmas: candidate widths. The one with the highest likelihood of validation images
+        is chosen.
+
+    The error is the standard deviation over test images / sqrt(their number).
+
+    Raises UserError as `log_likelihood` does, and if there are fewer than two test
+    images.
     """
     if len(test) < 2:
-        raise UserError(f"a standard error needs two test images, not {len(test)}")
+        raise UserError(
+            f"a standard error needs at least two test images, not {len(test)}"
+        )
     if not len(sigmas):
-        raise UserError("there is no sigma to choose from")
+        raise UserError("sigmas is empty, so no sigma can be chosen: give one or more")
     means = _log_likelihoods(validation, samples, sigmas).mean(1)
     sigma = float(sigmas[int(means.argmax())])
     values = log_likelihood(test, samples, sigma)
@@ -73,15 +81,17 @@ def parzen(
 def _log_likelihoods(
     x: np.ndarray, samples: np.ndarray, sigmas: Sequence[float]
 ) -> np.ndarray:
-    """For each sigma: [S, N]."""
+    """Compute `log_likelihood` for each sigma: [S, N]."""
     check_images(**{"held-out": x, "drawn": samples})
     if x.shape[1:] != samples.shape[1:]:
         raise UserError(
-            f"held-out images and samples are of one shape, not {list(x.shape)} with "
-            f"{list(samples.shape)}"
+            f"held-out images and samples must have one shape, not {list(x.shape)} "
+            f"with {list(samples.shape)}"
         )
     if not all(0 < sigma < math.inf for sigma in sigmas):
-        raise UserError(f"a window's width is above 0, not {list(sigmas)}")
+        raise UserError(
+            f"sigmas={list(sigmas)} are invalid: a window's width is above 0 and finite"
+        )
     samples = _unit(samples)
     lengths = (samples**2).sum(1)
     rows = max(1, _BLOCK // len(samples))
@@ -96,5 +106,5 @@ def _log_likelihoods(
 
 
 def _unit(x: np.ndarray) -> np.ndarray:
-    """Images as float64 [N, D] in [0, 1]."""
+    """Convert images to float64 [N, D] in [0, 1]."""
     return (as_float(x).reshape(len(x), -1) + 1) / 2

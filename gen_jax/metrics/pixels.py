@@ -1,6 +1,6 @@
-"""How far apart the pixels of two images are. Pairs [N, H, W, C] -> float64 [N].
+"""Distances between the pixels of two images: pairs [N, H, W, C] to float64 [N].
 
-Images are uint8, or floats in [-1, 1], whose range L is 2:
+Images are uint8, or floats in [-1, 1], a range of L = 2:
 
     L1 = mean |x - y|
     PSNR = 10 log10(L^2 / mean (x - y)^2)
@@ -9,9 +9,9 @@ Images are uint8, or floats in [-1, 1], whose range L is 2:
         / ((m_x^2 + m_y^2 + c_1) (s_x^2 + s_y^2 + c_2))
 
 Wang et al. (2004), "Image quality assessment: from error visibility to structural
-similarity", equation 13: means m, variances s^2 and covariance s_xy under a Gaussian
-window of 11 x 11 pixels and deviation 1.5, c_1 = (0.01 L)^2, c_2 = (0.03 L)^2. Windows
-lie within the image. Each channel is compared by itself, and their mean is taken.
+similarity", equation 13. Means m, variances s^2 and covariance s_xy are those under a
+Gaussian window of 11 x 11 pixels and deviation 1.5. The constants are c_1 = (0.01 L)^2
+and c_2 = (0.03 L)^2. Windows lie within the image. The value is the mean over channels.
 """
 
 from collections.abc import Callable
@@ -26,21 +26,22 @@ WINDOW = 11  # pixels
 _RANGE = 2.0
 _SIGMA = 1.5  # pixels
 _C1, _C2 = (0.01 * _RANGE) ** 2, (0.03 * _RANGE) ** 2
-_BLOCK = 2**21  # numbers of the images that are compared at a time
+_BLOCK = 2**21  # numbers in the images that are compared at a time
 
 
 def l1(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """The mean absolute difference of each pair, 0 to 2.
+    """Return the mean absolute difference of each pair [N, H, W, C]: [N], 0 to 2.
 
-    Raises UserError for shapes that differ, other dtypes, and values elsewhere.
+    Raises UserError if shapes differ, or dtypes or values are invalid.
     """
     return _of_pairs(lambda a, b: abs(a - b).mean((1, 2, 3)), x, y)
 
 
 def psnr(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """The peak signal-to-noise ratio of each pair in dB; infinite for equal images.
+    """Return the peak signal-to-noise ratio of each pair [N, H, W, C] in dB: [N].
 
-    Raises UserError for shapes that differ, other dtypes, and values elsewhere.
+    It is infinite for equal images. Raises UserError if shapes differ, or dtypes or
+    values are invalid.
     """
     squared = _of_pairs(lambda a, b: ((a - b) ** 2).mean((1, 2, 3)), x, y)
     with np.errstate(divide="ignore"):
@@ -48,15 +49,15 @@ def psnr(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def ssim(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """The structural similarity of each pair, -1 to 1; 1 for equal images.
+    """Return the structural similarity of each pair [N, H, W, C]: [N], -1 to 1.
 
-    Raises UserError for shapes that differ, other dtypes, values elsewhere, and sides
-    below 11 pixels, in which no window has place.
+    It is 1 for equal images. Raises UserError if shapes differ, dtypes or values are
+    invalid, or a side is below 11 pixels, too small for a window.
     """
     if x.ndim == 4 and min(x.shape[1:3]) < WINDOW:
         raise UserError(
             f"images of {x.shape[1]}x{x.shape[2]} are too small for SSIM: both sides "
-            f"must be at least {WINDOW} pixels"
+            f"must be at least {WINDOW} pixels; use psnr or l1 instead"
         )
     return _of_pairs(_ssim, x, y)
 
@@ -67,12 +68,12 @@ def _ssim(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     var_y = _blurred(y**2) - mean_y**2
     cov = _blurred(x * y) - mean_x * mean_y
     alike = (2 * mean_x * mean_y + _C1) * (2 * cov + _C2)
-    most = (mean_x**2 + mean_y**2 + _C1) * (var_x + var_y + _C2)
-    return (alike / most).mean((1, 2, 3))
+    maximum = (mean_x**2 + mean_y**2 + _C1) * (var_x + var_y + _C2)
+    return (alike / maximum).mean((1, 2, 3))
 
 
 def _blurred(x: np.ndarray) -> np.ndarray:
-    """The mean under each window that lies within the image: [N, H - 10, W - 10, C]."""
+    """Average over each window within the image: [N, H - 10, W - 10, C]."""
     edge = WINDOW // 2
     weights = np.exp(-((np.arange(WINDOW) - edge) ** 2) / (2 * _SIGMA**2))
     weights /= weights.sum()
@@ -82,11 +83,11 @@ def _blurred(x: np.ndarray) -> np.ndarray:
 
 
 def _of_pairs(function: Callable, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """function(x, y) of float64 images, a part of them at a time."""
+    """Return function(x, y) of images as float64, computed in parts."""
     if x.shape != y.shape or x.ndim != 4:
         raise UserError(
             f"images are compared in pairs of one shape, [N, H, W, C], not "
-            f"{list(x.shape)} with {list(y.shape)}"
+            f"{list(x.shape)} with {list(y.shape)}: resize one of them"
         )
     check_images(first=x, second=y)
     rows = max(1, _BLOCK // x[0].size)

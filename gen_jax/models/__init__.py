@@ -1,1 +1,1 @@
-"""Networks: pure linen modules that know no objective, one architecture a file."""
+"""Networks: pure linen modules, one architecture per file."""

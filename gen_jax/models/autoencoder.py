@@ -1,8 +1,9 @@
-"""A convolutional encoder and decoder of images, called as those of `mlp` are.
+"""A convolutional encoder and decoder of images, called like those of `mlp`.
 
-They halve and double as the DCGAN of Radford et al. (2015) does, by 4x4 convolutions
-of stride 2, but have biases and no BatchNorm: an example's loss then depends on that
-example alone, and an autoencoder has no state but its parameters.
+They halve and double the image with 4x4 convolutions of stride 2, as the DCGAN of
+Radford et al. (2015) does. Unlike the DCGAN they have biases and no BatchNorm. So an
+example's loss depends on that example alone, and an autoencoder has no state but its
+parameters.
 """
 
 import math
@@ -14,11 +15,12 @@ from gen_jax.models import layers
 
 
 class ConvEncoder(nn.Module):
-    """q(z|x, y), by default a Gaussian of diagonal covariance.
+    """The encoder q(z|x, y), by default a Gaussian of diagonal covariance.
 
-    base_channels: channels after the first halving; they double with each.
-    heads: what is said of z. num_classes: of y, which enters as further channels of x;
-    0 where there are no labels.
+    base_channels: channels after the first halving; they double with each further one.
+    heads: names of the parameters of q, one dense layer each.
+    num_classes: number of classes of y, which enters as further channels of x; 0 for no
+        labels.
     """
 
     z_dim: int
@@ -30,9 +32,9 @@ class ConvEncoder(nn.Module):
     def __call__(
         self, x: jax.Array, y: jax.Array | None = None
     ) -> tuple[jax.Array, ...]:
-        """x [B, H, W, C], y int32 [B] -> [B, z_dim] for each head.
+        """Return one array [B, z_dim] per head, from x [B, H, W, C] and y int32 [B].
 
-        Raises UserError for a side below 8.
+        Raises UserError if a side of the image is below 8.
         """
         x = layers.with_label(x, y, self.num_classes)
         for level in range(layers.halvings(*x.shape[1:3])):
@@ -42,12 +44,12 @@ class ConvEncoder(nn.Module):
 
 
 class ConvDecoder(nn.Module):
-    """p(x|z, y), unbounded.
+    """The convolutional decoder p(x|z, y), with unbounded output.
 
-    shape: the image's (H, W, C), H and W at least 8. An image whose sides cannot be
-        halved evenly is cut out of the next larger one that can.
+    shape: the image's (H, W, C), H and W at least 8. If a side cannot be halved evenly,
+        the image is cut out of the next larger one that can.
     base_channels: channels at half the image's size; they double as the size halves.
-    num_classes: of y, which enters beside z; 0 where there are no labels.
+    num_classes: number of classes of y, which is concatenated to z; 0 for no labels.
     """
 
     shape: tuple[int, int, int]
@@ -56,7 +58,10 @@ class ConvDecoder(nn.Module):
 
     @nn.compact
     def __call__(self, z: jax.Array, y: jax.Array | None = None) -> jax.Array:
-        """z [B, z_dim], y int32 [B] -> [B, H, W, C]; UserError for a side below 8."""
+        """Return the output [B, H, W, C] of z [B, z_dim] and y int32 [B].
+
+        Raises UserError if a side of the image is below 8.
+        """
         z = layers.with_label(z, y, self.num_classes)
         height, width, channels = self.shape
         depth = layers.halvings(height, width)

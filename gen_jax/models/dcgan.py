@@ -1,14 +1,16 @@
 """The DCGAN, a pair of all-convolutional networks: Radford, Metz & Chintala (2015).
 
-Their rules: strided convolutions instead of pooling, no hidden dense layers, BatchNorm
-everywhere but on the generator's output and the discriminator's input, ReLU in the
-generator, LeakyReLU of slope 0.2 in the discriminator, tanh on images, and weights
-drawn from N(0, 0.02), BatchNorm's scales from N(1, 0.02).
+Their rules:
 
-By default kernels are 4x4, and there are no biases, as in PyTorch's well-known example;
-at 64 pixels, RGB, 64 features and 100 latents the networks have its parameter counts.
-The depth follows the image's shape. Labels, which the paper does not have, enter both
-networks as one-hots (Mirza & Osindero 2014).
+- strided convolutions instead of pooling, and no hidden dense layers;
+- BatchNorm everywhere but on the generator's output and the discriminator's input;
+- ReLU in the generator, LeakyReLU of slope 0.2 in the discriminator, tanh on images;
+- weights drawn from N(0, 0.02), and BatchNorm's scales from N(1, 0.02).
+
+By default kernels are 4x4 and there are no biases, as in PyTorch's well-known example.
+At 64 pixels, RGB, 64 base channels and 100 latents the networks have its parameter
+counts. The depth follows the image's shape. The paper has no labels; here they enter
+both networks as one-hot vectors (Mirza & Osindero 2014).
 """
 
 import jax
@@ -17,17 +19,19 @@ from flax import linen as nn
 
 from gen_jax.models import layers
 
+NORMS = ("batch", "spectral", "none")  # of the discriminator
+
 _kernel_init = nn.initializers.normal(0.02)
 
 
 class Generator(nn.Module):
-    """Latents to images.
+    """The generator: latents to images.
 
-    shape: the image's (H, W, C), H and W at least 8. An image whose sides cannot be
-        halved evenly is cut out of the next larger one that can.
+    shape: the image's (H, W, C), H and W at least 8. If a side cannot be halved evenly,
+        the image is cut out of the next larger one that can.
     base_channels: channels at half the image's size; they double as the size halves.
     kernel: the side of the convolutions' kernels, 4 or, as in the paper, 5.
-    num_classes: of y, which enters beside z; 0 where there are no labels.
+    num_classes: number of classes of y, which is concatenated to z; 0 for no labels.
     """
 
     shape: tuple[int, int, int]
@@ -44,9 +48,10 @@ class Generator(nn.Module):
         train: bool,
         keys: jax.Array | None = None,
     ) -> jax.Array:
-        """z [B, z_dim], y int32 [B] -> x [B, H, W, C] in [-1, 1].
+        """Return images [B, H, W, C] in [-1, 1] of z [B, z_dim] and y int32 [B].
 
-        keys are not used: there is no dropout. Raises UserError for a side below 8.
+        The keys are not used, since there is no dropout. Raises UserError if a side of
+        the image is below 8.
         """
         del keys
         height, width, channels = self.shape
@@ -71,14 +76,15 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Images to the logit of being real.
+    """The discriminator: images to the logit of being real.
 
-    base_channels: channels after the first halving; they double with each.
+    base_channels: channels after the first halving; they double with each further one.
     kernel: the side of the convolutions' kernels, 4 or, as in the paper, 5.
-    norm: what follows each convolution but the first: "batch", as in the paper, or
+    norm: "batch", as in the paper, for BatchNorm after each convolution but the first;
         "none"; or "spectral", which divides every kernel by its largest singular value
         (Miyato et al. 2018).
-    num_classes: of y, which enters as further channels; 0 where there are no labels.
+    num_classes: number of classes of y, which enters as further channels; 0 for no
+        labels.
     """
 
     base_channels: int = 64
@@ -95,9 +101,10 @@ class Discriminator(nn.Module):
         train: bool,
         keys: jax.Array | None = None,
     ) -> jax.Array:
-        """x [B, H, W, C] in [-1, 1], y int32 [B] -> logits [B].
+        """Return logits [B] of x [B, H, W, C] in [-1, 1] and y int32 [B].
 
-        keys are not used: there is no dropout. Raises UserError for a side below 8.
+        The keys are not used, since there is no dropout. Raises UserError if a side of
+        the image is below 8.
         """
         del keys
         depth = _depth(*x.shape[1:3])
@@ -108,22 +115,25 @@ class Discriminator(nn.Module):
                 return layer(x)
             return nn.SpectralNorm(layer)(x, update_stats=train)
 
-        options = {"use_bias": False, "kernel_init": _kernel_init}
         for level in range(depth):
             sides = (self.kernel, self.kernel)
             features = self.base_channels * 2**level
-            x = apply(nn.Conv(features, sides, strides=2, **options), x)
+            conv = nn.Conv(
+                features, sides, strides=2, use_bias=False, kernel_init=_kernel_init
+            )
+            x = apply(conv, x)
             if level > 0 and self.norm == "batch":
                 x = layers.batch_norm(x, train, layers.scale_init)
             x = nn.leaky_relu(x, 0.2)
-        # A convolution by a kernel as large as the image is a matrix product too.
+        # A convolution with a kernel as large as the image is a matrix product too.
         x = x.reshape(x.shape[0], -1)
-        return apply(nn.Dense(1, **options), x)[:, 0]
+        dense = nn.Dense(1, use_bias=False, kernel_init=_kernel_init)
+        return apply(dense, x)[:, 0]
 
 
 def _depth(height: int, width: int) -> int:
-    """How often an image is halved: until 4 to 7 pixels are left, but at least twice.
+    """Return the number of halvings: until 4 to 7 pixels are left, but at least two.
 
-    By one halving of 8 pixels the discriminator would have a single hidden layer.
+    With a single halving of 8 pixels the discriminator would have one hidden layer.
     """
     return max(2, layers.halvings(height, width))

@@ -1,11 +1,13 @@
 """The U-Net of denoising diffusion: Ho, Jain & Abbeel (2020), appendix B.
 
-Residual blocks with GroupNorm and swish, told the time by a sinusoidal embedding,
-self-attention at chosen resolutions and in the middle, and a skip from every block of
-the way down to the way up. The defaults are the paper's CIFAR-10 form; taken from
-the authors' code are swish between the embedding's layers, GroupNorm's epsilon and the
-initialisation: every weight from a uniform distribution of variance 2 / (fan_in +
-fan_out), but zero for the last layer of each residual branch and of the network.
+Residual blocks have GroupNorm and swish, and receive a sinusoidal embedding of the
+time. Self-attention follows at chosen resolutions and in the middle. A skip connects
+every block of the way down to the way up. The defaults are the paper's CIFAR-10 form.
+
+Three details come from the authors' code: swish between the embedding's layers,
+GroupNorm's epsilon and the initialisation. Weights are uniform with variance 2 /
+(fan_in + fan_out). The last layer of each residual branch and of the network starts at
+zero.
 """
 
 import jax
@@ -16,24 +18,25 @@ from gen_jax.errors import UserError
 from gen_jax.models import layers
 
 _kernel_init = nn.initializers.variance_scaling(1.0, "fan_avg", "uniform")
-# The authors scale these layers by 1e-10 instead; what is learned is the same.
+# The authors scale these layers by 1e-10 instead, which learns the same.
 _zero_init = nn.initializers.zeros
 
 
 class UNet(nn.Module):
-    """Noisy images and times to what the objective asks for: the noise, or the image.
+    """The network of noisy images and times; the objective gives its output a meaning.
 
-    base_channels: of the first level.
+    base_channels: channels of the first level.
     channel_multipliers: level i has base_channels * channel_multipliers[i] channels at
         1 / 2**i of the image's size.
-    blocks_per_level: residual blocks of a level on the way down; one more on the way
-        up.
-    attention_resolutions: feature maps of these heights are followed by self-attention.
-    dropout: the share of features dropped in each block, where there are keys.
-    out_channels: of the output; None for as many as the input's.
-    num_classes: of y, whose embedding is added to the time's; 0 without labels.
-    groups: GroupNorm's, or fewer: at least four channels share one, because the bias
-        of a convolution has no gradient behind the norm of a single channel.
+    blocks_per_level: residual blocks per level on the way down; one more on the way up.
+    attention_resolutions: heights of the feature maps that self-attention follows.
+    dropout: fraction of features that each block drops if keys are given.
+    out_channels: channels of the output; None for as many as the input's.
+    groups: number of groups of GroupNorm, lowered until each has at least four
+        channels. Behind the norm of a single channel the bias of a convolution has no
+        gradient.
+    num_classes: number of classes of y, embedded and added to the time's embedding; 0
+        for no labels.
     """
 
     base_channels: int = 128
@@ -53,13 +56,16 @@ class UNet(nn.Module):
         y: jax.Array | None = None,
         keys: jax.Array | None = None,
     ) -> jax.Array:
-        """x [B, H, W, C], t [B], y int32 [B], keys [B] -> [B, H, W, out_channels].
+        """Return [B, H, W, out_channels] of x [B, H, W, C] at times t [B].
 
-        A y of -1 is no label. Without keys there is no dropout. Raises UserError where
-        H or W does not divide by 2**(levels - 1).
+        y: labels, int32 [B]; -1 for none.
+        keys: one key per example, [B], for dropout; None for no dropout.
+
+        Raises UserError if H or W is not a multiple of 2**(levels - 1).
         """
         levels = len(self.channel_multipliers)
-        _check_divisible(x.shape[1:3], 2 ** (levels - 1))
+        _, height, width, _ = x.shape
+        _check_divisible((height, width), 2 ** (levels - 1))
         temb = layers.time_embedding(t, self.base_channels)
         temb = _dense(4 * self.base_channels)(temb)
         temb = _dense(4 * self.base_channels)(nn.swish(temb))
@@ -103,7 +109,7 @@ class UNet(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions, the time's embedding added between them."""
+    """Two 3x3 convolutions; the embedding of the time is added between them."""
 
     features: int
     dropout: float
@@ -113,7 +119,7 @@ class ResidualBlock(nn.Module):
     def __call__(
         self, x: jax.Array, temb: jax.Array, keys: jax.Array | None
     ) -> jax.Array:
-        """x [B, H, W, C], temb [B, E], keys [B] or None -> [B, H, W, features]."""
+        """Return [B, H, W, features] of x [B, H, W, C], temb [B, E], keys [B]."""
         h = _conv(self.features)(nn.swish(_norm(x, self.groups)))
         h += _dense(self.features)(temb)[:, None, None]
         h = layers.Dropout(self.dropout)(nn.swish(_norm(h, self.groups)), keys)
@@ -124,13 +130,13 @@ class ResidualBlock(nn.Module):
 
 
 class SelfAttention(nn.Module):
-    """Every pixel of a feature map attends to every other, with one head."""
+    """Self-attention of one head between all pixels of a feature map."""
 
     groups: int
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """x [B, H, W, C] -> [B, H, W, C]."""
+        """Return the attended map [B, H, W, C] of x [B, H, W, C]."""
         batch, height, width, channels = x.shape
         h = _norm(x, self.groups).reshape(batch, height * width, channels)
         q, k, v = (_dense(channels, name=name)(h) for name in "qkv")
@@ -141,15 +147,16 @@ class SelfAttention(nn.Module):
 def _check_divisible(sides: tuple[int, int], divisor: int):
     if any(side % divisor for side in sides):
         raise UserError(
-            f"images of {sides[0]}x{sides[1]} do not fit this U-Net: "
-            f"both sides must divide by {divisor}"
+            f"images of {sides[0]}x{sides[1]} do not fit this U-Net: both sides must "
+            f"divide by {divisor}; use another image size or fewer levels "
+            "(channel_multipliers)"
         )
 
 
 def _norm(x: jax.Array, groups: int) -> jax.Array:
     channels = x.shape[-1]
-    most = max(1, min(groups, channels // 4))
-    groups = max(n for n in range(1, most + 1) if channels % n == 0)
+    max_groups = max(1, min(groups, channels // 4))
+    groups = max(n for n in range(1, max_groups + 1) if channels % n == 0)
     return nn.GroupNorm(groups, epsilon=1e-6)(x)
 
 

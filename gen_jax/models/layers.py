@@ -1,9 +1,9 @@
-"""What the networks share: layers that behave alike on every device and backend.
+"""Layers that the networks share, with equal numbers on every device and backend.
 
-Dropout draws from one key an example and BatchNorm normalises over the global batch,
-so that a network's numbers do not depend on how a batch is divided. The transposed
-convolution and self-attention have a second form with the same parameters and the
-same numbers, which is the faster one on a CPU (`devices.use_cpu_kernels`).
+Dropout uses one key per example, and BatchNorm normalises over the global batch. So a
+network's numbers do not depend on how a batch is divided. The transposed convolution
+and self-attention have a second implementation that is faster on a CPU
+(`devices.use_cpu_kernels`). It has the same parameters and gives the same numbers.
 """
 
 import math
@@ -21,24 +21,29 @@ Initializer = Callable[..., jax.Array]
 
 
 def scale_init(rng, shape, dtype=jnp.float32) -> jax.Array:
-    """A norm's scales from N(1, 0.02), as in the DCGAN and what came after it."""
+    """Draw a norm's scales from N(1, 0.02): float `dtype` [*shape], as in the DCGAN."""
     return 1 + 0.02 * jax.random.normal(rng, shape, dtype)
 
 
 class Dropout(nn.Module):
-    """Zeroes a share `rate` of x and divides the rest by 1 - rate (Srivastava 2014)."""
+    """Dropout: zeroes a fraction `rate` of x, divides the rest by 1 - rate.
+
+    Srivastava et al. (2014).
+    """
 
     rate: float
 
     @nn.compact
     def __call__(self, x: jax.Array, keys: jax.Array | None) -> jax.Array:
-        """x [B, ...], keys [B] -> [B, ...]; without keys, x itself.
+        """Return x [B, ...] after dropout with keys [B]; without keys, x itself.
 
-        An example's mask depends on its own key and on this layer's name, so neither
-        on its neighbours nor on the device, and two layers' masks differ.
+        An example's mask depends only on its own key and on this layer's name. So it
+        depends neither on its neighbours nor on the device, and the masks of two layers
+        differ.
         """
         if keys is None or self.rate == 0:
             return x
+        # The path, unlike a counter, does not change when another layer is added.
         layer = zlib.crc32("/".join(self.path).encode())
 
         def mask(key):
@@ -51,28 +56,28 @@ class Dropout(nn.Module):
 def batch_norm(
     x: jax.Array, train: bool, scale_init: Initializer = nn.initializers.ones
 ) -> jax.Array:
-    """x [B, ..., C], normalised over all but C (Ioffe & Szegedy 2015); in a module.
+    """Normalise x [B, ..., C] over all axes but C (Ioffe & Szegedy 2015), in a module.
 
-    train: by the statistics of the batch of *all* devices, updating the running ones;
-    otherwise by the running ones.
+    train: whether to use the statistics of the global batch, of all devices, and to
+        update the running ones. Otherwise the running ones are used.
     """
     return nn.BatchNorm(
         use_running_average=not train,
         momentum=0.9,
         epsilon=1e-5,
         scale_init=scale_init,
-        axis_name=devices.bound_axis(),
+        axis_name=devices.batch_axis(),
     )(x)
 
 
 def instance_norm(
     x: jax.Array, scale_init: Initializer = nn.initializers.ones
 ) -> jax.Array:
-    """x [B, H, W, C], each channel of an example normalised over H and W; in a module.
+    """Return x [B, H, W, C] with each channel of an example normalised over H and W.
 
-    Ulyanov et al. (2016), with scales and biases: what BatchNorm is at a batch of one.
-    The variance is taken about the mean: a picture may be flat, and the mean of its
-    squares less the square of its mean would then be rounding error.
+    Ulyanov et al. (2016), with scales and biases: BatchNorm for a batch of one. Call it
+    in a module. The variance is taken about the mean, since an image may be flat. Its
+    mean square minus its squared mean would then be rounding error.
     """
     return nn.InstanceNorm(
         epsilon=1e-5, scale_init=scale_init, use_fast_variance=False
@@ -92,11 +97,11 @@ class ConvTranspose(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """x [B, H, W, C] -> [B, 2H, 2W, features]."""
+        """Return [B, 2H, 2W, features] of x [B, H, W, C]."""
         shape = (self.kernel, self.kernel, x.shape[-1], self.features)
         kernel = self.param("kernel", self.kernel_init, shape)
-        form = _phases if devices.use_cpu_kernels() else _dilated
-        x = form(x, kernel)
+        convolve = _phases if devices.use_cpu_kernels() else _dilated
+        x = convolve(x, kernel)
         if self.use_bias:
             bias = self.param("bias", nn.initializers.zeros, (self.features,))
             x += bias.reshape(1, 1, 1, -1)
@@ -104,22 +109,22 @@ class ConvTranspose(nn.Module):
 
 
 def _dilated(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """The native form: y[o] = sum_k kernel[k] x[(o + k - p) / 2], p = ceil(K / 2)."""
+    """Apply XLA's own: y[o] = sum_k kernel[k] x[(o + k - p) / 2], p = ceil(K / 2)."""
     return jax.lax.conv_transpose(
         x, kernel, (2, 2), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
     )
 
 
 def _phases(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """The same as four small convolutions, interleaved: nothing is multiplied by zero.
+    """Compute the same as four small interleaved convolutions; nothing multiplies 0.
 
-    Along each side, outputs of one parity see every other entry of the kernel. Of a
-    kernel of 4, even outputs see x[i-1], x[i] through kernel[0::2], odd ones see
+    Along each side, outputs of one parity see every other entry of the kernel. With a
+    kernel of 4, even outputs see x[i-1], x[i] through kernel[0::2]. Odd outputs see
     x[i], x[i+1] through kernel[1::2].
     """
 
     def taps(size: int, parity: int):
-        before = -(-size // 2) - parity  # of the entry that meets x[i], by twos
+        before = -(-size // 2) - parity  # entries before the one that meets x[i]
         first, low = before % 2, before // 2
         return slice(first, None, 2), (low, len(range(first, size, 2)) - 1 - low)
 
@@ -140,9 +145,9 @@ def _phases(x: jax.Array, kernel: jax.Array) -> jax.Array:
 
 
 def attention(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
-    """softmax(q k^T / sqrt(C)) v of q, k, v [B, N, C] -> [B, N, C]; one head.
+    """Return softmax(q k^T / sqrt(C)) v [B, N, C] of q, k, v [B, N, C]; one head.
 
-    Vaswani et al. (2017). The form for CPUs has no forward-mode derivative.
+    Vaswani et al. (2017). The implementation for CPUs has no forward-mode derivative.
     """
     return (_attention if devices.use_cpu_kernels() else _plain_attention)(q, k, v)
 
@@ -152,7 +157,7 @@ def _plain_attention(q, k, v):
 
 
 def _attend(q, k, v):
-    """The weights a [B, N, N] and the output [B, N, C]."""
+    """Return the weights a [B, N, N] and the output [B, N, C]."""
     scores = jnp.einsum("bqc,bkc->bqk", q, k) / math.sqrt(q.shape[-1])
     a = jax.nn.softmax(scores)
     return a, jnp.einsum("bqk,bkc->bqc", a, v)
@@ -167,7 +172,7 @@ def _attention_forward(q, k, v):
 
 
 def _attention_backward(kept, do):
-    """With sum_k a da = sum_c do o, softmax's gradient needs no second pass over a."""
+    """Compute the gradients; as sum_k a da = sum_c do o, one pass over a is enough."""
     q, k, v, a, o = kept
     da = jnp.einsum("bqc,bkc->bqk", do, v)
     ds = a * (da - jnp.sum(do * o, axis=-1, keepdims=True))
@@ -181,13 +186,21 @@ def _attention_backward(kept, do):
 _attention.defvjp(_attention_forward, _attention_backward)
 
 
-def one_hot(y: jax.Array, num_classes: int) -> jax.Array:
-    """Labels y int32 [B] -> float32 [B, num_classes]; -1, no label, gives zeros."""
+def one_hot(y: jax.Array | None, num_classes: int) -> jax.Array:
+    """Return labels y int32 [B] as float32 [B, num_classes]; -1 (none) gives zeros.
+
+    Raises UserError if y is None: a network with classes needs labels.
+    """
+    if y is None:
+        raise UserError(
+            f"a network of {num_classes} classes was called without labels y; "
+            "give int32 [B], -1 for none"
+        )
     return jax.nn.one_hot(y, num_classes, dtype=jnp.float32)
 
 
-def with_label(x: jax.Array, y: jax.Array, num_classes: int) -> jax.Array:
-    """x [B, ..., C] with y's one-hot as further channels; x itself if no classes."""
+def with_label(x: jax.Array, y: jax.Array | None, num_classes: int) -> jax.Array:
+    """Append y's one-hot vector to x [B, ..., C] as channels; x itself if no class."""
     if not num_classes:
         return x
     hot = one_hot(y, num_classes).reshape(-1, *[1] * (x.ndim - 2), num_classes)
@@ -196,10 +209,10 @@ def with_label(x: jax.Array, y: jax.Array, num_classes: int) -> jax.Array:
 
 
 def time_embedding(t: jax.Array, dim: int) -> jax.Array:
-    """t [B], steps (or fractions of them) -> float32 [B, dim], dim even.
+    """Return the sinusoidal embedding float32 [B, dim] of times t [B]; dim is even.
 
-    sin(t w_i), then cos(t w_i), of w_i = 10000^(-i / (dim/2 - 1)): Ho et al. (2020),
-    after Vaswani et al. (2017).
+    The times are steps or fractions. First come sin(t w_i), then cos(t w_i), with w_i =
+    10000^(-i / (dim/2 - 1)): Ho et al. (2020), after Vaswani et al. (2017).
     """
     half = dim // 2
     frequencies = jnp.exp(
@@ -210,20 +223,20 @@ def time_embedding(t: jax.Array, dim: int) -> jax.Array:
 
 
 def halvings(height: int, width: int, largest: int = 7) -> int:
-    """How often an image is halved, rounding up, until it is small enough.
+    """Return how often to halve an image, rounding up, until its smaller side is small.
 
-    That is, until its smaller side is at most `largest`; by default, from 4 to 7.
-    Raises UserError for an image of less than 8 pixels.
+    Small means at most `largest` pixels; with the default 4 to 7 are left. Raises
+    UserError if a side is below 8 pixels.
     """
     side = min(height, width)
     if side < 8:
         raise UserError(
             f"images of {height}x{width} are too small for a convolutional network: "
-            "both sides must be at least 8 pixels"
+            "both sides must be at least 8 pixels; use larger images or an mlp"
         )
     return math.ceil(math.log2(side / largest))
 
 
 def halved(side: int, times: int) -> int:
-    """A side after so many halvings, each rounding up."""
+    """Return a side [pixels] after `times` halvings, each rounded up."""
     return -(-side // 2**times)

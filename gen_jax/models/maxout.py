@@ -1,9 +1,10 @@
-"""The first adversarial networks: an MLP that draws, and a maxout net that judges.
+"""The first adversarial networks: an MLP generator and a maxout discriminator.
 
-Goodfellow et al. (2014) for MNIST: a generator of two layers of 1200 ReLUs and sigmoid
-pixels, a discriminator of two layers of 240 maxout units, each the largest of five
-linear functions (Goodfellow et al. 2013), with dropout. Mirza & Osindero (2014) give
-each network's labels an entrance of their own. The widths are the papers'.
+Goodfellow et al. (2014), for MNIST. The generator has two layers of 1200 ReLUs and
+sigmoid pixels. The discriminator has two layers of 240 maxout units and dropout. A
+maxout unit is the largest of five linear functions (Goodfellow et al. 2013). Mirza &
+Osindero (2014) give the labels a first layer of their own in each network. The widths
+are the papers'.
 """
 
 import math
@@ -16,7 +17,7 @@ from gen_jax.models import layers
 
 
 def _uniform(limit: float) -> layers.Initializer:
-    """Weights uniform on [-limit, limit], as in the paper's configuration file."""
+    """Return an initializer uniform on [-limit, limit], as in the paper's code."""
 
     def init(rng, shape, dtype=jnp.float32):
         return jax.random.uniform(rng, shape, dtype, -limit, limit)
@@ -25,12 +26,14 @@ def _uniform(limit: float) -> layers.Initializer:
 
 
 class Generator(nn.Module):
-    """Latents to images or points.
+    """The generator: latents to images or points.
 
-    shape: one example's; three axes are an image, whose pixels are squashed to [-1, 1].
-    hidden: the joint layers' widths. z_hidden, y_hidden: widths of the entrances of z
-        and y, in the conditional form. num_classes: of y; 0 where there are no labels.
-    dropout: the share of every hidden layer dropped in training.
+    shape: shape of one example; with three axes it is an image, squashed to [-1, 1].
+    hidden: widths of the joint layers.
+    z_hidden, y_hidden: widths of the first layers of z and of y, if conditional.
+    num_classes: number of classes of y; 0 for no labels.
+    dropout: fraction of each hidden layer that is dropped in training.
+    init_limit: bound of the uniform initial weights.
     """
 
     shape: tuple[int, ...]
@@ -50,7 +53,7 @@ class Generator(nn.Module):
         train: bool,
         keys: jax.Array | None = None,
     ) -> jax.Array:
-        """z [B, z_dim], y int32 [B] -> x [B, *shape]; keys [B] are for dropout."""
+        """Return x [B, *shape] of z [B, z_dim], y int32 [B]; dropout uses keys [B]."""
         keys = keys if train else None
 
         def layer(h, width):
@@ -70,13 +73,16 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Images or points to the logit of being real.
+    """The discriminator: images or points to the logit of being real.
 
-    hidden: the joint layers' maxout units; pieces: linear functions of each.
-    x_hidden, y_hidden: units of the entrances of x and y, in the conditional form, and
-        x_pieces their linear functions.
-    num_classes: of y; 0 where there are no labels.
-    dropout: the share of every hidden layer dropped, dropout_x: of the inputs.
+    hidden: numbers of maxout units of the joint layers.
+    pieces: linear functions per joint unit.
+    x_hidden, y_hidden: units of the first layers of x and of y, if conditional.
+    x_pieces: linear functions per unit of those first layers.
+    num_classes: number of classes of y; 0 for no labels.
+    dropout: fraction of each hidden layer that is dropped in training.
+    dropout_x: fraction of the inputs that is dropped in training.
+    init_limit: bound of the uniform initial weights.
     """
 
     hidden: tuple[int, ...] = (240, 240)
@@ -98,7 +104,7 @@ class Discriminator(nn.Module):
         train: bool,
         keys: jax.Array | None = None,
     ) -> jax.Array:
-        """x [B, ...], y int32 [B] -> logits [B]; keys [B] are for dropout."""
+        """Return logits [B] of x [B, ...], y int32 [B]; dropout uses keys [B]."""
         keys = keys if train else None
 
         def layer(h, width, pieces):

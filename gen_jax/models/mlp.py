@@ -1,8 +1,8 @@
-"""Fully connected networks: a VAE's two halves, and a denoiser of points.
+"""Fully connected networks: a VAE's encoder and decoder, and a denoiser of points.
 
-The VAE's are those of Kingma & Welling (2013), appendix C: hidden layers of tanh, then
-for the encoder the mean and log variance of q(z|x), for the decoder the parameters of
-p(x|z), unbounded: whether they are logits or means is the objective's to say.
+The VAE's are those of Kingma & Welling (2013), appendix C, with hidden layers of tanh.
+The encoder gives the mean and log variance of q(z|x). The decoder gives the unbounded
+parameters of p(x|z). The objective decides whether they are logits or means.
 """
 
 import math
@@ -15,10 +15,11 @@ from gen_jax.models import layers
 
 
 class MlpEncoder(nn.Module):
-    """q(z|x, y), by default a Gaussian of diagonal covariance.
+    """The encoder q(z|x, y), by default a Gaussian of diagonal covariance.
 
-    hidden: the hidden layers' widths. heads: what is said of z. num_classes: of y,
-    which enters beside x; 0 where there are no labels.
+    hidden: widths of the hidden layers.
+    heads: names of the parameters of q, one dense layer each.
+    num_classes: number of classes of y, which is concatenated to x; 0 for no labels.
     """
 
     z_dim: int
@@ -30,14 +31,18 @@ class MlpEncoder(nn.Module):
     def __call__(
         self, x: jax.Array, y: jax.Array | None = None
     ) -> tuple[jax.Array, ...]:
-        """x [B, ...], y int32 [B] -> [B, z_dim] for each head."""
+        """Return one array [B, z_dim] per head, from x [B, ...] and y int32 [B]."""
         x = layers.with_label(x.reshape(x.shape[0], -1), y, self.num_classes)
         h = _tanh_layers(self.hidden, x)
         return tuple(nn.Dense(self.z_dim, name=head)(h) for head in self.heads)
 
 
 class MlpDecoder(nn.Module):
-    """p(x|z, y). shape: what is said of an image. Else as the encoder."""
+    """The decoder p(x|z, y).
+
+    shape: shape of the output for one image.
+    hidden, num_classes: as for `MlpEncoder`; y is concatenated to z.
+    """
 
     shape: tuple[int, ...]
     hidden: tuple[int, ...] = (500,)
@@ -45,19 +50,21 @@ class MlpDecoder(nn.Module):
 
     @nn.compact
     def __call__(self, z: jax.Array, y: jax.Array | None = None) -> jax.Array:
-        """z [B, z_dim], y int32 [B] -> [B, *shape], unbounded."""
+        """Return the unbounded output [B, *shape] of z [B, z_dim] and y int32 [B]."""
         h = _tanh_layers(self.hidden, layers.with_label(z, y, self.num_classes))
         return nn.Dense(math.prod(self.shape))(h).reshape(-1, *self.shape)
 
 
 class TimeMlp(nn.Module):
-    """A denoiser of points, called as the U-Net is.
+    """A denoiser of points, called like the U-Net.
 
     Each hidden layer adds a projection of the embeddings of time and label, as a block
     of the U-Net of Ho et al. (2020) does.
 
-    hidden: the hidden layers' widths. time_dim: the embedding's, even. out_dim: None
-    for as many as the input's. num_classes: of y; 0 where there are no labels.
+    hidden: widths of the hidden layers.
+    time_dim: width of the time embedding, even.
+    out_dim: width of the output; None for the input's.
+    num_classes: number of classes of y; 0 for no labels.
     """
 
     hidden: tuple[int, ...] = (128, 128, 128)
@@ -73,7 +80,7 @@ class TimeMlp(nn.Module):
         y: jax.Array | None = None,
         keys: jax.Array | None = None,
     ) -> jax.Array:
-        """x [B, D], t [B], y int32 [B] -> [B, out_dim]; keys [B] are not used."""
+        """Return [B, out_dim] of x [B, D], t [B], y int32 [B]; keys [B] are unused."""
         del keys  # there is no dropout
         temb = layers.time_embedding(t, self.time_dim)
         temb = nn.Dense(4 * self.time_dim, name="time")(temb)

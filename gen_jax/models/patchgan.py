@@ -1,14 +1,14 @@
 """The PatchGAN, the discriminator of pix2pix: Isola et al. (2016), appendix 6.1.2.
 
-It judges whether y belongs to x, patch by patch: each logit sees a square of pixels of
-both. With 4x4 kernels, a padding of 1 and LeakyReLU of slope 0.2, at 3 layers it is
-the paper's C64-C128-C256-C512, whose logits see 70x70 pixels; 0, 1 and 5 layers are its
-1x1 ("PixelGAN"), 16x16 and 286x286 forms.
+It decides whether y belongs to x, patch by patch: each logit sees one square of pixels
+of both. Kernels are 4x4 with a padding of 1, and LeakyReLU has slope 0.2. With 3 layers
+it is the paper's C64-C128-C256-C512, in which a logit sees 70x70 pixels. With 0, 1 and
+5 layers it is the 1x1 ("PixelGAN"), 16x16 and 286x286 form.
 
-Taken from the authors' code in PyTorch are the first convolution without a norm, and
-biases only where no norm follows: before a norm they would have no gradient. The norms'
-statistics are the whole picture's, so through them a logit also knows of the pixels
-outside its patch, as far as they change a map's mean and contrast.
+Two details come from the authors' PyTorch code. The first convolution has no norm. Only
+layers without a following norm have biases, since others would have no gradient. The
+norms take their statistics from the whole image. So a logit also depends a little on
+pixels outside its patch, through a map's mean and contrast.
 """
 
 import jax
@@ -22,10 +22,12 @@ _kernel_init = nn.initializers.normal(0.02)
 
 
 class PatchGan(nn.Module):
-    """A pair of pictures to the logits of its patches, y being real.
+    """The discriminator: a pair of images to one logit per patch, that of y being real.
 
-    base_channels: channels of the first layer; they double with each, up to eightfold.
-    layers: convolutions of stride 2; two of stride 1 follow. 0 for three of 1x1.
+    base_channels: channels of the first layer; they double with each, at most
+        eightfold.
+    layers: number of convolutions of stride 2; two of stride 1 follow. 0 for three 1x1
+        convolutions.
     """
 
     base_channels: int = 64
@@ -33,9 +35,9 @@ class PatchGan(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, y: jax.Array) -> jax.Array:
-        """x [B, H, W, C], y [B, H, W, D] in [-1, 1] -> logits [B, H', W'].
+        """Return logits [B, H', W'] of x [B, H, W, C] and y [B, H, W, D] in [-1, 1].
 
-        Raises UserError where H or W is too small for the patches: below 3 * 2**layers.
+        Raises UserError if H or W is below 3 * 2**layers, too small for the patches.
         """
         _check_sides(self.layers, *x.shape[1:3])
         h = jnp.concatenate([x, y], axis=-1)
@@ -51,7 +53,10 @@ class PatchGan(nn.Module):
 
 
 def receptive_field(layers: int) -> int:
-    """The side of the patch behind one logit, in pixels: 1, 16, 34, 70, 142, 286."""
+    """Return the side in pixels of the patch behind one logit.
+
+    For 0 to 5 layers it is 1, 16, 34, 70, 142 and 286.
+    """
     field = 1
     for kernel, stride in reversed(_convolutions(layers)):
         field = (field - 1) * stride + kernel
@@ -59,16 +64,16 @@ def receptive_field(layers: int) -> int:
 
 
 def _convolutions(layers: int) -> list[tuple[int, int]]:
-    """Kernel size and stride of each convolution. Raises UserError for layers < 0."""
+    """Return (kernel size, stride) of each convolution; UserError if layers < 0."""
     if layers < 0:
-        raise UserError(f"a PatchGAN of {layers} layers: there must be 0 or more")
+        raise UserError(f"layers={layers} of a PatchGAN is negative: give 0 or more")
     return [(4, 2)] * layers + [(4, 1)] * 2 if layers else [(1, 1)] * 3
 
 
 def _least_side(layers: int) -> int:
-    """Of an image such that the last norm sees at least 2x2 pixels.
+    """Return the smallest image side for which the last norm sees at least 2x2 pixels.
 
-    The norm of a single pixel is zero. Behind it is a 4x4 kernel, so there is a logit.
+    The norm of a single pixel is zero. A 4x4 kernel follows it, so there is a logit.
     """
     return 3 * 2**layers if layers else 2
 
@@ -78,10 +83,10 @@ def _check_sides(layers: int, height: int, width: int):
     if side >= least:
         return
     fitting = [n for n in range(layers) if _least_side(n) <= side]
-    hint = f"; layers={fitting[-1]} fits these" if fitting else ""
+    fix = f"layers={fitting[-1]} fits these images" if fitting else "use larger images"
     raise UserError(
         f"images of {height}x{width} are too small for the patches of a PatchGAN with "
-        f"layers={layers}: both sides must be at least {least} pixels{hint}"
+        f"layers={layers}: both sides must be at least {least} pixels; {fix}"
     )
 
 

@@ -1,15 +1,15 @@
-"""The U-Net of pix2pix, which turns pictures into pictures: Isola et al. (2016).
+"""The U-Net of pix2pix, which translates images into images: Isola et al. (2016).
 
-An encoder halves the picture with 4x4 convolutions until a single pixel is left, a
-decoder doubles it again, and each level of the one is handed to the other. At 256
-pixels this is the paper's C64-C128-C256-C512-C512-C512-C512-C512, then
-CD512-CD512-CD512-C512-C256-C128-C64 and the picture. Dropout is the only noise, so it
-stays on when sampling.
+An encoder halves the image with 4x4 convolutions until a single pixel is left. A
+decoder doubles it again, and each level of the encoder is passed to the decoder. At 256
+pixels the encoder is the paper's C64-C128-C256-C512-C512-C512-C512-C512. The decoder is
+CD512-CD512-CD512-C512-C256-C128-C64, followed by the image. Dropout is the only noise,
+so it stays on during sampling.
 
-Where the norms stand and which layers have biases is taken from the authors' code in
-PyTorch: no norm behind the first convolution nor at the innermost pixel, where a
-picture's own statistics would leave nothing, and no bias but the picture's own. A bias
-before a norm would have no gradient but rounding error, by which Adam lets it drift.
+The authors' PyTorch code decides which layers have norms and biases. There is no norm
+after the first convolution. There is none at the innermost pixel, where an image's own
+statistics would leave nothing. Only the output layer has a bias. A bias before a norm
+would have no gradient but rounding error, by which Adam lets it drift.
 """
 
 import jax
@@ -22,16 +22,16 @@ _kernel_init = nn.initializers.normal(0.02)
 
 
 class UNet(nn.Module):
-    """Pictures to pictures of the same size.
+    """The network: images to images of the same size.
 
-    out_channels: of the output; they may differ from the input's.
-    base_channels: channels at half the image's size; they double with each halving, up
-        to eightfold.
-    dropout: the share of features dropped in the three innermost blocks of the decoder.
+    out_channels: channels of the output, which may differ from the input's.
+    base_channels: channels at half the image's size; they double with each halving, at
+        most eightfold.
+    dropout: fraction of features dropped in the three innermost blocks of the decoder.
 
-    The depth follows the picture: it is halved, rounding up, until its smaller side is
-    one pixel, 8 times at 256 and 5 times at 28. So a smaller picture lacks the inner
-    levels, those of 512 first, and a larger one has more of them.
+    The depth follows the image. It is halved, rounding up, until its smaller side is
+    one pixel: 8 times at 256 pixels, 5 times at 28. So a smaller image lacks the inner
+    levels, first those of 512 channels, and a larger one has more of them.
     """
 
     out_channels: int
@@ -40,11 +40,14 @@ class UNet(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, keys: jax.Array | None) -> jax.Array:
-        """x [B, H, W, C], keys [B] -> [B, H, W, out_channels] in [-1, 1].
+        """Return images [B, H, W, out_channels] in [-1, 1] of x [B, H, W, C].
 
-        Without keys there is no dropout. Raises UserError for a side below 8.
+        keys: one key per example, [B], for dropout; None for no dropout.
+
+        Raises UserError if a side is below 8 pixels.
         """
-        depth = layers.halvings(*x.shape[1:3], largest=1)
+        _, height, width, _ = x.shape
+        depth = layers.halvings(height, width, largest=1)
         features = [self.base_channels * min(2**level, 8) for level in range(depth)]
 
         h, skips = x, []
@@ -71,6 +74,6 @@ def _down(features: int) -> nn.Conv:
 
 
 def _up_to(skip: jax.Array, features: int, use_bias: bool):
-    """To the sides of `skip`: an odd one is cut out of the even one above it."""
+    """Return a layer that upsamples to the sides of `skip`; an odd side is cut off."""
     layer = layers.ConvTranspose(features, use_bias=use_bias, kernel_init=_kernel_init)
     return lambda h: layer(h)[:, : skip.shape[1], : skip.shape[2]]

@@ -1,15 +1,14 @@
-"""Denoising diffusion (Ho et al. 2020): a game of one.
+"""Denoising diffusion (Ho et al. 2020): a game of one player.
 
     L_simple = E_{t, x_0, eps} |eps - eps_hat(x_t, t)|^2,  t ~ U{1..T}        (14)
 
 where x_t = sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) eps. Nichol & Dhariwal (2021)
-learn the variance too, by L_hybrid = L_simple + 0.001 L_vlb, L_vlb being the
-variational bound, whose terms are in `diffusion/variational.py`. What may be predicted
-in eps's place is in `diffusion/predictions.py`; the reverse chains that make images are
-in `diffusion/samplers.py`: DDIM's few steps by default, the paper's T on request.
+learn the variance too, by L_hybrid = L_simple + 0.001 L_vlb. The terms of L_vlb, the
+variational bound, are in `diffusion/variational.py`, the targets other than eps in
+`diffusion/predictions.py`. The reverse chains that make images are in
+`diffusion/samplers.py`: DDIM's few steps by default, the paper's T on request.
 
-Given labels y, the network is told them, but for a share that is dropped, so that it
-can be guided: out(y) + w (out(y) - out()) (Ho & Salimans 2022, equation 6).
+With labels the network can be guided (`conditioning.py`).
 """
 
 import dataclasses
@@ -36,28 +35,30 @@ from gen_jax.diffusion.schedules import (
     q_sample,
 )
 from gen_jax.errors import UserError, choose
-from gen_jax.game import Game, Weights
+from gen_jax.game import Game, PlayerState, Weights
 from gen_jax.losses import terms
 from gen_jax.objectives import modules
+from gen_jax.objectives.conditioning import check_guidance, drop_labels, guide
 
 SAMPLER_STEPS = 50  # within one point of the FID of 1000, Song et al. (2021), table 1
 
 LOSSES = ("simple", "variational", "hybrid")
-_VLB_WEIGHT = 0.001  # of L_hybrid, Nichol & Dhariwal (2021), equation 16
+_VLB_WEIGHT = 0.001  # in L_hybrid, Nichol & Dhariwal (2021), equation 16
+_HISTORY = "history"  # of losses by time, in the mutable state next to the network's
 
 
 class Recipe(NamedTuple):
-    """What is learned, and how t is drawn.
+    """The network's target, its loss, and the distribution of t.
 
     prediction: "eps", "x_0", "v" or "mean".
     variance: of p(x_{t-1} | x_t): "fixed_small", "fixed_large" or "learned_range",
-        for which the network gives twice the channels.
+        for which the network returns twice the channels.
     loss: "simple"; "variational", an estimate of the bound in bits/dim; or "hybrid".
     min_snr: gamma of the weights of Hang et al. (2023) on the simple loss; 0 for none.
-    importance: whether t is drawn more often where its loss is large.
-    self_conditioning: whether the network is also given its estimate of x_0 from a
-        step before, as further channels (Chen et al. 2023).
-    label_dropout: the share of labels dropped in training.
+    importance: whether times t with a large loss are sampled more often.
+    self_conditioning: whether the network is also given its estimate of x_0 from the
+        previous step, as further channels (Chen et al. 2023).
+    label_dropout: fraction of the labels dropped in training.
     clip: whether samplers clip x_0_hat to [-1, 1], and x_0 has 256 levels there.
     """
 
@@ -76,7 +77,7 @@ HO_ET_AL = Recipe()
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Ddpm:
-    """The denoiser, and the chains that it is one step of."""
+    """The denoiser, and the chains of which it is one step."""
 
     network: nn.Module
     shape: tuple[int, ...]
@@ -85,6 +86,7 @@ class _Ddpm:
     recipe: Recipe
     num_classes: int
     guidance: float
+    name: str
 
     def init(self, rng: jax.Array, batch) -> Weights:
         x, t = modules.example(batch), jnp.ones((1,), jnp.int32)
@@ -94,56 +96,62 @@ class _Ddpm:
             )
         if self.recipe.self_conditioning:
             x = jnp.concatenate([x, x], axis=-1)
-        y = modules.no_labels(1)
-        params = modules.init_params(self.network, rng, x, t, y, None)
-        if self.recipe.importance:
-            return Weights(params, {"history": importance.init(self.schedule.T)})
-        return Weights(params)
+        weights = modules.init(self.network, rng, x, t, modules.no_labels(1), None)
+        if not self.recipe.importance:
+            return weights
+        history = {_HISTORY: importance.init(self.schedule.T)}
+        return weights._replace(mutable={**weights.mutable, **history})
 
-    def out(self, players, x_t, t, y, x0_prev, keys=None):
-        """What the network predicts at x_t, and v of `Denoised`; dropout by keys.
+    def out(self, mine: PlayerState, x_t, t, y, x0_prev, keys=None, train=False):
+        """The network's output at x_t, v of `Denoised`, and its mutable state after it.
 
-        Nothing holds v to its range: where it left it, the loss can still lead back.
+        keys: for dropout. v may leave its range: the loss can then lead it back.
         """
-        params = players["model"].params
         if self.recipe.self_conditioning:
             x_t = jnp.concatenate([x_t, x0_prev], axis=-1)
-        out = modules.apply_params(self.network, params, x_t, t, y, keys)
+        own = {k: tree for k, tree in mine.mutable.items() if k != _HISTORY}
+        weights = Weights(mine.params, own)
+        out, mutable = modules.apply(
+            self.network, weights, x_t, t, y, keys, train=train
+        )
         if self.recipe.variance != "learned_range":
-            return out, None
+            return out, None, mutable
         out, v = jnp.split(out, 2, axis=-1)
-        return out, (v + 1) / 2
+        return out, (v + 1) / 2, mutable
 
     def denoise(self, players, y, guidance, x_t, t, x0_prev) -> Denoised:
-        """The denoiser of samplers and bound, guided by w = `guidance`; v in 0..1."""
-        out, v = self.out(players, x_t, t, y, x0_prev)
-        if v is not None:  # the best lies within, and far outside none is finite
+        """The denoiser of samplers and bound, guided by w = `guidance`; v in [0, 1]."""
+        mine = players[self.name]
+        out, v, _ = self.out(mine, x_t, t, y, x0_prev)
+        if v is not None:  # the optimum lies in [0, 1]; far outside, it overflows
             v = jnp.clip(v, 0, 1)
         if guidance:
-            free, _ = self.out(players, x_t, t, modules.no_labels(len(y)), x0_prev)
-            out += guidance * (out - free)
+            free, _, _ = self.out(mine, x_t, t, modules.no_labels(len(y)), x0_prev)
+            out = guide(out, free, guidance)
         return Denoised(self.prediction.x_0(out, x_t, t), v)
 
     def loss(self, players, batch, context):
-        """The chosen loss, by one draw of t and eps an example."""
-        keys = randomness.split(context.keys, 5)
+        """The chosen loss, by one random t and eps for each example."""
+        mine, keys = players[self.name], randomness.split(context.keys, 5)
         keys_t, keys_eps, keys_dropout, keys_label, keys_self = keys
-        t, weight = self.draw_t(players["model"], keys_t)
+        t, weight = self.draw_t(mine, keys_t)
         eps = randomness.normal(keys_eps, self.shape)
         x_t = q_sample(self.schedule, batch["x"], t, eps)
-        y = self.drop_labels(modules.labels(batch), keys_label)
+        y = modules.labels(batch)
+        if self.num_classes:
+            y = drop_labels(y, keys_label, self.recipe.label_dropout)
         x0_prev = jnp.zeros_like(x_t)
         if self.recipe.self_conditioning:
-            x0_prev = self.estimate_x0_prev(players, x_t, t, y, keys_self)
-        out, v = self.out(players, x_t, t, y, x0_prev, keys_dropout)
+            x0_prev = self.estimate_x0_prev(mine, x_t, t, y, keys_self)
+        out, v, mutable = self.out(mine, x_t, t, y, x0_prev, keys_dropout, train=True)
         losses = self.loss_terms(batch["x"], x_t, t, eps, out, v)
         value = sum(losses.values())
-        mutable = self.remember(players["model"], t, value, context)
+        mutable = {**mutable, **self.remember(mine, t, value, context)}
         metrics = {name: (weight * term).mean() for name, term in losses.items()}
         return (weight * value).mean(), (mutable, metrics if len(losses) > 1 else {})
 
     def loss_terms(self, x_0, x_t, t, eps, out, v) -> dict[str, jax.Array]:
-        """The parts that the loss is the sum of, [B] each."""
+        """The terms whose sum is the loss, [B] each."""
         recipe, losses = self.recipe, {}
         if recipe.loss in ("simple", "hybrid"):
             # The mean over pixels, as in the paper's code.
@@ -173,16 +181,10 @@ class _Ddpm:
             discrete=self.recipe.clip,
         )
 
-    def drop_labels(self, y, keys):
-        if not self.num_classes:
-            return y
-        u = (1 + randomness.uniform(keys, ())) / 2
-        return jnp.where(u < self.recipe.label_dropout, -1, y)
-
-    def estimate_x0_prev(self, players, x_t, t, y, keys):
+    def estimate_x0_prev(self, mine, x_t, t, y, keys):
         """x_0_hat without a gradient for half of the examples, 0 for the others."""
         zeros = jnp.zeros_like(x_t)
-        out, _ = self.out(players, x_t, t, y, zeros)
+        out, _, _ = self.out(mine, x_t, t, y, zeros, train=True)
         x_0_hat = jax.lax.stop_gradient(self.prediction.x_0(out, x_t, t))
         is_given = randomness.uniform(keys, (1,) * (x_t.ndim - 1)) < 0
         return jnp.where(is_given, x_0_hat, zeros)
@@ -190,15 +192,15 @@ class _Ddpm:
     def draw_t(self, mine, keys):
         """t int32 [B], and the weight of its loss."""
         if self.recipe.importance:
-            return importance.draw(mine.mutable["history"], keys)
+            return importance.draw(mine.mutable[_HISTORY], keys)
         return randomness.integers(keys, 1, self.schedule.T), jnp.float32(1)
 
     def remember(self, mine, t, value, context):
-        """The mutable state after the losses [B] of the times t [B]."""
+        """The history after the losses [B] of the times t [B]."""
         if not self.recipe.importance:
             return {}
         seen = context.gather(t), context.gather(jax.lax.stop_gradient(value))
-        return {"history": importance.remember(mine.mutable["history"], *seen)}
+        return {_HISTORY: importance.remember(mine.mutable[_HISTORY], *seen)}
 
     def prior(self, players, keys):
         """x_T from N(0, I)."""
@@ -215,13 +217,13 @@ class _Ddpm:
         eta=0.0,
         guidance=None,
     ):
-        """x_0 [B, *shape], one a key, from x_T down the chosen chain."""
+        """x_0 [B, *shape], one for each key, from x_T down the chosen chain."""
         y = modules.labels_or_drawn(y, keys, self.num_classes)
         # Time 0 adds no noise, so its stream is free for x_T.
         x_T = self.prior(players, randomness.fold_in(keys, 0))
         chain = choose("sampler", sampler, SAMPLERS)
         if eta and sampler != "ddim":
-            raise UserError(f"eta={eta} is ddim's; the sampler is {sampler}")
+            raise UserError(f"eta={eta} needs sampler=ddim; the sampler is {sampler}")
         options = {"steps": sampling_steps, "clip": self.recipe.clip}
         if sampler == "ancestral":
             options["variance"] = self.recipe.variance
@@ -235,7 +237,7 @@ class _Ddpm:
     def sampling_options(
         self, *, sampler="ddim", sampling_steps=None, eta=0.0, guidance=None
     ):
-        """What `sample` makes of these options."""
+        """All options of `sample`, with the defaults of those not given."""
         usual = self.schedule.T if sampler == "ancestral" else self.few_steps
         chosen = {"sampler": sampler, "sampling_steps": sampling_steps or usual}
         chosen |= {"eta": eta} if sampler == "ddim" else {}
@@ -244,22 +246,21 @@ class _Ddpm:
         return chosen
 
     def denoiser(self, players, y, guidance=None):
-        """The samplers' denoiser, guided as is usual here if not told how much."""
+        """The samplers' denoiser; guidance: None for this model's own."""
         if guidance is None:
             guidance = self.guidance
-        if guidance and not self.num_classes:
-            raise UserError("guidance is towards a class, and this model knows none")
+        check_guidance(guidance, self.num_classes)
         return functools.partial(self.denoise, players, y, guidance)
 
     def encode(self, players, x, keys=None, y=None):
-        """The x_T that `decode` leads back to x, nearly: DDIM upwards."""
+        """The x_T from which `decode` returns nearly x: DDIM upwards."""
         denoise = self.denoiser(players, modules.labels_or_none(y, x), 0.0)
         return samplers.ddim_inverse(denoise, self.schedule, x, steps=self.few_steps)
 
     def decode(self, players, z, y=None):
         """DDIM without noise from x_T = z, neither clipped nor guided."""
         denoise = self.denoiser(players, modules.labels_or_none(y, z), 0.0)
-        keys = jax.random.split(jax.random.key(0), len(z))  # of no noise at all
+        keys = jax.random.split(jax.random.key(0), len(z))  # not used without noise
         return samplers.ddim(
             denoise, self.schedule, z, keys, steps=self.few_steps, clip=False
         )
@@ -269,14 +270,15 @@ class _Ddpm:
         return min(SAMPLER_STEPS, last_sampling_step(self.schedule))
 
     def diffuse(self, players, x, keys, time):
-        """x_t at the t of a time: equation 4."""
-        t, eps = self.step_at(time), randomness.normal(keys, self.shape)
-        return q_sample(self.schedule, x, jnp.full(len(x), t), eps)
+        """x_t at a time, a number or [B]: equation 4."""
+        eps = randomness.normal(keys, self.shape)
+        return q_sample(self.schedule, x, self.steps_at(time, x), eps)
 
     def denoise_between(self, players, x_t, keys, start, end, y=None):
         """From one time down to another: the ancestral chain in few of its steps."""
-        start, end = self.step_at(start), self.step_at(end)
-        fraction = (start - end) / self.step_at(1)
+        last = last_sampling_step(self.schedule)
+        start, end = round(start * last), round(end * last)
+        fraction = (start - end) / last
         steps = max(1, math.ceil(SAMPLER_STEPS * fraction))
         tau = np.unique(np.linspace(end, start, steps + 1).round().astype(int))
         denoise = self.denoiser(players, modules.labels_or_none(y, x_t))
@@ -285,22 +287,23 @@ class _Ddpm:
         )
 
     def predict_x0(self, players, x_t, time, y=None):
-        """x_0_hat, the mean of all x_0 that x_t at that time may have been."""
+        """x_0_hat, the mean of x_0 given x_t at a time, a number or [B]."""
         denoise = self.denoiser(players, modules.labels_or_none(y, x_t), 0.0)
-        t = jnp.full(len(x_t), max(1, self.step_at(time)))
+        t = jnp.maximum(1, self.steps_at(time, x_t))
         x_0 = denoise(x_t, t, jnp.zeros_like(x_t)).x_0
         return jnp.clip(x_0, -1, 1) if self.recipe.clip else x_0
 
-    def step_at(self, time: float) -> int:
-        """The t of a time in [0, 1], which is noise at 1: where samplers begin."""
-        return round(time * last_sampling_step(self.schedule))
+    def steps_at(self, time, x):
+        """t int32 [B] of a time in [0, 1]; samplers begin at time 1, which is noise."""
+        time = modules.per_example(time, x).reshape(-1)
+        return jnp.round(time * last_sampling_step(self.schedule)).astype(jnp.int32)
 
     def prior_term(self, players, x):
-        """L_T of the bound, nats [B]: what x_T still says of x."""
+        """L_T of the bound, nats [B]: the information about x left in x_T."""
         return variational.prior_term(self.schedule, x)
 
     def bound(self, players, x, keys, y=None):
-        """The variational bound on log p(x), nats [B], by one draw of each x_t."""
+        """The variational bound on log p(x), nats [B], by one random x_t for each t."""
         return -sum(self.bound_terms(players, x, keys, y).values())
 
     def bound_terms(self, players, x, keys, y=None):
@@ -343,28 +346,31 @@ def ddpm(
     num_classes: int = 0,
     guidance: float = 0.0,
     ema_halflife_images: tuple[float, ...] = (),
+    name: str = "model",
 ) -> Game:
-    """The DDPM of a module without mutable state.
+    """Return the game of a module's DDPM.
 
-    On batches {"x": [B, *shape], "y": int32 [B] or absent}.
+    Batches are {"x": [B, *shape], "y": int32 [B] or absent}.
 
     network: (x_t [B, *shape], t int32 [B], y int32 [B], keys [B] or None) ->
         [B, *shape]; with twice the channels out for a learned variance, and in for
-        self-conditioning. The keys are for dropout, None when sampling.
+        self-conditioning. It may have mutable state, and an argument `train: bool`. The
+        keys are for dropout, None when sampling.
     shape: of one example, (H, W, C) for images in [-1, 1], (D,) for points.
     schedule: None for the paper's, T = 1000 and beta_t from 1e-4 to 0.02.
-    recipe: what is learned, and how.
-    num_classes: how many classes the network tells apart; 0 where it ignores y.
-    guidance: w above, of samples that are not told another.
+    recipe: the target, the loss, and the distribution of t.
+    num_classes: number of classes that the network takes as y; 0 if it ignores y.
+    guidance: w of equation 6 in `conditioning.py`, for samples unless given another.
+    name: of the one player.
 
-    The one player is "model". ops: sample(board, keys, y, *, sampler, sampling_steps,
-    eta, guidance), prior (x_T), encode and decode (DDIM upwards and down), diffuse,
-    restore, guess, prior_term (the bound's L_T), bound and bound_terms (one evaluation
-    for each of the T steps). The sampler is "ddim", "ancestral", "heun" or
-    "dpm_solver", and takes SAMPLER_STEPS steps unless told otherwise ("ancestral": T),
-    few, since grids are drawn while training.
+    ops: sample(players, keys, y, *, sampler, sampling_steps, eta, guidance), prior
+    (x_T), encode and decode (DDIM upwards and down), diffuse, denoise_between,
+    predict_x0, prior_term (the bound's L_T), bound and bound_terms (one evaluation for
+    each of the T steps). The sampler is "ddim", "ancestral", "heun" or "dpm_solver".
+    It takes SAMPLER_STEPS steps by default ("ancestral": T), since grids are drawn
+    while training.
 
-    Raises UserError for a recipe that cannot be; `sample` for what a sampler cannot.
+    Raises UserError for an invalid recipe; `sample` does for invalid options.
     """
     choose("variance", recipe.variance, samplers.VARIANCES)
     choose("loss", recipe.loss, dict.fromkeys(LOSSES))
@@ -372,7 +378,7 @@ def ddpm(
     schedule = schedule or make_schedule(linear_betas())
     prediction = make_prediction(recipe.prediction, schedule)
     model = _Ddpm(
-        network, tuple(shape), schedule, prediction, recipe, num_classes, guidance
+        network, tuple(shape), schedule, prediction, recipe, num_classes, guidance, name
     )
     return modules.single_model_game(model, optimizer, ema_halflife_images)
 

@@ -1,12 +1,14 @@
-"""Generative adversarial networks (Goodfellow et al. 2014): a game of two.
+"""Generative adversarial networks (Goodfellow et al. 2014): a game of two players.
 
     V(D, G) = E_x log D(x) + E_z log(1 - D(G(z)))                             (1)
 
 V_G(D), with G held still, is maximised by D; V_D(G), with D held still, is minimised by
 G. At the optimum D = 1/2 everywhere and V = -log 4. The turns alternate: the generator
-answers the discriminator that has just moved. Where there are labels y, both players
-are told them, D(x, y) and G(z, y): Mirza & Osindero (2014). Payoffs that came later,
-and what holds D back, are in `adversarial.py`.
+answers the discriminator that has just moved. With labels y both players are given
+them, D(x, y) and G(z, y): Mirza & Osindero (2014). Later losses, and penalties on D,
+are in `losses/adversarial.py`.
+
+`discriminate` is a function of a discriminator's state, for larger games.
 """
 
 import dataclasses
@@ -19,28 +21,27 @@ import optax
 
 from gen_jax import randomness
 from gen_jax.errors import choose
-from gen_jax.game import Context, Game, Player, Turn, Weights
+from gen_jax.game import Context, Game, Player, PlayerState, Tree, Turn, Weights
 from gen_jax.losses import adversarial
 from gen_jax.objectives import modules
 from gen_jax.ops import Ops
 
-# Of each coordinate of z, from keys [B] and a shape.
+# Distributions of each coordinate of z: (keys [B], shape) -> [B, *shape].
 PRIORS = {
     "normal": randomness.normal,
     "uniform": randomness.uniform,  # on [-1, 1)
     "unit_cube": lambda keys, shape: (1 + randomness.uniform(keys, shape)) / 2,
-    # On +-sqrt(3), of variance 1.
+    # On +-sqrt(3), with variance 1.
     "unit_uniform": lambda keys, shape: 3**0.5 * randomness.uniform(keys, shape),
 }
 
 
 class Regularization(NamedTuple):
-    """What D pays, beside its payoff, for the length of its gradient in x.
+    """Penalties on the length of D's gradient in x, added to its loss.
 
-    gradient: the weight of `adversarial.gradient_penalty`; 10 in its paper.
-    r1: the weight gamma of `adversarial.r1`; 10 in its paper.
-    r1_every: R1 is paid in one of so many steps, so many times as much ("lazily",
-        Karras et al. 2020).
+    gradient: weight of `adversarial.gradient_penalty`; 10 in its paper.
+    r1: weight gamma of `adversarial.r1`; 10 in its paper.
+    r1_every: k to add k R1 in one of k steps ("lazily", Karras et al. 2020).
     """
 
     gradient: float = 0.0
@@ -51,9 +52,26 @@ class Regularization(NamedTuple):
 NO_REGULARIZATION = Regularization()
 
 
+def discriminate(
+    discriminator: nn.Module,
+    player: Weights | PlayerState,
+    x: jax.Array,
+    y: jax.Array | None = None,
+    keys: jax.Array | None = None,
+    train: bool = False,
+) -> tuple[jax.Array, Tree]:
+    """Return D's logits for x [B, ...], [B] or a map, and its new mutable state.
+
+    y: labels int32 [B]; None for no labels. keys: [B], for dropout; None leaves it out.
+    train: whether BatchNorm uses the batch.
+    """
+    y = modules.labels_or_none(y, x)
+    return modules.apply(discriminator, player, x, y, train=train, keys=keys)
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Gan:
-    """G, D and what is played for."""
+    """G, D, their loss and their players' names."""
 
     generator: nn.Module
     discriminator: nn.Module
@@ -63,41 +81,43 @@ class _Gan:
     prior_name: str
     regularization: Regularization
     shared_noise: bool
+    generator_name: str
+    discriminator_name: str
 
     def init_generator(self, rng: jax.Array, batch) -> Weights:
         z = jnp.zeros((1, self.z_dim), jnp.float32)
-        return modules.init(self.generator, rng, z, modules.no_labels(1), train=True)
+        return modules.init(self.generator, rng, z, modules.no_labels(1))
 
     def init_discriminator(self, rng: jax.Array, batch) -> Weights:
         x, y = modules.example(batch), modules.no_labels(1)
-        return modules.init(self.discriminator, rng, x, y, train=True)
+        return modules.init(self.discriminator, rng, x, y)
 
     def prior(self, players, keys):
-        """z [B, z_dim] of keys [B]."""
+        """z [B, z_dim] by keys [B]."""
         return PRIORS[self.prior_name](keys, (self.z_dim,))
 
     def draw(self, players, y, keys):
-        """G(z, y) for a z of each key, while training, and G's mutable state."""
+        """G(z, y) for a z by each key, in training, and G's mutable state."""
         keys_z, keys_dropout = randomness.split(keys, 2)
-        z, mine = self.prior(players, keys_z), players["generator"]
+        z, mine = self.prior(players, keys_z), players[self.generator_name]
         return modules.apply(self.generator, mine, z, y, train=True, keys=keys_dropout)
 
-    def discriminate(self, weights, x, y, keys):
-        """D's logits of x, while training, and D's mutable state."""
-        return modules.apply(self.discriminator, weights, x, y, train=True, keys=keys)
+    def discriminate(self, player, x, y, keys):
+        """D's logits for x, in training, and D's mutable state."""
+        return discriminate(self.discriminator, player, x, y, keys, train=True)
 
     def noise(self, context: Context):
-        """Keys of z: a player's own, or those that all turns of a step share."""
+        """Keys of z: the player's own, or those that all turns of a step share."""
         return context.shared_keys if self.shared_noise else context.keys
 
     def discriminator_loss(self, players, batch, context):
-        """-V(D, G), equation 1, or what is played in its place, and the penalties."""
+        """-V(D, G), equation 1, or D's loss in its place, and the penalties."""
         x, y = batch["x"], modules.labels(batch)
         keys_real, keys_fake, keys_u = randomness.split(
             randomness.fold_in(context.keys, 2), 3
         )
         x_fake, _ = self.draw(players, y, self.noise(context))
-        mine = players["discriminator"]
+        mine = players[self.discriminator_name]
         real, mutable = self.discriminate(mine, x, y, keys_real)
         mine = mine._replace(mutable=mutable)
         fake, mutable = self.discriminate(mine, x_fake, y, keys_fake)
@@ -116,7 +136,7 @@ class _Gan:
         return value, (mutable, metrics)
 
     def r1(self, score, x, step):
-        """gamma R1 of the real images, in the steps in which it is due."""
+        """gamma R1 of the real images, in one of `r1_every` steps."""
         _, gamma, every = self.regularization
         return jax.lax.cond(
             step % every == 0,
@@ -125,16 +145,19 @@ class _Gan:
         )
 
     def generator_loss(self, players, batch, context):
-        """The second term of equation 1, or what is played in its place."""
+        """The second term of equation 1, or G's loss in its place."""
         y = modules.labels(batch)
         x_fake, mutable = self.draw(players, y, self.noise(context))
         keys = randomness.fold_in(context.keys, 2)
-        fake, _ = self.discriminate(players["discriminator"], x_fake, y, keys)
-        metrics = {"d_fake": self.gan_loss.output(fake).mean()}
-        return self.gan_loss.generator(fake).mean(), (mutable, metrics)
+        mine = players[self.discriminator_name]
+        fake, _ = self.discriminate(mine, x_fake, y, keys)
+        keys = randomness.fold_in(context.keys, 3)
+        real, _ = self.discriminate(mine, batch["x"], y, keys)
+        value, metrics = adversarial.generator_loss(self.gan_loss, real, fake)
+        return value, (mutable, metrics)
 
     def sample(self, players, keys, y=None):
-        """G(z, y) for a z of each key: a sample depends on its own key alone."""
+        """G(z, y) for a z by each key: a sample depends on its own key alone."""
         y = modules.labels_or_drawn(y, keys, self.num_classes)
         return self.decode(
             players, self.prior(players, randomness.split(keys, 2)[0]), y
@@ -142,15 +165,13 @@ class _Gan:
 
     def decode(self, players, z, y=None):
         """G(z, y) by running statistics, without dropout."""
-        y = modules.labels_or_none(y, z)
-        x, _ = modules.apply(self.generator, players["generator"], z, y, train=False)
-        return x
+        y, mine = modules.labels_or_none(y, z), players[self.generator_name]
+        return modules.apply(self.generator, mine, z, y, train=False)[0]
 
     def score(self, players, x, y=None):
-        """D's logits [B] of x under labels y, by running statistics."""
-        y, mine = modules.labels_or_none(y, x), players["discriminator"]
-        logits, _ = modules.apply(self.discriminator, mine, x, y, train=False)
-        return logits
+        """D's logits [B] for x and labels y, by running statistics."""
+        mine = players[self.discriminator_name]
+        return discriminate(self.discriminator, mine, x, y)[0]
 
 
 def gan(
@@ -167,24 +188,27 @@ def gan(
     prior: str = "normal",
     shared_noise: bool = False,
     ema_halflife_images: tuple[float, ...] = (),
+    names: tuple[str, str] = ("generator", "discriminator"),
 ) -> Game:
-    """The GAN of two modules, on batches {"x": [B, ...], "y": int32 [B] or absent}.
+    """Return the game of two modules.
+
+    Batches are {"x": [B, ...], "y": int32 [B] or absent}.
 
     generator: (z [B, z_dim], y [B], train=bool, keys=[B] or None) -> x [B, ...].
     discriminator: (x [B, ...], y [B], train=bool, keys=[B] or None) -> logits of D,
-        [B] or a map of them. The keys are for dropout; y is -1 where there is no label.
-    num_classes: how many classes the modules tell apart; 0 where they ignore y.
-    payoff: one of `adversarial.GAN_LOSSES`.
-    penalties: on D's gradient; for a D that treats every image by itself.
+        [B] or a map of them. The keys are for dropout; y is -1 for no label.
+    num_classes: number of classes that the modules take as y; 0 if they ignore it.
+    gan_loss: one of `adversarial.GAN_LOSSES`.
+    regularization: of D's gradient; for a D that treats each image independently.
     critic_turns: D's turns in a step, each on its own part of the batch, before G's.
-    prior: of z: one of `PRIORS`.
-    shared_noise: whether all turns of a step draw the same z for the same example.
+    prior: distribution of z, one of `PRIORS`.
+    shared_noise: whether all turns of a step use the same z for the same example.
     ema_halflife_images: half-lives of the generator's averages.
+    names: of the two players.
 
-    Either module may have mutable state. Real and generated images go through D as
-    two batches, each with BatchNorm statistics of its own, and D's running ones see
-    both. ops: sample, prior, decode (all of G) and score (D's logits of x given y).
-    Raises UserError for an unknown payoff or prior.
+    Real and generated images go through D as two batches, each with its own BatchNorm
+    statistics. ops: sample, prior, decode (all of G) and score (D's logits for x, y).
+    Raises UserError for an unknown gan_loss or prior.
     """
     choose("prior", prior, PRIORS)
     members = _Gan(
@@ -196,20 +220,22 @@ def gan(
         prior_name=prior,
         regularization=regularization,
         shared_noise=shared_noise,
+        generator_name=names[0],
+        discriminator_name=names[1],
     )
-    generator_player = Player(
-        members.init_generator,
-        members.generator_loss,
-        generator_optimizer,
-        ema_halflife_images,
-    )
-    discriminator_player = Player(
-        members.init_discriminator, members.discriminator_loss, discriminator_optimizer
-    )
-    critic = tuple(Turn(("discriminator",), part) for part in range(critic_turns))
-    return Game(
-        {"generator": generator_player, "discriminator": discriminator_player},
-        turns=(*critic, Turn(("generator",))),
-        ops=Ops.of(members),
-        num_classes=num_classes,
-    )
+    players = {
+        names[0]: Player(
+            members.init_generator,
+            members.generator_loss,
+            generator_optimizer,
+            ema_halflife_images,
+        ),
+        names[1]: Player(
+            members.init_discriminator,
+            members.discriminator_loss,
+            discriminator_optimizer,
+        ),
+    }
+    critic = tuple(Turn(names[1:], part) for part in range(critic_turns))
+    turns = (*critic, Turn(names[:1]))
+    return Game(players, turns, Ops.of(members), num_classes)

@@ -1,5 +1,12 @@
-"""Between linen modules and a game: starting, applying and playing them."""
+"""Helpers between linen modules and a game: initialise them, apply them, give labels.
 
+A module is applied with the mutable state of its player, such as BatchNorm statistics,
+and the new state is returned with the output. The moving player's loss returns that
+state; everybody else drops it.
+"""
+
+import inspect
+from collections.abc import Mapping
 from typing import Any
 
 import flax.linen as nn
@@ -11,7 +18,7 @@ from gen_jax import randomness
 from gen_jax.game import Game, Player, PlayerState, Tree, Weights, single_player_game
 from gen_jax.ops import Ops
 
-_LABELS = 2**31 - 1  # a stream of an example's key that nothing else takes
+_LABELS = 2**31 - 1  # the stream of an example's key for a random label
 
 
 def single_model_game(
@@ -19,83 +26,106 @@ def single_model_game(
     optimizer: optax.GradientTransformation,
     ema_halflife_images: tuple[float, ...],
 ) -> Game:
-    """The game of one that a model plays.
+    """Return the game of one player that a model describes.
 
-    model: has `init` and `loss` of a `Player`, `num_classes`, and, as methods by their
-        names, the ops of a `Game` that it can do.
+    model: has `name`, `init` and `loss` of a `Player`, `num_classes`, and the ops of
+        the `Game` as methods of the same names.
     """
     player = Player(model.init, model.loss, optimizer, ema_halflife_images)
-    return single_player_game(player, Ops.of(model), model.num_classes)
+    return single_player_game(player, Ops.of(model), model.num_classes, model.name)
 
 
-def init(module: nn.Module, rng: jax.Array, *args: Any, **kwargs: Any) -> Weights:
-    """A module's first weights; args are those of a call, arrays [B, ...]."""
-    variables = dict(module.init(rng, *args, **kwargs))
+def init(
+    module: nn.Module, rng: jax.Array, *args: Any, train: bool = True, **kwargs: Any
+) -> Weights:
+    """Return a module's first weights; the other arguments are those of `apply`."""
+    variables = dict(module.init(rng, *args, **_with_train(module, train), **kwargs))
     return Weights(variables.pop("params", {}), variables)
 
 
-def init_params(module: nn.Module, rng: jax.Array, *args: Any) -> Tree:
-    """The first parameters of a module that has nothing else; args are arrays [B, ...].
-
-    Raises ValueError where the module has mutable state, such as BatchNorm's.
-    """
-    params, mutable = init(module, rng, *args)
-    if mutable:
-        raise ValueError(
-            f"{type(module).__name__} has mutable state ({', '.join(mutable)}), "
-            "which this objective does not keep"
-        )
-    return params
-
-
 def apply(
-    module: nn.Module, weights: Weights | PlayerState, *args: Any, **kwargs: Any
+    module: nn.Module,
+    weights: Weights | PlayerState,
+    *args: Any,
+    train: bool = False,
+    **kwargs: Any,
 ) -> tuple[Any, Tree]:
-    """A module's output [B, ...] in float32, and its mutable state after the call.
+    """Return a module's output [B, ...] in float32, and its mutable state after it.
 
-    A player in its own turn returns that state from its loss; anybody else drops it.
+    train: passed on to a module that takes an argument of this name.
     """
     variables = {"params": weights.params, **weights.mutable}
+    kwargs = {**kwargs, **_with_train(module, train)}
     out, mutable = module.apply(
         variables, *args, mutable=list(weights.mutable), **kwargs
     )
     return _float32(out), dict(mutable)
 
 
-def apply_params(module: nn.Module, params: Tree, *args: Any) -> Any:
-    """The output [B, ...] in float32 of a module that has parameters alone."""
-    return _float32(module.apply({"params": params}, *args))
+def join(parts: Mapping[str, Weights]) -> Weights:
+    """Return the weights of a player that has several modules, by their names."""
+    return Weights(
+        {name: part.params for name, part in parts.items()},
+        {name: part.mutable for name, part in parts.items() if part.mutable},
+    )
+
+
+def apply_part(
+    name: str,
+    module: nn.Module,
+    player: Weights | PlayerState,
+    *args: Any,
+    **kwargs: Any,
+) -> tuple[Any, Tree]:
+    """Apply one of a player's modules, as `apply`; see `join`.
+
+    Returns the output and the mutable state of the whole player after it.
+    """
+    part = Weights(player.params[name], player.mutable.get(name, {}))
+    out, mutable = apply(module, part, *args, **kwargs)
+    return out, {**player.mutable, **({name: mutable} if mutable else {})}
+
+
+def _with_train(module: nn.Module, train: bool) -> dict[str, bool]:
+    takes = inspect.signature(type(module).__call__).parameters
+    return {"train": train} if "train" in takes else {}
 
 
 def example(batch: Tree, name: str = "x") -> jax.Array:
-    """Zeros float32 [1, ...] shaped like one x of the batch: enough to start from."""
+    """Return zeros float32 [1, ...], shaped like one x of the batch, for `init`."""
     return jnp.zeros((1, *batch[name].shape[1:]), jnp.float32)
 
 
 def _float32(out: Any) -> Any:
-    """What a network computed in bfloat16, ready for a loss's arithmetic."""
+    """Convert a network's output, perhaps bfloat16, for the arithmetic of a loss."""
     return jax.tree.map(lambda x: x.astype(jnp.float32), out)
 
 
 def no_labels(size: int) -> jax.Array:
-    """int32 [size] of -1, which stands for no label; its one-hot is the zero vector."""
+    """Return int32 [size] of -1: no label, whose one-hot is the zero vector."""
     return jnp.full(size, -1, jnp.int32)
 
 
 def labels(batch: Tree) -> jax.Array:
-    """The batch's labels, int32 [B], or -1 where it has none."""
+    """Return the batch's labels, int32 [B], or -1 if it has none."""
     return labels_or_none(batch.get("y"), batch["x"])
 
 
 def labels_or_none(y: jax.Array | None, like: jax.Array) -> jax.Array:
-    """y int32 [B]; where it is not given, -1 for each of `like` [B, ...]."""
+    """Return y int32 [B]; if it is None, -1 for each of `like` [B, ...]."""
     return no_labels(len(like)) if y is None else y
+
+
+def per_example(value: float | jax.Array, like: jax.Array) -> jax.Array:
+    """Return a number, or float32 [B], as float32 [B, 1, ...] for `like` [B, ...]."""
+    values = jnp.broadcast_to(jnp.asarray(value, jnp.float32), like.shape[:1])
+    return values.reshape(-1, *[1] * (like.ndim - 1))
 
 
 def labels_or_drawn(
     y: jax.Array | None, keys: jax.Array, num_classes: int
 ) -> jax.Array:
-    """y int32 [B]; where it is not given, a class of each key, -1 if there is none."""
+    """Return y int32 [B]; if it is None, a random class by each key, -1 without any."""
     if y is not None or not num_classes:
         return labels_or_none(y, keys)
     return randomness.integers(randomness.fold_in(keys, _LABELS), 0, num_classes - 1)

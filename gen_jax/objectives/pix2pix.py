@@ -1,12 +1,12 @@
-"""pix2pix (Isola et al. 2017): pictures to pictures, a game of two.
+"""pix2pix (Isola et al. 2017): images to images, a game of two players.
 
     V(D, G) = E_{x,y} log D(x, y) + E_{x,z} log(1 - D(x, G(x, z)))            (1)
     L_L1(G) = E_{x,y,z} |y - G(x, z)|_1                                       (3)
 
-D maximises V and G minimises V + lambda L_L1, lambda = 100 (4), L_L1 the mean over
-pixels. x is the input, y the target; D judges the pair, patch by patch. The noise z is
-G's dropout, which stays on when the trained G translates. As in the authors' code, G
-plays the non-saturating form and D's loss is halved.
+D maximises V and G minimises V + lambda L_L1, with lambda = 100 (4) and L_L1 the mean
+over pixels. x is the input and y the target; D classifies the pair, patch by patch. The
+noise z is G's dropout, which stays on when the trained G translates. As in the authors'
+code, G has the non-saturating loss and D's loss is halved.
 """
 
 import dataclasses
@@ -24,54 +24,59 @@ from gen_jax.ops import Ops
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Pix2Pix:
-    """G, D and what is played for."""
+    """G, D, their loss and their players' names."""
 
     generator: nn.Module
     discriminator: nn.Module | None
     gan_loss: adversarial.GanLoss
     l1_weight: float
+    generator_name: str
+    discriminator_name: str
 
     def init_generator(self, rng: jax.Array, batch) -> Weights:
-        x = modules.example(batch)
-        return Weights(modules.init_params(self.generator, rng, x, None))
+        return modules.init(self.generator, rng, modules.example(batch), None)
 
     def init_discriminator(self, rng: jax.Array, batch) -> Weights:
         pair = modules.example(batch), modules.example(batch, "y")
-        return Weights(modules.init_params(self.discriminator, rng, *pair))
+        return modules.init(self.discriminator, rng, *pair)
 
     def translate(self, players, x, keys):
-        """G(x, z), z being the dropout of keys [B]; None leaves it out."""
-        params = players["generator"].params
-        return modules.apply_params(self.generator, params, x, keys)
+        """G(x, z), with dropout by keys [B] as z; without dropout if keys are None."""
+        return modules.apply(self.generator, players[self.generator_name], x, keys)[0]
 
-    def discriminate(self, players, x, y):
-        """D's logits of the pair's patches."""
-        params = players["discriminator"].params
-        return modules.apply_params(self.discriminator, params, x, y)
+    def generate(self, players, x, keys):
+        """G(x, z) in training, and G's mutable state."""
+        mine = players[self.generator_name]
+        return modules.apply(self.generator, mine, x, keys, train=True)
+
+    def discriminate(self, mine, x, y):
+        """D's logits for the pair's patches, in training, and D's mutable state."""
+        return modules.apply(self.discriminator, mine, x, y, train=True)
 
     def discriminator_loss(self, players, batch, context):
         """-V(D, G) / 2, equation 1."""
         x, y = batch["x"], batch["y"]
-        # The keys of the generator's coming turn: D sees the picture that G will show.
-        y_hat = self.translate(players, x, context.shared_keys)
-        real, fake = (
-            self.discriminate(players, x, y),
-            self.discriminate(players, x, y_hat),
-        )
+        # The keys of the generator's next turn: D sees the image that G will return.
+        y_hat, _ = self.generate(players, x, context.shared_keys)
+        mine = players[self.discriminator_name]
+        real, mutable = self.discriminate(mine, x, y)
+        fake, mutable = self.discriminate(mine._replace(mutable=mutable), x, y_hat)
         value, metrics = adversarial.discriminator_loss(self.gan_loss, real, fake)
-        return value / 2, ({}, metrics)
+        return value / 2, (mutable, metrics)
 
     def generator_loss(self, players, batch, context):
-        """What G plays in V's place, plus lambda L_L1; equation 4."""
+        """G's loss in the place of V, plus lambda L_L1; equation 4."""
         x, y = batch["x"], batch["y"]
-        y_hat = self.translate(players, x, context.shared_keys)
+        y_hat, mutable = self.generate(players, x, context.shared_keys)
         l1 = terms.absolute_error(y, y_hat).mean()
         value, metrics = self.l1_weight * l1, {"l1": l1}
         if self.discriminator is not None:
-            logits = self.discriminate(players, x, y_hat)
-            metrics["d_fake"] = self.gan_loss.output(logits).mean()
-            value += self.gan_loss.generator(logits).mean()
-        return value, ({}, metrics)
+            mine = players[self.discriminator_name]
+            real, _ = self.discriminate(mine, x, y)
+            fake, _ = self.discriminate(mine, x, y_hat)
+            loss, reported = adversarial.generator_loss(self.gan_loss, real, fake)
+            value, metrics = value + loss, {**metrics, **reported}
+        return value, (mutable, metrics)
 
 
 def pix2pix(
@@ -83,36 +88,39 @@ def pix2pix(
     gan_loss: str = "non_saturating",
     l1_weight: float = 100.0,
     ema_halflife_images: tuple[float, ...] = (),
+    names: tuple[str, str] = ("generator", "discriminator"),
 ) -> Game:
-    """The translator of two modules without mutable state.
+    """Return the game of two modules that translates images.
 
-    On batches {"x": [B, H, W, C], "y": [B, H, W, C']}, input and target in [-1, 1].
+    Batches are {"x": [B, H, W, C], "y": [B, H, W, C']}, input and target in [-1, 1].
 
     generator: (x [B, H, W, C], keys [B] or None) -> y_hat [B, H, W, C'].
     discriminator: (x, y) -> logits of D, a map [B, H', W'] of patches; None for the
-        paper's baseline, a generator that has the L1 loss alone.
-    payoff: one of `adversarial.GAN_LOSSES`.
+        paper's baseline, a generator with the L1 loss alone. Either module may have
+        mutable state, and an argument `train: bool`.
+    gan_loss: one of `adversarial.GAN_LOSSES`.
     l1_weight: lambda.
     ema_halflife_images: half-lives of the generator's averages.
+    names: of the two players.
 
-    ops: translate(board, x, keys) -> y_hat. Raises UserError for an unknown payoff.
+    ops: translate(players, x, keys) -> y_hat. Raises UserError for an unknown gan_loss.
     """
     gan_loss = choose("gan_loss", gan_loss, adversarial.GAN_LOSSES)
-    members = _Pix2Pix(generator, discriminator, gan_loss, l1_weight)
+    members = _Pix2Pix(generator, discriminator, gan_loss, l1_weight, *names)
     players = {
-        "generator": Player(
+        names[0]: Player(
             members.init_generator,
             members.generator_loss,
             generator_optimizer,
             ema_halflife_images,
         )
     }
-    turns = (Turn(("generator",)),)
+    turns = (Turn(names[:1]),)
     if discriminator is not None:
-        players["discriminator"] = Player(
+        players[names[1]] = Player(
             members.init_discriminator,
             members.discriminator_loss,
             discriminator_optimizer,
         )
-        turns = (Turn(("discriminator",)), *turns)
+        turns = (Turn(names[1:]), *turns)
     return Game(players, turns, ops=Ops.of(members))

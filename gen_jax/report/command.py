@@ -44,11 +44,12 @@ def settings(meta: Meta) -> Settings:
     return Settings(
         _command(name, config, changed, meta.began_from),
         "",
+        {path: written(value) for path, value in configs.flat(config).items()},
         {
-            path: written(configs.get(config, path))
-            for path in configs.field_paths(config)
+            path: written(x)
+            for path, x in configs.flat(recipe).items()
+            if path in changed
         },
-        {path: written(configs.get(recipe, path)) for path in changed},
     )
 
 
@@ -56,9 +57,8 @@ def _command(name: str, config: Any, changed: list[str], began_from: str | None)
     parts = ["python -m experiments.train", f"--experiment={name}", "--workdir=DIR"]
     if began_from is not None:
         parts.append(f"--resume={began_from}")
-    parts += [
-        f"--config.{path}={written(configs.get(config, path))}" for path in changed
-    ]
+    values = configs.flat(config)
+    parts += [f"--config.{path}={written(values[path])}" for path in changed]
     parts = [parts[0], *map(shlex.quote, parts[1:])]
     line = " ".join(parts)
     return line if len(line) <= _MAX_LINE else " \\\n    ".join(parts)

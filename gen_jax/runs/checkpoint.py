@@ -1,200 +1,80 @@
-"""Checkpoints: a state and what it takes to rebuild its game, in one step directory.
+"""Checkpoints: a run's state at one step, with the means to rebuild its game.
 
-Orbax writes `FOLDER/STEP/{state,meta}` in the background and commits it atomically.
-`meta` is JSON: the format's version, the experiment's name, its configuration and the
-data's shape. Nothing is pickled, and no module that a file names is imported.
+Format 2. A step directory `RUN/checkpoints/STEP` holds
+
+    state/         the step number and every player that learns, written by Orbax
+    meta.json      format, experiment, configuration, shapes, digests of frozen players
+    manifest.json  the SHA-256 of each of these files
+
+All of it is written to `checkpoints/.STEP.tmp` first. Renaming that folder to `STEP`
+commits the checkpoint, so a kill leaves either a complete, verifiable checkpoint or
+none. The next Writer removes the unfinished folder. Nothing is pickled.
+
+`meta.json` with its `format`, and `manifest.json`, have these names in every later
+format: a reader can then tell a newer checkpoint from a damaged one.
 """
 
-import concurrent.futures
 import contextlib
-import dataclasses
-import errno
 import json
 import re
-import shutil
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from gen_jax import experiment
-from gen_jax.config import RunConfig, from_dict
-from gen_jax.data.dataset import Info
-from gen_jax.errors import DivergedError, UserError
-from gen_jax.game import Game, State, Tree, Weights, init_state
-from gen_jax.runs.manifest import verify, write_manifest
+from gen_jax.errors import UserError
+from gen_jax.game import Game, State, Tree, init_state
+from gen_jax.runs import frozen, structure
+from gen_jax.runs.manifest import DamagedError, verify
 
-FORMAT = 1  # raised when older checkpoints can no longer be read as they are
-CHECKPOINTS = "checkpoints"  # a run's folder of step directories
-_KEPT = 3
-
-_T = TypeVar("_T")
+FORMAT = 2  # raised when older checkpoints can no longer be read as they are
+CHECKPOINTS = "checkpoints"  # the folder of step directories in a run's folder
+META = "meta.json"
 
 
-class Run(NamedTuple):
-    """What `load` gives back."""
+class Checkpoint(NamedTuple):
+    """One step directory, verified, and its meta."""
 
-    game: Game
-    config: RunConfig | None
-    state: State
-    step: int
+    directory: Path
+    meta: dict[str, Any]
 
 
-def make_meta(name: str, config: Any, info: Info) -> dict[str, Any]:
-    """What a checkpoint of a registered experiment says of itself."""
-    return {
-        "experiment": name,
-        "config": dataclasses.asdict(config),
-        "info": info._asdict(),
-    }
+def run_folder(directory: Path) -> Path:
+    """Return the folder of the run that a step directory belongs to."""
+    return directory.absolute().parent.parent
 
 
 def describe_batch(batch: Tree) -> Tree:
-    """Shapes and dtypes as JSON, so that a state's structure can be built again."""
+    """Return a batch's shapes and dtypes as JSON, to rebuild a state's structure."""
     return jax.tree.map(lambda x: {"shape": x.shape, "dtype": str(x.dtype)}, batch)
 
 
-def _batch_like(described: Any) -> Tree:
-    """`describe_batch` undone, as ShapeDtypeStructs."""
+def batch_like(described: Any) -> Tree:
+    """Return the ShapeDtypeStructs that `describe_batch` described."""
     if isinstance(described, list):
-        return [_batch_like(item) for item in described]
+        return [batch_like(item) for item in described]
     if set(described) == {"shape", "dtype"} and isinstance(described["dtype"], str):
         return jax.ShapeDtypeStruct(tuple(described["shape"]), described["dtype"])
-    return {name: _batch_like(item) for name, item in described.items()}
+    return {name: batch_like(item) for name, item in described.items()}
 
 
 def state_like(game: Game, batch: Tree, sharding: jax.sharding.Sharding) -> State:
-    """The shapes, dtypes and places of a game's state, without computing it."""
+    """Return a game's state as ShapeDtypeStructs with shardings; nothing is computed.
+
+    batch: as for `init_state`.
+    """
     shapes = jax.eval_shape(partial(init_state, game), jax.random.key(0), batch)
     return jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), shapes
     )
 
 
-class Writer:
-    """Writes a run's checkpoints in the background: the last 3, and every Nth.
-
-    What a run that was killed left half written is removed: a folder takes one Writer
-    at a time. name: what an error calls the state.
-    """
-
-    def __init__(
-        self, folder: Path, keep_every_steps: int = 0, name: str = "the state"
-    ):
-        import orbax.checkpoint as ocp
-
-        options = ocp.CheckpointManagerOptions(
-            max_to_keep=_KEPT, keep_period=keep_every_steps or None
-        )
-        self._folder = Path(folder).absolute()  # a relative one would write nothing
-        self._name = name
-        if jax.process_index() == 0:  # Orbax would do it at some time in a thread
-            for left in self._folder.glob("*.orbax-checkpoint-tmp*"):
-                shutil.rmtree(left, ignore_errors=True)
-        self._manager = ocp.CheckpointManager(self._folder, options=options)
-        self._thread = concurrent.futures.ThreadPoolExecutor(1)
-        self._written = None
-        self._finite = jax.jit(_all_finite)
-
-    def save(self, step: int, state: State, meta: Mapping[str, Any]) -> None:
-        """Starts to write; the state's buffers may be donated as soon as it returns.
-
-        Raises what `check` raises; such a state is never written.
-        """
-        from orbax.checkpoint import args
-
-        self.check(step, state)
-        if step == self._manager.latest_step():
-            return
-        composite = args.Composite(
-            state=args.StandardSave(state), meta=args.JsonSave(dict(meta))
-        )
-        if not self._manager.save(step, args=composite):
-            raise OSError(f"no checkpoint was written at step {step}")
-        self._written = self._thread.submit(self._seal, step)
-
-    def check(self, step: int, state: State) -> None:
-        """Raises UserError for a state that is not finite.
-
-        Raises OSError where an earlier write failed or there is no room for this one.
-        """
-        self.wait()
-        check_room(self._folder, state)
-        if not self._finite(state):
-            raise DivergedError(
-                f"{self._name} is no longer finite at step {step}; {self.last_kept()}"
-            )
-
-    def _seal(self, step: int) -> None:
-        """Waits for the commit, and notes every file's hash for `verify`."""
-        self._manager.wait_until_finished()
-        if jax.process_index() == 0:
-            write_manifest(self._folder / str(step))
-
-    def wait(self) -> None:
-        """Returns when all is on disk. Raises OSError where it could not be written."""
-        written, self._written = self._written, None
-        if written is None:
-            return
-        try:
-            written.result()
-        except OSError:
-            raise
-        except Exception as error:  # tensorstore has errors of its own for a full disk
-            reason = str(error).rpartition(": ")[2]
-            line = f"a checkpoint could not be written ({reason})"
-            raise OSError(errno.EIO, line, str(self._folder)) from error
-
-    def last_kept(self) -> str:
-        """Says which checkpoint is the last, when all that was begun is written."""
-        self.wait()
-        last = self._manager.latest_step()
-        return (
-            f"the last checkpoint is step {last}"
-            if last is not None
-            else "none was written"
-        )
-
-    def close(self) -> None:
-        """Waits and releases the threads. Raises OSError as `wait` does."""
-        try:
-            self.wait()
-        finally:
-            self._thread.shutdown()
-            with contextlib.suppress(Exception):  # it repeats the error of a write
-                self._manager.close()
-
-
-def check_room(folder: Path, state: State) -> None:
-    """Raises OSError where the disk of a folder has no room for a state's checkpoint.
-
-    Asked first, because Orbax tells of a full disk in hundreds of lines. What is no
-    disk, or does not tell its size, has a total of 0: then writing tells.
-    """
-    needed = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
-    existing = next(place for place in (folder, *folder.parents) if place.exists())
-    total, _, free = shutil.disk_usage(existing)
-    if total and free < needed:
-        line = f"no room for a checkpoint of {needed:,} bytes, the disk has {free:,}"
-        raise OSError(errno.ENOSPC, line, str(folder))
-
-
-def _all_finite(state: State) -> jax.Array:
-    floating = [
-        leaf
-        for leaf in jax.tree.leaves(state)
-        if jnp.issubdtype(leaf.dtype, jnp.floating)
-    ]
-    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in floating]))
-
-
 def steps(folder: Path) -> list[int]:
-    """The steps of the finished checkpoints below a folder, latest first."""
+    """Return the steps of the checkpoints in a folder, latest first."""
     if not (folder := Path(folder)).is_dir():
         return []
     folders = (entry.name for entry in folder.iterdir() if entry.is_dir())
@@ -202,102 +82,12 @@ def steps(folder: Path) -> list[int]:
     return sorted(found, reverse=True)
 
 
-def read_meta(directory: Path) -> dict[str, Any]:
-    """A step directory's meta. Raises UserError where it is damaged or too new."""
-    directory = Path(directory)
-    try:
-        meta = json.loads((directory / "meta" / "metadata").read_text())
-        newer = isinstance(meta, dict) and meta.get("format", FORMAT) > FORMAT
-        if not newer:
-            verify(directory, "meta")
-            _check_meta(meta)
-    except Exception as error:  # a damaged file may hold anything
-        line = f"{directory} is no readable checkpoint: {_line(error)}"
-        raise UserError(line) from error
-    if newer:
-        raise UserError(
-            f"{directory} has format {meta['format']}; this version reads {FORMAT}"
-        )
-    return meta
-
-
-def _check_meta(meta: Any) -> None:
-    """Raises where JSON is not what `Recorder` and `make_meta` make a meta of."""
-    if not isinstance(meta, dict) or "batch" not in meta:
-        raise UserError("its meta describes no batch")
-    _batch_like(meta["batch"])
-    if "experiment" in meta:
-        info_of(meta)
-        if not isinstance(meta["experiment"], str):
-            raise UserError(f"its experiment is called {meta['experiment']!r}")
-
-
-def restore(directory: Path, like: State) -> State:
-    """The state of one step directory, on the shapes and devices of `like`.
-
-    like: ShapeDtypeStructs with shardings. Raises whatever Orbax raises for damage.
-    """
-    import orbax.checkpoint as ocp
-
-    with ocp.StandardCheckpointer() as checkpointer:
-        return checkpointer.restore(Path(directory).absolute() / "state", like)
-
-
-def restore_first(
-    directories: Sequence[Path], like: State, *, repair: bool = False
-) -> tuple[State, Path]:
-    """The first of several step directories that can be read, and which it is.
-
-    A damaged one is passed over with a line on standard error. repair: move it aside,
-    to `damaged/STEP` in the run's folder, so that its step can be written again.
-
-    Raises UserError where none can be read; then nothing is moved.
-    """
-    return _first_readable(directories, lambda each: restore(each, like), repair)
-
-
-def _first_readable(
-    directories: Sequence[Path], read: Callable[[Path], _T], repair: bool = False
-) -> tuple[_T, Path]:
-    """What `read` makes of the first step directory that can be read, and which."""
-    damaged = []
-    for directory in directories:
-        try:
-            verify(directory)
-            read_meta(directory)
-            content = read(directory)
-        except Exception as error:  # every layer below has its own classes for damage
-            damaged.append((directory, _line(error)))
-            continue
-        for bad, why in damaged:
-            print(f"{bad} is damaged ({why}); taking {directory}", file=sys.stderr)
-            if repair:
-                set_aside(bad, "damaged")
-        return content, directory
-    directory, why = damaged[0]
-    raise UserError(f"the checkpoint {directory} cannot be read: {why}")
-
-
-def set_aside(directory: Path, why: str) -> None:
-    """Moves a step directory to `WHY/STEP` in the run's folder."""
-    place = directory.parent.parent / why / directory.name
-    place.parent.mkdir(exist_ok=True)
-    while place.exists():
-        place = place.with_name(place.name + "_")
-    directory.rename(place)
-
-
-def _line(error: Exception) -> str:
-    """The start of an error's text on one line."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text[:200]
-
-
 def step_directories(path: str | Path) -> list[Path]:
-    """The step directories that a path means, newest first.
+    """Return the step directories below a path, latest step first.
 
     path: a run's folder, its `checkpoints`, or one step directory.
-    Raises UserError where there is none.
+
+    Raises UserError if there is none.
     """
     path = Path(path).absolute()
     if (path / "state").is_dir():
@@ -311,77 +101,168 @@ def step_directories(path: str | Path) -> list[Path]:
     raise UserError(f"{path} {missing}")
 
 
+def read_meta(directory: Path) -> dict[str, Any]:
+    """Return the meta of a step directory, verified.
+
+    Raises DamagedError if it is not as it was written, UserError if it has a format
+    that this version does not read.
+    """
+    directory = Path(directory)
+    if not (directory / META).exists() and (directory / "meta" / "metadata").exists():
+        raise UserError(
+            f"{directory} has format 1; this version reads format {FORMAT}; "
+            "train again or use version 0.1"
+        )
+    try:
+        verify(directory, META)
+    except DamagedError as error:
+        raise DamagedError(f"{directory} is damaged: {error}") from error
+    meta = json.loads((directory / META).read_text())
+    if meta["format"] != FORMAT:
+        raise UserError(
+            f"{directory} has format {meta['format']}; this version reads format "
+            f"{FORMAT}; install a newer gen_jax"
+        )
+    return meta
+
+
 def newest_meta(directories: Sequence[Path]) -> dict[str, Any]:
-    """The meta of the newest directory whose meta can be read."""
+    """Return the meta of the first directory whose meta is not damaged."""
     errors = []
     for directory in directories:
         try:
             return read_meta(directory)
-        except UserError as error:
+        except DamagedError as error:
             errors.append(error)
     raise errors[0]
 
 
-def info_of(meta: Mapping[str, Any]) -> Info:
-    """What a checkpoint's meta says of its data; an older one lacks newer fields."""
-    saved = meta["info"].items()
-    return Info(**{k: tuple(v) if isinstance(v, list) else v for k, v in saved})
+def newest(directories: Sequence[Path], *, repair: bool = False) -> Checkpoint:
+    """Return the first of several step directories that is not damaged.
 
+    A damaged one is skipped with a line on standard error. repair: also move it to
+    `damaged/STEP` in the run's folder, so that its step can be written again.
 
-def load(path: str | Path, game: Game | None = None) -> Run:
-    """A run from its folder (the newest readable checkpoint), or from one checkpoint.
-
-    game: for a game of one's own; otherwise the experiment registered under the name
-    that the checkpoint bears builds it. The state lies on the default device.
-
-    Raises UserError where there is no checkpoint, or none that fits the game.
+    Raises UserError if all are damaged, or if this version does not read the format;
+    then nothing is moved.
     """
-    directories = step_directories(path)
-    meta, config = newest_meta(directories), None
-    if game is None:
-        if "experiment" not in meta:
-            raise UserError(f"{path} is of a game of its own: load(path, game=...)")
-        recipe = experiment.find(meta["experiment"])
-        config = from_dict(recipe.config, meta["config"])
-        game = recipe.build(config, info_of(meta))
-    device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-    like = state_like(game, _batch_like(meta["batch"]), device)
-    state, _ = restore_first(directories, like)
-    return Run(game, config, state, int(state.step))
+    damaged = []
+    for directory in map(Path, directories):
+        try:
+            meta = read_meta(directory)
+            verify(directory)
+            for digest in meta["frozen"].values():
+                frozen.check(run_folder(directory), digest)
+        except DamagedError as error:
+            why = str(error).removeprefix(f"{directory} is damaged: ")
+            damaged.append((directory, why))
+            continue
+        for bad, why in damaged:
+            print(f"{bad} is damaged ({why}); taking {directory}", file=sys.stderr)
+            if repair:
+                set_aside(bad, "damaged")
+        return Checkpoint(directory, meta)
+    directory, why = damaged[0]
+    raise UserError(
+        f"the checkpoint {directory} cannot be read: {why}; copy it again from a "
+        "backup, or train again in another folder"
+    )
 
 
-def load_params(path: str | Path, ema: int | None = None) -> dict[str, Weights]:
-    """Every player's weights as numpy arrays, with no game and no model code.
+def set_aside(directory: Path, why: str) -> None:
+    """Move a step directory to `WHY/STEP` in the run's folder."""
+    place = run_folder(directory) / why / directory.name
+    place.parent.mkdir(exist_ok=True)
+    while place.exists():
+        place = place.with_name(place.name + "_")
+    directory.rename(place)
 
-    ema: which of the averaged weights (0 is the first half-life) to take where a
-    player has them; None for the raw ones.
 
-    Raises UserError where there is no checkpoint, or none can be read.
+def restore(checkpoint: Checkpoint, like: State) -> State:
+    """Return the state of a checkpoint, on the shapes and devices of `like`.
+
+    like: ShapeDtypeStructs with shardings, of every player.
+
+    Raises UserError with the name of the first leaf that differs from `like`.
     """
-    players, _ = _first_readable(step_directories(path), _restore_weights)
-    return {
-        name: Weights(**player["ema"][ema])
-        if ema is not None and player["ema"]
-        else Weights(player["params"], player["mutable"])
-        for name, player in players.items()
+    places = _frozen_places(checkpoint)
+    if unknown := [name for name in places if name not in like.players]:
+        raise _does_not_fit(checkpoint, f"players: unexpected {', '.join(unknown)}")
+    learn = {name: x for name, x in like.players.items() if name not in places}
+    learned = like._replace(players=learn)
+    state = _restore_tree(checkpoint, checkpoint.directory / "state", learned, "")
+    players = {
+        name: state.players[name]
+        if name in learn
+        else _restore_tree(checkpoint, places[name], x, f"players.{name}")
+        for name, x in like.players.items()
     }
+    return state._replace(players=players)
 
 
-def _restore_weights(directory: Path) -> dict[str, Any]:
-    """{player: {"params", "mutable", "ema"}} of a step directory, as numpy arrays."""
+def restore_weights(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Return {player: {"params", "mutable", "ema"}} as numpy arrays, without a game."""
+
+    def of_all(tree):
+        return {"players": {n: of_one(player) for n, player in tree["players"].items()}}
+
+    def of_one(player):
+        return {kind: player[kind] for kind in ("params", "mutable", "ema")}
+
+    learned = _restore_arrays(checkpoint.directory / "state", of_all)["players"]
+    places = _frozen_places(checkpoint).items()
+    return learned | {name: _restore_arrays(place, of_one) for name, place in places}
+
+
+def _frozen_places(checkpoint: Checkpoint) -> dict[str, Path]:
+    """Return the folder that holds the arrays of each frozen player."""
+    run = run_folder(checkpoint.directory)
+    digests = checkpoint.meta["frozen"].items()
+    return {name: frozen.directory(run, digest) / "state" for name, digest in digests}
+
+
+def _does_not_fit(checkpoint: Checkpoint, line: str) -> UserError:
+    return UserError(
+        f"the checkpoint {checkpoint.directory} does not fit the game: {line}; "
+        "build the game that it was trained with"
+    )
+
+
+def _restore_tree(checkpoint: Checkpoint, place: Path, like: Tree, name: str) -> Any:
+    """Restore the tree at `place`; name: the path of its root in the state."""
     import orbax.checkpoint as ocp
 
-    saved = ocp.PyTreeCheckpointHandler().metadata(directory / "state").tree["players"]
-    kinds = ("params", "mutable", "ema")
-    item = {
-        "players": {
-            name: {kind: player[kind] for kind in kinds}
-            for name, player in saved.items()
-        }
-    }
-    as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), item)
-    arguments = ocp.args.PyTreeRestore(
-        item, restore_args=as_numpy, partial_restore=True
-    )
-    checkpointer = ocp.PyTreeCheckpointer()
-    return checkpointer.restore(directory / "state", arguments)["players"]
+    with _read_by_orbax(place):
+        saved = ocp.PyTreeCheckpointHandler().metadata(place).tree
+    if line := structure.difference(like, saved, name):
+        raise _does_not_fit(checkpoint, line)
+    with _read_by_orbax(place), ocp.StandardCheckpointer() as checkpointer:
+        return checkpointer.restore(place, like)
+
+
+def _restore_arrays(place: Path, choose: Callable[[Tree], Tree]) -> Any:
+    """Restore the part of a tree that `choose` returns, as numpy arrays."""
+    import orbax.checkpoint as ocp
+
+    with _read_by_orbax(place):
+        item = choose(ocp.PyTreeCheckpointHandler().metadata(place).tree)
+        numpy = ocp.RestoreArgs(restore_type=np.ndarray)
+        arguments = ocp.args.PyTreeRestore(
+            item,
+            restore_args=jax.tree.map(lambda _: numpy, item),
+            partial_restore=True,
+        )
+        return ocp.PyTreeCheckpointer().restore(place, arguments)
+
+
+@contextlib.contextmanager
+def _read_by_orbax(place: Path) -> Iterator[None]:
+    """Raise errors of the body as UserError; damage was excluded before."""
+    try:
+        yield
+    except Exception as error:  # each layer below Orbax has its own classes
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise UserError(
+            f"{place} is as it was written, but cannot be read: {reason}; try again "
+            "with the versions of jax and orbax-checkpoint in the run's config.json"
+        ) from error

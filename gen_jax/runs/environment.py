@@ -1,4 +1,4 @@
-"""On what a run was trained: versions, devices, the commit of the code."""
+"""The environment of a run: versions, devices and the commit of the code."""
 
 import importlib.metadata
 import os
@@ -9,14 +9,15 @@ from pathlib import Path
 
 import jax
 
-_LIBRARIES = ("jax", "flax", "optax", "numpy", "gen_jax")
+_LIBRARIES = ("jax", "flax", "optax", "orbax-checkpoint", "numpy", "gen_jax")
 
 
 def describe(devices: Collection[jax.Device]) -> dict[str, str | int | None]:
-    """What may explain another speed, or another last bit, as JSON.
+    """Return, as JSON, the facts that may explain another speed or another last bit.
 
-    devices: those that a run uses, of all processes.
-    commit: None where the code is not a git checkout; -dirty where it was changed.
+    devices: the run's devices, of all processes.
+    The commit is None if the code is not a git checkout, and ends in -dirty if files
+    were changed.
     """
     device = next(iter(devices))
     return {
@@ -40,9 +41,10 @@ def _version(name: str) -> str | None:
 
 
 def _commit() -> str | None:
-    """The commit of the checkout that this file lies in.
+    """Return the commit of the checkout that contains this file; None without one.
 
-    Installed without one it may lie inside somebody else's, which is not asked.
+    A package that was installed without a checkout may lie inside another project's
+    checkout. That one is not asked.
     """
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():

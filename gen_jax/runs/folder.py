@@ -1,65 +1,86 @@
-"""What one run leaves in its folder, enough to go on, to sample and to evaluate:
+"""The folder of one run, enough to resume, to sample and to evaluate it.
 
-config.json  metrics.jsonl  checkpoints/STEP/  samples/STEP.png  TensorBoard events
+config.json     the meta of its checkpoints, as the latest start has it
+metrics.jsonl   one line per logged step, and TensorBoard's events.*
+checkpoints/    STEP/, see `checkpoint.py`
+frozen/         the weights of players that never change, see `frozen.py`
+samples/        STEP.png
 """
 
 import contextlib
 import fcntl
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
-from gen_jax.runs import checkpoint, metrics_log, manifest
 from gen_jax import images
 from gen_jax.errors import UserError
 from gen_jax.game import State
+from gen_jax.runs import checkpoint, manifest, metrics_log
+from gen_jax.runs.writer import Writer
 
 
 class Folder:
-    """A run's folder: `held`, then `opened`, then written to.
+    """A run's folder: first `held`, then `opened`, then written to.
 
-    All processes save; what is else written, the first one writes.
+    Every process saves; only the first process writes the other files.
     """
 
     def __init__(
-        self, path: Path, meta: Mapping[str, Any], keep_every_steps: int, name: str
+        self,
+        path: Path,
+        meta: Mapping[str, Any],
+        keep_every_steps: int,
+        name: str,
+        frozen_players: Collection[str] = (),
     ):
-        """path: absolute. meta: what its checkpoints say of it. name: the state's.
+        """Check the path; write nothing.
+
+        path: absolute. meta: of its checkpoints. name: how an error calls the state.
+        frozen_players: as for `Writer`.
 
         Raises UserError for a path below which no checkpoint could be read again.
         """
         _check_name(path)
-        self._path, self._meta, self._name = path, dict(meta), name
-        self._keep_every_steps = keep_every_steps
+        self._path, self._name = path, name
+        self._meta = {"format": checkpoint.FORMAT, **meta}
+        self._keep_every_steps, self._frozen_players = keep_every_steps, frozen_players
         self._leads = jax.process_index() == 0
 
     @property
     def checkpoints(self) -> Path:
-        """Where its step directories lie."""
+        """Return the folder of its step directories."""
         return self._path / checkpoint.CHECKPOINTS
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """Makes the folder, and keeps other runs out until it is let go of, or dies."""
+        """Make the folder, and lock other runs out until the process ends or leaves.
+
+        Raises UserError if the folder cannot be made or another process holds it.
+        """
         if not self._leads:
             yield
             return
         try:
             self._path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            line = f"the folder {self._path} cannot be made: {error.strerror}"
-            raise UserError(line) from error
+            raise UserError(
+                f"the folder {self._path} cannot be made: {error.strerror}; "
+                "choose another --workdir"
+            ) from error
         descriptor = os.open(self._path, os.O_RDONLY)
         try:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                line = f"another process is training in {self._path}"
-                raise UserError(line) from None
+                raise UserError(
+                    f"another process is training in {self._path}: wait until it "
+                    "ends, or choose another --workdir"
+                ) from None
             except OSError:  # a file system without locks
                 pass
             yield
@@ -68,18 +89,21 @@ class Folder:
 
     @contextlib.contextmanager
     def opened(self, step: int, environment: Mapping[str, Any]) -> Iterator[None]:
-        """Opens its files at the step that the run is at, and closes them."""
+        """Open its files at the step that the run is at, and close them."""
         self._meta["environment"] = environment
         with contextlib.ExitStack() as stack:
             if self._leads:
                 manifest.write_json(self._path / "config.json", self._meta)
                 for later in checkpoint.steps(self.checkpoints):
-                    if later > step:  # left by a kill; other seeds' runs lack it
+                    if later > step:  # after a kill, the runs of other seeds lack it
                         checkpoint.set_aside(self.checkpoints / str(later), "ahead")
                 self._log = metrics_log.MetricsLog(self._path, step)
                 stack.callback(self._log.close)
-            self._writer = checkpoint.Writer(
-                self.checkpoints, self._keep_every_steps, self._name
+            self._writer = Writer(
+                self.checkpoints,
+                self._keep_every_steps,
+                self._name,
+                self._frozen_players,
             )
             stack.callback(self._writer.close)
             yield
@@ -87,26 +111,29 @@ class Folder:
     def log(
         self, step: int, seen: int, seconds: float, values: Mapping[str, float]
     ) -> None:
-        """Records the metrics of a step by which so many images were seen."""
+        """Record the metrics of a step.
+
+        seen: images seen up to this step. seconds: since the files were opened.
+        """
         if self._leads:
             self._log.write(step, seen, seconds, values)
 
     def check(self, step: int, state: State) -> None:
-        """Raises UserError or OSError where a state cannot be saved."""
+        """Raise UserError or OSError if a state cannot be saved; see `Writer.check`."""
         self._writer.check(step, state)
 
     def save(self, step: int, state: State) -> None:
-        """Starts to write a checkpoint; see `checkpoint.Writer`."""
+        """Start to write a checkpoint; see `Writer.save`."""
         if self._leads:
-            self._log.flush()  # what a checkpoint has seen must be in the log
+            self._log.flush()  # the log must not be behind a checkpoint
         self._writer.save(step, state, self._meta)
 
     def last_kept(self) -> str:
-        """Says which checkpoint is the last."""
+        """Name the last checkpoint."""
         return self._writer.last_kept()
 
     def picture(self, step: int, picture: np.ndarray) -> None:
-        """Writes a picture of samples, uint8 [H, W, 1 or 3]. Of the first process."""
+        """Write a picture of samples, uint8 [H, W, 1 or 3], by the first process."""
         folder = self._path / "samples"
         folder.mkdir(exist_ok=True)
         images.save_png(folder / f"{step}.png", picture)
@@ -114,10 +141,10 @@ class Folder:
 
 
 def _check_name(folder: Path) -> None:
-    """Raises UserError for a folder whose checkpoints could not be read again.
+    """Raise UserError for a folder whose checkpoints could not be read again.
 
-    Orbax looks for what its processes wrote by a pattern, of which the absolute path is
-    a part; and TensorStore takes a backslash for a slash.
+    Orbax finds the files of its processes by a glob pattern that contains the absolute
+    path, and TensorStore takes a backslash for a slash.
     """
     path = str(folder)
     if found := [character for character in "*?[\\" if character in path]:

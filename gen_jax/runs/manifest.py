@@ -1,6 +1,6 @@
-"""Whether files are as they were written: in one piece, and hashes to compare.
+"""Tell whether the files of a folder are as they were written.
 
-The manifest of a folder is a file of the SHA-256 of every other file in it.
+A folder's manifest is a JSON file with the SHA-256 of every other file in it.
 """
 
 import contextlib
@@ -16,8 +16,12 @@ from gen_jax.errors import UserError
 _MANIFEST = "manifest.json"
 
 
+class DamagedError(UserError):
+    """A file is missing, or is not as it was written."""
+
+
 def write_manifest(directory: Path) -> None:
-    """Writes the SHA-256 of each file of a folder beside them."""
+    """Write the SHA-256 of each file of a folder into the folder's manifest."""
     hashes = {
         str(path.relative_to(directory)): _sha256(path)
         for path in sorted(directory.rglob("*"))
@@ -26,25 +30,38 @@ def write_manifest(directory: Path) -> None:
     write_json(directory / _MANIFEST, hashes)
 
 
-def verify(directory: Path, below: str = "") -> None:
-    """Raises UserError where a file is not as it was written.
+def verify(directory: Path, only: str = "") -> None:
+    """Compare the files of a folder with its manifest.
 
-    below: only those in this folder of the directory.
+    only: the name of one file to compare; all of them by default.
 
-    A run that was killed between commit and manifest left none: then all that can be
-    said is what reading says.
+    Raises DamagedError if a file is missing or differs, UserError if the operating
+    system refuses to read one.
     """
-    manifest = directory / _MANIFEST
-    if not manifest.exists():
-        return
-    for name, expected in json.loads(manifest.read_text()).items():
-        path = directory / name
-        if not path.is_relative_to(directory / below):
-            continue
-        if not path.exists():
-            raise UserError(f"{name} is missing")
-        if _sha256(path) != expected:
-            raise UserError(f"{name} is not as it was written")
+    try:
+        hashes = _read_manifest(directory)
+        for name in [only] if only else hashes:
+            if not (directory / name).exists():
+                raise DamagedError(f"{name} is missing")
+            if _sha256(directory / name) != hashes.get(name):
+                raise DamagedError(f"{name} is not as it was written")
+    except OSError as error:
+        raise UserError(
+            f"{error.filename or directory} cannot be read: {error.strerror}; "
+            "check its permissions and its disk, then try again"
+        ) from error
+
+
+def _read_manifest(directory: Path) -> dict[str, str]:
+    try:
+        hashes = json.loads((directory / _MANIFEST).read_text())
+    except FileNotFoundError:
+        raise DamagedError(f"{_MANIFEST} is missing") from None
+    except (ValueError, RecursionError):
+        raise DamagedError(f"{_MANIFEST} is not as it was written") from None
+    if not isinstance(hashes, dict):
+        raise DamagedError(f"{_MANIFEST} is not as it was written")
+    return hashes
 
 
 def _sha256(path: Path) -> str:
@@ -53,14 +70,14 @@ def _sha256(path: Path) -> str:
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Writes JSON so that a crash leaves the old file or the new one."""
+    """Write JSON so that a crash leaves either the old file or the new one."""
     with written_whole(path) as unfinished:
         unfinished.write_text(json.dumps(content, indent=2) + "\n")
 
 
 @contextlib.contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """Where to write what is to lie at `path`: it is moved there if all goes well."""
+    """Yield a temporary path; move it to `path` if the body raises nothing."""
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield unfinished

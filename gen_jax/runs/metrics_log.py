@@ -1,8 +1,8 @@
-"""What a run records and shows: metrics.jsonl, TensorBoard events, a progress bar.
+"""The metrics of a run: metrics.jsonl, TensorBoard events and a progress bar.
 
 Events are written through tensorboardX's synchronous writer. Its usual SummaryWriter
-writes in a thread: on a full disk that thread dies unseen, and the next writes block
-for ever.
+writes in a thread. On a full disk that thread dies silently, and later writes block
+forever.
 """
 
 import json
@@ -19,15 +19,16 @@ from gen_jax.images import encode_png
 
 
 class MetricsLog:
-    """The record of one run, in its folder; on several hosts the first one keeps it.
+    """The logged metrics of one run, in its folder, written by its first process.
 
-    metrics.jsonl has one JSON object a logged step: step, images, every metric,
-    seconds; a value that is not finite is null, since JSON has no NaN. What was logged
-    after `resume_step`, and a last line torn by a kill, is dropped on opening, so a
-    resumed run's file ends as if it had never stopped. TensorBoard is told to forget
-    those steps too.
+    metrics.jsonl has one JSON object per logged step: step, images, every metric and
+    seconds. A value that is not finite is null, since JSON has no NaN.
 
-    Every method raises OSError where the disk is full or the folder is gone.
+    Opening drops the lines after `resume_step` and a last line torn by a kill, so the
+    file of a resumed run ends as if it had never stopped. TensorBoard drops the same
+    steps.
+
+    Every method raises OSError if the disk is full or the folder is gone.
     """
 
     def __init__(self, folder: str | os.PathLike, resume_step: int = 0):
@@ -48,9 +49,10 @@ class MetricsLog:
     def write(
         self, step: int, images: int, seconds: float, metrics: dict[str, float]
     ) -> None:
-        """Records a step: images seen so far, seconds of this process, scalars by name.
+        """Record a step.
 
-        The seconds go on from the last record kept: the run's own, without its pauses.
+        images: seen so far. seconds: since this process opened the log; the file adds
+            those of earlier processes, so pauses do not count. metrics: scalars.
         """
         scalars = {name: float(value) for name, value in metrics.items()}
         record = {"step": int(step), "images": int(images)}
@@ -62,7 +64,7 @@ class MetricsLog:
         self._write_event(step, summary={"value": values})
 
     def image(self, step: int, picture: np.ndarray, tag: str = "samples") -> None:
-        """Records a picture, uint8 [H, W, 1 or 3], for TensorBoard."""
+        """Record a picture, uint8 [H, W, 1 or 3], for TensorBoard."""
         height, width, channels = picture.shape
         image = {
             "height": height,
@@ -73,16 +75,15 @@ class MetricsLog:
         self._write_event(step, summary={"value": [{"tag": tag, "image": image}]})
 
     def flush(self) -> None:
-        """Returns when metrics.jsonl is on the disk: call it before a checkpoint.
+        """Return when metrics.jsonl is on the disk: call it before a checkpoint.
 
-        A checkpoint whose earlier lines are lost could not be continued as if nothing
-        had happened.
+        Without the lines before a checkpoint a resumed run's log would have a gap.
         """
         self._lines.flush()
         os.fsync(self._lines.fileno())
 
     def close(self) -> None:
-        """Flushes and closes both files."""
+        """Flush and close both files."""
         self.flush()
         self._lines.close()
         self._events.close()
@@ -100,7 +101,7 @@ def _finite_or_none(value: float) -> float | None:
 
 
 def _drop_lines_after(path: Path, step: int) -> list[str]:
-    """Keeps and returns the whole lines up to a step; replaces the file in one move."""
+    """Return the whole lines up to a step; replace the file by them in one move."""
     if not path.exists():
         return []
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
@@ -126,12 +127,12 @@ def _is_record_up_to(step: int, line: str) -> bool:
 
 
 class Progress:
-    """How far a run is, on standard error: step, losses, images/s, time left.
+    """The progress of a run on standard error: step, losses, images/s, time left.
 
-    A bar on a terminal; elsewhere (a log file, a batch queue) a plain line now and
-    then. Usable with `with`, so that an error leaves the bar's line finished.
+    It is a bar on a terminal. Elsewhere, as in a log file, it is a line at intervals.
+    Use it with `with`, so that an error leaves the bar's line finished.
 
-    total: the last step. start: the step already done, for a resumed run.
+    total: the last step. start: the step that a resumed run begins at.
     """
 
     def __init__(self, total: int, start: int = 0, seconds_between_lines: float = 10.0):
@@ -148,10 +149,10 @@ class Progress:
         self.close()
 
     def update(self, step: int, images: int, metrics: dict[str, float]) -> None:
-        """Shows a step: the first, the last, and between them one now and then.
+        """Show a step: the first, the last, and one per interval between them.
 
-        images: seen so far, earlier runs included. metrics: host floats by name, of
-        which the losses are shown, three at most.
+        images: seen so far, in earlier processes too. metrics: floats by name; the
+        first three losses are shown.
         """
         now = time.monotonic()
         speed, left = "", ""
@@ -173,14 +174,14 @@ class Progress:
             self.say(_joined(f"step {step}/{self._total}", losses, speed, left))
 
     def say(self, message: str) -> None:
-        """Prints a line on standard error, above the bar where there is one."""
+        """Print a line on standard error, above the bar if there is one."""
         if self._bar is not None:
             self._bar.write(message, file=sys.stderr)
         else:
             print(message, file=sys.stderr, flush=True)
 
     def close(self) -> None:
-        """Leaves the bar as it is, its line finished."""
+        """Finish the bar's line and leave it as it is."""
         if self._bar is not None:
             self._bar.close()
 
@@ -198,9 +199,9 @@ def _terminal_bar(total: int, start: int):
 
 
 def short_losses(metrics: dict[str, float]) -> str:
-    """The losses among metrics named `player/loss`, three at most, as a short text.
+    """Return the first three losses, metrics named `player/loss`, as a short text.
 
-    One player's is called loss; of several players each goes by its name.
+    A single loss is shown as "loss", several by their players' names.
     """
     losses = {n: v for n, v in metrics.items() if n.rpartition("/")[2] == "loss"}
     names = ["loss"] if len(losses) == 1 else [n.partition("/")[0] for n in losses]

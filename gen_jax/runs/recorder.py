@@ -1,10 +1,9 @@
-"""When a run records what: metrics, pictures and checkpoints, each in its time.
+"""Record metrics, pictures and checkpoints of a run, each at its own interval.
 
-Of several seeds at once (`gen_jax.runs.seeds`) each has a folder of its own, and all of them
-record at the same steps.
+Several seeds that train at once (`seeds.py`) are several runs: each has a folder, and
+all record at the same steps.
 """
 
-import concurrent.futures
 import contextlib
 import math
 import sys
@@ -16,22 +15,20 @@ from typing import Any
 import jax
 import numpy as np
 
-from gen_jax.runs import checkpoint, environment, metrics_log
-from gen_jax import devices, images
-from gen_jax.runs import seeds as several
 from gen_jax.config import FitConfig
-from gen_jax.errors import DivergedError, UserError
+from gen_jax.errors import DivergedError
+from gen_jax.game import Game, State, Tree
+from gen_jax.runs import checkpoint, environment, metrics_log, writer
+from gen_jax.runs import seeds as several
 from gen_jax.runs.folder import Folder
-from gen_jax.game import Game, State, Tree, averaged
-from gen_jax.step import sample_keys
-
-_PICTURED = 64  # samples in a picture
+from gen_jax.runs.pictures import Pictures
 
 
 class Recorder:
-    """Follows one run, or those of several seeds at once.
+    """Records one or more runs: call `after` when a call of the step returns.
 
-    `after` each call of the step it records what is due.
+    example: the shapes of one run's batch. workdir: the run's folder, or the folder of
+    the folders of `seeds`; None keeps nothing. meta: as `fit` takes it.
     """
 
     def __init__(
@@ -40,52 +37,34 @@ class Recorder:
         config: FitConfig,
         example: Tree,
         workdir: str | Path | None,
-        meta: dict[str, Any],
+        meta: Mapping[str, Any],
         held_out: Tree | None = None,
         seeds: Sequence[int] = (),
     ):
         self._game, self._config = game, config
-        self._seeds = tuple(seeds) or (config.seed,)
-        self._names = [f" of seed {seed}" for seed in seeds] or [""]
         self._stacked = bool(seeds)
         self._batch_size = jax.tree.leaves(example)[0].shape[0]
         self._workdir = Path(workdir).absolute() if workdir else None
-        batch = checkpoint.describe_batch(example)
-        self._folders = self._make_folders(
-            {"format": checkpoint.FORMAT, **meta, "batch": batch}
-        )
+        meta = {**meta, "batch": checkpoint.describe_batch(example)}
+        self._runs = several.plan(self._workdir, meta, config.seed, seeds)
+        self._where = self._workdir / "seed_*" if seeds and workdir else self._workdir
+        never_change = [n for n, player in game.players.items() if player.loss is None]
+        keep = config.keep_every_steps
+        self._folders = [
+            Folder(run.folder, run.meta, keep, f"the state{run.label}", never_change)
+            for run in self._runs
+            if run.folder is not None
+        ]
         self._leads = jax.process_index() == 0
         self._shown: dict[str, float] = {}
         self._progress: metrics_log.Progress | None = None
         self._pending: list[tuple[int, Mapping[str, jax.Array]]] = []
-        self._pictures: list[concurrent.futures.Future] = []
-        self._draw, self._arrange = picture_functions(game, held_out)
-
-    def _make_folders(self, meta: dict[str, Any]) -> list[Folder]:
-        """One for each seed; none without a workdir."""
-        if self._workdir is None:
-            return []
-        keep = self._config.keep_every_steps
-        if not self._stacked:
-            return [Folder(self._workdir, meta, keep, "the state")]
-        return [
-            Folder(
-                several.folder(self._workdir, seed),
-                several.meta(meta, seed, self._seeds),
-                keep,
-                "the state" + name,
-            )
-            for seed, name in zip(self._seeds, self._names, strict=True)
-        ]
-
-    def _each(self, tree: Tree) -> list[Tree]:
-        """What every seed has of the run's state."""
-        return several.split(tree, len(self._seeds)) if self._stacked else [tree]
+        self._pictures = Pictures(game, held_out)
 
     def restore(self, like: State) -> State | None:
-        """The newest readable state in the folder, None where it has none.
+        """Return the newest undamaged state, with an axis [S] of `seeds`; None if none.
 
-        like: ShapeDtypeStructs with shardings, of one seed.
+        like: ShapeDtypeStructs with shardings, of one run.
         """
         if not self._folders:
             return None
@@ -93,37 +72,36 @@ class Recorder:
         states = several.restore(places, like, repair=self._leads)
         if states is None:
             return None
-        self._say(f"going on from step {int(states[0].step)}")
+        self._say(f"resuming from step {int(states[0].step)}")
         return several.stack(states) if self._stacked else states[0]
 
     def already_done(self, step: int) -> None:
-        """Says that there is nothing to do."""
+        """Print that there is nothing to do."""
         self._say(
             f"already at step {step} of {self._config.steps}: nothing to do; "
-            "raise --steps to go on"
+            "raise --steps to train further"
         )
 
     @contextlib.contextmanager
     def recording(self, step: int, state: State) -> Iterator[None]:
-        """Opens the folders' files at the state's step, and closes them."""
+        """Open the folders' files at the state's step, and close them."""
         if self._workdir is not None:
-            checkpoint.check_room(self._workdir, state)
+            writer.check_room(self._workdir, state)
         with contextlib.ExitStack() as stack:
             if self._leads:
                 progress = metrics_log.Progress(self._config.steps, step)
                 self._progress = stack.enter_context(progress)
             for folder in self._folders:
                 stack.enter_context(folder.held())
-            place = environment.describe(state.step.sharding.device_set)
+            trained_on = environment.describe(state.step.sharding.device_set)
             for folder in self._folders:
-                stack.enter_context(folder.opened(step, place))
-            self._pool = concurrent.futures.ThreadPoolExecutor(1)
-            stack.callback(self._pool.shutdown)
+                stack.enter_context(folder.opened(step, trained_on))
+            stack.callback(self._pictures.close)
             self._started = self._saved = time.monotonic()
             yield
 
     def agree(self, step: int, stop: bool) -> bool:
-        """Whether any process was told to stop; all of them ask at the same steps."""
+        """Return whether any process was told to stop; all ask at the same steps."""
         if jax.process_count() == 1:
             return stop
         if step % self._config.log_every_steps:
@@ -133,9 +111,9 @@ class Recorder:
     def after(
         self, step: int, state: State, metrics: Mapping[str, jax.Array], count: int
     ) -> None:
-        """Records what is due after a call of `count` steps that ended at `step`.
+        """Record what is due after a call of `count` steps that ended at `step`.
 
-        metrics: scalars, or [count] arrays where `count` is more than 1.
+        metrics: arrays [] or [S] of seeds, behind an axis [count] if that is not 1.
         """
         due = _due(step, count, self._config.log_every_steps)
         if due:
@@ -147,29 +125,33 @@ class Recorder:
             )
             self._pending.append((logged, picked))
         if self._leads:
-            seen = step * self._batch_size * len(self._seeds)
+            seen = step * self._batch_size * len(self._runs)
             self._progress.update(step, seen, self._shown)
         if not self._folders:
             return
         if _due(step, count, self._config.sample_every_steps):
-            self._start_pictures(step, state)
+            self._draw(step, state)
         if self._checkpoint_due(step, count):
             self._save(step, state)
 
     def finish(self, step: int, state: State) -> None:
-        """Records the end of the run, or of this part of it."""
+        """Record the end of the run, or of this part of it."""
         self._write_pending()
         if not self._folders:
             return
         self._save(step, state)
         if step < self._config.steps:
             return
-        self._start_pictures(step, state)
-        where = self._workdir / "seed_*" if self._stacked else self._workdir
-        if self._pictures:
-            self._finish_pictures()
-            self._say(f"samples: {where / 'samples' / f'{step}.png'}")
-        self._say(f"done: step {step}, checkpoint in {where}")
+        self._draw(step, state)
+        if self._pictures.wait():
+            self._say(f"samples: {self._where / 'samples' / f'{step}.png'}")
+        self._say(f"done: step {step}, checkpoint in {self._where}")
+
+    def _draw(self, step: int, state: State) -> None:
+        each = zip(self._runs, self._folders, several.states(state), strict=True)
+        self._pictures.start(
+            step, [(run.seed, folder, mine.players) for run, folder, mine in each]
+        )
 
     def _checkpoint_due(self, step: int, count: int) -> bool:
         due = time.monotonic() - self._saved >= self._config.checkpoint_every_seconds
@@ -180,8 +162,8 @@ class Recorder:
 
     def _save(self, step: int, state: State) -> None:
         self._write_pending()
-        each = list(zip(self._folders, self._each(state), strict=True))
-        for folder, mine in each:  # what stops one seed is to leave no other ahead
+        each = list(zip(self._folders, several.states(state), strict=True))
+        for folder, mine in each:  # check all first: no run may get ahead of another
             folder.check(step, mine)
         for folder, mine in each:
             folder.save(step, mine)
@@ -189,50 +171,29 @@ class Recorder:
 
     def _write_pending(self) -> None:
         for step, metrics in self._pending:
-            of_seeds = {k: np.atleast_1d(x) for k, x in jax.device_get(metrics).items()}
-            self._shown = {name: float(x.mean()) for name, x in of_seeds.items()}
+            of_all = {k: np.atleast_1d(x) for k, x in jax.device_get(metrics).items()}
+            self._shown = {name: float(x.mean()) for name, x in of_all.items()}
             each = [
-                {name: float(x[place]) for name, x in of_seeds.items()}
-                for place in range(len(self._seeds))
+                {name: float(x[place]) for name, x in of_all.items()}
+                for place in range(len(self._runs))
             ]
             seconds = time.monotonic() - self._started
             for folder, values in zip(self._folders, each, strict=bool(self._folders)):
                 folder.log(step, step * self._batch_size, seconds, values)
-            for name, values in zip(self._names, each, strict=True):
-                self._check_finite(step, name, values)
+            for run, values in zip(self._runs, each, strict=True):
+                self._check_finite(step, run.label, values)
         self._pending.clear()
 
-    def _check_finite(self, step: int, name: str, values: Mapping[str, float]) -> None:
-        """Raises UserError for a loss that is not; other metrics may mean something."""
+    def _check_finite(self, step: int, label: str, values: Mapping[str, float]) -> None:
+        """Raise DivergedError for a loss that is not finite; other metrics may be."""
         for player in self._game.players:
             loss = values.get(f"{player}/loss", 0.0)
             if not math.isfinite(loss):
                 kept = f"; {self._folders[0].last_kept()}" if self._folders else ""
                 raise DivergedError(
-                    f"the loss of {player}{name} is no longer finite at step {step}: "
+                    f"the loss of {player}{label} is no longer finite at step {step}: "
                     f"{loss}{kept}"
                 )
-
-    def _start_pictures(self, step: int, state: State) -> None:
-        """Draws on the device now, and writes the PNGs in the background."""
-        if self._draw is None:
-            return
-        self._finish_pictures()
-        each = zip(self._seeds, self._folders, self._each(state), strict=True)
-        for seed, folder, mine in each:
-            drawn = self._draw(mine.players, seed)
-            if self._leads:
-                written = self._pool.submit(self._write_picture, folder, step, drawn)
-                self._pictures.append(written)
-
-    def _finish_pictures(self) -> None:
-        """Waits for all that were begun; an error of theirs surfaces here."""
-        for picture in self._pictures:
-            picture.result()
-        self._pictures.clear()
-
-    def _write_picture(self, folder: Folder, step: int, drawn: jax.Array) -> None:
-        folder.picture(step, self._arrange(np.asarray(drawn)))
 
     def _say(self, line: str) -> None:
         if not self._leads:
@@ -243,43 +204,8 @@ class Recorder:
             print(line, file=sys.stderr, flush=True)
 
 
-def picture_functions(game: Game, held_out: Tree | None):
-    """What shows the averaged weights: (board, seed) -> arrays, and arrays -> picture.
-
-    The same latents, or held-out inputs, at every call; None for nothing to show.
-    """
-    if game.ops.translate is not None and held_out is not None:
-        x, y = held_out["x"], held_out["y"]
-        index = np.arange(len(x), dtype=np.int32)
-
-        def draw(players, keys):
-            return game.ops.translate(averaged(players), x, keys)
-
-        return _seeded(draw, index), lambda y_hat: images.side_by_side(x, y_hat, y)
-    if game.ops.sample is None:
-        return None, None
-    index = np.arange(_PICTURED, dtype=np.int32)
-    options, columns = {}, None
-    if game.num_classes:
-        options, columns = {"y": index % game.num_classes}, game.num_classes
-
-    def draw(players, keys):
-        return game.ops.sample(averaged(players), keys, **options)
-
-    return (
-        _seeded(draw, index),
-        lambda x: images.picture(x, columns if columns and columns <= 16 else None),
-    )
-
-
-def _seeded(draw, index: np.ndarray):
-    """(board, seed) -> what (board, keys) draws, compiled once for all seeds."""
-    compiled = devices.jit(draw)
-    return lambda players, seed: compiled(players, sample_keys(seed, index))
-
-
 def _due(step: int, count: int, every: int) -> range:
-    """The multiples of `every` among the `count` steps that end at `step`."""
+    """Return the multiples of `every` among the `count` steps that end at `step`."""
     if not every:
         return range(0)
     return range((step - count) // every * every + every, step + 1, every)

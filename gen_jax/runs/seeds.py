@@ -1,37 +1,76 @@
-"""Several training seeds at once: one compiled step moves them all.
+"""Train several seeds at once: one compiled step moves all of them by vmap.
 
-Each seed's run is the one that it would be alone, to rounding: its own first weights,
-its own order of the data, its own noise. States, batches, keys and metrics have an axis
-[S] of seeds in front; what is kept is kept apart, `WORKDIR/seed_K/` being the folder of
-a run like any other.
+Each seed's run is the same as it would be alone, up to rounding: its own initial
+weights, order of the data and noise. States, batches, keys and metrics have a leading
+axis [S] of seeds. `WORKDIR/seed_K/` is a run's folder like any other.
 
-A step of five seeds takes 0.89 (`vae`), 0.86 (`gan`) and 1.52 (`ddpm`) of the processor
-time of five steps of one, on digits, two CPU cores that others were using too: medians
-of five, five and three turns. vmap makes convolutions grouped ones, which are slow on
-a CPU. By the clock, which the others disturbed, it was 1.35, 0.99 and 1.36.
+Cost of a step of five seeds, relative to five steps of one seed (1 is break-even):
+
+| experiment | processor time | elapsed time |
+|------------|----------------|--------------|
+| `vae`      | 0.89           | 1.35         |
+| `gan`      | 0.86           | 0.99         |
+| `ddpm`     | 1.52           | 1.36         |
+
+On digits, two CPU cores that other processes used too; medians of five, five and three
+repetitions. The other processes disturbed the elapsed time. vmap turns convolutions
+into grouped ones, which are slow on a CPU. On an accelerator a small model leaves most
+of the device idle, which other seeds can use; no figure was measured there.
 """
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gen_jax.runs import checkpoint
 from gen_jax.errors import UserError
 from gen_jax.game import State, Tree
+from gen_jax.runs import checkpoint
+
+
+class Seed(NamedTuple):
+    """One of the runs that are trained together.
+
+    label: names the run in messages; empty for a run alone. folder: None keeps nothing.
+    """
+
+    seed: int
+    label: str
+    folder: Path | None
+    meta: dict[str, Any]
+
+
+def plan(
+    workdir: Path | None, of_all: Mapping[str, Any], alone: int, seeds: Sequence[int]
+) -> list[Seed]:
+    """Return the run of each of several seeds, or the one run of the seed `alone`.
+
+    of_all: the meta of their checkpoints. seeds: empty for a run alone.
+    """
+    if not seeds:
+        return [Seed(alone, "", workdir, dict(of_all))]
+    return [
+        Seed(
+            seed,
+            f" of seed {seed}",
+            folder(workdir, seed) if workdir else None,
+            meta(of_all, seed, seeds),
+        )
+        for seed in seeds
+    ]
 
 
 def keys(seeds: Sequence[int]) -> jax.Array:
-    """The runs' keys [S], each that of its seed alone."""
+    """Return the runs' keys [S], each the key of that seed alone."""
     return jnp.stack([jax.random.key(seed) for seed in seeds])
 
 
 def stack(trees: Sequence[Tree]) -> Tree:
-    """S trees of arrays [...] -> one of arrays [S, ...]."""
+    """Return S trees of arrays [...] as one tree of arrays [S, ...]."""
     return jax.tree.map(lambda *x: jnp.stack(x), *trees)
 
 
@@ -40,15 +79,20 @@ def _pick(tree: Tree, place: jax.Array) -> Tree:
     return jax.tree.map(lambda x: x[place], tree)
 
 
-def split(tree: Tree, count: int) -> list[Tree]:
-    """`stack` undone: `count` trees."""
-    return [_pick(tree, np.int32(place)) for place in range(count)]
+def states(state: State) -> list[State]:
+    """Return the states of the runs: S of a state with an axis [S], else the one."""
+    if not state.step.ndim:
+        return [state]
+    return [_pick(state, np.int32(place)) for place in range(len(state.step))]
 
 
 def batches(
     each: Sequence[Callable[[int], Iterable[Tree]]],
 ) -> Callable[[int], Iterator[Tree]]:
-    """The batches of S runs, as `fit` takes them, as those of all: [S, B, ...]."""
+    """Return the batches of all S runs, [S, B, ...], as a function for `fit`.
+
+    each: the `batches` that `fit` takes, of every run alone.
+    """
 
     def from_(start: int) -> Iterator[Tree]:
         for now in zip(*(of_one(start) for of_one in each), strict=True):
@@ -58,14 +102,14 @@ def batches(
 
 
 def folder(workdir: Path, seed: int) -> Path:
-    """Where the run of a seed lies."""
+    """Return the folder of a seed's run."""
     return workdir / f"seed_{seed}"
 
 
 def meta(of_all: Mapping[str, Any], seed: int, together: Sequence[int]) -> dict:
-    """What the checkpoints of one seed say: its own configuration, as if it were alone.
+    """Return the meta of one seed, with its own configuration as if it were alone.
 
-    together: with which seeds it is trained, which is why it takes its time.
+    together: the seeds that are trained at once, which explains the seconds of a step.
     """
     own = {**of_all, "seeds": list(together)}
     if "config" in of_all:
@@ -74,7 +118,7 @@ def meta(of_all: Mapping[str, Any], seed: int, together: Sequence[int]) -> dict:
 
 
 def found(workdir: Path) -> dict[int, Path]:
-    """The folders of runs of several seeds, by seed in ascending order."""
+    """Return the folders of several seeds' runs, by seed in ascending order."""
     names = (path.name for path in Path(workdir).glob("seed_*") if path.is_dir())
     numbers = [int(n[5:]) for n in names if re.fullmatch("seed_(0|[1-9][0-9]*)", n)]
     return {seed: folder(Path(workdir), seed) for seed in sorted(numbers)}
@@ -83,13 +127,15 @@ def found(workdir: Path) -> dict[int, Path]:
 def restore(
     folders: Sequence[Path], like: State, *, repair: bool = False
 ) -> list[State] | None:
-    """The states of runs at the newest step of which all can be read, None for none.
+    """Return the states of runs at the latest step that is undamaged in all of them.
 
-    folders: of step directories. like, repair: see `checkpoint.restore_first`. A kill
-    may leave some runs one checkpoint ahead of others; where it left some without
-    their first, they all begin anew.
+    folders: of step directories. like: as for `checkpoint.restore`. repair: as for
+    `checkpoint.newest`.
 
-    Raises UserError where runs have checkpoints, but of no step that all have.
+    A kill may leave some runs one checkpoint ahead of the others. It may also leave
+    some without their first one: then the result is None and all begin anew.
+
+    Raises UserError if the runs have checkpoints, but of no step that all have.
     """
     steps = [checkpoint.steps(each) for each in folders]
     common = sorted(set.intersection(*map(set, steps)), reverse=True)
@@ -100,15 +146,16 @@ def restore(
             f"{each}: {have[0] if have else 'none'}"
             for each, have in zip(folders, steps, strict=True)
         )
-        raise UserError(f"no step's checkpoint is in all of them; {', '.join(newest)}")
+        raise UserError(
+            "no step has a checkpoint in all runs, so they cannot resume together: "
+            f"resume each alone, or choose another folder; {', '.join(newest)}"
+        )
     while True:
-        states = [
-            checkpoint.restore_first(
-                [each / str(s) for s in common], like, repair=repair
-            )[0]
+        all_newest = [
+            checkpoint.newest([each / str(s) for s in common], repair=repair)
             for each in folders
         ]
-        oldest = min(int(state.step) for state in states)
-        if all(int(state.step) == oldest for state in states):
-            return states
+        oldest = min(int(each.directory.name) for each in all_newest)
+        if all(int(each.directory.name) == oldest for each in all_newest):
+            return [checkpoint.restore(each, like) for each in all_newest]
         common = [step for step in common if step <= oldest]

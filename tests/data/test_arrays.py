@@ -129,7 +129,7 @@ GOOD = _images(4, 6, 6, 3)
         ({}, "holds no arrays"),
         ({"x": GOOD.astype(np.float32)}, "x is float32 .*allowed: uint8"),
         ({"x": GOOD[0, 0]}, r"x is uint8 \[6, 3\]; allowed"),
-        ({"x": GOOD[:1]}, "x holds 1 images; at least 2"),
+        ({"x": GOOD[:1]}, "x holds 1 images; it needs at least 2"),
         (
             {"x": GOOD, "y": np.zeros(3, int)},
             r"y is int64 \[3\]; allowed: integers \[4",
@@ -171,8 +171,9 @@ def test_a_damaged_npz_is_named(tmp_path):
     with pytest.raises(UserError, match=r"a\.npz is not an npz file"):
         load(config)
     file.unlink()
+    assert describe(config) is None
     with pytest.raises(UserError, match="there is no such file"):
-        describe(config)
+        load(config)
 
 
 @pytest.mark.parametrize(
@@ -182,10 +183,11 @@ def test_a_damaged_npz_is_named(tmp_path):
         (DataConfig("fashion_mnits"), "Did you mean fashion_mnist"),
         (DataConfig("folders:x"), "Did you mean folder:DIR"),
         (DataConfig("DIGITS"), "Did you mean digits"),
-        (DataConfig(""), "no data ''. There are: digits"),
+        (DataConfig(""), "unknown dataset ''. There are: branches, digits, folder:DIR"),
         (DataConfig("digits", image_size=10**7), "allowed: 0 to 4096"),
-        (DataConfig("quux"), "There are: digits, branches, ring, .*tfds:NAME"),
+        (DataConfig("quux"), "There are: branches, .*ring, tfds:NAME, mnist, fashion"),
         (DataConfig("npz"), "incomplete: write npz:FILE"),
+        (DataConfig("digits:x"), "nothing may follow the name; write digits"),
         (DataConfig("digits", image_size=-1), "image_size is -1"),
         (DataConfig("digits", channels=2), "channels is 2; allowed: 0, 1 or 3"),
         (DataConfig("digits", memory_gib=-1), "memory_gib is -1"),

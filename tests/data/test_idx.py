@@ -87,7 +87,9 @@ def test_a_damaged_file_is_named(folder, name, content, message):
 
 
 def test_a_missing_folder_is_named(tmp_path):
+    nowhere = DataConfig(f"idx:{tmp_path / 'nowhere'}")
+    assert describe(nowhere) is None
     with pytest.raises(UserError, match="nowhere: there is no such folder"):
-        describe(DataConfig(f"idx:{tmp_path / 'nowhere'}"))
+        load(nowhere)
     with pytest.raises(UserError, match="holds no train-images-idx3-ubyte"):
         describe(DataConfig(f"idx:{tmp_path}"))

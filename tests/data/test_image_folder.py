@@ -41,8 +41,8 @@ def test_subfolders_are_classes(tmp_path):
     expected[_save(tmp_path / "stray.png").tobytes()] = -1
     (tmp_path / "ape" / "notes.txt").write_text("no image")
     _save(tmp_path / ".hidden" / "x.png", 3, 3)
-    dataset = load(_config(tmp_path))
-    assert describe(_config(tmp_path)) == dataset.info == Info((6, 6, 3), 3)
+    dataset, names = load(_config(tmp_path)), ("ape", "bee", "cow")
+    assert describe(_config(tmp_path)) == dataset.info == Info((6, 6, 3), 3, (), names)
     assert _by_content(dataset) == expected
     assert len(dataset.test) >= 1
 
@@ -59,7 +59,7 @@ def test_train_and_val_are_splits(tmp_path):
     train = [_save(tmp_path / "train" / c / f"{i}.png") for c in "ab" for i in "01"]
     val = _save(tmp_path / "val" / "b" / "0.png")
     dataset = load(_config(tmp_path))
-    assert dataset.info == Info((6, 6, 3), 2)
+    assert dataset.info == Info((6, 6, 3), 2, (), ("a", "b"))
     read = dataset.train.read(range(4))
     np.testing.assert_array_equal(read["x"], train)
     np.testing.assert_array_equal(read["y"], [0, 0, 1, 1])
@@ -161,8 +161,9 @@ def test_broken_images_are_named_or_skipped(
 
 
 def test_a_folder_without_images_is_named(tmp_path):
+    assert describe(_config(tmp_path / "nowhere")) is None
     with pytest.raises(UserError, match="there is no such folder"):
-        describe(_config(tmp_path / "nowhere"))
+        load(_config(tmp_path / "nowhere"))
     with pytest.raises(UserError, match="holds no images"):
         describe(_config(tmp_path))
     (tmp_path / "a.png").write_bytes(b"")

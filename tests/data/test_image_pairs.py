@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gen_jax.data import DataConfig, Info, batches, describe, load, read_pictures
+from gen_jax.data import (
+    DataConfig,
+    Info,
+    PairsConfig,
+    batches,
+    describe,
+    load,
+    read_inputs,
+)
 from gen_jax.errors import UserError
 
 RNG = np.random.default_rng(0)
@@ -23,7 +31,7 @@ def _save(path, height=6, width=6, channels=3):
 
 
 def _config(folder, **options):
-    return DataConfig(f"pairs:{folder}", **options)
+    return PairsConfig(f"pairs:{folder}", **options)
 
 
 def _everything(dataset):
@@ -46,6 +54,8 @@ def test_aligned_files_hold_the_input_on_the_left(tmp_path, memory_gib):
         (p[:, :6].tobytes(), p[:, 6:].tobytes()) for p in pictures
     }
     assert 1 <= len(dataset.test) <= 10
+    plain = load(DataConfig(config.spec, memory_gib=memory_gib))
+    assert _everything(plain) == _everything(dataset)  # by default x is A
     turned = load(dataclasses.replace(config, direction="b_to_a"))
     assert _everything(turned) == {(y, x) for x, y in _everything(dataset)}
     # Turned around, the same pairs are held out.
@@ -146,18 +156,19 @@ def _says(folder, pattern, **options):
 
 
 def test_what_is_wrong_with_a_folder_is_said(tmp_path):
+    assert describe(_config(tmp_path / "nowhere")) is None
     _says(tmp_path / "nowhere", "there is no such folder")
     _says(tmp_path, "holds no images")
     _save(tmp_path / "A" / "one.png")
     _says(tmp_path, "A has no partner folder .*B")
     _save(tmp_path / "B" / "onee.png")
-    _says(tmp_path, r"one\.png has no partner of its name in .*B; the nearest is .*ee")
+    _says(tmp_path, r"one\.png has no partner of that name in .*B; the nearest is .*ee")
     _save(tmp_path / "B" / "one.png")
-    _says(tmp_path, r"onee\.png has no partner of its name in .*A")
+    _says(tmp_path, r"onee\.png has no partner of that name in .*A")
     (tmp_path / "B" / "onee.png").unlink()
     _says(tmp_path, "two different")
     _save(tmp_path / "A" / "one.bmp")
-    _says(tmp_path, r"one\.png and one\.bmp have one name")
+    _says(tmp_path, r"one\.png and one\.bmp have the same name: remove")
     (tmp_path / "A" / "one.bmp").unlink()
     for side, size in ("A", 6), ("B", 7):
         _save(tmp_path / side / "two.png", size)
@@ -197,11 +208,11 @@ def test_an_aligned_file_is_read_as_its_input_side(direction, tmp_path, capsys):
     Image.fromarray(np.concatenate([a, b], 1)).save(tmp_path / "both.png")
     Image.fromarray(a).save(tmp_path / "one.png")
     config = _config("anywhere", direction=direction)
-    x = read_pictures(tmp_path, (6, 4, 3), config)
+    x = read_inputs(tmp_path, (6, 4, 3), config)
     np.testing.assert_array_equal(x, [a if direction == "a_to_b" else b, a])
     [line] = capsys.readouterr().err.splitlines()
     half = "left half, A" if direction == "a_to_b" else "right half, B"
-    assert line.startswith("1 of 2 pictures, such as ")
+    assert line.startswith("1 of 2 images, such as ")
     assert "both.png" in line
     assert line.endswith(half)
 
@@ -210,9 +221,9 @@ def test_a_wide_input_of_other_data_is_cropped_in_silence(tmp_path, capsys):
     pixels = RNG.integers(0, 256, (6, 8, 3), np.uint8)
     Image.fromarray(pixels).save(tmp_path / "wide.png")
     for config in (DataConfig(task="edges"), DataConfig("folder:x", task="grey")):
-        [x] = read_pictures(tmp_path / "wide.png", (6, 4, 3), config)
+        [x] = read_inputs(tmp_path / "wide.png", (6, 4, 3), config)
         np.testing.assert_array_equal(x, pixels[:, 2:6])
-    [x] = read_pictures(tmp_path / "wide.png", (6, 6, 3), _config("not_twice_as_wide"))
+    [x] = read_inputs(tmp_path / "wide.png", (6, 6, 3), _config("not_twice_as_wide"))
     np.testing.assert_array_equal(x, pixels[:, 1:7])
     assert capsys.readouterr().err == ""
 
@@ -220,8 +231,8 @@ def test_a_wide_input_of_other_data_is_cropped_in_silence(tmp_path, capsys):
 def test_a_broken_input_is_named_with_what_helps(tmp_path):
     (tmp_path / "torn.png").write_bytes(b"\x89PNG\r\n\x1a\nand no more")
     with pytest.raises(UserError, match=r"torn\.png is broken") as error:
-        read_pictures(tmp_path, (6, 4, 3), DataConfig())
-    assert str(error.value).endswith("; repair it, or take it away")
+        read_inputs(tmp_path, (6, 4, 3), DataConfig())
+    assert str(error.value).endswith("; repair or remove it")
     assert "skip_broken" not in str(error.value)
-    with pytest.raises(UserError, match="there is no picture and no folder"):
-        read_pictures(tmp_path / "none", (6, 4, 3), DataConfig())
+    with pytest.raises(UserError, match="there is no image and no folder"):
+        read_inputs(tmp_path / "none", (6, 4, 3), DataConfig())

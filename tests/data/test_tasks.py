@@ -7,7 +7,7 @@ import pytest
 import scipy.ndimage
 from PIL import Image
 
-from gen_jax.data import DataConfig, Info, batches, describe, load, tasks
+from gen_jax.data import DataConfig, Info, PairsConfig, batches, describe, load, tasks
 from gen_jax.errors import UserError
 
 RNG = np.random.default_rng(0)
@@ -107,9 +107,9 @@ def test_digits_have_a_low_resolution():
     np.testing.assert_array_equal(batch["x"][:, ::2, ::2], batch["x"][:, 1::2, 1::2])
 
 
-def _says(pattern, spec, **options):
+def _says(pattern, spec, config=DataConfig, **options):
     with pytest.raises(UserError, match=pattern) as error:
-        describe(DataConfig(spec, **options))
+        describe(config(spec, **options))
     assert "\n" not in str(error.value)
 
 
@@ -130,8 +130,21 @@ def test_what_a_task_cannot_take_is_said(tmp_path):
         task="edges",
     )
     _says("data.task is 'egdes'; allowed: '', low_resolution", "digits", task="egdes")
-    _says("data.direction is 'left'; allowed: a_to_b", "digits", direction="left")
-    _says("data.direction is of pairs:DIR alone", "digits", direction="b_to_a")
+
+
+def test_a_direction_is_for_pairs_alone():
+    _says(
+        "data.direction is 'left'; allowed: a_to_b",
+        "pairs:.",
+        PairsConfig,
+        direction="left",
+    )
+    _says(
+        "options of PairsConfig do not apply to digits: use DataConfig",
+        "digits",
+        PairsConfig,
+        direction="b_to_a",
+    )
 
 
 def test_a_task_leaves_pairs_as_they_are(tmp_path):

@@ -57,6 +57,20 @@ class Plain(Blobs, skip_registration=True):
     SPLITS = {"train": range(24)}  # noqa: RUF012
 
 
+class Named(Blobs, skip_registration=True):
+    """Classes that have names."""
+
+    name = "named"
+    FEATURES = {  # noqa: RUF012
+        "image": tfds.features.Image(shape=(5, 4, 3)),
+        "label": tfds.features.ClassLabel(names=["ape", "bee", "cow"]),
+    }
+
+    def _generate_examples(self, indices):
+        for i in indices:
+            yield i, {"image": _png(PIXELS[i]), "label": ("cow", "ape")[i % 2]}
+
+
 class Words(Blobs, skip_registration=True):
     """No pictures at all."""
 
@@ -67,9 +81,17 @@ class Words(Blobs, skip_registration=True):
 @pytest.fixture(scope="module")
 def data_dir(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tfds")
-    for builder in (Blobs, Plain, Words):
+    for builder in (Blobs, Plain, Named, Words):
         builder(data_dir=folder, file_format="array_record").download_and_prepare()
     return str(folder)
+
+
+def test_classes_have_their_names(data_dir):
+    config = DataConfig("tfds:named", data_dir=data_dir)
+    dataset = load(config)
+    expected = Info((5, 4, 3), 3, class_names=("ape", "bee", "cow"))
+    assert describe(config) == dataset.info == expected
+    assert set(dataset.train.read(range(20))["y"]) == {0, 2}
 
 
 @pytest.mark.parametrize("memory_gib", [0.0, 4.0])
@@ -147,6 +169,11 @@ class TestStockDatasets:
         with pytest.raises(UserError, match=r"pip install 'gen_jax\[tfds\]'"):
             load(self.config)
         assert capsys.readouterr().err == ""
+
+    def test_without_array_record_the_package_is_named(self, data_dir, monkeypatch):
+        monkeypatch.setattr(source.importlib.util, "find_spec", lambda name: None)
+        with pytest.raises(UserError, match="needs array_record: pip install array-re"):
+            load(DataConfig("tfds:blobs", data_dir=data_dir))
 
     def test_a_failure_is_told_in_its_last_line(self, monkeypatch, capsys):
         monkeypatch.setattr(source.importlib.util, "find_spec", lambda name: name)

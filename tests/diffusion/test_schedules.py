@@ -149,3 +149,27 @@ def test_log_variances_enclose_what_is_learned():
 def test_impossible_betas_raise(betas):
     with pytest.raises(ValueError, match="betas"):
         schedules.make_schedule(np.array(betas))
+
+
+def test_a_schedule_is_built_from_a_configuration():
+    named = schedules.from_name("cosine", 50)
+    np.testing.assert_array_equal(
+        named.beta[1:], schedules.cosine_betas(50), strict=True
+    )
+    named = schedules.from_name("linear", 4, (0.1, 0.4))
+    np.testing.assert_allclose(named.beta, [0, 0.1, 0.2, 0.3, 0.4])
+    assert schedules.from_name().T == 1000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("square", 10), "schedule 'square' is not one of: linear, cosine"),
+        (("cosine", 10, (0.1, 0.2)), r"betas=\(0.1, 0.2\), schedule=cosine; betas are"),
+        (("linear", 10, (0.2, 0.1)), "the first and the last, no smaller"),
+        (("linear", 10, (0.1,)), "betas are two"),
+    ],
+)
+def test_a_schedule_that_cannot_be_is_named(arguments, message):
+    with pytest.raises(UserError, match=message):
+        schedules.from_name(*arguments)

@@ -11,10 +11,10 @@ from gen_jax import data, experiment
 from gen_jax.data import DataConfig
 from gen_jax.evaluation.preset import QUICK
 from gen_jax.evaluation.request import Evaluation
-from gen_jax.evaluation.run_adapter import Run
 from gen_jax.game import Game, Player, PlayerState, State, Weights
 from gen_jax.metrics.networks import features
 from gen_jax.ops import Ops
+from gen_jax.runs.run import Run
 
 
 def game_of(ops: dict, **fields) -> Game:

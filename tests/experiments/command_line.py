@@ -15,26 +15,29 @@ ROOT = Path(__file__).parents[2]
 TIMEOUT = 300  # seconds
 
 # What compiles in seconds: few layers, few steps of a chain.
-_MAXOUT = {"hidden": 8, "maxout": 8, "z_dim": 4}
-_AUTOENCODER = {"hidden": 8, "z_dim": 2}
+_MAXOUT = {"generator.hidden": 8, "discriminator.hidden": 8, "z_dim": 4}
+_AUTOENCODER = {"network.hidden": 8, "z_dim": 2}
+_DCGAN = {"generator.base_channels": 4, "discriminator.base_channels": 4}
 UNET = {
-    "base_channels": 8,
-    "channel_multipliers": 1,
-    "blocks_per_level": 1,
-    "attention_resolutions": (),
+    "network": "unet",
+    "network.base_channels": 8,
+    "network.channel_multipliers": 1,
+    "network.blocks_per_level": 1,
+    "network.attention_resolutions": (),
 }
+_MLP = {"network": "mlp", "network.hidden": 8}
 SHRUNK = {
-    "dcgan": {"base_channels": 4, "z_dim": 8},
+    "dcgan": {**_DCGAN, "z_dim": 8},
     "vae": _AUTOENCODER,
     "ddpm": {**UNET, "timesteps": 25},
     "gan": _MAXOUT,
-    "cgan": {"base_channels": 4, "z_dim": 8},
-    "pix2pix": {"base_channels": 4, "batch_size": 8},
+    "cgan": {**_DCGAN, "generator": "conv", "discriminator": "conv", "z_dim": 8},
+    "pix2pix": {**_DCGAN, "batch_size": 8},
     "ae": _AUTOENCODER,
     "cvae": _AUTOENCODER,
     # The U-Net takes longest to compile, and is tried in "ddpm": these draw points.
-    "ddpm_conditional": {"data.spec": "ring", "hidden": 8, "timesteps": 25},
-    "flow": {"data.spec": "ring", "hidden": 8},
+    "ddpm_conditional": {"data.spec": "ring", **_MLP, "timesteps": 25},
+    "flow": {"data.spec": "ring", **_MLP},
 }
 # One of each kind: what is true of their steps is not tried on every system again.
 KINDS = ("dcgan", "vae", "ddpm")

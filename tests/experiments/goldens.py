@@ -19,35 +19,37 @@ STEPS, BATCH, SAMPLES, CLASSES = 3, 8, 4, 10
 
 DIGIT, RING = (8, 8, 1), (2,)
 UNET = {
-    "base_channels": 8,
-    "channel_multipliers": 1,
-    "blocks_per_level": 1,
-    "attention_resolutions": (),
+    "network": "unet",
+    "network.base_channels": 8,
+    "network.channel_multipliers": 1,
+    "network.blocks_per_level": 1,
+    "network.attention_resolutions": (),
 }
+MLP = {"network": "mlp", "network.hidden": 8}
+MAXOUT = {"generator.hidden": 8, "discriminator.hidden": 8, "z_dim": 4}
+DCGAN = {"generator.base_channels": 4, "discriminator.base_channels": 4}
 # case: (experiment, shape of x, shape of y if it is an image, the fields that differ)
 CASES = {
-    "ae": ("ae", DIGIT, (), {"hidden": 8, "z_dim": 2}),
-    "vae": ("vae", DIGIT, (), {"hidden": 8, "z_dim": 2}),
+    "ae": ("ae", DIGIT, (), {"network.hidden": 8, "z_dim": 2}),
+    "vae": ("vae", DIGIT, (), {"network.hidden": 8, "z_dim": 2}),
     "vae_conv": (
         *("vae", DIGIT, ()),
         {
             "network": "conv",
-            "base_channels": 4,
+            "network.base_channels": 4,
             "z_dim": 2,
             "draws": 2,
             "likelihood": "logistic",
             "kl_warmup_steps": 4,
         },
     ),
-    "vae_ring": ("vae", RING, (), {"hidden": 8, "z_dim": 2, "beta": 0.5}),
-    "cvae": ("cvae", DIGIT, (), {"hidden": 8, "z_dim": 2}),
-    "gan": ("gan", DIGIT, (), {"hidden": 8, "maxout": 8, "z_dim": 4}),
+    "vae_ring": ("vae", RING, (), {"network.hidden": 8, "z_dim": 2, "beta": 0.5}),
+    "cvae": ("cvae", DIGIT, (), {"network.hidden": 8, "z_dim": 2}),
+    "gan": ("gan", DIGIT, (), MAXOUT),
     "wgan": (
         *("gan", RING, ()),
         {
-            "hidden": 8,
-            "maxout": 8,
-            "z_dim": 4,
+            **MAXOUT,
             "critic_turns": 3,
             "r1": 0,
             "gan_loss": "wasserstein",
@@ -56,19 +58,27 @@ CASES = {
             "batch_size": 24,
         },
     ),
-    "gan_mnist": ("gan_mnist", (28, 28, 1), (), {"hidden": 8, "maxout": 8, "z_dim": 4}),
-    "cgan": ("cgan", DIGIT, (), {"base_channels": 4, "z_dim": 4}),
+    "gan_mnist": ("gan_mnist", (28, 28, 1), (), MAXOUT),
+    "cgan": (
+        *("cgan", DIGIT, ()),
+        {**DCGAN, "generator": "conv", "discriminator": "conv", "z_dim": 4},
+    ),
     "cgan_mnist": (
         *("cgan_mnist", (28, 28, 1), ()),
-        {"z_hidden": 4, "y_hidden": 4, "hidden": 8, "z_dim": 4},
+        {
+            "generator.z_hidden": 4,
+            "generator.y_hidden": 4,
+            "generator.hidden": 8,
+            "z_dim": 4,
+        },
     ),
-    "dcgan": ("dcgan", (16, 16, 1), (), {"base_channels": 4, "z_dim": 4}),
+    "dcgan": ("dcgan", (16, 16, 1), (), {**DCGAN, "z_dim": 4}),
     "dcgan_penalty": (
         *("dcgan", DIGIT, ()),
         {
-            "base_channels": 4,
+            **DCGAN,
             "z_dim": 4,
-            "norm": "spectral",
+            "discriminator.norm": "spectral",
             "gan_loss": "hinge",
             "gradient_penalty": 10,
             "r1": 1,
@@ -79,13 +89,13 @@ CASES = {
         "dcgan_radford",
         (64, 64, 3),
         (),
-        {"base_channels": 4, "z_dim": 4},
+        {**DCGAN, "z_dim": 4},
     ),
-    "ddpm": ("ddpm", DIGIT, (), {**UNET, "timesteps": 25, "dropout": 0.1}),
+    "ddpm": ("ddpm", DIGIT, (), {**UNET, "timesteps": 25, "network.dropout": 0.1}),
     "ddpm_hybrid": (
         *("ddpm", RING, ()),
         {
-            "hidden": 8,
+            **MLP,
             "timesteps": 25,
             "schedule": "cosine",
             "loss": "hybrid",
@@ -99,13 +109,16 @@ CASES = {
         *("ddpm_cifar10", (32, 32, 3), ()),
         {**UNET, "timesteps": 25},
     ),
-    "ddpm_conditional": ("ddpm_conditional", RING, (), {"hidden": 8, "timesteps": 25}),
-    "flow": ("flow", RING, (), {"hidden": 8}),
-    "pix2pix": ("pix2pix", DIGIT, DIGIT, {"base_channels": 4}),
-    "pix2pix_l1": ("pix2pix", DIGIT, DIGIT, {"base_channels": 4, "adversarial": False}),
+    "ddpm_conditional": ("ddpm_conditional", RING, (), {**MLP, "timesteps": 25}),
+    "flow": ("flow", RING, (), MLP),
+    "pix2pix": ("pix2pix", DIGIT, DIGIT, DCGAN),
+    "pix2pix_l1": (
+        *("pix2pix", DIGIT, DIGIT),
+        {"generator.base_channels": 4, "discriminator": "none"},
+    ),
     "pix2pix_facades": (
         *("pix2pix_facades", (256, 256, 3), (256, 256, 3)),
-        {"base_channels": 2},
+        {"generator.base_channels": 2, "discriminator.base_channels": 2},
     ),
 }
 
@@ -124,8 +137,7 @@ def compute(case: str) -> dict:
 
     name, shape, target, fields = CASES[case]
     recipe, config = experiment.find(name), experiment.find(name).config
-    for field, value in fields.items():
-        config = configs.override(config, field, str(value))
+    config = configs.override_all(config, [(f, str(x)) for f, x in fields.items()])
     size = fields.get("batch_size", BATCH)
     game = recipe.build(config, Info(shape, 0 if target else CLASSES, target))
 

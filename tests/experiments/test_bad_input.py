@@ -43,27 +43,38 @@ def fails(name, *flags, says, **options):
         ([VAE, "--seeds=0"], "--seeds=0: 0 is not an integer in the range [1, 1000]"),
         ([VAE, "--seeds=2", f"--seed={2**32 - 1}"], "seed=4294967296 is out of range"),
         ([VAE, "--config.z_dmi=3"], "Did you mean z_dim?"),
+        (
+            [VAE, "--config.network=conv", "--config.network.hidden=7"],
+            "network=conv has no field 'hidden'; to set it, add --config.network=mlp",
+        ),
         ([VAE, "--config.z_dim"], "--config.z_dim needs a value"),
         ([VAE, "digits"], "stray argument 'digits'"),
         ([VAE, "--", "stray"], "stray argument 'stray'"),
         ([VAE, "--devices=0"], "--devices=0; allowed here: 1 to 1"),
         ([VAE, "--batch_size=100000000"], "out of range: at most 1048576"),
-        ([VAE, "--config.hidden=1000000000"], "out of memory: the state takes 2,8"),
+        (
+            [VAE, "--config.network.hidden=1000000000"],
+            "out of memory: the state takes 2,8",
+        ),
         (
             ["--experiment=pix2pix", "--batch_size=1048576", *LARGE],
             "out of memory: a batch takes 1,024.0 GiB",
         ),
         ([VAE, "--config.microbatches=3"], "a batch of 128 does not divide by 3"),
         ([VAE, "--data=digit"], "Did you mean digits?"),
+        ([VAE, "--config.data.direction=b_to_a"], "has no field 'data.direction'"),
         ([VAE, "--data=folder:nowhere"], "nowhere: there is no such folder"),
         ([VAE, "--data=idx:."], "holds no train-images-idx3-ubyte"),
         ([VAE, "--data=npz:nothing.npz"], "there is no such file"),
         ([VAE, "--data=tfds:mnits"], "did you mean mnist"),
-        (["--experiment=pix2pix", "--config.patch=70"], "8x8 are too small for"),
+        (
+            ["--experiment=pix2pix", "--config.discriminator.patch=70"],
+            "8x8 are too small for",
+        ),
         ([VAE, "--resume=elsewhere"], "elsewhere does not exist"),
         ([VAE, "--resume="], "--resume= is empty; allowed: auto, never, or"),
         (["--experiment="], "--experiment=NAME is needed; there are: ae, cgan"),
-        ([VAE, "--data="], "there is no data ''. There are: digits, branches"),
+        ([VAE, "--data="], "unknown dataset ''. There are: branches, digits"),
     ],
 )
 def test_training(flags, says, tmp_path):
@@ -81,10 +92,28 @@ def test_training(flags, says, tmp_path):
         ("cgan", {"data.spec": "branches"}, "this recipe needs labels"),
         ("vae", {"data.spec": "branches"}, "branches has pairs of images, which are"),
         ("pix2pix", {"data.task": ""}, "this recipe needs pairs"),
-        ("pix2pix", {"patch": "7"}, "patch=7 is not one of 1, 16"),
+        ("pix2pix", {"discriminator.patch": "7"}, r"r\.patch=7 is not one of 1, 16"),
+        ("ddpm", {"network": "unte"}, "network=unte is not one of auto, unet, mlp"),
+        ("ddpm", {"network": "mlp"}, "network=mlp is for points; digits has none"),
+        (
+            *("ddpm", {"network.groups": "8"}),
+            r"auto has no field 'groups'; to set it, add --config\.network=unet$",
+        ),
+        ("flow", {"network.gruops": "8"}, r"Did you mean network\.groups\?"),
+        (
+            *("ddpm", {"network.groups": "0", "network": "unet"}),
+            r"network\.groups=0 is out of range: at least 1",
+        ),
+        (
+            *("pix2pix", {"discriminator.patch": "16", "discriminator": "none"}),
+            r"discriminator=none has no field 'patch'; to set it, add",
+        ),
         ("ddpm", {"loss": "hybrid"}, "teaches a variance"),
-        ("ddpm", {"attention_resolutions": "5"}, "heights are 8, 4"),
-        ("ddpm", {"timesteps": "20"}, "there are more than 20 steps"),
+        (
+            *("ddpm", {"network.attention_resolutions": "5", "network": "unet"}),
+            "heights are 8, 4",
+        ),
+        ("ddpm", {"timesteps": "20"}, "use more than 20 steps"),
         ("ddpm", {"betas": "0.1"}, "betas are two, the first and the last"),
     ],
 )
@@ -96,9 +125,7 @@ def test_what_no_game_is_made_of(name, fields, says):
 
 def built(recipe, fields):
     """The shapes of the first state of a recipe with other fields."""
-    config = recipe.config
-    for field, text in fields.items():
-        config = configs.override(config, field, text)
+    config = configs.override_all(recipe.config, fields.items())
     info = describe(config.data)
     game, batch = recipe.build(config, info), prepared_like(info, 2)
     return jax.eval_shape(partial(init_state, game), jax.random.key(0), batch)
@@ -181,16 +208,19 @@ def test_sampling_a_run(tmp_path):
         ("vae", {"network": "conv"}),
         ("cvae", {"likelihood": "bernoulli"}),
         ("ae", {"likelihood": "logistic"}),
-        ("cgan", {"network": "conv"}),
+        ("cgan", {"generator": "conv"}),
+        ("cgan", {"discriminator": "conv"}),
+        ("ddpm", {"network": "unet"}),
+        ("flow", {"network": "unet"}),
     ],
 )
 def test_what_is_for_images_is_refused_for_points(name, fields):
     recipe, [(field, value)] = experiment.find(name), fields.items()
     points = dataclasses.replace(recipe.config, data=DataConfig("ring"))
     recipe.build(points, Info((2,), 8))
-    recipe.build(dataclasses.replace(recipe.config, **fields), Info((8, 8, 1), 10))
+    recipe.build(configs.override(recipe.config, field, value), Info((8, 8, 1), 10))
     with pytest.raises(UserError, match=f"{field}={value} is for images; ring has no"):
-        recipe.build(dataclasses.replace(points, **fields), Info((2,), 8))
+        recipe.build(configs.override(points, field, value), Info((2,), 8))
 
 
 @pytest.mark.parametrize(
@@ -199,14 +229,17 @@ def test_what_is_for_images_is_refused_for_points(name, fields):
 def test_an_empty_list_is_refused_or_builds_a_game(name):
     """hidden=() is a linear network; a U-Net needs a level."""
     recipe = experiment.find(name)
-    for field in dataclasses.fields(recipe.config):
-        if not isinstance(getattr(recipe.config, field.name), tuple):
+    config = experiment.settled(recipe.config, describe(recipe.config.data))
+    for path, value in configs.flat(config).items():
+        if not isinstance(value, tuple):
             continue
-        if field.name == "channel_multipliers":
-            with pytest.raises(UserError, match=r"=\(\) is too short: it needs 1"):
-                configs.override(recipe.config, field.name, "()")
+        if path == "network.channel_multipliers":
+            with pytest.raises(
+                UserError, match=r"=\(\) is too short: it needs at least 1"
+            ):
+                configs.override(config, path, "()")
             continue
-        assert jax.tree.leaves(built(recipe, {field.name: "()"}))
+        assert jax.tree.leaves(built(recipe._replace(config=config), {path: "()"}))
 
 
 def test_a_run_of_a_game_of_ones_own(tmp_path):

@@ -11,6 +11,8 @@ import tensorflow_datasets as tfds
 from command_line import SHRUNK, logged, run, shrunk, succeed
 from PIL import Image
 
+from gen_jax.runs.manifest import write_manifest
+
 X = np.random.default_rng(0).integers(0, 256, (24, 8, 8, 1), np.uint8)
 Y = np.arange(24) % 3
 
@@ -176,7 +178,7 @@ class TestARun:
         largest.write_bytes(largest.read_bytes()[:-100])
         done = succeed("train", f"--workdir={workdir}", "--steps=8")
         assert "7 is damaged" in done.stderr
-        assert "going on from step 6" in done.stderr
+        assert "resuming from step 6" in done.stderr
         assert [r["step"] for r in logged(workdir)] == list(range(1, 9))
         assert (workdir / "damaged" / "7").is_dir()
 
@@ -212,7 +214,7 @@ class TestARun:
         broken, workdir = tmp_path / "broken", tmp_path / "next"
         shutil.copytree(vae, broken)
         shutil.copytree(broken / "checkpoints" / "6", broken / "checkpoints" / "9")
-        (broken / "checkpoints" / "9" / "meta" / "metadata").write_text("[]")
+        (broken / "checkpoints" / "9" / "meta.json").write_text("[]")
         flags = (f"--workdir={workdir}", f"--resume={broken}", "--steps=7")
         done = succeed("train", *flags)
         assert "9 is damaged" in done.stderr
@@ -252,9 +254,10 @@ def test_a_run_notices_that_its_data_have_changed(tmp_path):
     succeed("train", *new, "--steps=3")  # the way out that it names
     newest = workdir / "checkpoints" / "2"  # as an older version would have left it
     (newest / "manifest.json").unlink()
-    meta = json.loads((newest / "meta" / "metadata").read_text())
+    meta = json.loads((newest / "meta.json").read_text())
     del meta["data"]
-    (newest / "meta" / "metadata").write_text(json.dumps(meta))
+    (newest / "meta.json").write_text(json.dumps(meta))
+    write_manifest(newest)
     assert "step 2" in succeed("train", f"--workdir={workdir}", "--steps=4").stderr
 
 
@@ -266,14 +269,18 @@ def test_a_conditional_model_draws_the_class_it_is_asked_for(tmp_path):
         succeed("sample", f"--workdir={workdir}", f"--out={out}", "--num=20", *flags)
         return np.load(out)
 
+    succeed("sample", f"--workdir={workdir}")  # 64, of which 60 make whole rows
+    shown = pixels(workdir / "samples.png")
+    np.testing.assert_array_equal(shown, pixels(workdir / "samples" / "4.png"))
+    assert shown.shape[0] * 91 == shown.shape[1] * 55  # 6 rows and 10 columns of 8 + 1
     every, threes = sample(), sample("--label=3")
     assert every.shape == threes.shape == (20, 8, 8, 1)
     np.testing.assert_allclose(every[[3, 13]], threes[[3, 13]], atol=1e-6)
     assert np.abs(every[4] - threes[4]).max() > 1e-4
     for flags, says in (
-        (["--label=10"], "allowed are 0 to 9, and -1 for none"),
+        (["--label=10"], "choose 0 to 9, or -1 for no label"),
         (["--guidance=1"], "--guidance does not apply"),
-        ([f"--input={tmp_path}"], "--input is for a model that translates"),
+        ([f"--input={tmp_path}"], "--input does not apply to this model"),
     ):
         done = run("sample", f"--workdir={workdir}", *flags)
         assert (done.returncode, done.stderr.count("\n")) == (2, 1)
@@ -308,6 +315,10 @@ def test_list_dry_run_and_help(tmp_path):
     assert dry.returncode == 0
     assert "model: 35,746,307 parameters" in dry.stdout
     assert "batch: x float32 [128, 32, 32, 3]" in dry.stdout
+    dry = run("train", "--experiment=pix2pix_facades", "--dry_run", cwd=tmp_path)
+    assert dry.returncode == 0, dry.stderr
+    assert f"data: pairs:{tmp_path}/facades is not there; shapes are" in dry.stdout
+    assert "batch: y float32 [1, 256, 256, 3]" in dry.stdout
     flags = ("--experiment=vae", "--dry_run", "--steps=9", "--config.z_dim=3")
     first, *rest = succeed("train", *flags).stdout.splitlines()
     assert first == "experiment: vae"

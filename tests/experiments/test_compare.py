@@ -20,8 +20,8 @@ PROTOCOL = {
     "seeds": 2,
     "samples": 300,
     "families": {
-        "vae": {"config": {"hidden": 21, "z_dim": 2}},
-        "ae": {"config": {"hidden": 21, "z_dim": 2}},
+        "vae": {"config": {"network.hidden": 21, "z_dim": 2}},
+        "ae": {"config": {"network.hidden": 21, "z_dim": 2}},
     },
 }
 AGREED = typed_json.parse(protocol.Protocol, PROTOCOL)
@@ -83,7 +83,16 @@ def test_a_field_of_another_kind_is_told_so(tmp_path, field, value, says):
 @pytest.mark.parametrize("name", ["digits", "fashion_mnist"])
 def test_the_protocols_here_are_read(name):
     path = Path(protocol.__file__).parent / "protocols" / f"{name}.json"
-    assert protocol.read(path).families
+    agreed = protocol.read(path)
+    for family in agreed.families:  # every field that they name exists
+        assert compare.recipe_of(family, agreed)[1].data.spec == name
+
+
+def test_the_parameters_of_the_digits_are_as_the_protocol_says():
+    path = Path(protocol.__file__).parent / "protocols" / "digits.json"
+    agreed = protocol.read(path)
+    for family in agreed.families:
+        assert compare.parameters(family, agreed) > 0  # else it would raise
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ def adopted(tmp_path):
 
 def test_what_is_adopted_is_the_published_model(adopted):
     run = load(adopted)
-    assert (run.step, run.config.groups) == (0, 1)
+    assert (run.step, run.config.network.groups) == (0, 1)
     assert (run.config.timesteps, run.config.prediction) == (20, "v")
     assert_noised_as_published(run)
     model = run.state.players["model"]
@@ -67,9 +67,9 @@ def rarely(*case):
         ([], SCHEDULER | {"clip_sample": False}, "clip_sample=false"),
         ([], None, "ddpm has no scheduler_config.json"),
         (
-            ["--config.base_channels=8"],
+            ["--config.network.base_channels=8"],
             SCHEDULER,
-            "base_channels does not apply: it is 4",
+            "network.base_channels does not apply: it is 4",
         ),
         (["--data=digits"], SCHEDULER, "ddpm is for (4, 4, 1)"),
         rarely(["--workdir="], SCHEDULER, "--workdir=DIR is needed"),

@@ -47,7 +47,7 @@ def test_ten_steps_are_five_a_restart_and_five(name, tmp_path):
     shutil.rmtree(halves / "checkpoints" / "10")  # as if it had died before
     shutil.rmtree(halves / "samples")
     done = succeed("train", f"--workdir={halves}")  # the folder knows the rest
-    assert "going on from step 5" in done.stderr
+    assert "resuming from step 5" in done.stderr
     check_same_run(halves, straight)
     kinds = {".players", ".step", ".opt", ".params", ".updates"}
     kinds |= {".ema"} if name != "pix2pix" else set()
@@ -94,13 +94,13 @@ def test_killed_terminated_and_interrupted_it_ends_as_if_nothing_had_happened(
     for number, expected in ((signal.SIGTERM, 143), (signal.SIGINT, 130)):
         code, errors = stopped(again, broken, number)
         assert code == expected
-        assert "going on from step" in errors
+        assert "resuming from step" in errors
         step = int(errors.rpartition("interrupted and saved at step ")[2])
         assert 0 < step < LONG
         assert (broken / "checkpoints" / str(step)).is_dir()
         assert "Traceback" not in errors
     done = succeed("train", *flags, f"--workdir={broken}")
-    assert f"going on from step {step}" in done.stderr
+    assert f"resuming from step {step}" in done.stderr
     check_same_run(broken, straight)
 
 
@@ -116,7 +116,7 @@ def test_several_seeds_are_killed_and_end_as_if_nothing_had_happened(tmp_path):
     step = int(errors.rpartition("interrupted and saved at step ")[2])
     rarely = "--config.checkpoint_every_seconds=60"
     done = succeed("train", rarely, f"--workdir={broken}")  # it knows its seeds
-    assert f"going on from step {step}" in done.stderr
+    assert f"resuming from step {step}" in done.stderr
     for seed in range(3):
         check_same_run(broken / f"seed_{seed}", straight / f"seed_{seed}")
 
@@ -155,4 +155,4 @@ def test_two_processes_are_one_run(tmp_path):
         assert mine.keys() == others.keys()
         np.testing.assert_allclose([*mine.values()], [*others.values()], rtol=1e-5)
     done = succeed("train", f"--workdir={two}", "--steps=8")  # alone, where two began
-    assert "going on from step 6" in done.stderr
+    assert "resuming from step 6" in done.stderr

@@ -1,5 +1,7 @@
 """The flags of sampling: what is passed on, and what is refused before anything."""
 
+from pathlib import Path
+
 import pytest
 from absl import flags
 
@@ -8,7 +10,7 @@ from gen_jax import experiment
 from gen_jax.errors import UserError
 from gen_jax.game import Game
 from gen_jax.ops import Ops
-from gen_jax.runs.checkpoint import Run
+from gen_jax.runs.run import Run
 
 
 def sample(
@@ -24,9 +26,9 @@ def sample(
     """As a DDPM's."""
 
 
-RUN = Run(
-    Game({}, (), Ops(sample=sample)), experiment.find("ddpm_conditional").config, {}, 0
-)
+CONFIG = experiment.find("ddpm_conditional").config
+GAME = Game({}, (), Ops(sample=sample))
+RUN = Run("ddpm_conditional", None, GAME, CONFIG, {}, 0, Path())
 
 
 @pytest.fixture
@@ -57,7 +59,7 @@ def test_what_was_given_is_passed_on(given):
         ("--guidance=nan", "--guidance=nan is not a finite number"),
         ("--guidance=inf", "--guidance=inf is not a finite number"),
         ("--guidance=1e999", "--guidance=inf is not a finite number"),
-        ("--guidance=101", "guidance=101.0 is out of range: at most 100"),
+        ("--guidance=101", "--guidance=101.0 is out of range: at most 100"),
         ("--eta=nan", "--eta=nan is not a finite number"),
     ],
 )

@@ -23,7 +23,7 @@ def test_it_writes_table_plots_and_numbers(tmp_path):
 def test_mistakes_are_told_in_one_line(tmp_path):
     for flag, message in (
         ("--only=frechett", "Did you mean frechet?"),
-        ("--config.steps=3", "truth has no --config.steps"),
+        ("--config.steps=3", "--config.steps does not apply"),
     ):
         done = run("truth", flag, f"--out={tmp_path / 'out'}")
         assert done.returncode == 2

@@ -44,7 +44,7 @@ def test_the_same_weights_and_noise_have_the_same_bound(torch):
     keys = jax.random.split(jax.random.key(1), len(x))
     ours = game.ops.bound({"model": Weights(params)}, x, keys)
 
-    twin = TorchVae(16, *recipe.config.hidden, recipe.config.z_dim)
+    twin = TorchVae(16, *recipe.config.network.hidden, recipe.config.z_dim)
     weights = {}
     for theirs, (player, layer) in LAYERS.items():
         ported = params[player][layer]
@@ -67,7 +67,9 @@ def test_both_start_from_the_same_distributions(torch):
     x = np.zeros((2, 8, 8, 1), np.float32)
     ours = init_state(game, jax.random.key(0), {"x": x}).players["model"].params
     torch.manual_seed(0)
-    theirs = TorchVae(64, *recipe.config.hidden, recipe.config.z_dim).state_dict()
+    theirs = TorchVae(
+        64, *recipe.config.network.hidden, recipe.config.z_dim
+    ).state_dict()
     for name, (player, layer) in LAYERS.items():
         kernel, weight = ours[player][layer]["kernel"], theirs[f"{name}.weight"]
         assert weight.shape == kernel.T.shape

@@ -109,7 +109,7 @@ def test_half_precision_is_read_as_float32(tmp_path):
         ("time_embedding_type", "fourier", "positional"),
         ("up_block_types", ["UpBlock2D", "AttnUpBlock2D"], "at the levels of"),
         ("upsample_type", "resnet", "conv"),
-        ("a_field_of_tomorrow", 1, "no field that is known"),
+        ("a_field_of_tomorrow", 1, "is not a known field"),
     ],
 )
 def test_what_our_network_is_not(field, value, allowed):

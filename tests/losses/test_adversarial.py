@@ -59,11 +59,14 @@ def test_the_penalty_of_a_constant_critic_has_a_gradient():
 
 @pytest.mark.parametrize("gan_loss", adversarial.GAN_LOSSES)
 def test_payoffs_are_finite_at_extreme_logits_with_their_gradients(gan_loss):
-    logits = jnp.array([-1e4, 0.0, 1e4])
-    for term in adversarial.GAN_LOSSES[gan_loss]:
-        value, slope = jax.vmap(jax.value_and_grad(term))(logits)
+    extreme = jnp.array([-1e4, 0.0, 1e4])
+    real, fake = jnp.repeat(extreme, 3), jnp.tile(extreme, 3)  # all nine pairs
+    loss = adversarial.GAN_LOSSES[gan_loss]
+    for each in (loss.discriminator, loss.generator):
+        value, slopes = jax.vmap(jax.value_and_grad(each, (0, 1)))(real, fake)
         assert np.isfinite(value).all()
-        assert np.isfinite(slope).all()
+        assert np.isfinite(slopes).all()
+    assert np.isfinite(loss.output(extreme)).all()
 
 
 @pytest.mark.parametrize(
@@ -73,7 +76,7 @@ def test_the_best_d_of_equal_densities_says_one_half(gan_loss, best):
     """Goodfellow et al.: D = 1/2; Mao et al.: the mean of both labels."""
     gan_loss = adversarial.GAN_LOSSES[gan_loss]
     logits = jnp.linspace(-3, 3, 6001)
-    value = gan_loss.real(logits) + gan_loss.fake(logits)
+    value = jax.vmap(gan_loss.discriminator)(logits, logits)
     np.testing.assert_allclose(
         gan_loss.output(logits[jnp.argmin(value)]), best, atol=1e-3
     )
@@ -81,7 +84,7 @@ def test_the_best_d_of_equal_densities_says_one_half(gan_loss, best):
 
 def test_d_has_no_gain_beyond_the_hinge():
     gan_loss = adversarial.GAN_LOSSES["hinge"]
-    slope = jax.grad(lambda d: gan_loss.real(d) + gan_loss.fake(-d))
+    slope = jax.grad(lambda d: gan_loss.discriminator(d, -d))
     np.testing.assert_allclose([slope(2.0), slope(0.5)], [0, -2])
 
 
@@ -92,6 +95,25 @@ def test_a_map_counts_as_its_mean():
     expected = np.log1p(np.exp(-X)).mean() * 2
     np.testing.assert_allclose(value, expected, rtol=1e-5)
     np.testing.assert_allclose(metrics["d_real"], (1 / (1 + np.exp(-X))).mean(), 1e-5)
+
+
+def test_the_relativistic_losses_compare_a_real_image_with_a_generated_one():
+    """Jolicoeur-Martineau (2018): -E log sigmoid(C(x_r) - C(x_f)) for D, in NumPy."""
+    gan_loss = adversarial.GAN_LOSSES["relativistic"]
+    real, fake = np.float64([0.5, -2.0, 3.0]), np.float64([1.5, -2.5, 0.0])
+    of_d = -np.log(1 / (1 + np.exp(-(real - fake)))).mean()
+    of_g = -np.log(1 / (1 + np.exp(-(fake - real)))).mean()
+    real, fake = jnp.float32(real), jnp.float32(fake)
+    np.testing.assert_allclose(gan_loss.discriminator(real, fake), of_d, rtol=1e-5)
+    np.testing.assert_allclose(gan_loss.generator(real, fake), of_g, rtol=1e-5)
+    # Equal logits: a pair says nothing, log 2; their own size says nothing either.
+    np.testing.assert_allclose(gan_loss.generator(real, real), np.log(2), rtol=1e-5)
+    np.testing.assert_allclose(
+        gan_loss.discriminator(real + 7, fake + 7), of_d, rtol=1e-5
+    )
+    # G learns from real images too: both gradients are of one size.
+    of_real, of_fake = jax.grad(gan_loss.generator, (0, 1))(real, fake)
+    np.testing.assert_allclose(of_real, -of_fake, rtol=1e-5)
 
 
 def test_clipping_holds_every_parameter():

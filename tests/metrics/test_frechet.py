@@ -138,13 +138,13 @@ def test_bad_input_is_refused():
         (lambda: moments(x[0]), r"\[N, D\] of one D, not \[8\]"),
         (lambda: moments(x[:0]), r"not \[0, 8\]"),
         (lambda: moments(x / 0), "not all finite"),
-        (lambda: moments(x.astype(complex)), "numbers, not complex128"),
+        (lambda: moments(x.astype(complex)), "real numbers, not complex128"),
         (lambda: moments_of([]), "no features"),
         (lambda: moments_of([x, x[:, :3]]), "of 8 and 3"),
         (lambda: frechet_distance(fine, moments(x[:, :3])), "of 8 and 3"),
         (lambda: frechet_distance(fine, moments(x[:8])), "more than 8 .* not 60 and 8"),
         (lambda: frechet_distance(moments(x[:1]), fine), "not 1 and 60"),
-        (lambda: covariance(moments(x[:1])), "two examples at least, not 1"),
+        (lambda: covariance(moments(x[:1])), "at least two examples, not 1"),
         (lambda: frechet_distance(fine, fine._replace(mean=x[0] / 0)), "all finite"),
     ]:
         with np.errstate(all="ignore"), pytest.raises(UserError, match=said):

@@ -139,7 +139,7 @@ def test_what_has_no_answer_is_refused():
             call()
 
 
-def made_up_judge():
+def made_up_classifier():
     """Takes the sign of a point for its class, the point itself for its features."""
     return Classifier(
         lambda x: np.stack([x[:, 0] < 0, x[:, 0] >= 0], 1).astype(np.float32),
@@ -150,13 +150,13 @@ def made_up_judge():
     )
 
 
-def test_each_class_is_judged_by_itself():
+def test_each_class_is_measured_by_itself():
     real = column(*range(-10, 10))
     labels = np.repeat([0, 1], 10)
     samples = column(*range(-10, -5), *range(-4, 6))  # of class 1, four are not
     asked = np.repeat([0, 1], [5, 10])
-    of_real = classified(made_up_judge(), real, labels)
-    of_samples = classified(made_up_judge(), samples, asked)
+    of_real = classified(made_up_classifier(), real, labels)
+    of_samples = classified(made_up_classifier(), samples, asked)
     out = by_class(of_samples, of_real, k=1)
     assert list(out) == ["mean", "0", "1"]
     assert out["0"]["label_accuracy"] == 1
@@ -167,7 +167,7 @@ def test_each_class_is_judged_by_itself():
     reference = real[:10:2]
     assert out["0"]["recall"] == precision_recall(reference, samples[:5], 1)[1] == 0.6
     assert out["0"]["diversity"] == pytest.approx(0.5)
-    assert out["0"]["real_recall"] == out["0"]["real_variety"] == 1
+    assert out["0"]["real_recall"] == out["0"]["real_diversity"] == 1
     assert json.loads(json.dumps(out)) == out
     squares = (j._replace(features=j.features**2) for j in (of_samples, of_real))
     squares = by_class(*squares, k=1)

@@ -71,13 +71,19 @@ def test_bad_input_is_refused():
     for call, said in [
         (lambda: log_likelihood(x, x[:, :3], 1), r"\[5, 4\] with \[5, 3\]"),
         (lambda: log_likelihood(x, x[:0], 1), "no drawn images"),
-        (lambda: log_likelihood(x, 3 * x, 1), r"drawn images lie in \[-1, 1\], not"),
-        (lambda: log_likelihood(x / 0, x, 1), r"held-out images lie in \[-1, 1\], not"),
+        (
+            lambda: log_likelihood(x, 3 * x, 1),
+            r"drawn images must lie in \[-1, 1\], not",
+        ),
+        (
+            lambda: log_likelihood(x / 0, x, 1),
+            r"held-out images must lie in \[-1, 1\], not",
+        ),
         (lambda: log_likelihood(x, x.astype(int), 1), "not int64"),
         (lambda: log_likelihood(x, x, 0), "width is above 0"),
         (lambda: log_likelihood(x, x, np.nan), "width is above 0"),
         (lambda: parzen(x, x, x[:1]), "two test images, not 1"),
-        (lambda: parzen(x, x, x, []), "no sigma"),
+        (lambda: parzen(x, x, x, []), "no sigma can be chosen"),
     ]:
         with np.errstate(all="ignore"), pytest.raises(UserError, match=said):
             call()

@@ -94,8 +94,8 @@ def test_bad_input_is_refused():
         (lambda: l1(x, y[:1]), r"\[2, 12, 12, 1\] with \[1, 12, 12, 1\]"),
         (lambda: psnr(x[0], y[0]), "one shape"),
         (lambda: l1(x[:0], y[:0]), "no first images"),
-        (lambda: l1(x, 127 * y), r"second images lie in \[-1, 1\], not in"),
-        (lambda: ssim(x / 0, y), "first images lie"),
+        (lambda: l1(x, 127 * y), r"second images must lie in \[-1, 1\], not in"),
+        (lambda: ssim(x / 0, y), "first images must lie"),
         (lambda: psnr(x, y.astype(np.int32)), "not int32"),
     ]:
         with np.errstate(all="ignore"), pytest.raises(UserError, match=said):

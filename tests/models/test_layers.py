@@ -172,9 +172,13 @@ def test_batch_norm_knows_the_batch_of_all_devices():
     np.testing.assert_allclose(stats["mean"], 0.1 * mean, rtol=1e-4)
     np.testing.assert_allclose(stats["var"], 0.9 + 0.1 * var, rtol=1e-4)
 
+    def apply_to_part(x):
+        with devices.batch_divided_along("parts"):
+            return apply(x)
+
     divided = x.reshape(4, 2, *x.shape[1:])
     y_divided, updated_divided = jax.pmap(
-        apply, axis_name=devices.BATCH_AXIS, out_axes=(0, None)
+        apply_to_part, axis_name="parts", out_axes=(0, None)
     )(divided)
     np.testing.assert_allclose(y_divided.reshape(y.shape), y, atol=1e-5)
     stats_divided = updated_divided["batch_stats"]["BatchNorm_0"]

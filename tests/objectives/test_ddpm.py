@@ -222,11 +222,11 @@ def test_mistakes_are_named():
     game, keys = _game(Zero(), (2,)), jax.random.split(RNG, 2)
     with pytest.raises(UserError, match="ancestral, ddim"):
         game.ops.sample(EMPTY, keys, sampler="euler")
-    with pytest.raises(UserError, match=r"eta=0\.5 is ddim's"):
+    with pytest.raises(UserError, match=r"eta=0\.5 needs sampler=ddim"):
         game.ops.sample(EMPTY, keys, sampler="ancestral", eta=0.5)
     with pytest.raises(UserError, match="1 to 10"):
         game.ops.sample(EMPTY, keys, sampling_steps=11)
-    with pytest.raises(UserError, match="knows none"):
+    with pytest.raises(UserError, match="needs classes"):
         game.ops.sample(EMPTY, keys, guidance=1.0)
     for recipe, message in (
         (Recipe(variance="learned"), "fixed_small, fixed_large"),
@@ -237,3 +237,17 @@ def test_mistakes_are_named():
     ):
         with pytest.raises(UserError, match=message):
             _game(Zero(), (2,), recipe=recipe)
+
+
+def test_predict_x0_takes_a_time_for_each_example_and_can_be_traced():
+    ops = _game(Point(0.3, train=False), (2,), recipe=Recipe(clip=False)).ops
+    x_t = jnp.float32(np.random.default_rng(0).normal(size=(3, 2)))
+    times = jnp.float32([0.1, 0.5, 1.0])
+    together = jax.jit(ops.predict_x0)(EMPTY, x_t, times)
+    for i, time in enumerate((0.1, 0.5, 1.0)):
+        alone = ops.predict_x0(EMPTY, x_t[i : i + 1], time)
+        np.testing.assert_allclose(together[i : i + 1], alone, rtol=1e-5)
+    x_t = ops.diffuse(EMPTY, jnp.full((3, 2), 0.3), jax.random.split(RNG, 3), times)
+    np.testing.assert_allclose(ops.predict_x0(EMPTY, x_t, times), 0.3, atol=1e-5)
+    gradient = jax.grad(lambda x: ops.predict_x0(EMPTY, x, times).sum())(x_t)
+    np.testing.assert_allclose(gradient, 0, atol=1e-5)  # always the one point

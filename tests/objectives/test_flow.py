@@ -121,3 +121,13 @@ def test_it_learns_where_the_data_are():
     radius = np.linalg.norm(x, axis=-1)
     np.testing.assert_allclose(radius.mean(), 0.8, atol=0.1)
     assert radius.std() < 0.2
+
+
+def test_predict_x0_takes_a_time_for_each_example_and_can_be_traced():
+    """E[x_0 | x_t] = (1 - t) s^2 / ((1 - t)^2 s^2 + t^2) x_t for x_0 ~ N(0, s^2)."""
+    game = flow(Gaussian(), shape=(2,), optimizer=optax.sgd(0.1))
+    x_t = jnp.float32(np.random.default_rng(0).normal(size=(3, 2)))
+    t = np.float32([[0.1], [0.5], [1.0]])
+    weight = (1 - t) * SCALE**2 / ((1 - t) ** 2 * SCALE**2 + t**2)
+    found = jax.jit(game.ops.predict_x0)(EMPTY, x_t, jnp.asarray(t[:, 0]))
+    np.testing.assert_allclose(found, weight * np.asarray(x_t), rtol=1e-4, atol=1e-6)

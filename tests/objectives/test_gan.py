@@ -257,10 +257,17 @@ def _terms(gan_loss, logits_real, logits_fake):
         ),
         "wasserstein": (-real, fake, -fake),
         "hinge": (relu(1 - real), relu(1 + fake), -fake),
+        "relativistic": (
+            -_log_sigmoid(real - fake),
+            np.zeros(1),
+            -_log_sigmoid(fake - real),
+        ),
     }[gan_loss]
 
 
-@pytest.mark.parametrize("gan_loss", ["least_squares", "wasserstein", "hinge"])
+@pytest.mark.parametrize(
+    "gan_loss", ["least_squares", "wasserstein", "hinge", "relativistic"]
+)
 def test_later_payoffs_by_hand(gan_loss):
     given = {
         "generator": {"Dense_0": {"kernel": jnp.float32([[1.0, -0.5], [0.3, 2.0]])}},

@@ -9,8 +9,8 @@ import numpy as np
 from gen_jax import config as configs
 from gen_jax import experiment, images, report
 from gen_jax.data import Info
-from gen_jax.runs.checkpoint import make_meta
 from gen_jax.runs.manifest import write_json
+from gen_jax.runs.run import make_meta
 
 MEASURE = {
     "what": "How far samples lie from real images.",

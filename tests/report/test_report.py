@@ -96,7 +96,11 @@ def test_other_pictures_stay_as_they_are(tmp_path):
 
 
 def test_the_command_repeats_the_run(tmp_path):
-    fields = {"hidden": "5", "data__spec": "folder:/a b'c", "likelihood": "gaussian"}
+    fields = {
+        "network__hidden": "5",
+        "data__spec": "folder:/a b'c",
+        "likelihood": "gaussian",
+    }
     run = write(tmp_path / "run", **fields)
     found = page(run)
     start = found.text.index("python -m experiments.train")

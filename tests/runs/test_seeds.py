@@ -13,10 +13,10 @@ import pytest
 from games import mean_game, noisy_game
 
 from gen_jax import FitConfig, fit, load
-from gen_jax.runs import checkpoint, seeds
 from gen_jax.errors import UserError
 from gen_jax.game import Game, Player, Weights
 from gen_jax.optimizers import adam
+from gen_jax.runs import checkpoint, seeds
 
 SEEDS = (3, 4, 7)
 CONFIG = FitConfig(steps=6, log_every_steps=2, keep_every_steps=2)
@@ -115,7 +115,7 @@ def test_damage_of_one_takes_all_to_the_step_before(tmp_path, capsys):
     together(tmp_path, 7)
     err = capsys.readouterr().err
     assert "seed_4/checkpoints/6 is damaged" in err
-    assert "going on from step 4" in err
+    assert "resuming from step 4" in err
     assert (tmp_path / "seed_4" / "damaged" / "6").is_dir()
 
 

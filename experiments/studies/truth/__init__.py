@@ -1,4 +1,4 @@
-"""Estimates beside exact values, on data whose density is known.
+"""Checks of estimates against exact values, on data with a known density.
 
 for check in CHECKS:
     finding = check.run()  # or, in seconds, check.run(**check.short)
@@ -22,7 +22,7 @@ __all__ = ["CHECKS", "Check", "Finding", "Row"]
 
 
 class Check(NamedTuple):
-    """What is compared with the truth; short: sizes with which that takes seconds."""
+    """A comparison with the truth; `short` holds sizes with which it takes seconds."""
 
     name: str
     run: Callable[..., Finding]

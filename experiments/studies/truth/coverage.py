@@ -1,18 +1,19 @@
-"""How often 95 % intervals over examples hold what they are about.
+"""The coverage of 95 % intervals over examples: how often they contain the true value.
 
-`evaluate` says of a distance of sets how far chance moved it about its mean over sets
-of their sizes. Of densities that are known sets can be drawn again and again, so that
-the mean is known, and the share of intervals that hold it is counted. Beside it, of the
-Frechet distance, the share that hold the exact distance, which they do not claim.
+`evaluate` gives a distance of sets an interval for its mean over sets of these sizes.
+Sets of a known density can be drawn again and again. So the mean is known, and the
+fraction of intervals that contain it is counted. For the Fréchet distance the fraction
+that contains the exact distance is given too, which the intervals do not claim.
 
-The jackknife counts what k examples do together k times over (Efron & Stein 1981, "The
-jackknife estimate of variance"), and neighbours do much together. Halves of a set share
-nothing: of numbers a, b of two halves, each of twice the whole's variance,
+The jackknife is conservative: interactions among k examples are counted k times (Efron
+& Stein 1981, "The jackknife estimate of variance"). Neighbours interact a lot. Halves
+of a set share no examples. Let a, b be the numbers of two halves, each of twice the
+whole's variance. Then
 
     variance = mean over splits of (a - b)^2 / 4
 
-which is tried here. It is not what `evaluate` takes: where a few real images with wide
-balls decide, as of blurred images, halves scatter too little.
+which is tried here. `evaluate` does not use it. If a few real images with wide balls
+decide, as for blurred images, halves scatter too little.
 """
 
 from collections.abc import Callable
@@ -29,14 +30,14 @@ from gen_jax.evaluation import distances
 from gen_jax.metrics.intervals import Interval, jackknife_interval
 
 _LEVEL = 0.95
-_TOLERANCE = 0.02  # of a share
+_TOLERANCE = 0.02  # of a fraction
 _SPLITS = 20
 _BLUR = 0.7  # pixels
 _METRICS = ("Frechet", *distances.MANIFOLD)
 
 
 class _Case(NamedTuple):
-    """Pairs of sets, what is measured of them, and the exact Frechet distance."""
+    """Pairs of sets, the metrics and their statistic, the exact Fréchet distance."""
 
     sets: list[tuple[np.ndarray, np.ndarray]]
     metrics: tuple[str, ...]
@@ -45,7 +46,10 @@ class _Case(NamedTuple):
 
 
 def check(dim: int = 16, number: int = 200, repetitions: int = 200) -> Finding:
-    """Of sets of `number` draws of Gaussians and of digits, `repetitions` times."""
+    """Count the intervals that hold, for sets of `number` Gaussians and digits.
+
+    The count is over `repetitions` pairs of sets; Gaussians have `dim` dimensions.
+    """
     rows, fractions = [], {}
     table = [["intervals", *(f"{metric}: held, length" for metric in _METRICS)]]
     for name, case in _cases(dim, number, repetitions).items():
@@ -84,7 +88,7 @@ def _cases(dim: int, number: int, repetitions: int) -> dict[str, _Case]:
 
 
 def halves_interval(statistic: Callable, *sets: np.ndarray) -> Interval:
-    """statistic(*sets), and its interval by splitting each set into halves."""
+    """Return statistic(*sets), [K], and its interval by halving the sets [N, ...]."""
     value, rng = np.float64(statistic(*sets)), np.random.default_rng(0)
     variance = np.zeros_like(value)
     for _ in range(_SPLITS):
@@ -96,18 +100,19 @@ def halves_interval(statistic: Callable, *sets: np.ndarray) -> Interval:
 
 
 def _blurred(x: np.ndarray) -> np.ndarray:
-    """Digits [N, 64] under a Gaussian."""
+    """Blur digits [N, 64] with a Gaussian."""
     images = x.reshape(-1, 8, 8)
     return gaussian_filter(images, (0, _BLUR, _BLUR)).reshape(x.shape)
 
 
 def _held(found: np.ndarray, truth: float | None = None) -> np.ndarray:
-    """Which intervals [R, 3, K], of value, low and high, hold it: bool [K, R].
+    """Return which intervals [R, 3, K] contain the truth: bool [K, R].
 
-    truth: by default the mean of the values over the repetitions, [K].
+    found: value, low and high of each of R repetitions.
+    truth: the true value; by default the mean of the values over the repetitions, [K].
     """
-    sought = found[:, 0].mean(0) if truth is None else truth
-    return ((found[:, 1] <= sought) & (sought <= found[:, 2])).T
+    target = found[:, 0].mean(0) if truth is None else truth
+    return ((found[:, 1] <= target) & (target <= found[:, 2])).T
 
 
 def _rows(of: str, case: _Case, held: dict, found: np.ndarray) -> list[Row]:
@@ -123,7 +128,7 @@ def _rows(of: str, case: _Case, held: dict, found: np.ndarray) -> list[Row]:
 
 
 def _row(what: str, held: np.ndarray) -> Row:
-    """The share that hold, with Clopper and Pearson's interval."""
+    """Return the fraction that hold, with Clopper and Pearson's interval."""
     fraction = stats.binomtest(int(held.sum()), len(held))
     low, high = fraction.proportion_ci(0.95)
     estimate = Interval(fraction.statistic, low, high)
@@ -133,7 +138,7 @@ def _row(what: str, held: np.ndarray) -> Row:
 def _cells(
     metrics: tuple[str, ...], held: dict[str, np.ndarray], found: np.ndarray
 ) -> list[str]:
-    """Shares that hold, and lengths beside those of 1.96 deviations to each side."""
+    """Format the fractions that hold, and the lengths relative to 1.96 deviations."""
     lengths = (found[:, 2] - found[:, 1]).mean(0)
     needed = 2 * 1.96 * found[:, 0].std(0)
     ratios = dict(zip(metrics, lengths / np.maximum(needed, 1e-9), strict=True))

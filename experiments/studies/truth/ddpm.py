@@ -1,11 +1,11 @@
-"""Diffusion on mixtures: its bound beside the entropy, its score beside the true one.
+"""Diffusion on mixtures: its bound against the entropy, its score against the true one.
 
     E bound(x) <= E log p(x) = -H(p)                Ho et al. (2020), equation 5
     eps*(x_t, t) = -sqrt(1 - alpha_bar_t) grad log q_t(x_t)
 
-The best network is known (`densities.score` of the diffused mixture). With it in the
-trained one's place what is left of the gap is due to T steps and to the variance that
-each has, not to learning.
+The best network is known (`densities.score` of the diffused mixture). With it in place
+of the trained one, the gap that remains comes from T steps and their variances, not
+from learning.
 """
 
 import jax
@@ -33,13 +33,16 @@ from gen_jax.objectives.ddpm import Recipe, ddpm
 from gen_jax.optimizers import adam
 from gen_jax.step import sample_keys
 
-_VARIANCE = "fixed_large"  # of p(x_{t-1} | x_t), the recipe's own
-_SHOWN = 0.1  # of T
-_TOLERANCE = 0.1  # of the root mean square of the score
+_VARIANCE = "fixed_large"  # variance of p(x_{t-1} | x_t) in the recipe
+_SHOWN = 0.1  # time of the plotted score, as a fraction of T
+_TOLERANCE = 0.1  # as a fraction of the root mean square of the score
 
 
 class ExactNoise(nn.Module):
-    """eps* of a mixture, called as a denoising network is; it has no parameters."""
+    """The exact eps* of a mixture, called like a denoising network.
+
+    It has no parameters.
+    """
 
     p: Mixture
     schedule: Schedule
@@ -52,7 +55,7 @@ class ExactNoise(nn.Module):
         y: jax.Array | None = None,
         keys: jax.Array | None = None,
     ) -> jax.Array:
-        """x_t [B, D], t int32 [B] -> eps [B, D]."""
+        """Return eps [B, D] of x_t [B, D] and t int32 [B]."""
 
         def eps(x, alpha_bar):
             score = densities.score(densities.diffused(self.p, alpha_bar), x[None])
@@ -69,7 +72,7 @@ def check(
     images: int = 128,
     times: tuple[float, ...] = (0.001, 0.01, 0.03, 0.1, 0.2, 0.4, 0.7, 1.0),
 ) -> Finding:
-    """Bounds of the exact network and of a trained one, and its score's error."""
+    """Compare bounds and score of the exact and of a trained network with the truth."""
     schedule = make_schedule(linear_betas(timesteps))
     rows = _of_the_exact_network(schedule, points, images)
     ring, rng = densities.ring(), np.random.default_rng((1, 2))
@@ -101,7 +104,10 @@ def check(
 
 
 def _of_the_exact_network(schedule: Schedule, points: int, images: int) -> list[Row]:
-    """What its bound lacks: in closed form of one Gaussian, of others 0 or more."""
+    """Compare the exact network's bound with the entropy.
+
+    For one Gaussian the gap is known in closed form; for others it is 0 or more.
+    """
     rng, rows = np.random.default_rng((1, 3)), []
     one = densities.marginal(densities.linear_gaussian())
     for variance in ("fixed_small", "fixed_large"):
@@ -123,7 +129,7 @@ def _of_the_exact_network(schedule: Schedule, points: int, images: int) -> list[
 def exact_game(
     p: Mixture, schedule: Schedule, variance: str = _VARIANCE
 ) -> tuple[Game, Players]:
-    """The game of the network that need not learn, and its board."""
+    """Return the game of the exact network, and its players."""
     game = _game(ExactNoise(p, schedule), p, schedule, variance)
     example = {"x": np.zeros((1, p.means.shape[1]), np.float32)}
     return game, init_state(game, jax.random.key(0), example).players
@@ -143,7 +149,7 @@ def _game(
 
 
 def _bound(game: Game, players: Players, x: np.ndarray) -> np.ndarray:
-    """Of points [N, D], as `evaluate` takes it: nats [N]."""
+    """Return the bound of points [N, D], as `evaluate` computes it: nats [N]."""
     keys = sample_keys(0, np.arange(len(x), dtype=np.int32))
     inputs = {"x": np.float32(x), "keys": keys}
     found = sampling.call(game.ops.bound_terms, players, inputs)
@@ -153,17 +159,17 @@ def _bound(game: Game, players: Players, x: np.ndarray) -> np.ndarray:
 def _excess(
     game: Game, players: Players, p: Mixture, number: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """bound - log p of draws of p: nats [N], below 0 in the mean."""
+    """Return bound - log p of samples of p: nats [N], below 0 on average."""
     x = densities.sample(p, number, rng)
     return _bound(game, players, x) - densities.log_density(p, x)
 
 
 def _excess_of_one(p: Mixture, schedule: Schedule, variance: str) -> float:
-    """E bound + H(p) of a single Gaussian under its exact score, nats.
+    """Return E bound + H(p) of a single Gaussian under its exact score, in nats.
 
-    Along an axis of variance s what is known of x_0 from x_t has the variance
-    s (1 - alpha_bar_t) / (alpha_bar_t s + 1 - alpha_bar_t), so that every term is a KL
-    of two Gaussians, but for the first step's, a log density.
+    Along an axis of variance s, x_0 given x_t has the variance s (1 - alpha_bar_t) /
+    (alpha_bar_t s + 1 - alpha_bar_t). So every term is a KL of two Gaussians, except
+    for the first step's, which is a log density.
     """
     (s,), (mean_x,) = p.variances, p.means @ p.axes[0]
     alpha_bar = schedule.alpha_bar[1:, None]
@@ -183,7 +189,7 @@ def _excess_of_one(p: Mixture, schedule: Schedule, variance: str) -> float:
 def learned_score(
     game: Game, players: Players, schedule: Schedule, t: int, x_t: np.ndarray
 ) -> np.ndarray:
-    """grad log q_t at x_t [N, D], by the x_0 that the network guesses."""
+    """Return grad log q_t at x_t [N, D], from the network's estimate of x_0: [N, D]."""
     time, inputs = t / last_sampling_step(schedule), {"x_t": np.float32(x_t)}
     x_0 = sampling.call(game.ops.predict_x0, players, inputs, time=time)
     alpha_bar = schedule.alpha_bar[t]
@@ -191,7 +197,7 @@ def learned_score(
 
 
 def _relative_error(found: np.ndarray, true: np.ndarray) -> Interval:
-    """The root mean square of the error [N, D] over that of the true ones."""
+    """Return the rms of the error [N, D] over the rms of the true score."""
     squared = ((found - true) ** 2).sum(1), (true**2).sum(1)
 
     def relative(error, size):

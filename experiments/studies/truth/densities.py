@@ -1,14 +1,14 @@
-"""Data whose density is known: mixtures of Gaussians, and linear-Gaussian images.
+"""Data of known density: mixtures of Gaussians, and linear-Gaussian images.
 
     p(x) = sum_k w_k N(x; m_k, C_k),    grad log p(x) = -sum_k r_k(x) C_k^-1 (x - m_k)
 
-with r_k(x) the share of part k in p(x). Noise keeps the form: what diffusion makes of x
-at alpha_bar, equation 4 of Ho et al. (2020), has the means sqrt(alpha_bar) m_k and the
+with r_k(x) the fraction of part k in p(x). Noise preserves the form. Diffusion to
+alpha_bar, equation 4 of Ho et al. (2020), gives the means sqrt(alpha_bar) m_k and the
 covariances alpha_bar C_k + (1 - alpha_bar) I.
 
-Of images x = W z + mean + scale eps, with z and eps from N(0, I), both p(x) and the
-posterior of z are Gaussian (Tipping & Bishop 1999, "Probabilistic principal component
-analysis", equations 4, 6 and 7).
+Linear-Gaussian images are x = W z + mean + scale eps, with z and eps from N(0, I). Both
+p(x) and the posterior of z are then Gaussian (Tipping & Bishop 1999, "Probabilistic
+principal component analysis", equations 4, 6 and 7).
 """
 
 import functools
@@ -22,15 +22,19 @@ from gen_jax import data, images
 from gen_jax.errors import UserError
 from gen_jax.metrics.intervals import Interval
 
-RADIUS = 0.8  # of the ring, and half a side of the grid: what the data `ring` has
-_FLOOR = 1e-3  # added to variances of the mixture of digits, whose corners are constant
+RADIUS = 0.8  # of the ring, as in the data `ring`, and half a side of the grid
+_ADDED_VARIANCE = 1e-3  # for the mixture of digits, since their corners are constant
 
 
 class Mixture(NamedTuple):
     """K Gaussians in D dimensions, each by its principal axes.
 
-    weights: [K], of sum 1. means: [K, D]. axes: [K, D, D], orthonormal columns.
-    variances: [K, D], along them, above 0. NumPy's float64, or JAX's float32.
+    weights: [K], of sum 1.
+    means: [K, D].
+    axes: [K, D, D], orthonormal columns.
+    variances: [K, D], along the axes, above 0.
+
+    Arrays are NumPy's float64, or JAX's float32.
     """
 
     weights: Any
@@ -40,7 +44,7 @@ class Mixture(NamedTuple):
 
 
 class LinearGaussian(NamedTuple):
-    """x = weights z + mean + scale eps; weights [D, Z], mean [D], float64."""
+    """The model x = weights z + mean + scale eps; weights [D, Z], mean [D], float64."""
 
     weights: np.ndarray
     mean: np.ndarray
@@ -48,18 +52,21 @@ class LinearGaussian(NamedTuple):
 
 
 def gaussian(mean: np.ndarray, covariance: np.ndarray) -> Mixture:
-    """N(mean [D], covariance [D, D]) as a mixture of one."""
+    """Return N(mean [D], covariance [D, D]) as a mixture of one part."""
     return mixture(np.ones(1), mean[None], covariance[None])
 
 
 def mixture(weights: np.ndarray, means: np.ndarray, covariances: np.ndarray) -> Mixture:
-    """Of weights [K], means [K, D] and covariances [K, D, D], positive definite."""
+    """Build a mixture of weights [K], means [K, D] and covariances [K, D, D].
+
+    The covariances are positive definite.
+    """
     variances, axes = np.linalg.eigh(covariances)
     return Mixture(weights, means, axes, variances)
 
 
 def round_mixture(means: np.ndarray, scale: float) -> Mixture:
-    """Parts N(m_k, scale^2 I) of equal weight about means [K, D]."""
+    """Build a mixture of N(m_k, scale^2 I) with equal weights and means [K, D]."""
     number, dim = means.shape
     axes = np.broadcast_to(np.eye(dim), (number, dim, dim))
     variances = np.full((number, dim), scale**2)
@@ -67,34 +74,37 @@ def round_mixture(means: np.ndarray, scale: float) -> Mixture:
 
 
 def ring(parts: int = 8, scale: float = 0.05) -> Mixture:
-    """Parts evenly on a circle in the plane; the defaults are the data `ring`'s."""
+    """Build parts evenly on a circle in the plane; by default as the data `ring`."""
     angle = 2 * np.pi * np.arange(parts) / parts
     return round_mixture(RADIUS * np.stack([np.cos(angle), np.sin(angle)], 1), scale)
 
 
 def grid(side: int = 5, scale: float = 0.05) -> Mixture:
-    """side x side parts evenly in a square of the plane; side 2 or more."""
+    """Build side x side parts evenly in a square of the plane; side 2 or more."""
     line = np.linspace(-RADIUS, RADIUS, side)
     return round_mixture(np.stack(np.meshgrid(line, line), -1).reshape(-1, 2), scale)
 
 
 def first_parts(p: Mixture, number: int) -> Mixture:
-    """The first `number` parts alone, their weights relative to each other's as before.
+    """Return the first `number` parts alone, with the same relative weights.
 
-    Raises UserError where there are not so many.
+    Raises UserError if there are fewer.
     """
     if not 1 <= number <= len(p.weights):
-        raise UserError(f"{number} of {len(p.weights)} parts were asked for")
+        raise UserError(
+            f"{number} of {len(p.weights)} parts cannot be taken: give 1 to "
+            f"{len(p.weights)}"
+        )
     weights, *rest = (x[:number] for x in p)
     return Mixture(weights / weights.sum(), *rest)
 
 
 def digits_mixture(parts: int = 10, contrast: float = 1.0) -> Mixture:
-    """A mixture fitted to the training digits [N, 64] times `contrast`, by EM.
+    """Fit a mixture to the training digits [N, 64] times `contrast`, by EM.
 
-    At a low contrast practically all that is drawn of it lies in [-1, 1].
+    At a low contrast almost all samples of it lie in [-1, 1].
 
-    Raises UserError where scikit-learn, which has the digits too, is missing.
+    Raises UserError if scikit-learn, which also has the digits, is missing.
     """
     weights, means, covariances = _fitted_to_digits(parts)
     return mixture(weights, contrast * means, contrast**2 * covariances)
@@ -102,19 +112,19 @@ def digits_mixture(parts: int = 10, contrast: float = 1.0) -> Mixture:
 
 @functools.cache
 def _fitted_to_digits(parts: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Weights, means and covariances."""
+    """Return weights, means and covariances."""
     train = data.load(data.DataConfig("digits")).train
     x = images.from_uint8(train.read(range(len(train)))["x"]).reshape(-1, 64)
     from sklearn.mixture import GaussianMixture
 
-    found = GaussianMixture(parts, reg_covar=_FLOOR, random_state=0).fit(x)
+    found = GaussianMixture(parts, reg_covar=_ADDED_VARIANCE, random_state=0).fit(x)
     return found.weights_, found.means_, found.covariances_
 
 
 def linear_gaussian(
     side: int = 8, z_dim: int = 4, scale: float = 0.1, seed: int = 0
 ) -> LinearGaussian:
-    """Images [side^2] of z_dim slow waves, mixed by a rotation that the seed draws."""
+    """Build images [side^2] of z_dim slow waves, mixed by a random rotation."""
     place = np.pi * (np.arange(side) + 0.5) / side
     order = sorted(((i, j) for i in range(side) for j in range(side)), key=sum)
     waves = [np.outer(np.cos(i * place), np.cos(j * place)) for i, j in order[1:]]
@@ -125,32 +135,32 @@ def linear_gaussian(
 
 
 def marginal(model: LinearGaussian) -> Mixture:
-    """p(x) = N(mean, W W^T + scale^2 I)."""
+    """Return p(x) = N(mean, W W^T + scale^2 I)."""
     noise = model.scale**2 * np.eye(len(model.mean))
     return gaussian(model.mean, model.weights @ model.weights.T + noise)
 
 
 def posterior(model: LinearGaussian, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """p(z|x) of x [N, D]: means [N, Z], and the covariance of all of them [Z, Z]."""
+    """Return p(z|x) of x [N, D]: means [N, Z], and their common covariance [Z, Z]."""
     w, precision = model.weights, model.scale**-2
     covariance = np.linalg.inv(np.eye(w.shape[1]) + precision * w.T @ w)
     return precision * (x - model.mean) @ w @ covariance, covariance
 
 
 def sample(p: Mixture, number: int, rng: np.random.Generator) -> np.ndarray:
-    """Float64 [number, D]."""
+    """Draw float64 [number, D] from p."""
     part = rng.choice(len(p.weights), number, p=p.weights)
     along = np.sqrt(p.variances[part]) * rng.standard_normal(p.means[part].shape)
     return p.means[part] + np.einsum("nde,ne->nd", p.axes[part], along)
 
 
 def log_density(p: Mixture, x: Any) -> Any:
-    """log p(x) of x [N, D], nats [N]; NumPy's or JAX's, as x is."""
+    """Return log p(x) of x [N, D], nats [N]; NumPy's or JAX's, as x is."""
     return _log_sum(_log_parts(p, x))
 
 
 def score(p: Mixture, x: Any) -> Any:
-    """grad log p(x) of x [N, D]: [N, D]; NumPy's or JAX's, as x is."""
+    """Return grad log p(x) of x [N, D]: [N, D]; NumPy's or JAX's, as x is."""
     xp, parts = _library(x), _log_parts(p, x)
     fractions = xp.exp(parts - _log_sum(parts)[:, None])
     pull = _along(p, x) / p.variances[None]
@@ -158,13 +168,13 @@ def score(p: Mixture, x: Any) -> Any:
 
 
 def diffused(p: Mixture, alpha_bar: Any) -> Mixture:
-    """The density of sqrt(alpha_bar) x + sqrt(1 - alpha_bar) eps, in closed form."""
+    """Return the density of sqrt(alpha_bar) x + sqrt(1 - alpha_bar) eps, exactly."""
     variances = alpha_bar * p.variances + (1 - alpha_bar)
     return Mixture(p.weights, alpha_bar**0.5 * p.means, p.axes, variances)
 
 
 def moments(p: Mixture) -> tuple[np.ndarray, np.ndarray]:
-    """Mean [D] and covariance [D, D], exact."""
+    """Return the exact mean [D] and covariance [D, D]."""
     mean = p.weights @ p.means
     within = np.einsum("k,kde,ke,kfe->df", p.weights, p.axes, p.variances, p.axes)
     between = np.einsum("k,kd,ke->de", p.weights, p.means, p.means)
@@ -172,14 +182,17 @@ def moments(p: Mixture) -> tuple[np.ndarray, np.ndarray]:
 
 
 def entropy(p: Mixture, number: int, rng: np.random.Generator) -> Interval:
-    """-E log p, nats, exact of a single Gaussian; else by `number` draws, at 95 %."""
+    """Return -E log p in nats with its 95 % interval.
+
+    It is exact for a single Gaussian, otherwise estimated from `number` samples.
+    """
     if len(p.weights) == 1:
         value = 0.5 * float(np.log(2 * np.pi * np.e * p.variances).sum())
         return Interval(value, value, value)
     values = -log_density(p, sample(p, number, rng))
-    reach = 1.96 * values.std(ddof=1) / number**0.5
+    half_width = 1.96 * values.std(ddof=1) / number**0.5
     value = float(values.mean())
-    return Interval(value, value - reach, value + reach)
+    return Interval(value, value - half_width, value + half_width)
 
 
 def _library(x: Any):
@@ -187,18 +200,18 @@ def _library(x: Any):
 
 
 def _along(p: Mixture, x: Any) -> Any:
-    """x - m_k along part k's axes: [N, K, D]."""
-    apart = x[:, None] - p.means[None]
-    return _library(x).einsum("nkd,kde->nke", apart, p.axes)
+    """Return x - m_k along part k's axes: [N, K, D]."""
+    residual = x[:, None] - p.means[None]
+    return _library(x).einsum("nkd,kde->nke", residual, p.axes)
 
 
 def _log_parts(p: Mixture, x: Any) -> Any:
-    """log w_k N(x; m_k, C_k): [N, K]."""
+    """Return log w_k N(x; m_k, C_k): [N, K]."""
     xp = _library(x)
     if x.ndim != 2 or x.shape[1] != p.means.shape[1]:
         raise UserError(
             f"a density of {p.means.shape[1]} dimensions has no value at points of "
-            f"shape {list(x.shape)}"
+            f"shape {list(x.shape)}: give [N, {p.means.shape[1]}]"
         )
     squared = (_along(p, x) ** 2 / p.variances[None]).sum(-1)
     volume = xp.log(2 * np.pi * p.variances).sum(-1)
@@ -206,5 +219,5 @@ def _log_parts(p: Mixture, x: Any) -> Any:
 
 
 def _log_sum(parts: Any) -> Any:
-    xp, most = _library(parts), parts.max(1)
-    return most + xp.log(xp.exp(parts - most[:, None]).sum(1))
+    xp, largest = _library(parts), parts.max(1)
+    return largest + xp.log(xp.exp(parts - largest[:, None]).sum(1))

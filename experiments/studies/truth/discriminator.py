@@ -1,11 +1,11 @@
-"""The discriminator against a generator that is known and held still.
+"""The discriminator against a known generator that does not move.
 
     D*(x) = p(x) / (p(x) + q(x))            Goodfellow et al. (2014), proposition 1
     V(D, G) <= V(D*, G) = 2 JSD(p, q) - log 4                          theorem 1
 
-p is a ring of broad parts, q the normal density of a generator x = scale z. Least
-squares (Mao et al. 2017, labels 0 and 1) have the same optimum, without the
-logistic function. The optimal V is integrated on a grid in the plane.
+p is a ring of broad parts, and q the normal density of a generator x = scale z. Least
+squares (Mao et al. 2017, labels 0 and 1) has the same optimum, without the logistic
+function. The optimal V is integrated on a grid in the plane.
 """
 
 import dataclasses
@@ -30,11 +30,11 @@ _P = densities.ring(8, scale=0.2)
 _SCALE = 0.7
 _Q = densities.round_mixture(np.zeros((1, 2)), _SCALE)
 _TOLERANCE = 0.03  # of a probability
-_REACH, _CELL = 4.0, 0.02  # of the grid: half its side, and a cell's
+_HALF_SIDE, _CELL = 4.0, 0.02  # half the grid's side, and a cell's side
 
 
 class Scaled(nn.Module):
-    """G(z) = scale z, which has no parameters."""
+    """The generator G(z) = scale z, which has no parameters."""
 
     @nn.compact
     def __call__(
@@ -45,7 +45,7 @@ class Scaled(nn.Module):
         train: bool,
         keys: jax.Array | None = None,
     ) -> jax.Array:
-        """z [B, 2] -> x [B, 2]."""
+        """Return x [B, 2] of z [B, 2]."""
         return _SCALE * z
 
 
@@ -54,7 +54,7 @@ def check(
     steps: int = 3000,
     points: int = 10_000,
 ) -> Finding:
-    """D after training on each of the payoffs: its error, and its value."""
+    """Train D with each of the GAN losses; compare its output and value with D*."""
     rng = np.random.default_rng((1, 1))
     real, fake = (densities.sample(each, points, rng) for each in (_P, _Q))
     x = np.concatenate([real, fake])
@@ -68,9 +68,9 @@ def check(
             batch_size=512,
         )
         output = functools.partial(_output, game, state.players, name)
-        apart = abs(output(x) - _optimal(x))
+        residual = abs(output(x) - _optimal(x))
         what = f"D, {name}: mean distance from p / (p + q)"
-        rows.append(Row(what, mean(apart), 0.0, tolerance=_TOLERANCE))
+        rows.append(Row(what, mean(residual), 0.0, tolerance=_TOLERANCE))
         curves[name] = output
         if name == "minimax":
             value = np.log(output(real)) + np.log(1 - output(fake))
@@ -86,7 +86,7 @@ def check(
 
 
 def _game(gan_loss: str) -> Game:
-    """The GAN of a known generator, in which D alone has turns."""
+    """Build the GAN of a known generator, in which only D has turns."""
     played = gan(
         Scaled(),
         Discriminator(
@@ -101,7 +101,7 @@ def _game(gan_loss: str) -> Game:
 
 
 def _output(game: Game, players, gan_loss: str, x: np.ndarray) -> np.ndarray:
-    """What D says of x [N, 2], as a probability in float64 [N]."""
+    """Return D's output at x [N, 2], as a probability in float64 [N]."""
     inputs = {"x": np.float32(x)}
     logits = sampling.call(game.ops.score, players, inputs, batch_size=4096)
     output = adversarial.GAN_LOSSES[gan_loss].output
@@ -113,13 +113,13 @@ def _optimal(x: np.ndarray) -> np.ndarray:
 
 
 def _fraction(log_p: np.ndarray, log_q: np.ndarray) -> np.ndarray:
-    """p / (p + q)."""
+    """Compute p / (p + q)."""
     return 1 / (1 + np.exp(log_q - log_p))
 
 
 def optimal_value(p: Mixture, q: Mixture) -> float:
-    """V(D*, G) of densities in the plane, integrated over a grid, nats."""
-    line = np.arange(-_REACH, _REACH, _CELL)
+    """Return V(D*, G) of densities in the plane, integrated over a grid, in nats."""
+    line = np.arange(-_HALF_SIDE, _HALF_SIDE, _CELL)
     x = np.stack(np.meshgrid(line, line), -1).reshape(-1, 2)
     log_p, log_q = (densities.log_density(each, x) for each in (p, q))
     both = np.logaddexp(log_p, log_q)

@@ -1,4 +1,4 @@
-"""What a check finds: estimates beside exact values, and how to draw them."""
+"""The result of a check: estimates next to exact values, and how to plot them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
@@ -14,9 +14,11 @@ Plot = Callable[[Any], None]  # draws on matplotlib's axes
 class Row(NamedTuple):
     """An estimate, its 95 % interval, and the exact value.
 
-    claim: what the estimate is said to be of the exact value: "equal"; "below", of a
-        bound; "moved up" or "moved down", by a fault from where it was without.
-    tolerance: by how much it may differ, where it is an error rather than an estimate.
+    what: name of the quantity.
+    claim: relation of the estimate to the exact value. It is "equal"; "below", for a
+        bound; or "moved up" or "moved down", for a fault's effect on a perfect model's
+        number.
+    tolerance: maximum difference, if the estimate is an error; else 0.
     """
 
     what: str
@@ -28,7 +30,7 @@ class Row(NamedTuple):
 
     @property
     def holds(self) -> bool:
-        """Whether the claim agrees with the interval: that it moved, beyond chance."""
+        """Whether the interval agrees with the claim; a move must exceed chance."""
         return {
             "equal": self._is_near or self._is_inside,
             "below": self.estimate.low <= self.exact,
@@ -38,7 +40,7 @@ class Row(NamedTuple):
 
     @property
     def verdict(self) -> str:
-        """In words, with the difference where there is one."""
+        """The result in words, with the difference if there is one."""
         difference = f"{self.estimate.value - self.exact:+.3g}"
         if self.claim.startswith("moved"):
             if self._is_inside:
@@ -55,22 +57,22 @@ class Row(NamedTuple):
 
     @property
     def _is_near(self) -> bool:
-        apart = abs(self.estimate.value - self.exact)
-        return self.tolerance > 0 and apart <= self.tolerance
+        residual = abs(self.estimate.value - self.exact)
+        return self.tolerance > 0 and residual <= self.tolerance
 
     @property
     def _is_inside(self) -> bool:
         return self.estimate.low <= self.exact <= self.estimate.high
 
     def as_json(self) -> dict[str, Any]:
-        """Plain numbers and strings."""
+        """Return the row as plain numbers and strings."""
         estimate = self.estimate._asdict()
         found = self._replace(estimate={k: float(v) for k, v in estimate.items()})
         return {**found._asdict(), "exact": float(self.exact), "verdict": self.verdict}
 
 
 class Finding(NamedTuple):
-    """Rows, plots by their titles, and what is said below them in Markdown."""
+    """Rows, plots by their titles, and a text in Markdown that follows them."""
 
     rows: list[Row]
     plots: Mapping[str, Plot] = {}
@@ -78,7 +80,7 @@ class Finding(NamedTuple):
 
 
 def mean(x: np.ndarray) -> Interval:
-    """The mean of a number of each example [N], with the interval that `evaluate` has.
+    """Return the mean of one number per example [N], with the interval of `evaluate`.
 
     N is 2 or more.
     """
@@ -87,7 +89,7 @@ def mean(x: np.ndarray) -> Interval:
 
 
 def markdown(table: Sequence[Sequence[str]]) -> str:
-    """A table in Markdown of rows of cells, the first of which is its head."""
+    """Format rows of cells as a table in Markdown; the first row is its head."""
     head, *rows = table
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -1,7 +1,7 @@
-"""The Frechet distance of draws beside that of the densities that they are drawn of.
+"""The Fréchet distance of samples next to that of the densities they come from.
 
-The exact one is a matter of moments, which are known. That of N draws of each lies
-above it in the mean, so that numbers of other N are not compared.
+The exact distance follows from the known moments. That of N samples of each lies above
+it on average, so numbers with different N cannot be compared.
 """
 
 import numpy as np
@@ -17,14 +17,14 @@ Pair = tuple[Mixture, Mixture]
 
 
 def pairs(dim: int) -> dict[str, Pair]:
-    """Densities in `dim` dimensions to tell apart: N(0, I) and itself, and another."""
+    """Return pairs of densities: N(0, I) with itself, and with another Gaussian."""
     one = densities.round_mixture(np.zeros((1, dim)), 1.0)
     moved = densities.round_mixture(np.full((1, dim), 0.2), 1.2)
     return {f"equal, D = {dim}": (one, one), f"moved, D = {dim}": (one, moved)}
 
 
 def draws(pair: Pair, number: int, repetitions: int):
-    """Sets of both densities, [number, D] each, a pair of them a repetition."""
+    """Yield a pair of sets of samples, [number, D] each, per repetition."""
     for repetition in range(repetitions):
         rng = np.random.default_rng((1, 4, repetition))
         yield tuple(densities.sample(p, number, rng) for p in pair)
@@ -35,7 +35,11 @@ def check(
     numbers: tuple[int, ...] = (100, 300, 1000, 3000),
     repetitions: int = 20,
 ) -> Finding:
-    """The mean distance of N draws, of Gaussians and of digits with parts dropped."""
+    """Compare the mean distance of N samples with the exact one.
+
+    The pairs are Gaussians in `dim` dimensions, and digits with half of the parts
+    dropped.
+    """
     rows, bias = [], {}
     digits = densities.digits_mixture()
     halved = {"half of the digits' parts": (digits, densities.first_parts(digits, 5))}
@@ -51,7 +55,7 @@ def check(
 
 
 def exact_distance(p: Mixture, q: Mixture) -> float:
-    """The Frechet distance of two densities' moments, by SciPy's root of a matrix."""
+    """Return the Fréchet distance of two densities, by SciPy's root of a matrix."""
     (mean_p, cov_p), (mean_q, cov_q) = densities.moments(p), densities.moments(q)
     gap = mean_p - mean_q
     root = sqrtm(cov_p @ cov_q).real

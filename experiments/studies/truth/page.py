@@ -1,4 +1,4 @@
-"""The findings as one page: a table in Markdown, and one of plots."""
+"""The findings as one page: a table in Markdown, and a picture of all plots."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,11 +9,11 @@ from experiments.studies.truth.finding import Finding, Row, markdown
 from gen_jax.figures import charts
 
 _COLUMNS = 3
-_WIDTH, _HEIGHT = 4.2, 3.4  # inches of a plot
+_WIDTH, _HEIGHT = 4.2, 3.4  # inches per plot
 
 
 def text(findings: Mapping[str, Finding]) -> str:
-    """Every row of every finding in one table, then what each has to say beside it."""
+    """Return all rows of all findings in one table, followed by the texts."""
     rows = [row for finding in findings.values() for row in finding.rows]
     parts = [table(rows)]
     parts += [
@@ -25,15 +25,15 @@ def text(findings: Mapping[str, Finding]) -> str:
 
 
 def table(rows: Iterable[Row]) -> str:
-    """Estimate, interval, exact value and verdict of each."""
+    """Format estimate, interval, exact value and verdict of each row."""
     head = ["what", "estimate", "95 % interval", "exact", "verdict"]
     return markdown([head, *map(_cells, rows)])
 
 
 def picture(findings: Sequence[Finding]) -> np.ndarray:
-    """All plots of the findings, uint8 [H, W, 3].
+    """Draw all plots of the findings, uint8 [H, W, 3].
 
-    Raises UserError where matplotlib is missing.
+    Raises UserError if matplotlib is missing.
     """
     plots = [item for finding in findings for item in finding.plots.items()]
     height = math.ceil(len(plots) / _COLUMNS)

@@ -1,10 +1,10 @@
-"""Parzen windows on samples of a known density: how far below log p they lie.
+"""The bias of Parzen windows on samples of a known density.
 
 With windows on N samples of p itself the estimate should be E log p(x) = -H(p). It is
-below, the more so the more dimensions there are, since windows wide enough to meet a
-test point blur what they stand for; Theis et al. (2016), section 3.3, show it for one
-set of images. The width is chosen on validation data, once among the paper's ten and
-once among finer ones that reach lower.
+lower, and more so in more dimensions. Windows wide enough to reach a test point blur
+the density. Theis et al. (2016), section 3.3, show it for one set of images. Validation
+data choose the width, once among the paper's ten and once among finer ones that start
+lower.
 """
 
 import math
@@ -17,9 +17,9 @@ from experiments.studies.truth.finding import Finding, Row
 from gen_jax.metrics.intervals import Interval
 from gen_jax.metrics.parzen import SIGMAS, parzen
 
-_SCALE = 0.15  # of the Gaussians: of a million draws the farthest lies at 0.75
+_SCALE = 0.15  # of the Gaussians: the farthest of a million samples lies at 0.75
 _FINER = tuple(np.logspace(-2, 0, 13).tolist())
-_CONTRAST = 0.25  # at 0.3 some machines draw beyond 1
+_CONTRAST = 0.25  # at 0.3 some machines draw samples beyond 1
 
 
 def check(
@@ -27,7 +27,7 @@ def check(
     numbers: tuple[int, ...] = (100, 1000, 10_000),
     held_out: int = 500,
 ) -> Finding:
-    """The bias by dimension and number of samples, on Gaussians and digits."""
+    """Measure the bias by dimension and number of samples, on Gaussians and digits."""
     rows, bias = [], {}
     for dim in dims:
         p = densities.round_mixture(np.zeros((1, dim)), _SCALE)
@@ -44,17 +44,17 @@ def check(
 
 
 def _row(p: Mixture, what: str, number: int, held_out: int, sigmas) -> Row:
-    """Windows on `number` samples of p, beside log p of the same test points.
+    """Compare windows on `number` samples of p with log p of the same test points.
 
-    Points are taken to be images in [-1, 1], of which the estimate is of x in [0, 1].
+    Points count as images in [-1, 1]; the estimate is for x in [0, 1].
     """
     rng = np.random.default_rng((1, 3))
     samples, validation, test = (
         densities.sample(p, n, rng) for n in (number, held_out, held_out)
     )
     found = parzen(samples, validation, test, sigmas)
-    reach = 1.96 * found.standard_error
-    estimate = Interval(found.mean, found.mean - reach, found.mean + reach)
+    half_width = 1.96 * found.standard_error
+    estimate = Interval(found.mean, found.mean - half_width, found.mean + half_width)
     exact = densities.log_density(p, test).mean() + p.means.shape[1] * math.log(2)
     return Row(f"Parzen, {what}, {number} samples: log p", estimate, exact, "nats")
 

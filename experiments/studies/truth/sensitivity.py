@@ -1,15 +1,16 @@
-"""Which metric sees which fault: digits with known faults, beside perfect ones.
+"""The sensitivity of metrics: digits with known faults, compared with perfect ones.
 
-A perfect model draws digits that are neither those of the reference nor those of the
-training set. Each fault, at several strengths, must move the metrics that claim to see
-it, and the way that they claim (`CLAIMS`). All is repeated with other digits in each
-part: of the differences from the perfect model's numbers, of the same digits,
+A perfect model draws digits that are in neither the reference nor the training set.
+Each fault, at several strengths, must move the metrics that claim to detect it, in the
+direction that they claim (`CLAIMS`). Everything is repeated with other digits in each
+set. The differences from the perfect model's numbers on the same digits give
 
     mean +- t_{R-1} s sqrt(1 + 1 / R)
 
-is where the next one lies, 95 % of the time. A fault whose interval has 0 in it cannot
-be told from chance by one evaluation. The digits are few and each is drawn again and
-again, so that the scatter is rather too small: of a mean s is by an eighth.
+The next difference lies in that interval with a probability of 95 %. If the interval
+contains 0, one evaluation cannot tell the fault from chance. The digits are few and
+each is drawn again and again. So the scatter is too small: for a mean, s is an eighth
+too small.
 """
 
 import functools
@@ -39,23 +40,26 @@ CLAIMS = {
     "dropped": {**_DISTANCES, "recall": "down", "coverage": "down"},
     "memorised": {"memorized": "up"},
 }
-# Of a Gaussian, in pixels; of noise, in units of x; classes; a share of samples.
+# Standard deviations of the blur in pixels and of the noise in units of x; number of
+# dropped classes; fraction of memorized samples.
 STRENGTHS = {
     "blur": (0.4, 0.6, 1.0),
     "noise": (0.1, 0.2, 0.4),
     "dropped": (1, 2, 5),
     "memorised": (0.25, 0.5, 1.0),
 }
-_SHARES = ("precision", "recall", "coverage", "memorized")
+_FRACTIONS = ("precision", "recall", "coverage", "memorized")
 _LEVEL = 0.95
-_TRAIN = 0.4  # of the digits; of the others, five classes are enough for a set
-_MAX_SHOWN = 10.0  # half-lengths, at which the map's colours end
+_TRAIN = 0.4  # fraction of the digits; five classes of the rest are enough for a set
+_MAX_SHOWN = 10.0  # half-widths, at which the map's colours end
 
 
 class _Digits(NamedTuple):
-    """Training images, of which the first are the reference; fresh ones, and labels.
+    """The digits of one repetition.
 
-    seed: of what else is drawn.
+    train: training images; the first of them are the reference.
+    fresh, y: further images and their labels.
+    seed: seed of everything else that is drawn.
     """
 
     train: np.ndarray
@@ -70,18 +74,24 @@ def check(
     strengths: Mapping[str, tuple[float, ...]] = STRENGTHS,
     repetitions: int = 20,
 ) -> Finding:
-    """Every fault at its strengths, on a network's features; `size` images a set."""
+    """Measure the effect of every fault at its strengths on every metric.
+
+    network: name of the feature network.
+    size: images in a set.
+    strengths: fault -> strengths.
+    repetitions: number of repetitions with other digits.
+    """
     dataset = data.load(data.DataConfig("digits"))
     compare = functools.partial(_compared, features.network(network, dataset), size)
     faults = [(fault, s) for fault in strengths for s in strengths[fault]]
-    real_baseline, apart = [], {each: [] for each in faults}
+    real_baseline, residuals = [], {each: [] for each in faults}
     for repetition in range(repetitions):
         digits = _drawn(dataset, repetition)
         real_baseline.append(compare(digits, digits.fresh[:size]))
         for each in faults:
             found = compare(digits, _faulty(*each, digits, size))
-            apart[each].append(found - real_baseline[-1])
-    moved = {each: _of_the_next(np.array(x)) for each, x in apart.items()}
+            residuals[each].append(found - real_baseline[-1])
+    moved = {each: _of_the_next(np.array(x)) for each, x in residuals.items()}
     rows = {
         each: _rows(*each, moved[each], np.mean(real_baseline, 0)) for each in faults
     }
@@ -89,28 +99,28 @@ def check(
     fractions = {
         each: x.value / np.maximum(x.high - x.value, 1e-9) for each, x in moved.items()
     }
-    said = [
-        f"Each number is a fault's mean movement over {repetitions} repetitions, in "
-        "half-lengths of the interval in which that of another one lies: within 1 one "
-        "evaluation cannot tell it from chance. Bold: what the metric claims to see. "
-        "In the table above intervals of shares are clipped, so that no share leaves "
-        "[0, 1].",
+    paragraphs = [
+        f"Each number is a fault's mean movement over {repetitions} repetitions. Its "
+        "unit is the half-width of the interval for the movement in another "
+        "repetition. Below 1, one evaluation cannot tell the fault from chance. Bold: "
+        "the faults that the metric claims to detect. In the table above, intervals "
+        "of fractions are clipped, so that no fraction leaves [0, 1].",
         _exceptions([row for each in rows.values() for row in each]),
         _table(fractions),
     ]
-    title = "Faults: movement in half-lengths of chance"
-    return Finding(strongest, {title: _plot(fractions)}, "\n\n".join(said))
+    title = "Faults: movement in half-widths of chance"
+    return Finding(strongest, {title: _plot(fractions)}, "\n\n".join(paragraphs))
 
 
 def _drawn(dataset: data.Dataset, repetition: int) -> _Digits:
     order = np.random.default_rng((1, 6, repetition)).permutation(len(dataset.train))
     x, y = dataset.train.read(order).values()
-    most, x = round(_TRAIN * len(x)), images.from_uint8(x)
-    return _Digits(x[:most], x[most:], y[most:], (1, 7, repetition))
+    split, x = round(_TRAIN * len(x)), images.from_uint8(x)
+    return _Digits(x[:split], x[split:], y[split:], (1, 7, repetition))
 
 
 def _faulty(fault: str, strength: float, digits: _Digits, size: int) -> np.ndarray:
-    """Samples [size, 8, 8, 1] of a model that is perfect but for one fault."""
+    """Return samples [size, 8, 8, 1] of a model that is perfect but for one fault."""
     x, rng = digits.fresh[:size], np.random.default_rng(digits.seed)
     if fault == "blur":
         return gaussian_filter(x, (0, strength, strength, 0))
@@ -125,7 +135,7 @@ def _faulty(fault: str, strength: float, digits: _Digits, size: int) -> np.ndarr
 def _compared(
     network: FeatureNetwork, size: int, digits: _Digits, x: np.ndarray
 ) -> np.ndarray:
-    """`METRICS` of samples x in [-1, 1], as `evaluate` takes them."""
+    """Compute `METRICS` of samples x in [-1, 1], as `evaluate` does."""
     reference = digits.train[:size]
     at_rest = images.to_uint8(x)
     sets = [network.features(each) for each in (images.to_uint8(reference), at_rest)]
@@ -142,23 +152,26 @@ def _compared(
 
 
 def _of_the_next(x: np.ndarray) -> Interval:
-    """The mean of numbers [R, K], and where another repetition's lie: parts [K]."""
-    mean, reach = x.mean(0), x.std(0, ddof=1) * np.sqrt(1 + 1 / len(x))
-    reach *= stats.t.ppf((1 + _LEVEL) / 2, len(x) - 1)
-    return Interval(mean, mean - reach, mean + reach)
+    """Return the mean of numbers [R, K], and the interval of the next: parts [K]."""
+    mean, half_width = x.mean(0), x.std(0, ddof=1) * np.sqrt(1 + 1 / len(x))
+    half_width *= stats.t.ppf((1 + _LEVEL) / 2, len(x) - 1)
+    return Interval(mean, mean - half_width, mean + half_width)
 
 
 def _rows(
     fault: str, strength: float, moved: Interval, real_baseline: np.ndarray
 ) -> list[Row]:
-    """A row of every metric that claims to see the fault; no share leaves [0, 1]."""
+    """Return a row per metric that claims to detect the fault.
+
+    Intervals of fractions are clipped, so that no fraction leaves [0, 1].
+    """
     rows = []
     for metric, way in CLAIMS[fault].items():
         at = METRICS.index(metric)
         perfect = f"{real_baseline[at]:.3g}"
-        what = f"digits, {fault} {strength:g}: {metric} - a perfect one's {perfect}"
+        what = f"digits, {fault} {strength:g}: {metric} - a perfect model's {perfect}"
         estimate = Interval(*(float(part[at]) for part in moved))
-        if metric in _SHARES:
+        if metric in _FRACTIONS:
             low, high = np.clip(estimate[1:], -real_baseline[at], 1 - real_baseline[at])
             estimate = Interval(estimate.value, float(low), float(high))
         rows.append(Row(what, estimate, 0.0, claim=f"moved {way}"))
@@ -166,15 +179,19 @@ def _rows(
 
 
 def _exceptions(rows: list[Row]) -> str:
-    """The claims that do not hold, in Markdown, a line each."""
+    """List the claims that do not hold, in Markdown, one per line."""
     failed = [f"- {row.what}: {row.verdict}" for row in rows if not row.holds]
     if not failed:
         return "Every claim holds."
-    return "\n".join([f"Of {len(rows)} claims {len(failed)} do not hold:\n", *failed])
+    head = f"{len(failed)} of {len(rows)} claims do not hold:\n"
+    return "\n".join([head, *failed])
 
 
 def _table(moved: dict) -> str:
-    """In Markdown: a fault a row, a metric a column; what is claimed is bold."""
+    """Format a table in Markdown: one row per fault, one column per metric.
+
+    The faults that a metric claims to detect are bold.
+    """
     table = [["fault", *METRICS]]
     for (fault, strength), by in moved.items():
         cells = [

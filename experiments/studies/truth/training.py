@@ -1,4 +1,4 @@
-"""Training on draws of a known density: no example is ever seen twice."""
+"""Training on samples of a known density: no example is ever seen twice."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -22,9 +22,12 @@ def trained(
     batch_size: int,
     start: State | None = None,
 ) -> State:
-    """The game after `steps` steps of `batch_size` examples draw(number, rng).
+    """Return the game's state after `steps` steps on fresh samples.
 
-    steps: in all, those of `start` among them.
+    draw: (number, rng) -> examples [number, ...].
+    steps: total number of steps, including those of `start`.
+    batch_size: examples per step.
+    start: state to continue from; None for a new one.
     """
 
     def batches(first: int) -> Iterator[dict[str, np.ndarray]]:

@@ -1,10 +1,10 @@
-"""A linear VAE on linear-Gaussian images: its gap is KL(q || posterior), exactly.
+"""A linear VAE on linear-Gaussian images: its gap is exactly KL(q || posterior).
 
     log p(x) - ELBO(x) = KL(q(z|x) || p(z|x))                    Kingma & Welling (1)
 
-Of a decoder that is linear both the model's p(x) and its posterior are Gaussian, in
-closed form (`densities`), so both sides are known for every x, trained or not. The
-bound by k draws of z (Burda et al. 2016) must close the gap as k grows.
+For a linear decoder both the model's p(x) and its posterior are Gaussian, in closed
+form (`densities`). So both sides are known for every x, trained or not. The bound by k
+samples of z (Burda et al. 2016) must close the gap as k grows.
 """
 
 import jax
@@ -33,14 +33,15 @@ def check(
     images: int = 1000,
     draws: tuple[int, ...] = (1, 10, 200),
 ) -> Finding:
-    """The gap after each of `stages` steps of training; at the last, bounds by draws.
+    """Compare the gap with its exact value after each of `stages` training steps.
 
-    The last row sets the trained model beside the data's own log p(x).
+    After the last stage it also computes bounds by each number in `draws` of samples of
+    z. The last row compares the trained model with the data's own log p(x).
     """
     data = densities.linear_gaussian(_SHAPE[0], _Z_DIM)
     p = densities.marginal(data)
     x = densities.sample(p, images, np.random.default_rng((1, 0)))
-    game, state, rows, apart = _game(data.scale), None, [], {}
+    game, state, rows, gaps = _game(data.scale), None, [], {}
     for steps in stages:
         state = trained(game, _images_of(p), steps=steps, batch_size=128, start=state)
         model = _model_of(state.players, data.scale)
@@ -50,19 +51,19 @@ def check(
         rows.append(Row(what, mean(log_p - elbo), divergence.mean(), "nats"))
         if steps == stages[-1]:
             for k in draws:
-                apart[k] = mean(_bound_by_draws(game, state.players, x, k) - log_p)
+                gaps[k] = mean(_bound_by_draws(game, state.players, x, k) - log_p)
                 what = f"VAE after {steps} steps: bound by {k} draws - log p(x)"
-                rows.append(Row(what, apart[k], 0.0, "nats", claim="below"))
+                rows.append(Row(what, gaps[k], 0.0, "nats", claim="below"))
     what = "VAE, trained: ELBO - log p(x) of the data"
     excess = mean(elbo - densities.log_density(p, x))
     rows.append(Row(what, excess, 0.0, "nats", claim="below"))
     return Finding(
-        rows, {"VAE: the bound by draws of z": _plot(apart, divergence.mean())}
+        rows, {"VAE: the bound by samples of z": _plot(gaps, divergence.mean())}
     )
 
 
 def _game(scale: float) -> Game:
-    """The repository's VAE of two linear maps."""
+    """Build the repository's VAE of two linear maps."""
     return vae(
         MlpEncoder(_Z_DIM, hidden=()),
         MlpDecoder(_SHAPE, hidden=()),
@@ -77,27 +78,27 @@ def _images_of(p: Mixture):
 
 
 def _model_of(players: Players, scale: float) -> LinearGaussian:
-    """What the decoder is: x = W z + bias + scale eps."""
+    """Return the decoder as a model: x = W z + bias + scale eps."""
     (dense,) = jax.device_get(players["model"].params["decoder"]).values()
     kernel, bias = (np.asarray(dense[k], np.float64) for k in ("kernel", "bias"))
     return LinearGaussian(kernel.T, bias, scale)
 
 
 def _kl(players: Players, model: LinearGaussian, x: np.ndarray) -> np.ndarray:
-    """KL(q(z|x) || p(z|x)) between Gaussians in closed form, nats [N]."""
+    """Return KL(q(z|x) || p(z|x)) between Gaussians in closed form, nats [N]."""
     params = {"params": players["model"].params["encoder"]}
     heads = MlpEncoder(_Z_DIM, hidden=()).apply(params, np.float32(x))
     q_mean, q_log_var = (np.asarray(head, np.float64) for head in heads)
     p_mean, covariance = densities.posterior(model, x)
     precision, (_, log_det) = np.linalg.inv(covariance), np.linalg.slogdet(covariance)
-    apart = q_mean - p_mean
-    squared = np.einsum("ni,ij,nj->n", apart, precision, apart)
+    residual = q_mean - p_mean
+    squared = np.einsum("ni,ij,nj->n", residual, precision, residual)
     trace = np.exp(q_log_var) @ np.diag(precision)
     return 0.5 * (squared + trace - _Z_DIM + log_det - q_log_var.sum(1))
 
 
 def _elbo(game: Game, players: Players, x: np.ndarray) -> np.ndarray:
-    """Of images [N, D] by one draw of z, as `evaluate` takes it: nats [N]."""
+    """Return the ELBO of images [N, D] by one sample of z, as in `evaluate`: [N]."""
     return -sum(sampling.call(game.ops.bound_terms, players, _inputs(x)).values())
 
 
@@ -111,16 +112,16 @@ def _inputs(x: np.ndarray) -> dict:
     return {"x": x.reshape(-1, *_SHAPE).astype(np.float32), "keys": keys}
 
 
-def _plot(apart: dict[int, Interval], divergence: float):
-    values = np.array(list(apart.values()))
+def _plot(gaps: dict[int, Interval], divergence: float):
+    values = np.array(list(gaps.values()))
 
     def draw(axes):
-        axes.fill_between(list(apart), values[:, 1], values[:, 2], alpha=0.3)
-        axes.plot(list(apart), values[:, 0], marker="o", markersize=3)
+        axes.fill_between(list(gaps), values[:, 1], values[:, 2], alpha=0.3)
+        axes.plot(list(gaps), values[:, 0], marker="o", markersize=3)
         axes.axhline(0, color="grey", linewidth=1)
         label = "-KL(q, posterior)"
         axes.axhline(-divergence, color="grey", linestyle="--", label=label)
-        axes.set(xlabel="draws of z", ylabel="bound - log p(x), nats", xscale="log")
+        axes.set(xlabel="samples of z", ylabel="bound - log p(x), nats", xscale="log")
         axes.legend(frameon=False)
 
     return draw

@@ -1,1 +1,1 @@
-"""Networks that images are compared on, and their weights."""
+"""Networks whose features compare images, and their weights."""

@@ -1,15 +1,18 @@
-"""A small classifier of a labelled dataset, which judges samples.
+"""A small classifier of a labelled dataset, used to evaluate samples.
 
-Trained once on the training split and kept in the user's cache folder. It is a game of
-one player: cross-entropy of images moved by up to a pixel, of which some are blended
-with another, label and all (Zhang et al. 2018, "mixup: beyond empirical risk
-minimization"), and some have their pixels shuffled, with all labels equally right:
+It is trained once on the training split and kept in the user's cache folder. It is a
+game of one player with cross-entropy loss. Images are shifted by up to a pixel. A
+fraction of them is blended with another image, label included (Zhang et al. 2018,
+"mixup: beyond empirical risk minimization"):
 
     x~ = l x_i + (1 - l) x_j,    loss = -sum_k (l y_i + (1 - l) y_j)_k log p_k(x~)
 
-A judge of samples must not be sure of what is no image of a class. Trained on plain
-digits it gave a probability above 0.8 to 75 % of the averages of two digits and to 90 %
-of uniform noise; trained so, to 20 % and to none, and to 97 % of the real ones.
+Another fraction has its pixels shuffled, and all labels are then equally right.
+
+The classifier must not be confident about images of no class. Trained on plain digits,
+it gave a probability above 0.8 to 75 % of the averages of two digits. It gave it to 90
+% of uniform noise too. Trained as above, it does so for 20 % and for none, and for 97 %
+of real digits.
 """
 
 import contextlib
@@ -45,20 +48,20 @@ from gen_jax.step import make_train_step
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """How the classifier is trained. What differs is cached apart."""
+    """The training of the classifier. Each recipe has a cache entry of its own."""
 
-    version: int = 1  # raised when the network or the loss changes
+    version: int = 1  # to be increased when the network or the loss changes
     width: int = 32  # features of the first convolution, doubled at each halving
-    hidden: int = 128  # the penultimate layer
+    hidden: int = 128  # width of the penultimate layer
     dropout: float = 0.3
-    blended: float = 0.3  # share of images that are blended with a neighbour
-    shuffled: float = 0.1  # share of images that lose their form, and so their class
+    blended: float = 0.3  # fraction of images that are blended with a neighbour
+    shuffled: float = 0.1  # fraction of images with shuffled pixels and no class
     shift: int = 1  # pixels
     batch_size: int = 128
     learning_rate: float = 2e-3
     epochs: int = 40
-    most_images: int = 120_000  # fewer epochs where there are many examples
-    ema_fraction: float = 0.05  # half-life of the averaged weights, of all images seen
+    most_images: int = 120_000  # a large dataset gets fewer epochs
+    ema_fraction: float = 0.05  # half-life of the averages, as a fraction of all images
 
 
 _RECIPE = Recipe()
@@ -67,12 +70,12 @@ _MAX_BYTES = 2**30
 
 
 class Classifier(NamedTuple):
-    """What `trained` gives.
+    """A trained classifier, as `trained` returns it.
 
     probabilities: x float32 [N, ...] in [-1, 1] -> float32 [N, K].
-    features: x -> float32 [N, D], the penultimate layer, not below 0.
-    accuracy: on `num_test` labelled examples of the held-out split.
-    sha256: of its weights.
+    features: x -> float32 [N, D], the penultimate layer, not negative.
+    accuracy: in [0, 1], on `num_test` labelled examples of the held-out split.
+    sha256: hash of its weights.
     """
 
     probabilities: Callable[[np.ndarray], np.ndarray]
@@ -83,7 +86,7 @@ class Classifier(NamedTuple):
 
 
 class Network(nn.Module):
-    """Convolutions, halved down to 4 pixels; of points, two hidden layers."""
+    """Convolutions, halved down to 4 pixels; for points, two hidden layers."""
 
     num_classes: int
     recipe: Recipe
@@ -92,7 +95,7 @@ class Network(nn.Module):
     def __call__(
         self, x: jax.Array, keys: jax.Array | None = None, train: bool = False
     ) -> tuple[jax.Array, jax.Array]:
-        """x [B, H, W, C] or [B, D] -> logits [B, K], features [B, hidden]."""
+        """Return logits [B, K] and features [B, hidden] of x [B, H, W, C] or [B, D]."""
         features = self.recipe.width
 
         def convolution(h, strides):
@@ -113,22 +116,25 @@ class Network(nn.Module):
 
 
 def trained(dataset: Dataset, seed: int = 0, recipe: Recipe = _RECIPE) -> Classifier:
-    """The classifier of a dataset's labels, from the cache or trained now.
+    """Return the classifier of a dataset's labels, from the cache or trained now.
 
-    It is trained on at most 60,000 labelled examples (1 GiB); the same data, seed and
-    kind of machine give the same one. A cache that is damaged or cannot be written
-    costs time alone. On a CPU: digits in 12 s of processor time, 159 or 160 of
-    160 held-out ones right; Fashion-MNIST in 2 minutes, 89.9 %, and of the 77 % that it
-    gives a probability above 0.8, 97.4 %.
+    It is trained on at most 60,000 labelled examples (1 GiB). The same data, seed and
+    kind of machine give the same classifier. A cache that is damaged or cannot be
+    written only costs time.
 
-    Raises UserError where the dataset has no labels or fewer than two classes.
+    Measured on a CPU: digits take 12 s of processor time, and 159 or 160 of 160
+    held-out digits are right. Fashion-MNIST takes 2 minutes, with an accuracy of 89.9
+    %. There 77 % of the images get a probability above 0.8, and of those 97.4 % are
+    right.
+
+    Raises UserError if the dataset has no labels or fewer than two classes.
     """
     info = dataset.info
     train, test = _labelled(dataset.train, info), _labelled(dataset.test, info)
     if len(classes := np.unique(train.y)) < 2:
         raise UserError(
-            f"a classifier needs labels of two classes at least; these "
-            f"{len(dataset.train)} examples have {len(classes)}"
+            f"a classifier needs labels of two classes or more; these "
+            f"{len(dataset.train)} examples have {len(classes)}: use a labelled dataset"
         )
     network = Network(info.num_classes, recipe)
     game = _game(network, recipe, _num_images(train, recipe))
@@ -144,13 +150,14 @@ def trained(dataset: Dataset, seed: int = 0, recipe: Recipe = _RECIPE) -> Classi
     def run(which: int, x: np.ndarray) -> np.ndarray:
         if np.shape(x)[1:] != info.shape or not len(x):
             raise UserError(
-                f"this classifier judges [N, {', '.join(map(str, info.shape))}], "
-                f"not {list(np.shape(x))}"
+                f"this classifier takes images [N, "
+                f"{', '.join(map(str, info.shape))}], not {list(np.shape(x))}: give "
+                "the shape that it was trained on"
             )
         return in_batches(lambda x: apply(x)[which], np.asarray(x, np.float32))
 
     functions = partial(run, 0), partial(run, 1)
-    classifier = Classifier(*functions, accuracy, len(test), _sha256(weights))
+    classifier = Classifier(*functions, accuracy or 0.0, len(test), _sha256(weights))
     if accuracy is None:
         classifier = classifier._replace(accuracy=_accuracy(classifier, test))
         _write(path, weights, classifier.accuracy)
@@ -180,20 +187,21 @@ def _accuracy(classifier: Classifier, test: MemorySplit) -> float:
 
 
 def _normalised(batch: dict) -> dict:
-    """A batch at rest with x float32 in [-1, 1]."""
+    """Convert a batch at rest to one with x float32 in [-1, 1]."""
     return prepare()(batch, None)
 
 
 def _labelled(split: Split, info: Info) -> MemorySplit:
-    """The split's labelled examples, in memory; of a large one, an even choice."""
+    """Return the split's labelled examples, in memory; an even selection if many."""
     if info.num_classes < 2 or info.target_shape:
         raise UserError(
-            "a classifier needs labels of two classes at least; these examples have "
+            "a classifier needs labels of two classes or more; these examples have "
             + ("images for labels" if info.target_shape else str(info.num_classes))
+            + ": use a labelled dataset"
         )
     size = math.prod(info.shape) * (1 if len(info.shape) == 3 else 4)  # bytes
-    most = min(len(split), _MAX_EXAMPLES, max(1, _MAX_BYTES // size))
-    batch = split.read(np.arange(most) * len(split) // most)
+    number = min(len(split), _MAX_EXAMPLES, max(1, _MAX_BYTES // size))
+    batch = split.read(np.arange(number) * len(split) // number)
     known = batch["y"] >= 0
     return MemorySplit(batch["x"][known], batch["y"][known])
 
@@ -203,7 +211,7 @@ def _num_images(train: MemorySplit, recipe: Recipe) -> int:
 
 
 def _game(network: Network, recipe: Recipe, num_images: int) -> Game:
-    """A classifier is a game of one player."""
+    """Build the game of one player that trains the classifier."""
 
     def init(rng, batch):
         return modules.init(network, rng, modules.example(batch), train=True)
@@ -224,7 +232,7 @@ def _game(network: Network, recipe: Recipe, num_images: int) -> Game:
 
 
 def _changed(x, y, keys, recipe):
-    """Images x and their y [B, K], some blended with the one before, some shuffled."""
+    """Blend some images x and their y [B, K] with the one before, shuffle others."""
     which, amount, order = randomness.split(keys, 3)
     kind = (randomness.uniform(which, ()) + 1) / 2
     shuffles = kind < recipe.shuffled
@@ -248,7 +256,7 @@ def _changed(x, y, keys, recipe):
 
 
 def _fit(game: Game, train: MemorySplit, recipe: Recipe, seed: int) -> Weights:
-    """The averaged weights after training on the first device of this process."""
+    """Return the averaged weights, trained on the first device of this process."""
     mesh = devices.data_mesh(jax.local_devices()[:1])
     step = make_train_step(game, mesh=mesh, prepare=partial(_prepared, recipe.shift))
     rng = jax.random.key(seed)
@@ -257,13 +265,13 @@ def _fit(game: Game, train: MemorySplit, recipe: Recipe, seed: int) -> Weights:
     stream = batches(train, recipe.batch_size, seed)(0)
     for batch in itertools.islice(stream, count):
         state, metrics = step(state, batch, rng)
-        jax.block_until_ready(metrics)  # the host would else pile up batches
+        jax.block_until_ready(metrics)  # otherwise the host would queue up batches
     model = jax.device_get(averaged(state.players)["model"])
     return Weights(model.params, model.mutable)
 
 
 def _prepared(pixels: int, batch: dict, keys: jax.Array) -> dict:
-    """Normalised, and images moved by up to `pixels`, their edges repeated."""
+    """Normalise a batch, and shift images by up to `pixels`, their edges repeated."""
     batch = prepare()(batch, keys)
     if batch["x"].ndim != 4:
         return batch
@@ -278,13 +286,13 @@ def _prepared(pixels: int, batch: dict, keys: jax.Array) -> dict:
 
 
 def _fingerprint(train, test, info, recipe, seed) -> str:
-    """A hash of all that the classifier and its accuracy depend on."""
+    """Return a hash of all that the classifier and its accuracy depend on."""
     examples = digest_of((train.x, train.y, test.x, test.y))
     return digest_of_value((recipe, info, seed, examples))
 
 
 def _read(path: Path, like: Weights) -> tuple[Weights, float] | None:
-    """What `_write` wrote, or None where that is missing, damaged or ill-shaped."""
+    """Read weights and accuracy; None if missing, damaged or of another shape."""
     damage = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
     with contextlib.suppress(*damage), path.open("rb") as file:
         with np.load(file, allow_pickle=False) as arrays:
@@ -302,7 +310,7 @@ def _shapes(weights: Weights):
 
 
 def _write(path: Path, weights: Weights, accuracy: float) -> None:
-    """Atomically; a folder that cannot be written is none of the user's business."""
+    """Write weights and accuracy atomically; a folder that is read-only is ignored."""
     arrays = flatten_dict(weights._asdict(), sep="/")
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)

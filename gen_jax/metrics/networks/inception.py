@@ -1,21 +1,21 @@
 """The network of FID, KID and IS: Inception v3 as it was trained in 2015.
 
 Szegedy et al. (2015), "Rethinking the Inception architecture for computer vision", as
-frozen in TensorFlow's graph inception-2015-12-05, whose layer pool_3 Heusel et al.
-(2017) took for FID. It is not today's Inception v3 of the same paper:
+frozen in TensorFlow's graph inception-2015-12-05. Heusel et al. (2017) took its layer
+pool_3 for FID. It differs from today's Inception v3 of the same paper:
 
-- average pools beside convolutions leave out the padding (Mixed_5b-d, 6b-e, 7b);
-- Mixed_7c has a maximum there;
-- BatchNorm's epsilon is 1e-3, and there are 1008 logits, for IS without their biases
-  (torch-fidelity's "logits_unbiased", and what OpenAI's evaluator of guided diffusion
-  takes).
+- average pools next to convolutions exclude the padding (Mixed_5b-d, 6b-e, 7b);
+- Mixed_7c has a maximum pool there;
+- BatchNorm's epsilon is 1e-3;
+- there are 1008 logits, and IS takes them without their biases (torch-fidelity's
+  "logits_unbiased", and the evaluator of OpenAI's guided diffusion).
 
-What a number depends on as much is how images come to 299 pixels. Here they do as in
-that graph: pixel i of n is taken from where i * n_before / n lies, not from the centres
-of pixels, without antialiasing, and then (x - 128) / 128. torch-fidelity does the same;
-pytorch-fid takes centres, and 2 x / 255 - 1; clean-fid resizes by antialiased bicubic;
-jax-fid leaves images as large as they are. Numbers of one way are not to be compared
-with another's.
+A number depends as much on how images are resized to 299 pixels. Here they are resized
+as in that graph, without antialiasing. Pixel i of n is taken at i * n_before / n, not
+from the centres of pixels. Then follows (x - 128) / 128. torch-fidelity does the same.
+pytorch-fid takes centres, and 2 x / 255 - 1. clean-fid resizes by antialiased bicubic
+interpolation. jax-fid keeps the images' size. Compare only numbers from the same
+method.
 
 Layers have the names that the files of weights give them (`inception_weights.py`).
 """
@@ -28,19 +28,19 @@ import numpy as np
 from flax import linen as nn
 
 SIDE = 299  # pixels
-SMALLEST_SIDE = 75  # of what the network itself can take
+SMALLEST_SIDE = 75  # pixels; minimum side of the network's input
 DIM = 2048  # features
 NUM_LOGITS = 1008
 
 
 def preprocessed(x: jax.Array) -> jax.Array:
-    """x uint8 [B, H, W, 1 or 3] -> [B, 299, 299, 3] in [-1, 1); grey is repeated."""
+    """Resize x uint8 [B, H, W, 1 or 3] to [B, 299, 299, 3] in [-1, 1); repeat grey."""
     x = resized(x.astype(jnp.float32), SIDE)
     return (jnp.broadcast_to(x, (*x.shape[:-1], 3)) - 128) / 128
 
 
 def resized(x: jax.Array, side: int) -> jax.Array:
-    """x float32 [B, H, W, C] -> [B, side, side, C], as TensorFlow 1 did bilinearly.
+    """Resize x float32 [B, H, W, C] to [B, side, side, C], bilinearly as TensorFlow 1.
 
     y_i = (1 - s) x_k + s x_{k+1}, with k + s = i * H / side, and x_H = x_{H-1}
     """
@@ -58,11 +58,11 @@ def resized(x: jax.Array, side: int) -> jax.Array:
 
 
 class Inception(nn.Module):
-    """The convolutions, and their mean over an image: the layer pool_3."""
+    """The convolutions and their mean over an image: the layer pool_3."""
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """x float32 [B, H, W, 3] in [-1, 1), of at least 75 pixels -> [B, 2048]."""
+        """Return [B, 2048] of x float32 [B, H, W, 3] in [-1, 1); H, W at least 75."""
         x = Convolution(32, strides=2, name="Conv2d_1a_3x3")(x)
         x = Convolution(32, padding="VALID", name="Conv2d_2a_3x3")(x)
         x = Convolution(64, name="Conv2d_2b_3x3")(x)
@@ -87,7 +87,7 @@ class Inception(nn.Module):
 class Convolution(nn.Module):
     """A convolution without bias, BatchNorm by the published statistics, and ReLU.
 
-    padding: None for "VALID" where the side is halved and "SAME" elsewhere.
+    padding: None for "VALID" if the side is halved and "SAME" otherwise.
     """
 
     features: int
@@ -97,7 +97,7 @@ class Convolution(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """x [B, H, W, C] -> [B, H', W', features]."""
+        """Return [B, H', W', features] of x [B, H, W, C]."""
         x = nn.Conv(
             self.features,
             self.kernel,
@@ -116,7 +116,7 @@ class Mixed5(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """x [B, H, W, C] -> [B, H, W, 224 + pooled]."""
+        """Return [B, H, W, 224 + pooled] of x [B, H, W, C]."""
         one = Convolution(64, (1, 1), name="branch1x1")(x)
         five = Convolution(48, (1, 1), name="branch5x5_1")(x)
         five = Convolution(64, (5, 5), name="branch5x5_2")(five)
@@ -128,11 +128,11 @@ class Mixed5(nn.Module):
 
 
 class Mixed6a(nn.Module):
-    """From 35 x 35 pixels to 17 x 17."""
+    """The reduction from 35 x 35 pixels to 17 x 17."""
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """x [B, H, W, C] -> [B, (H - 1) // 2, (W - 1) // 2, 480 + C]."""
+        """Return [B, (H - 1) // 2, (W - 1) // 2, 480 + C] of x [B, H, W, C]."""
         one = Convolution(384, strides=2, name="branch3x3")(x)
         two = Convolution(64, (1, 1), name="branch3x3dbl_1")(x)
         two = Convolution(96, name="branch3x3dbl_2")(two)
@@ -147,7 +147,7 @@ class Mixed6(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """x [B, H, W, C] -> [B, H, W, 768]."""
+        """Return [B, H, W, 768] of x [B, H, W, C]."""
         c, row, column = self.inner, (1, 7), (7, 1)
         one = Convolution(192, (1, 1), name="branch1x1")(x)
         seven = Convolution(c, (1, 1), name="branch7x7_1")(x)
@@ -163,11 +163,11 @@ class Mixed6(nn.Module):
 
 
 class Mixed7a(nn.Module):
-    """From 17 x 17 pixels to 8 x 8."""
+    """The reduction from 17 x 17 pixels to 8 x 8."""
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """x [B, H, W, C] -> [B, (H - 1) // 2, (W - 1) // 2, 512 + C]."""
+        """Return [B, (H - 1) // 2, (W - 1) // 2, 512 + C] of x [B, H, W, C]."""
         three = Convolution(192, (1, 1), name="branch3x3_1")(x)
         three = Convolution(320, strides=2, name="branch3x3_2")(three)
         seven = Convolution(192, (1, 1), name="branch7x7x3_1")(x)
@@ -178,13 +178,13 @@ class Mixed7a(nn.Module):
 
 
 class Mixed7(nn.Module):
-    """Mixed_7b and 7c, of 8 x 8 pixels. pool: what 3 x 3 pixels become in them."""
+    """Mixed_7b and 7c, of 8 x 8 pixels. pool: the pooling of 3 x 3 pixels."""
 
     pool: Callable[[jax.Array], jax.Array]
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """x [B, H, W, C] -> [B, H, W, 2048]."""
+        """Return [B, H, W, 2048] of x [B, H, W, C]."""
         row, column = (1, 3), (3, 1)
         one = Convolution(320, (1, 1), name="branch1x1")(x)
         three = Convolution(384, (1, 1), name="branch3x3_1")(x)

@@ -1,9 +1,9 @@
 """The published weights of FID's Inception, from a file that the user has.
 
-No package holds them. Two files do, known by their sha256, and both are read without
-running what is pickled in them (`pickles.py`):
+No package holds them. Two files do, known by their sha256. Both are read without
+running the code that is pickled in them (`pickles.py`):
 
-- pytorch-fid's pt_inception-2015-12-05-6726825d.pth, which is torch-fidelity's
+- pytorch-fid's pt_inception-2015-12-05-6726825d.pth, equal to torch-fidelity's
   weights-inception-2015-12-05-6726825d.pth: the eight digits begin its sha256;
 - jax-fid's inception_v3_weights_fid.pickle, the same weights in Flax's layout.
 """
@@ -29,7 +29,7 @@ _SHA256 = {
         "4e030efa5bccac3222d975f658d1884f9e00fab24f2812082884539220b90d77"
     ),
 }
-_OURS = {  # PyTorch's names for what a layer holds; a kernel is a weight of rank 2 or 4
+_OURS = {  # PyTorch's names to Flax's; a weight of rank 2 or 4 is a kernel
     "weight": "scale",
     "bias": "bias",
     "running_mean": "mean",
@@ -38,10 +38,11 @@ _OURS = {  # PyTorch's names for what a layer holds; a kernel is a weight of ran
 
 
 class Weights(NamedTuple):
-    """What `read` gives, all float32.
+    """The weights that `read` returns, all float32.
 
-    variables: of `inception.Inception`. head: [2048, 1008], from features to logits.
-    sha256: of the file.
+    variables: those of `inception.Inception`.
+    head: [2048, 1008], from features to logits.
+    sha256: hash of the file.
     """
 
     variables: dict[str, Any]
@@ -50,9 +51,9 @@ class Weights(NamedTuple):
 
 
 def read(path: str | Path) -> Weights:
-    """The weights in one of the two published files, whatever it is called now.
+    """Read the weights in one of the two published files, whose name may differ.
 
-    Raises UserError for a file that is missing or not the published one.
+    Raises UserError if the file is missing or not a published one.
     """
     try:
         content = Path(path).read_bytes()
@@ -62,32 +63,37 @@ def read(path: str | Path) -> Weights:
     if sha256 not in _SHA256.values():
         known = " or ".join(f"{name} ({value})" for name, value in _SHA256.items())
         raise UserError(
-            f"{path} has sha256 {sha256}: it is not the Inception of FID, {known}"
+            f"{path} has sha256 {sha256}: it is not the Inception of FID; give {known}"
         )
     return _weights(content, path, sha256)
 
 
 def _weights(content: bytes, path: str | Path, sha256: str) -> Weights:
-    """Of a file's content in either layout, every array there and of its shape."""
+    """Convert a file's content in either layout; every array must be there."""
     try:
         if pickles.is_torch(content):
             named = dict(_from_torch(pickles.read_torch(content)))
         else:
             named = flatten_dict(pickles.read_arrays(content), sep="/")
-    except Exception as error:  # a damaged pickle may raise any
-        raise UserError(f"{path} holds no weights: {error}") from error
+    except Exception as error:  # a damaged pickle may raise any exception
+        raise UserError(
+            f"{path} holds no weights ({error}): download it again"
+        ) from error
     variables = {}
     for place, name, shape in _expected():
         variables[place] = _taken(named, name, shape, path)
     head = _taken(named, "fc/kernel", (inception.DIM, inception.NUM_LOGITS), path)
     _taken(named, "fc/bias", (inception.NUM_LOGITS,), path)
     if named:
-        raise UserError(f"{path}: the array {next(iter(named))} is not expected")
+        raise UserError(
+            f"{path}: the array {next(iter(named))} is not expected: download the file "
+            "again"
+        )
     return Weights(unflatten_dict(variables), head, sha256)
 
 
 def _expected() -> Iterator[tuple[tuple[str, ...], str, tuple[int, ...]]]:
-    """Of each array its place in Flax's variables, its name in a file, its shape."""
+    """Yield each array's path in Flax's variables, its name in a file and its shape."""
     side = inception.SMALLEST_SIDE
     x = jax.ShapeDtypeStruct((1, side, side, 3), jnp.float32)
     tree = jax.eval_shape(inception.Inception().init, jax.random.key(0), x)
@@ -96,22 +102,24 @@ def _expected() -> Iterator[tuple[tuple[str, ...], str, tuple[int, ...]]]:
 
 
 def _taken(named: dict, name: str, shape: tuple[int, ...], path) -> np.ndarray:
-    """The array of that name, which leaves `named`."""
+    """Remove the array of that name from `named`, check it and return it."""
     if name not in named:
-        raise UserError(f"{path}: the array {name} is missing")
+        raise UserError(f"{path}: the array {name} is missing: download the file again")
     array = np.asarray(named.pop(name))
     if array.shape != shape or array.dtype != np.float32:
         raise UserError(
             f"{path}: the array {name} is {array.dtype} {list(array.shape)}, not "
-            f"float32 {list(shape)}"
+            f"float32 {list(shape)}: download the file again"
         )
     if not np.isfinite(array).all():
-        raise UserError(f"{path}: the array {name} is not finite")
+        raise UserError(
+            f"{path}: the array {name} is not finite: download the file again"
+        )
     return array
 
 
 def _from_torch(tensors: Mapping[str, Any]) -> Iterator[tuple[str, np.ndarray]]:
-    """PyTorch's tensors by name in Flax's layout, as jax-fid's file has them."""
+    """Yield PyTorch's tensors by name in Flax's layout, as in jax-fid's file."""
     for name, tensor in tensors.items():
         *layer, kind = name.split(".")
         if kind == "num_batches_tracked":
@@ -119,6 +127,6 @@ def _from_torch(tensors: Mapping[str, Any]) -> Iterator[tuple[str, np.ndarray]]:
         ours = _OURS[kind]
         if kind == "weight" and tensor.ndim > 1:
             ours = "kernel"
-            # Inputs before outputs, and rows and columns first.
+            # Flax's order: rows, columns, inputs, outputs.
             tensor = tensor.transpose(*range(2, tensor.ndim), 1, 0)
         yield "/".join([*layer, ours]), tensor

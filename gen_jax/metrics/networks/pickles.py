@@ -1,16 +1,16 @@
-"""Weights out of pickles, PyTorch's among them, without running what is in them.
+"""Weights from pickles, including PyTorch's, read without running code in them.
 
-A pickle is a program that may call anything. Here it can call what makes arrays, and
-nothing else; PyTorch is not needed.
+A pickle is a program that may call any function. Here it can call the functions that
+make arrays, and nothing else. PyTorch is not needed.
 
-PyTorch's `torch.save` writes a pickle whose tensors are views of storages, named in it
-and kept beside it: since 1.6 in a zip, uncompressed,
+PyTorch's `torch.save` writes a pickle in which tensors are views of named storages. The
+storages are kept next to it. Since 1.6 the file is an uncompressed zip,
 
     NAME/data.pkl  NAME/data/KEY  ...
 
-and before that in one stream: three pickles (a magic number, a version, the machine's
-kind), that of the tensors, that of the storages' keys, then for each key the number of
-elements in 8 bytes and the elements.
+Before that it was one stream. It begins with three pickles: a magic number, a version
+and the machine's kind. Then come the pickle of the tensors and that of the storages'
+keys. For each key follow the number of elements, in 8 bytes, and the elements.
 """
 
 import collections
@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-_RECONSTRUCT = np.zeros(0).__reduce__()[0]  # where NumPy keeps these is not public
+_RECONSTRUCT = np.zeros(0).__reduce__()[0]  # these have no public names in NumPy
 _FROM_BUFFER = np.zeros(0).__reduce_ex__(5)[0]
 _MAKES_ARRAYS = {  # an array is pickled as a call of these
     ("numpy.core.multiarray", "_reconstruct"): _RECONSTRUCT,  # before NumPy 2
@@ -33,55 +33,59 @@ _MAKES_ARRAYS = {  # an array is pickled as a call of these
     ("numpy", "ndarray"): np.ndarray,
     ("numpy", "dtype"): np.dtype,
 }
-_MAGIC = 0x1950A86A20F9469CFC6C  # of PyTorch's stream
+_MAGIC = 0x1950A86A20F9469CFC6C  # first number in PyTorch's stream
 _ZIP = b"PK\x03\x04"
 
 
 class ArrayUnpickler(pickle.Unpickler):
-    """Reads containers, numbers, strings and numpy arrays, and refuses the rest."""
+    """An unpickler of containers, numbers, strings and numpy arrays only."""
 
     def find_class(self, module: str, name: str):
-        """The one of numpy's makers of arrays that is meant.
+        """Return one of numpy's constructors of arrays.
 
         Raises pickle.UnpicklingError for anything else.
         """
         if (module, name) not in _MAKES_ARRAYS:
-            raise pickle.UnpicklingError(f"{module}.{name} is no numpy array")
+            raise pickle.UnpicklingError(
+                f"{module}.{name} is not a numpy array: the pickle is refused"
+            )
         return _MAKES_ARRAYS[module, name]
 
 
 class _Storage(NamedTuple):
-    """What tensors are views of. An object of its own: a pickle cannot make one."""
+    """The elements that tensors are views of; a class that no pickle can construct."""
 
     elements: np.ndarray
 
 
 class _TensorUnpickler(pickle.Unpickler):
-    """Reads containers, numbers, strings and tensors on storages, and no more."""
+    """An unpickler of containers, numbers, strings and tensors on storages only."""
 
     def __init__(self, file: io.BytesIO, storage: Callable[[Any, str, int], _Storage]):
-        """storage: (dtype, key, number of elements) -> the storage."""
+        """Set the storage function: (dtype, key, number of elements) -> the storage."""
         super().__init__(file)
         self._storage = storage
 
     def find_class(self, module: str, name: str):
-        """A maker of tensors, or what says what a storage holds."""
+        """Return a constructor of tensors, or the dtype of a storage."""
         if (module, name) not in _MAKES_TENSORS:
-            raise pickle.UnpicklingError(f"{module}.{name} is no tensor")
+            raise pickle.UnpicklingError(
+                f"{module}.{name} is not a tensor: the pickle is refused"
+            )
         return _MAKES_TENSORS[module, name]
 
     def persistent_load(self, pid: Any) -> _Storage:
-        """The storage that a tensor is a view of."""
+        """Return the storage that a tensor is a view of."""
         _, dtype, key, _, count, *_ = pid
         if not isinstance(dtype, np.dtype) or not _whole(count):
-            raise pickle.UnpicklingError("a storage of an unknown kind")
+            raise pickle.UnpicklingError("a storage has an unknown kind")
         return self._storage(dtype, key, count)
 
 
 def _tensor(storage: _Storage, offset, shape, strides, *_) -> np.ndarray:
-    """A view of a storage, none of it outside."""
+    """Return a view of a storage; raise UnpicklingError if it would lie outside."""
     if not all(map(_whole, (offset, *shape, *strides))) or len(shape) != len(strides):
-        raise pickle.UnpicklingError("a tensor's shape is none")
+        raise pickle.UnpicklingError("a tensor's shape is invalid")
     elements = storage.elements
     last = offset + sum((n - 1) * step for n, step in zip(shape, strides, strict=True))
     if math.prod(shape) and last >= len(elements):
@@ -91,7 +95,7 @@ def _tensor(storage: _Storage, offset, shape, strides, *_) -> np.ndarray:
 
 
 def _parameter(tensor: np.ndarray, *_) -> np.ndarray:
-    """A trainable tensor, here as any other."""
+    """Return a trainable tensor, which is treated like any other."""
     return tensor
 
 
@@ -109,24 +113,24 @@ _MAKES_TENSORS = {  # a tensor is pickled as a call of these
 
 
 def read_arrays(content: bytes) -> Any:
-    """What a pickle of containers and numpy arrays holds.
+    """Read a pickle of containers and numpy arrays [...].
 
-    Raises pickle.UnpicklingError for what is no such array, and for a damaged pickle
-    that or whatever else `pickle.load` may raise.
+    Raises pickle.UnpicklingError if it holds anything else. A damaged pickle raises
+    that or another error of `pickle.load`.
     """
     return ArrayUnpickler(io.BytesIO(content)).load()
 
 
 def is_torch(content: bytes) -> bool:
-    """Whether PyTorch wrote this, by how it begins."""
+    """Return whether PyTorch wrote this, judging by its first bytes."""
     return content.startswith((_ZIP, pickle.dumps(_MAGIC, 2)))
 
 
 def read_torch(content: bytes) -> Any:
-    """What `torch.save` wrote, float32 and int64 tensors as numpy arrays.
+    """Read a file by `torch.save`: float32 and int64 tensors as numpy arrays [...].
 
-    Raises pickle.UnpicklingError for anything that is no tensor, and for damage that,
-    what `zipfile` raises or whatever else `pickle.load` may.
+    Raises pickle.UnpicklingError if it holds anything else. A damaged file raises that
+    or another error of `zipfile` or `pickle.load`.
     """
     if content.startswith(_ZIP):
         return _read_zip(content)
@@ -151,7 +155,9 @@ def _read_zip(content: bytes) -> Any:
 def _read_stream(file: io.BytesIO, size: int) -> Any:
     magic, _, machine = (ArrayUnpickler(file).load() for _ in range(3))
     if magic != _MAGIC or not machine["little_endian"]:
-        raise pickle.UnpicklingError("PyTorch did not write this, or a big-endian one")
+        raise pickle.UnpicklingError(
+            "the file is not from PyTorch on a little-endian machine"
+        )
     storages: dict[str, _Storage] = {}
 
     def storage(dtype, key, count):
@@ -160,7 +166,7 @@ def _read_stream(file: io.BytesIO, size: int) -> Any:
         return storages.setdefault(key, _Storage(np.zeros(count, dtype)))
 
     found = _TensorUnpickler(file, storage).load()
-    for key in ArrayUnpickler(file).load():  # they are filled after they are viewed
+    for key in ArrayUnpickler(file).load():  # the views exist before the elements
         elements = storages[key].elements
         count = int.from_bytes(file.read(8), "little")
         raw = file.read(count * elements.itemsize)

@@ -97,7 +97,9 @@ def test_the_classifiers_features_are_its_penultimate_layer(tmp_path, monkeypatc
     assert ours.shape == (40, 128)
     np.testing.assert_allclose(ours, classifier.features(from_uint8(x)), atol=1e-5)
     refuses_what_is_no_image(network)
-    with pytest.raises(UserError, match=r"judges \[N, 8, 8, 1\], not \[2, 9, 8, 1\]"):
+    with pytest.raises(
+        UserError, match=r"takes images \[N, 8, 8, 1\], not \[2, 9, 8, 1\]"
+    ):
         network.features(np.zeros((2, 9, 8, 1), np.uint8))
 
 
@@ -113,7 +115,7 @@ def refuses_what_is_no_image(network):
         (good.astype(np.float32), r"not float32 \[2, 8, 8, 1\]"),
         (good[0], r"not uint8 \[8, 8, 1\]"),
         (np.zeros((2, 8, 8, 2), np.uint8), r"not uint8 \[2, 8, 8, 2\]"),
-        (good[:0], r"one image at least, not uint8 \[0, 8, 8, 1\]"),
+        (good[:0], r"at least one image, not uint8 \[0, 8, 8, 1\]"),
         (good.tolist(), "not list"),
     ]:
         with pytest.raises(UserError, match=said):

@@ -159,7 +159,7 @@ class _Calls:
 
 def test_a_pickle_that_calls_something_is_refused(package, monkeypatch, capsys):
     publish(package, monkeypatch, "vgg", {"NetLinLayer_0": _Calls()})
-    with pytest.raises(pickle.UnpicklingError, match=r"builtins\.print is no numpy"):
+    with pytest.raises(pickle.UnpicklingError, match=r"builtins\.print is not a numpy"):
         lpips_weights.read("vgg")
     assert capsys.readouterr().out == ""
 

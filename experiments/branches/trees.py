@@ -1,10 +1,11 @@
 """A tree in leaf and the same tree bare, drawn with Pillow from a seed.
 
 Branches grow by space colonisation (Runions, Lane, Prusinkiewicz: Modeling Trees with a
-Space Colonization Algorithm, 2007): points scattered through the crown draw the nearest
-twig towards them and vanish when it comes near, so that branches fill the crown
-without crossing. Where limbs meet, width^n adds up (Murray, Leonardo). Leaves hang in
-clumps about the twigs until they hide about half of the branches.
+Space Colonization Algorithm, 2007). Points scattered through the crown attract the
+nearest twig, and vanish when a twig comes near. Branches thus fill the crown without
+crossing. At a fork width^n of the parent is the sum over its children (Murray,
+Leonardo). Clumps of leaves are added near twigs until they hide about half of the
+branches.
 """
 
 import math
@@ -13,27 +14,32 @@ from typing import NamedTuple
 
 import numpy as np
 
-_FINE = 4  # drawn so many times larger, then reduced
-_STEP = 0.022  # of a growing twig; lengths are in units of the picture's side
-_MAX = 600  # nodes of a tree
-_TWIG = 0.0165  # width of the thinnest: wider than a pixel, so that it stays joined
+_FINE = 4  # images are drawn 4 times larger, then reduced
+_STEP = 0.022  # length of a growing twig's step; the unit is the image's side
+_MAX_NODES = 600  # of a tree
+_TWIG = 0.0165  # smallest width: wider than a pixel, so that it stays connected
 _LEAF = ((-1, 0), (-0.3, 0.45), (0.3, 0.4), (1, 0), (0.3, -0.4), (-0.3, -0.45))
 
 
 class _Tree(NamedTuple):
-    """Nodes [N, 2], x to the right and y down; all but the first have a parent."""
+    """A graph of N nodes; all but the first have a parent.
+
+    places: float [N, 2], x to the right and y down, in units of the image's side.
+    parents: int [N], each below its node's own index.
+    widths: float [N], of the segment from a node's parent to the node.
+    """
 
     places: np.ndarray
-    parents: np.ndarray  # int [N], each below its node's own number
-    widths: np.ndarray  # float [N], of the piece that ends in the node
+    parents: np.ndarray
+    widths: np.ndarray
 
 
 def draw(split: str, index: int, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """A tree in leaf, uint8 [size, size, 3], and bare, uint8 [size, size, 1].
+    """Draw a tree in leaf, uint8 [size, size, 3], and bare, uint8 [size, size, 1].
 
-    A function of its arguments; the tree is the same at every size.
+    A pure function of its arguments; the tree is the same at every size.
     """
-    # A string seeds Python's generator by its SHA-512, the same everywhere.
+    # Python seeds its generator with the SHA-512 of a string: the same everywhere.
     rng = random.Random(f"branches {split} {index}")
     tree = _grown(rng)
     side = size * _FINE
@@ -46,9 +52,9 @@ def draw(split: str, index: int, size: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _grown(rng: random.Random) -> _Tree:
-    """A trunk, and branches towards every point of the crown."""
+    """Grow a trunk, and branches towards every point of the crown."""
     points = np.array(_crown(rng))
-    places, parents = np.empty((_MAX, 2)), np.zeros(_MAX, int)
+    places, parents = np.empty((_MAX_NODES, 2)), np.zeros(_MAX_NODES, int)
     count = _trunk(rng, places, parents, points[:, 1].max())
     reach = rng.uniform(1.4, 2.0) * _STEP
     far = rng.uniform(0.15, 0.3)
@@ -64,14 +70,14 @@ def _grown(rng: random.Random) -> _Tree:
         near = distance <= max(far, distance.min(initial=1))
         nodes, ends = _twigs(rng, places, nearest[near], points[near])
         gap = np.abs(ends[:, None] - places[:count]).sum(2).min(1, initial=1)
-        free = np.flatnonzero(gap > 0.6 * _STEP)[: _MAX - count]
+        free = np.flatnonzero(gap > 0.6 * _STEP)[: _MAX_NODES - count]
         count += len(free)
         places[seen:count], parents[seen:count] = ends[free], nodes[free]
     return _thickened(rng, *_without_stubs(places[:count], parents[:count]))
 
 
 def _twigs(rng: random.Random, places, nearest, points):
-    """The nodes that points pull at, each nearest to some, and where they grow to."""
+    """Return the nodes that points attract, int [M], and their new ends, [M, 2]."""
     nodes, which = np.unique(nearest, return_inverse=True)
     pull = points - places[nearest]
     pull /= np.hypot(*pull.T)[:, None]
@@ -83,7 +89,7 @@ def _twigs(rng: random.Random, places, nearest, points):
 
 
 def _trunk(rng: random.Random, places, parents, bottom: float) -> int:
-    """Writes the trunk's nodes, up to the crown's bottom; how many they are."""
+    """Write the trunk's nodes, up to the crown's bottom; return their number."""
     places[0] = 0.5 + rng.gauss(0, 0.02), 1.01
     lean, top = rng.gauss(0, 0.12), bottom - rng.uniform(0.02, 0.16)
     count = 1
@@ -96,7 +102,7 @@ def _trunk(rng: random.Random, places, parents, bottom: float) -> int:
 
 
 def _without_stubs(places: np.ndarray, parents: np.ndarray):
-    """Places and parents without twigs of a single step."""
+    """Remove twigs of a single step; return places and parents."""
     children = np.bincount(parents[1:], minlength=len(parents))
     stub = (children == 0) & (children[parents] > 1)
     number = np.cumsum(~stub) - 1
@@ -104,7 +110,7 @@ def _without_stubs(places: np.ndarray, parents: np.ndarray):
 
 
 def _crown(rng: random.Random) -> list[tuple[float, float]]:
-    """Points to grow to, scattered over an ellipse."""
+    """Scatter the points that attract twigs over an ellipse."""
     wide, high = rng.uniform(0.32, 0.44), rng.uniform(0.25, 0.36)
     x, y = 0.5 + rng.gauss(0, 0.02), 0.06 + high + rng.uniform(0, 0.06)
     points = []
@@ -117,7 +123,7 @@ def _crown(rng: random.Random) -> list[tuple[float, float]]:
 
 
 def _thickened(rng: random.Random, places: np.ndarray, parents: np.ndarray) -> _Tree:
-    """Widths from the tips down to the trunk."""
+    """Compute the widths, from the tips down to the trunk."""
     power = rng.uniform(2.2, 2.7)
     flow = np.zeros(len(places))
     for node in range(len(places) - 1, -1, -1):
@@ -127,25 +133,25 @@ def _thickened(rng: random.Random, places: np.ndarray, parents: np.ndarray) -> _
     return _Tree(places, parents, flow ** (1 / power))
 
 
-def _pieces(tree: _Tree):
-    """Start, end and width of every piece."""
+def _segments(tree: _Tree):
+    """Return start, end and width of every segment."""
     starts = tree.places[tree.parents]
     return zip(starts[1:], tree.places[1:], tree.widths[1:], strict=True)
 
 
 def _bare(tree: _Tree, side: int):
-    """The branches as a PIL mask of mode L, 255 where one is."""
+    """Draw the branches as a PIL mask of mode L, 255 on a branch."""
     from PIL import Image, ImageDraw
 
     mask = Image.new("L", (side, side), 0)
     pen = ImageDraw.Draw(mask)
-    for start, end, width in _pieces(tree):
+    for start, end, width in _segments(tree):
         _stroke(pen, start, end, width, side, 255)
     return mask
 
 
 def _stroke(pen, start, end, width, side, colour) -> None:
-    """A line with a round end, in units of the side."""
+    """Draw a line with a round end; positions and width are in units of the side."""
     (x0, y0), (x1, y1) = ((side * x, side * y) for x, y in (start, end))
     pen.line((x0, y0, x1, y1), colour, max(1, round(side * width)))
     radius = side * width / 2
@@ -153,7 +159,7 @@ def _stroke(pen, start, end, width, side, colour) -> None:
 
 
 def _sky(rng: random.Random, side: int):
-    """A pale sky, lighter towards the ground."""
+    """Draw a pale sky, lighter towards the ground."""
     from PIL import Image
 
     high = np.array(
@@ -168,7 +174,7 @@ def _sky(rng: random.Random, side: int):
 
 
 def _bark(rng: random.Random, tree: _Tree, side: int):
-    """Brown, lit from the left."""
+    """Draw the bark: brown, lit from the left."""
     from PIL import Image, ImageDraw
 
     light = rng.uniform(0.8, 1.15)
@@ -176,16 +182,16 @@ def _bark(rng: random.Random, tree: _Tree, side: int):
     lit = tuple(round(1.35 * c) for c in brown)
     picture = Image.new("RGB", (side, side), tuple(brown))
     pen = ImageDraw.Draw(picture)
-    for start, end, width in _pieces(tree):
+    for start, end, width in _segments(tree):
         shift = np.array([-0.22 * width, 0])
         _stroke(pen, start + shift, end + shift, 0.4 * width, side, lit)
     return picture
 
 
 def _put_leaves(rng: random.Random, picture, tree: _Tree, bare: np.ndarray) -> None:
-    """Draws clumps of leaves about the twigs until they hide about half the tree.
+    """Draw clumps of leaves near the twigs until they hide about half of the tree.
 
-    bare: bool [side, side], where branches are.
+    bare: bool [side, side], True on a branch.
     """
     from PIL import Image, ImageDraw
 
@@ -193,21 +199,21 @@ def _put_leaves(rng: random.Random, picture, tree: _Tree, bare: np.ndarray) -> N
     branches = np.flatnonzero(bare)
     twigs = tree.places[tree.widths < 2 * _TWIG].tolist()
     wanted, shade = rng.uniform(0.38, 0.54), rng.uniform(0.85, 1.15)
-    layer = Image.new("L", picture.size, 0)  # how bright a leaf is, 0 for none
+    layer = Image.new("L", picture.size, 0)  # brightness of a leaf, 0 for none
     pen = ImageDraw.Draw(layer)
     while np.mean(np.asarray(layer).ravel()[branches] > 0) < wanted:
         radius = rng.uniform(0.035, 0.065)
         for number, outline in enumerate(_clump(rng, rng.choice(twigs), radius)):
             light = shade * (0.75 + number / 40) * rng.uniform(0.85, 1.15)
             pen.polygon((side * outline).ravel().tolist(), min(215, round(140 * light)))
-    parts = rng.uniform(0.35, 0.75), 1, 0.32  # red, green and blue of the brightness
+    parts = rng.uniform(0.35, 0.75), 1, 0.32  # red, green and blue, by brightness
     tables = [[round(part * light) for light in range(256)] for part in parts]
     leaves = Image.merge("RGB", [layer.point(table) for table in tables])
     picture.paste(leaves, mask=layer.point([0] + [255] * 255))
 
 
 def _clump(rng: random.Random, centre, radius: float) -> np.ndarray:
-    """The outlines of 18 leaves about a place: [18, corners, 2]."""
+    """Return the outlines of 18 leaves around a place: [18, corners, 2]."""
     leaves = []
     for _ in range(18):
         x, y = (rng.gauss(middle, radius) for middle in centre)

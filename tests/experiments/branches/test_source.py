@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import scipy.ndimage
 
-from gen_jax.data import DataConfig, Info, batches, branches, describe, load
+from experiments.branches import source as branches
+from gen_jax.data import DataConfig, Info, batches, describe, load
 from gen_jax.errors import UserError
 
 EIGHT = np.ones((3, 3), int)

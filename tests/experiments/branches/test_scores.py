@@ -6,9 +6,16 @@ import numpy as np
 import pytest
 import scipy.ndimage
 
-from gen_jax.metrics import branch_scores
+from experiments.branches import scores as branch_scores
 
 RNG = np.random.default_rng(0)
+
+
+def _means(*masks, **options):
+    """The mean of each score over the images for which it is defined."""
+    found = branch_scores.per_image(*masks, **options)
+    defined = {name: scores[~np.isnan(scores)] for name, scores in found.items()}
+    return {name: x.mean() if len(x) else np.nan for name, x in defined.items()}
 
 
 def _drawn(text):
@@ -127,8 +134,8 @@ def test_all_branch_and_no_branch_are_worse_than_small_errors():
     shifted = GAP.copy()
     shifted[0, 0, 2] = True  # one pixel missing, one too many
     flat = {"all": np.ones_like(TREE), "none": np.zeros_like(TREE)}
-    good = branch_scores.scores(TREE, shifted, TOP)
-    bad = {name: branch_scores.scores(TREE, mask, TOP) for name, mask in flat.items()}
+    good = _means(TREE, shifted, TOP)
+    bad = {name: _means(TREE, mask, TOP) for name, mask in flat.items()}
     for name in ("joined", "hidden_recall", "same_count"):  # they forgive
         assert bad["all"][name] == 1
     for name in ("hidden_iou", "joined_f1"):
@@ -139,7 +146,7 @@ def test_all_branch_and_no_branch_are_worse_than_small_errors():
 def test_scores_are_means_of_those_that_are_defined():
     truth, predicted = np.concatenate([TREE, TREE]), np.concatenate([GAP, TREE])
     behind = np.concatenate([TOP, np.zeros_like(TOP)])
-    out = branch_scores.scores(truth, predicted, behind)
+    out = _means(truth, predicted, behind)
     assert out == pytest.approx(
         {
             "hidden_iou": 7 / 8,
@@ -150,5 +157,5 @@ def test_scores_are_means_of_those_that_are_defined():
             "same_count": 1.0,  # the piece of two pixels is a speck
         }
     )
-    assert branch_scores.scores(truth, predicted, behind, least=1)["same_count"] == 0.5
-    assert np.isnan(branch_scores.scores(truth, truth, 0 * behind > 0)["hidden_iou"])
+    assert _means(truth, predicted, behind, min_pixels=1)["same_count"] == 0.5
+    assert np.isnan(_means(truth, truth, 0 * behind > 0)["hidden_iou"])

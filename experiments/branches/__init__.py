@@ -1,0 +1,1 @@
+"""Trees behind leaves: a data source outside the library, with its own measure."""

@@ -1,0 +1,197 @@
+"""Checks of a game that somebody else wrote, made while it is built or traced.
+
+They cost nothing at run time. Each raises UserError with one line that names the
+player, and the array if one is wrong.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from gen_jax.errors import UserError
+from gen_jax.ops import Ops
+
+_OWN_METRICS = ("loss", "grad_norm")  # reported by the step itself
+_FORM = "a loss returns (value, (mutable, metrics))"
+
+
+def check_game(players: Mapping[str, Any], turns: Any, ops: Any) -> None:
+    """Check the types of a game's parts before they are used.
+
+    players: name -> Player. turns: a tuple of turns, each a tuple of names or a Turn.
+
+    Raises UserError for anything else.
+    """
+    for name, player in players.items():
+        halflives = player.ema_halflife_images
+        if not isinstance(halflives, tuple | list):
+            raise UserError(
+                f"ema_halflife_images of {name!r} is {halflives!r}: it is a tuple, "
+                f"write ({halflives!r},)"
+            )
+    if not isinstance(ops, Ops):
+        raise UserError(
+            f"ops is of type {type(ops).__name__}: write Ops(sample=...), see ops.py"
+        )
+    if isinstance(turns, str) or not turns:
+        raise UserError(f'turns is {turns!r}: write at least one, as (("model",),)')
+    for turn in turns:
+        check_turn(getattr(turn, "players", turn))
+
+
+def check_turn(names: Any) -> None:
+    """Check that a turn is a tuple of players' names.
+
+    Raises UserError for a string, and for a turn without a player.
+    """
+    if isinstance(names, str) or not names:
+        raise UserError(f'a turn is {names!r}: it is a tuple of names, as ("model",)')
+
+
+def check_loss(name: str, mutable: Any, result: Any) -> None:
+    """Check that a player's loss returned (value [], (mutable, metrics)).
+
+    mutable: the player's mutable state, arrays; the loss must return the same
+        structure, shapes and dtypes.
+
+    Raises UserError for another form, a value or a metric that is not a scalar, a
+    metric whose name the step uses, or another mutable state.
+    """
+    pair = isinstance(result, tuple) and len(result) == 2
+    if not pair or not (isinstance(result[1], tuple) and len(result[1]) == 2):
+        raise UserError(f"the loss of {name!r} returned {_describe(result)}: {_FORM}")
+    value, (new_mutable, metrics) = result
+    if not _is_scalar(value) or not jnp.issubdtype(_dtype(value), jnp.floating):
+        raise UserError(
+            f"the loss of {name!r} is {_describe(value)}: it must be one float, such "
+            "as the mean over the batch"
+        )
+    if difference := first_difference(new_mutable, mutable, f"{name}.mutable"):
+        raise UserError(
+            f"the loss of {name!r} must return its player's mutable state: {difference}"
+        )
+    _check_metrics(name, metrics)
+
+
+def _check_metrics(name: str, metrics: Any) -> None:
+    if not isinstance(metrics, Mapping):
+        raise UserError(
+            f"the metrics of {name!r} are {_describe(metrics)}: they are a dict of "
+            f"scalars by name; {_FORM}"
+        )
+    for metric, value in metrics.items():
+        if metric in _OWN_METRICS:
+            raise UserError(
+                f"{name!r} reports a metric {metric!r}, a name that the step itself "
+                "uses: choose another"
+            )
+        if not _is_scalar(value):
+            raise UserError(
+                f"the metric {metric!r} of {name!r} is {_describe(value)}: it must be "
+                "a scalar, such as a mean"
+            )
+
+
+def first_difference(found: Any, expected: Any, root: str) -> str:
+    """Describe the first array in which a tree differs from the network's.
+
+    found, expected: trees of arrays or ShapeDtypeStructs. root: the tree's name.
+
+    Returns such as "g.params/Dense_0/kernel: shape (3, 4), the network has (3, 5)";
+    an empty string if structure, shapes and dtypes are equal.
+    """
+    mine, theirs = (dict(_named_leaves(tree, root)) for tree in (found, expected))
+    for name in [*theirs, *mine]:
+        if name not in mine:
+            return f"{name}: missing"
+        if name not in theirs:
+            return f"{name}: unknown, the network has none"
+        for what, of in (("shape", jnp.shape), ("dtype", _dtype)):
+            if of(mine[name]) != of(theirs[name]):
+                return (
+                    f"{name}: {what} {of(mine[name])}, the network has "
+                    f"{of(theirs[name])}"
+                )
+    if jax.tree.structure(found) != jax.tree.structure(expected):
+        return (
+            f"{root}: its containers are {jax.tree.structure(found)}, the network's "
+            f"{jax.tree.structure(expected)}"
+        )
+    return ""
+
+
+def first_batch(batches: Any, leading: int = 0) -> Any:
+    """Return the batch of step 0 of `fit`'s batches, checked.
+
+    leading: number of axes before [B, ...].
+
+    Raises UserError if `batches` is not a function of a step that yields trees of
+    arrays with one B.
+    """
+    if not callable(batches):
+        raise UserError(
+            f"batches is {_describe(batches)}: give a function; batches(s) yields the "
+            "batches of steps s, s + 1, ..."
+        )
+    stream = batches(0)
+    if not isinstance(stream, Iterable):
+        raise UserError(
+            f"batches(0) is {_describe(stream)}: it must yield the batches of steps 0, "
+            "1, ..."
+        )
+    batch = next(iter(stream), None)
+    if not jax.tree.leaves(batch):
+        raise UserError(f"batches(0) yields {batch!r} first: it must yield arrays")
+    sizes = set()
+    for name, leaf in _named_leaves(batch, "batch"):
+        if not hasattr(leaf, "dtype") or jnp.ndim(leaf) <= leading:
+            raise UserError(
+                f"{name} is {_describe(leaf)}: a batch is a tree of arrays [B, ...]"
+            )
+        sizes.add(leaf.shape[leading])
+    if len(sizes) > 1:
+        raise UserError(
+            f"the arrays of a batch hold {' and '.join(map(str, sorted(sizes)))} "
+            "examples: they need the same first axis [B]"
+        )
+    return batch
+
+
+def check_no_raw_images(batch: Any) -> None:
+    """Check that no array of a batch is of images as bytes, uint8 [B, H, W, C].
+
+    Raises UserError if one is: a loss would compute on 0..255.
+    """
+    for name, leaf in _named_leaves(batch, "batch"):
+        if _dtype(leaf) == jnp.uint8 and len(jnp.shape(leaf)) == 4:
+            raise UserError(
+                f"{name} is uint8 {list(jnp.shape(leaf))}: pass prepare=data.prepare() "
+                "for float32 in [-1, 1], or prepare=lambda batch, keys: batch to keep "
+                "0..255"
+            )
+
+
+def _named_leaves(tree: Any, root: str) -> Iterable[tuple[str, Any]]:
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        below = jax.tree_util.keystr(path, simple=True, separator="/")
+        yield (f"{root}/{below}" if below else root), leaf
+
+
+def _dtype(x: Any) -> Any:
+    return jnp.dtype(getattr(x, "dtype", None) or jnp.result_type(x))
+
+
+def _is_scalar(x: Any) -> bool:
+    leaves = jax.tree.leaves(x)
+    return len(leaves) == 1 and leaves[0] is x and jnp.shape(x) == ()
+
+
+def _describe(x: Any) -> str:
+    """Name a value: an array by its shape and dtype, anything else by its type."""
+    if hasattr(x, "shape") and hasattr(x, "dtype"):
+        return f"an array {x.dtype} {list(x.shape)}"
+    if isinstance(x, tuple | list):
+        return f"a {type(x).__name__} of {len(x)}"
+    return f"a value of type {type(x).__name__}"

@@ -1,0 +1,130 @@
+"""Datasets by specification, such as "digits" or "folder:DIR".
+
+The registry is the entry-point group `gen_jax.data`; `source.py` is its contract. This
+project's own sources are lines of pyproject.toml, like those of any other package.
+"""
+
+import dataclasses
+import typing
+from pathlib import Path
+
+from gen_jax import plugins
+from gen_jax.data.dataset import MAX_PIXELS, DataConfig, Dataset, Info
+from gen_jax.data.source import Source
+from gen_jax.data.tasks import described_with_task, loaded_with_task
+from gen_jax.errors import UserError, hint
+
+GROUP = "gen_jax.data"
+_SHORT = {name: f"tfds:{name}" for name in ("mnist", "fashion_mnist", "cifar10")}
+
+
+def load(config: DataConfig) -> Dataset:
+    """Load the dataset that `config.spec` names, decoded if it fits in memory_gib.
+
+    A source without a split of its own holds out a tenth, chosen by content.
+
+    Raises UserError for anything unknown, absent, empty, damaged or out of range.
+    """
+    source, config = _resolve(config)
+    return loaded_with_task(source.load(config), config)
+
+
+def describe(config: DataConfig) -> Info | None:
+    """Return what `load` will give, from headers or one example; None if absent.
+
+    Raises UserError as `load` does, for mistakes that are seen without reading it all.
+    """
+    source, config = _resolve(config)
+    info = source.describe(config)
+    return None if info is None else described_with_task(info, config)
+
+
+def absolute(config: DataConfig) -> DataConfig:
+    """Return the same data, named by paths that any working directory finds."""
+    spec, data_dir = config.spec, config.data_dir
+    source = _find(spec)
+    if config.where and source and source.where in ("DIR", "FILE"):
+        spec = f"{_kind(spec)}:{Path(config.where).expanduser().absolute()}"
+    if data_dir and "://" not in data_dir:  # a bucket's URL is absolute
+        data_dir = str(Path(data_dir).expanduser().absolute())
+    return dataclasses.replace(config, spec=spec, data_dir=data_dir)
+
+
+def own_config(config: DataConfig) -> DataConfig:
+    """Return the same settings in the class that the source of `config.spec` takes.
+
+    Options of another source are dropped, its own have their defaults. An unknown
+    source changes nothing: `load` says what is wrong with it.
+    """
+    source = _find(config.spec)
+    if source is None or type(config) is source.config:
+        return config
+    own = {field.name for field in dataclasses.fields(source.config)}
+    shared = own & {field.name for field in dataclasses.fields(config)}
+    return source.config(**{name: getattr(config, name) for name in shared})
+
+
+def _resolve(config: DataConfig) -> tuple[Source, DataConfig]:
+    """Return the source, and the configuration that its functions take."""
+    source, spec = _find(config.spec), _SHORT.get(config.spec, config.spec)
+    if source is None:
+        raise _unknown(config.spec)
+    if source.where and not spec.partition(":")[2]:
+        raise UserError(f"data {spec!r} is incomplete: write {_written(spec, source)}")
+    if not source.where and ":" in spec:
+        raise UserError(
+            f"data {spec!r}: nothing may follow the name; write {_kind(spec)}"
+        )
+    if type(config) not in (DataConfig, source.config):
+        raise UserError(
+            f"the options of {type(config).__name__} do not apply to {spec}: use "
+            f"{source.config.__name__}"
+        )
+    config = own_config(dataclasses.replace(config, spec=spec))
+    _check_options(config)
+    return source, config
+
+
+def _kind(spec: str) -> str:
+    return _SHORT.get(spec, spec).partition(":")[0]
+
+
+def _find(spec: str) -> Source | None:
+    return plugins.find(GROUP, _kind(spec), Source)
+
+
+def _written(name: str, source: Source) -> str:
+    """Return how to write a source that is registered as `name`."""
+    return f"{name}:{source.where}" if source.where else name
+
+
+def _unknown(spec: str) -> UserError:
+    """Return the error for a source that is not registered, with the nearest name."""
+    known = {}
+    for name in plugins.names(GROUP):
+        try:
+            known[name] = _written(name, _find(name))
+        except UserError:  # a broken plugin that the user may not have meant
+            known[name] = name
+    if not known:
+        return UserError(
+            "no data source is registered: install the project (pip install -e .)"
+        )
+    known |= {name: name for name in _SHORT}
+    return UserError(f"unknown dataset {spec!r}.{hint(_kind(spec), known)}")
+
+
+def _check_options(config: DataConfig) -> None:
+    if not 0 <= config.image_size <= MAX_PIXELS:
+        raise UserError(
+            f"data.image_size is {config.image_size}; allowed: 0 to {MAX_PIXELS}"
+        )
+    if config.channels not in (0, 1, 3):
+        raise UserError(f"data.channels is {config.channels}; allowed: 0, 1 or 3")
+    if not config.memory_gib >= 0:
+        raise UserError(f"data.memory_gib is {config.memory_gib}; allowed: 0 or more")
+    for name, kind in typing.get_type_hints(type(config)).items():
+        allowed, value = typing.get_args(kind), getattr(config, name)
+        if typing.get_origin(kind) is typing.Literal and value not in allowed:
+            words = ", ".join(word or "''" for word in allowed)
+            raise UserError(f"data.{name} is {value!r}; allowed: {words}")

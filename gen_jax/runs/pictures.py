@@ -1,0 +1,102 @@
+"""The pictures that a run draws while it trains, with the averaged weights."""
+
+import concurrent.futures
+from collections.abc import Callable, Iterable
+
+import jax
+import numpy as np
+
+from gen_jax import devices, images
+from gen_jax.game import Game, Players, Tree, averaged
+from gen_jax.runs.folder import Folder
+from gen_jax.step import sample_keys
+
+Draw = Callable[[Players, int], jax.Array]
+Arrange = Callable[[np.ndarray], np.ndarray]
+
+_SAMPLES = 64  # in a picture, at most
+_MAX_COLUMNS = 16  # of a grid with one column per class
+
+
+class Pictures:
+    """Draws pictures on the device and writes their PNG files in the background."""
+
+    def __init__(self, game: Game, held_out: Tree | None):
+        """Compile nothing yet; see `picture_functions`."""
+        self._draw, self._arrange = picture_functions(game, held_out)
+        self._pool = concurrent.futures.ThreadPoolExecutor(1)
+        self._started: list[concurrent.futures.Future] = []
+
+    def start(self, step: int, each: Iterable[tuple[int, Folder, Players]]) -> None:
+        """Draw a picture of each run, given its seed, folder and players."""
+        if self._draw is None:
+            return
+        self.wait()
+        for seed, folder, players in each:
+            drawn = self._draw(players, seed)
+            if jax.process_index() == 0:
+                started = self._pool.submit(self._write, folder, step, drawn)
+                self._started.append(started)
+
+    def _write(self, folder: Folder, step: int, drawn: jax.Array) -> None:
+        folder.picture(step, self._arrange(np.asarray(drawn)))
+
+    def wait(self) -> int:
+        """Return how many pictures were written since the last call; raise errors."""
+        written, self._started = self._started, []
+        for picture in written:
+            picture.result()
+        return len(written)
+
+    def close(self) -> None:
+        """Release the thread."""
+        self._pool.shutdown()
+
+
+def picture_functions(
+    game: Game, held_out: Tree | None
+) -> tuple[Draw | None, Arrange | None]:
+    """Return (players, seed) -> images, and images -> picture, uint8 [H, W, 1 or 3].
+
+    The latents or the held-out inputs are the same at every call with one seed.
+    held_out: {"x", "y"}, prepared pairs for a game that translates; None for no pairs.
+
+    Both are None if the game has nothing to show.
+    """
+    if game.ops.translate is not None and held_out is not None:
+        x, y = held_out["x"], held_out["y"]
+
+        def translate(players, keys):
+            return game.ops.translate(averaged(players), x, keys)
+
+        def arrange(y_hat):
+            return images.side_by_side(x, y_hat, y)
+
+        return _seeded(translate, len(x)), arrange
+    if game.ops.sample is None:
+        return None, None
+    columns = class_columns(game.num_classes)
+    number = whole_rows(_SAMPLES, columns)
+    labels = np.arange(number, dtype=np.int32) % max(1, game.num_classes)
+    options = {"y": labels} if game.num_classes else {}
+
+    def sample(players, keys):
+        return game.ops.sample(averaged(players), keys, **options)
+
+    return _seeded(sample, number), lambda x: images.picture(x, columns)
+
+
+def class_columns(num_classes: int) -> int | None:
+    """Return the columns of a grid with one class each; None for another grid."""
+    return num_classes if 0 < num_classes <= _MAX_COLUMNS else None
+
+
+def whole_rows(number: int, columns: int | None) -> int:
+    """Return how many of `number` images make whole rows; all of them if under one."""
+    return number - number % columns or number if columns else number
+
+
+def _seeded(draw: Callable, number: int) -> Draw:
+    """Return (players, seed) -> draw(players, keys [number]), compiled once."""
+    compiled, index = devices.jit(draw), np.arange(number, dtype=np.int32)
+    return lambda players, seed: compiled(players, sample_keys(seed, index))

@@ -1,0 +1,102 @@
+"""A trained run, loaded from its folder; nothing else is needed."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+
+from gen_jax import experiment
+from gen_jax.config import from_dict, to_dict
+from gen_jax.data.dataset import Info
+from gen_jax.errors import UserError
+from gen_jax.game import Game, State, Weights
+from gen_jax.runs import checkpoint
+
+
+class Run(NamedTuple):
+    """A trained run.
+
+    name: its experiment; None for a game of one's own. info: the shapes of its data;
+    None if its meta has none. config: None if the game was given to `load`.
+    folder: the run's folder, not that of the checkpoint.
+    """
+
+    name: str | None
+    info: Info | None
+    game: Game
+    config: experiment.RunConfig | None
+    state: State
+    step: int
+    folder: Path
+
+
+def make_meta(name: str, config: Any, info: Info) -> dict[str, Any]:
+    """Return the meta that rebuilds the game of a registered experiment.
+
+    config: the experiment's configuration, a dataclass.
+    """
+    return {
+        "experiment": name,
+        "config": to_dict(config),
+        "info": info._asdict(),
+    }
+
+
+def info_of(meta: Mapping[str, Any]) -> Info:
+    """Return the description of the data in a checkpoint's meta."""
+    saved = meta["info"].items()
+    return Info(**{k: tuple(v) if isinstance(v, list) else v for k, v in saved})
+
+
+def load(path: str | Path, game: Game | None = None) -> Run:
+    """Load a run from its folder (the newest checkpoint), or from one checkpoint.
+
+    game: for a game of one's own. Otherwise the experiment that the checkpoint names
+    builds it. The state is placed on the default device.
+
+    Raises UserError if there is no checkpoint that can be read, or if the game differs
+    from the one that was saved; then the error names the leaf.
+    """
+    found = checkpoint.newest(checkpoint.step_directories(path))
+    meta, config = found.meta, None
+    info = info_of(meta) if "info" in meta else None
+    name = meta.get("experiment")
+    if game is None:
+        if name is None:
+            raise UserError(
+                f"{path} holds a run of a game of its own: pass that game as game=GAME"
+            )
+        recipe = experiment.find(name)
+        config = from_dict(recipe.config, meta["config"])
+        game = recipe.build(config, info)
+    device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    batch = checkpoint.batch_like(meta["batch"])
+    state = checkpoint.restore(found, checkpoint.state_like(game, batch, device))
+    folder = checkpoint.run_folder(found.directory)
+    return Run(name, info, game, config, state, int(state.step), folder)
+
+
+def load_params(path: str | Path, ema: int | None = 0) -> dict[str, Weights]:
+    """Load every player's weights as numpy arrays; no game or model code is needed.
+
+    ema: index of the averaged weights (0 is the first half-life), taken if a player
+        has any; None for the raw weights.
+
+    Raises UserError if there is no checkpoint that can be read, or no such average.
+    """
+    found = checkpoint.newest(checkpoint.step_directories(path))
+    players = checkpoint.restore_weights(found)
+    return {name: _weights(name, player, ema) for name, player in players.items()}
+
+
+def _weights(name: str, player: Mapping[str, Any], ema: int | None) -> Weights:
+    averages = player["ema"]
+    if ema is None or not averages:
+        return Weights(player["params"], player["mutable"])
+    if not 0 <= ema < len(averages):
+        raise UserError(
+            f"ema={ema}: the player {name!r} has {len(averages)} averages; choose "
+            f"ema=0 to {len(averages) - 1}, or ema=None for the raw weights"
+        )
+    return Weights(**averages[ema])
