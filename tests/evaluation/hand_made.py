@@ -3,6 +3,8 @@
 import dataclasses
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from gen_jax import data, experiment
@@ -10,6 +12,7 @@ from gen_jax.data import DataConfig
 from gen_jax.evaluation.preset import QUICK
 from gen_jax.evaluation.request import Evaluation
 from gen_jax.game import Game, Player, PlayerState, State, Weights
+from gen_jax.metrics.networks import features
 from gen_jax.ops import Ops
 from gen_jax.runs.run import Run
 
@@ -38,3 +41,21 @@ def evaluation_of(
     return Evaluation(
         run, dataset, folder / "evaluation", **{"preset": QUICK, **fields}
     )
+
+
+def draws(pool: np.ndarray, **ops) -> Game:
+    """A model whose samples are drawn from a pool of images [N, ...]."""
+
+    def sample(players, keys):
+        pick = jax.vmap(lambda key: jax.random.randint(key, (), 0, len(pool)))(keys)
+        return players["model"].params["pool"][pick]
+
+    return game_of({"sample": sample, **ops})
+
+
+def on_pixels(folder, pool, preset=QUICK, **fields) -> Evaluation:
+    """An evaluation of `draws` of a pool, compared with real images on pixels."""
+    this = evaluation_of(
+        folder, draws(pool), {"pool": jnp.asarray(pool)}, preset=preset, **fields
+    )
+    return dataclasses.replace(this, networks=(features.raw(this.dataset),))

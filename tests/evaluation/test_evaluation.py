@@ -1,8 +1,5 @@
 """Measures of models whose samples are known: real images, copies, one class alone."""
 
-import dataclasses
-import json
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,43 +9,17 @@ import scipy.stats
 from gen_jax import images
 from gen_jax.errors import UserError
 from gen_jax.evaluation import (
-    Measured,
-    Record,
-    Value,
     bounds,
     by_class,
     distances,
     paired_images,
-    record,
-    result,
 )
-from gen_jax.evaluation.measures import measures
 from gen_jax.evaluation.preset import QUICK
 from gen_jax.evaluation.request import Evaluation
-from gen_jax.game import Game
 from gen_jax.metrics.intervals import jackknife_interval
 from gen_jax.metrics.manifold import Classified
-from gen_jax.metrics.networks import features
 from gen_jax.metrics.networks.classifier import Classifier
-from tests.evaluation.hand_made import evaluation_of, game_of
-
-
-def draws(pool: np.ndarray, **ops) -> Game:
-    """A model whose samples are drawn from a pool of images [N, ...]."""
-
-    def sample(players, keys):
-        pick = jax.vmap(lambda key: jax.random.randint(key, (), 0, len(pool)))(keys)
-        return players["model"].params["pool"][pick]
-
-    return game_of({"sample": sample, **ops})
-
-
-def on_pixels(folder, pool, preset=QUICK, **fields) -> Evaluation:
-    """An evaluation of `draws` of a pool, compared with real images on pixels."""
-    this = evaluation_of(
-        folder, draws(pool), {"pool": jnp.asarray(pool)}, preset=preset, **fields
-    )
-    return dataclasses.replace(this, networks=(features.raw(this.dataset),))
+from tests.evaluation.hand_made import draws, evaluation_of, game_of, on_pixels
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +35,7 @@ def measured(tmp_path, pool, most=150):
     return distances.on_network(this, this.networks[0]).values
 
 
-def test_real_images_lie_at_the_floor_and_one_class_does_not(tmp_path, real):
+def test_real_images_reach_the_baseline_and_one_class_does_not(tmp_path, real):
     x, y = real
     perfect = measured(tmp_path / "a", x)
     zeros = measured(tmp_path / "b", x[y == 0])
@@ -79,7 +50,7 @@ def test_real_images_lie_at_the_floor_and_one_class_does_not(tmp_path, real):
     assert zeros["coverage"].value < 0.2
 
 
-def test_a_model_that_copies_is_found_out(tmp_path, real):
+def test_a_model_that_copies_is_detected(tmp_path, real):
     x, _ = real
     quick = QUICK._replace(samples=200, pairwise=200)
     this = on_pixels(tmp_path, x, quick)
@@ -160,7 +131,7 @@ def test_a_chunk_of_junk_is_drawn_again(tmp_path, junk):
     np.testing.assert_array_equal(this.samples.first(70), whole)
 
 
-def test_a_chunk_of_terms_that_is_none_is_made_again(tmp_path):
+def test_a_chunk_without_terms_is_computed_again(tmp_path):
     x = np.zeros((3, 2), np.float32)
     terms = {"bound_terms": lambda players, x, keys: {"kl": jnp.sum(x + 1, axis=1)}}
     this = evaluation_of(tmp_path, draws(x, **terms), spec="ring")
@@ -194,7 +165,7 @@ def test_without_a_pair_the_other_real_images_stay_in_their_halves():
         assert halves(rest) < first
 
 
-def test_real_images_are_picked_whatever_their_order(tmp_path):
+def test_real_images_are_a_random_choice(tmp_path):
     """Of the ring's points, which come mode by mode, every other one is of four."""
     this = evaluation_of(tmp_path, draws(np.zeros((1, 2))), spec="ring")
     train = this.dataset.train
@@ -253,8 +224,8 @@ def test_the_importance_bound_nears_log_p(tmp_path, monkeypatch):
     assert result.values["active_units"].value == 1
 
 
-def test_trees_are_also_judged_by_their_branches(tmp_path, monkeypatch):
-    """A translator that paints all black finds all, and joins what is apart."""
+def test_trees_also_get_scores_of_their_branches(tmp_path, monkeypatch):
+    """A translator that paints all black finds all branches, and joins them."""
 
     def no_weights(net):
         raise UserError("LPIPS is left out")
@@ -274,114 +245,6 @@ def test_trees_are_also_judged_by_their_branches(tmp_path, monkeypatch):
 def _padded(x):
     """[5, 6, 6, 1], nought around; in two of the codes nothing changes."""
     return np.pad(x, ((0, 0), (3, 1), (3, 1), (0, 0)))
-
-
-def test_what_was_measured_is_kept_while_it_holds(tmp_path, real):
-    x, _ = real
-    quick = QUICK._replace(samples=80, pairwise=80)
-    path = tmp_path / "evaluation.json"
-
-    def taken(version=1, **options):
-        this = on_pixels(tmp_path, x, quick, **options)
-        [chosen] = [m for m in measures(this) if m.name == "copies"]
-        chosen = chosen._replace(version=version)
-        return record.run(this, [chosen], path).measures["copies"]
-
-    first = taken()
-    content = json.loads(path.read_text())
-    assert content["measures"]["copies"] == dataclasses.asdict(first)
-    assert first.context["step"] == 7
-    content["measures"]["copies"]["seconds"] = -1
-    path.write_text(json.dumps(content))
-    assert taken().seconds == -1  # it was read
-    assert taken(version=2).seconds >= 0
-    path.write_text(json.dumps(content))
-    assert taken(seed=1).seconds >= 0
-    path.write_text("{")
-    assert taken().values == first.values
-
-
-def test_what_is_not_asked_for_is_left_and_says_what_it_is_of(tmp_path, real):
-    x, _ = real
-    quick = QUICK._replace(samples=80, pairwise=80)
-    path = tmp_path / "evaluation.json"
-
-    def take(*names, seed=0):
-        this = on_pixels(tmp_path, x, quick, seed=seed)
-        chosen = [m for m in measures(this) if m.name in names]
-        assert len(chosen) == len(names)
-        return record.run(this, chosen, path).measures
-
-    both = take("copies", "on_pixels")
-    assert list(take("copies", seed=1)) == ["copies"]
-    kept = result.read(path).measures
-    assert kept["on_pixels"] == both["on_pixels"]
-    assert kept["on_pixels"].context["seed"] == 0
-    assert kept["copies"].context["seed"] == 1
-    content = json.loads(path.read_text())["measures"]
-    path.write_text(json.dumps({"measures": {**content, "bound": {}, "parzen": 3}}))
-    assert result.read(path).measures == kept  # the damaged ones alone are lost
-
-
-def test_a_measure_that_cannot_be_taken_stops_no_other(tmp_path, real):
-    x, _ = real
-    quick = QUICK._replace(samples=80, pairwise=80)
-    this = on_pixels(tmp_path, x, quick)
-    [copies] = [m for m in measures(this) if m.name == "copies"]
-
-    def fails(evaluation):
-        """Never."""
-        raise UserError("not of this")
-
-    broken = copies._replace(name="broken", run=fails)
-    path = tmp_path / "evaluation.json"
-    with pytest.raises(UserError, match="broken: not of this"):
-        record.run(this, [broken, copies], path)
-    assert list(json.loads(path.read_text())["measures"]) == ["copies"]
-
-
-def test_a_change_of_networks_measures_nothing_else_again(tmp_path, real):
-    x, _ = real
-    quick = QUICK._replace(samples=80, pairwise=80)
-    path = tmp_path / "evaluation.json"
-    this = on_pixels(tmp_path, x, quick)
-    [copies] = [m for m in measures(this) if m.name == "copies"]
-    first = record.run(this, [copies], path).measures["copies"]
-    more = quick._replace(bound_images=7, importance_samples=9)
-    other = dataclasses.replace(this, networks=(), preset=more)
-    assert record.run(other, [copies], path).measures["copies"] == first
-
-
-def test_several_seeds_are_one_with_a_t_interval():
-    numbers = [1.0, 2.0, 4.0]
-
-    def content(seed, number, k=1):
-        values = {
-            "a": Value(number, real_baseline=0.5, unit="nats"),
-            "fraction": Value(number / 4, fraction=True),
-        }
-        by_class = {"3": {"label_accuracy": number / 4}}
-        measure = Measured(values, "w", {"k": k}, by_class, seconds=1.0)
-        about = {"folder": f"runs/x/seed_{seed}", "training_seed": seed}
-        return Record({"m": measure}, about)
-
-    together = record.over_seeds([content(s, x) for s, x in enumerate(numbers)])
-    value = together.measures["m"].values["a"]
-    low, high = scipy.stats.t.interval(
-        0.95, 2, np.mean(numbers), scipy.stats.sem(numbers)
-    )
-    np.testing.assert_allclose([value.low, value.high], [low, high])
-    assert (value.real_baseline, value.unit) == (0.5, "nats")
-    mean = together.measures["m"].by_class["3"]["label_accuracy"]
-    assert mean == pytest.approx(np.mean(numbers) / 4)
-    fraction = together.measures["m"].values["fraction"]
-    assert (fraction.low, fraction.high) == (0.0, 1.0)  # t's would leave them
-    assert together.run["training_seed"] == [0, 1, 2]
-    assert together.run["folder"] == "runs/x"
-    otherwise = [content(s, x, k=1 + s) for s, x in enumerate(numbers)]
-    assert record.over_seeds(otherwise).measures == {}
-    with pytest.raises(UserError, match="two of them"):
-        record.over_seeds([content(0, 1.0)])
 
 
 def test_the_jackknife_of_a_mean_covers_it():

@@ -1,4 +1,4 @@
-"""Evaluations of runs: images as a viewer sees them, and what a run can do."""
+"""Evaluations of runs: images are clipped, and capabilities are found."""
 
 import dataclasses
 
@@ -14,7 +14,7 @@ from gen_jax.game import State
 from gen_jax.metrics.networks.classifier import Classifier
 from tests.evaluation.hand_made import evaluation_of, game_of
 
-LOUD = 7.0  # times what an image may hold
+LOUD = 7.0  # times the range of an image
 
 
 def loud_ops(shape):
@@ -29,7 +29,7 @@ def loud_ops(shape):
 
 
 @pytest.mark.parametrize("op", ["sample", "decode", "reconstruct", "translate"])
-def test_images_that_are_made_are_those_that_a_file_would_hold(op, tmp_path):
+def test_images_are_clipped_as_in_a_file(op, tmp_path):
     this = evaluation_of(tmp_path, game_of(loud_ops((8, 8, 1))))
     x = this.apply(op, keys=this.keys(3))
     assert (x.min(), x.max()) == (-1, 1)

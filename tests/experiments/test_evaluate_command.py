@@ -1,6 +1,6 @@
 """`experiments.evaluate` on runs too short to be good: all is measured, in context.
 
-What the numbers are is tested in `tests/evaluation` and `tests/metrics`.
+The numbers are tested in `tests/evaluation` and `tests/metrics`.
 """
 
 import json
@@ -27,7 +27,7 @@ ORDINARY = ("vae", "pix2pix")
 
 
 def check_values(measure):
-    """Numbers, each within its interval; its floor is one too."""
+    """Check that each value is a number within its interval."""
     assert measure["what"].endswith(".")
     assert measure["context"]
     for value in measure["values"].values():
@@ -103,7 +103,7 @@ def test_mistakes_get_one_line_and_cost_nothing(tmp_path):
         assert (workdir / "evaluation.json").read_text() == kept
 
 
-def test_labels_are_needed_where_a_classifier_judges(tmp_path):
+def test_a_classifier_needs_labels(tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 1), np.uint8)
     np.savez(tmp_path / "unlabelled.npz", x=images)
     data = f"--data=npz:{tmp_path / 'unlabelled.npz'}"

@@ -1,6 +1,6 @@
 """Claims on runs too short to prove them: every figure is drawn, every number is one.
 
-What the numbers are is tested in `tests/figures` and `tests/metrics`.
+The numbers are tested in `tests/figures` and `tests/metrics`.
 """
 
 import json
@@ -26,8 +26,8 @@ EXPECTED = {
     "ddpm_conditional": "learning interpolation latents plane style dissolving "
     "restoring shared_noise",
 }
-QUICK = ("cgan", "pix2pix")  # vae and ae: beside each other
-# Those that draw points above, or other pairs, on what they are known for.
+QUICK = ("cgan", "pix2pix")  # vae and ae: next to each other
+# Those that draw points above, or other pairs, on the images of their papers.
 ON_IMAGES = {
     "flow": (
         {**UNET, "data.spec": "digits"},
@@ -83,7 +83,7 @@ def check_claims(name, expected, workdir, **fields):
         assert film.n_frames == 3  # before the first step, after 4 and after 8
 
 
-def test_two_runs_are_drawn_beside_each_other(tmp_path):
+def test_two_runs_are_drawn_next_to_each_other(tmp_path):
     one, two, out = tmp_path / "one", tmp_path / "two", tmp_path / "out"
     succeed("train", *shrunk("vae", 4), f"--workdir={one}")
     succeed("train", *shrunk("ae", 4), f"--workdir={two}")

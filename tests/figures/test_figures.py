@@ -1,4 +1,4 @@
-"""What figures measure, in cases known by hand."""
+"""The numbers of figures, in cases with known results."""
 
 import dataclasses
 
@@ -35,7 +35,7 @@ def test_a_great_circle_keeps_the_length_and_meets_both_ends():
     np.testing.assert_allclose(same, first, atol=1e-6)
 
 
-def test_noise_is_told_from_what_still_knows_the_image():
+def test_noise_is_told_from_noise_that_contains_the_image():
     rng = np.random.default_rng(0)
     x = rng.uniform(-1, 1, (1000, 8, 8, 1))
     noise = rng.standard_normal(x.shape)
@@ -59,7 +59,7 @@ def test_noise_is_told_from_what_still_knows_the_image():
     ],
 )
 def test_a_score_is_not_called_a_probability(gan_loss, said, unit, tmp_path):
-    """A judge whose logit is 3 of what has a white corner, as samples have, else -2."""
+    """A discriminator with logit 3 for a white corner, as samples have, else -2."""
 
     def sample(players, keys, y=None):
         return jnp.ones((len(keys), 8, 8, 1), jnp.float32)

@@ -48,7 +48,7 @@ def opened():
 
 
 class Page:
-    """One tab. errors: what its console was told, and what it refused to load."""
+    """One tab. errors: messages of its console, and resources it did not load."""
 
     def __init__(self, tell: int, hear: int):
         self._tell, self._hear, self._rest = tell, hear, b""
@@ -86,7 +86,7 @@ class Page:
             self._next()
 
     def value(self, expression: str):
-        """What JavaScript makes of an expression."""
+        """Return the value of an expression of JavaScript."""
         answer = self.ask("Runtime.evaluate", expression=expression, returnByValue=True)
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")

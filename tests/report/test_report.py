@@ -1,4 +1,4 @@
-"""A run's page says what the folder holds, whatever that is."""
+"""A run's page shows everything in its folder, and names damaged files."""
 
 import base64
 import io
@@ -158,7 +158,7 @@ def test_several_seeds_are_next_to_each_other_with_their_common_evaluation(tmp_p
     assert "vae, all seeds: evaluation.json is damaged" in damaged.text
 
 
-def test_whatever_a_file_says_is_text(tmp_path):
+def test_everything_in_a_file_is_shown_as_text(tmp_path):
     run = write(tmp_path / "<b>&'\"run")
     meta = json.loads((run / "config.json").read_text())
     meta["environment"] = {HOSTILE: HOSTILE}
@@ -207,14 +207,14 @@ DAMAGES = {
 @pytest.mark.parametrize(
     ("name", "content"), [(n, c) for n, contents in DAMAGES.items() for c in contents]
 )
-def test_what_is_damaged_is_left_out(name, content, tmp_path):
+def test_a_damaged_file_is_left_out(name, content, tmp_path):
     run = write(tmp_path / "run")
     (run / name).write_text(content, encoding="latin-1")
     assert page(run).text
 
 
 @pytest.mark.parametrize("name", [*DAMAGES, "samples", "figures", "evaluation"])
-def test_what_is_missing_is_left_out(name, tmp_path):
+def test_a_missing_file_is_left_out(name, tmp_path):
     run = write(tmp_path / "run")
     path = run / name
     shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -225,7 +225,7 @@ def test_what_is_missing_is_left_out(name, tmp_path):
     assert "config.json is missing" in page(bare).text
 
 
-def test_damage_is_told(tmp_path):
+def test_damage_is_named(tmp_path):
     run = write(tmp_path / "run")
     (run / "samples" / "12.png").write_text("torn")
     (run / "evaluation.json").write_text("{")
