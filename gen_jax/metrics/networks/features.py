@@ -54,7 +54,7 @@ def network(name: str, dataset: Dataset) -> FeatureNetwork:
     kind, _, path = name.partition(":")
     if kind == "inception":
         if not path:
-            raise UserError(f"{name!r} names no file of weights: type inception:FILE")
+            raise UserError(f"{name!r} lacks a FILE of weights: inception:FILE")
         return inception(path)
     makers = {
         "classifier": lambda: classifier(dataset),
