@@ -347,7 +347,9 @@ def _check_data(config: experiment.RunConfig, meta: dict, saved: dict) -> None:
     """
     from gen_jax.runs.run import info_of
 
-    info, before = info_of(meta), info_of(saved)
+    info, before = (  # classes may have got other names
+        info_of(each)._replace(class_names=()) for each in (meta, saved)
+    )
     spec, old = config.data.spec, configs.from_dict(config, saved["config"])
     if info != before:
         fields = [p for p in configs.differences(config, old) if p.startswith("data.")]

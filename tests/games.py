@@ -34,6 +34,12 @@ def bilinear_game(turns) -> Game:
     )
 
 
+def untrained_game(ops: Ops, num_classes: int = 0) -> Game:
+    """A game with these ops, whose one player has no parameters."""
+    player = Player(lambda rng, batch: Weights({}), lambda *_: None, optax.identity())
+    return Game({"model": player}, (("model",),), ops, num_classes)
+
+
 def mean_game(turns=(("model",),), **options) -> Game:
     """w runs after the batch's mean; reports what it saw of the context."""
 

@@ -223,18 +223,12 @@ def gan(
         generator_name=names[0],
         discriminator_name=names[1],
     )
+    g_loss, d_loss = members.generator_loss, members.discriminator_loss
     players = {
         names[0]: Player(
-            members.init_generator,
-            members.generator_loss,
-            generator_optimizer,
-            ema_halflife_images,
+            members.init_generator, g_loss, generator_optimizer, ema_halflife_images
         ),
-        names[1]: Player(
-            members.init_discriminator,
-            members.discriminator_loss,
-            discriminator_optimizer,
-        ),
+        names[1]: Player(members.init_discriminator, d_loss, discriminator_optimizer),
     }
     critic = tuple(Turn(names[1:], part) for part in range(critic_turns))
     turns = (*critic, Turn(names[:1]))

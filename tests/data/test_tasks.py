@@ -4,7 +4,6 @@ import itertools
 
 import numpy as np
 import pytest
-import scipy.ndimage
 from PIL import Image
 
 from gen_jax.data import DataConfig, Info, PairsConfig, batches, describe, load, tasks
@@ -40,13 +39,17 @@ def test_grey_is_what_pillow_makes():
 
 
 def test_edges_are_sobels():
+    kernel = np.outer([-1, 0, 1], [1, 2, 1])
     images = _images(2, 6, 5, 1) // 4
     out = tasks.edges(images)
     assert (out.dtype, out.shape) == (np.uint8, images.shape)
     for image, lines in zip(images[..., 0].astype(float), out[..., 0], strict=True):
-        gradient = [scipy.ndimage.sobel(image, axis, mode="nearest") for axis in (0, 1)]
-        expected = 255 - np.clip(np.hypot(*gradient) / 2, 0, 255)
-        np.testing.assert_allclose(lines, expected, atol=0.51)
+        wide = np.pad(image, 1, "edge")
+        for i, j in np.ndindex(image.shape):
+            down = (kernel * wide[i : i + 3, j : j + 3]).sum()
+            across = (kernel.T * wide[i : i + 3, j : j + 3]).sum()
+            expected = 255 - min(np.hypot(down, across) / 2, 255)
+            assert abs(lines[i, j] - expected) < 0.51
     flat = np.full((1, 4, 4, 3), 7, np.uint8)
     np.testing.assert_array_equal(tasks.edges(flat), 255)
     flat[:, :, 2:] = 200

@@ -11,16 +11,16 @@ from gen_jax import data, experiment
 from gen_jax.data import DataConfig
 from gen_jax.evaluation.preset import QUICK
 from gen_jax.evaluation.request import Evaluation
-from gen_jax.game import Game, Player, PlayerState, State, Weights
+from gen_jax.game import Game, PlayerState, State
 from gen_jax.metrics.networks import features
 from gen_jax.ops import Ops
 from gen_jax.runs.run import Run
+from tests.games import untrained_game
 
 
 def game_of(ops: dict, **fields) -> Game:
     """A game of one player that has these ops and learns nothing."""
-    player = Player(init=lambda rng, batch: Weights({}), loss=None)
-    return Game({"model": player}, (), Ops(**ops), **fields)
+    return untrained_game(Ops(**ops), **fields)
 
 
 def state_of(params, step: int = 7) -> State:

@@ -8,9 +8,9 @@ from absl import flags
 from experiments import flags as parsing
 from gen_jax import experiment
 from gen_jax.errors import UserError
-from gen_jax.game import Game
 from gen_jax.ops import Ops
 from gen_jax.runs.run import Run
+from tests.games import untrained_game
 
 
 def sample(
@@ -27,7 +27,7 @@ def sample(
 
 
 CONFIG = experiment.find("ddpm_conditional").config
-GAME = Game({}, (), Ops(sample=sample))
+GAME = untrained_game(Ops(sample=sample))
 RUN = Run("ddpm_conditional", None, GAME, CONFIG, {}, 0, Path())
 
 

@@ -4,9 +4,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gen_jax.game import Game, Player
 from gen_jax.ops import Ops
 from gen_jax.runs.pictures import class_columns, picture_functions, whole_rows
+from tests.games import untrained_game
 
 
 def labelled_game(num_classes):
@@ -17,8 +17,7 @@ def labelled_game(num_classes):
         shape = (len(keys), 8, 8, 1)
         return jnp.broadcast_to(level[:, None, None, None], shape)
 
-    player = Player(None, None)
-    return Game({"model": player}, (), Ops(sample=sample), num_classes)
+    return untrained_game(Ops(sample=sample), num_classes)
 
 
 @pytest.mark.parametrize(
