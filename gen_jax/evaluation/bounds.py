@@ -25,7 +25,7 @@ _ACTIVE = 0.01  # variance of a unit's mean, Burda et al. (2016), section 5.2
 
 
 def bound(evaluation: Evaluation) -> Result:
-    """The variational bound and its terms, on training and on test images."""
+    """Measure the variational bound and its terms, on training and test images."""
     number, size = evaluation.preset.bound_images, chunks.SIZE
     if evaluation.game.ops.diffuse is not None:  # T evaluations an image
         number, size = evaluation.preset.diffusion_images, _DIFFUSION_CHUNK
@@ -40,7 +40,7 @@ def bound(evaluation: Evaluation) -> Result:
         for name, term in terms.items():
             values[f"{split}_{name}"] = mean_of(term, unit="nats")
         context[split] = f"{len(x)} images"
-    return Result(values, {**context, **_likelihood(evaluation), "draws": 1})
+    return Result(values, {**context, **_likelihood(evaluation), "samples_of_z": 1})
 
 
 def _terms(
@@ -67,7 +67,7 @@ def _terms(
 
 
 def importance_bound(evaluation: Evaluation) -> Result:
-    """Importance-weighted bound on log p(x) (Burda et al. 2016); active units of z.
+    """Measure the importance-weighted bound (Burda et al. 2016), and active units of z.
 
     The bound rises to log p(x) with the number k of z, and may be far below it.
     """

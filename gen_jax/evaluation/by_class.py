@@ -32,7 +32,7 @@ _COMPARED = ("precision", "recall", "diversity")
 
 
 def by_class(evaluation: Evaluation) -> Result:
-    """Label accuracy, precision, recall and diversity by class, and of real images."""
+    """Measure label accuracy, precision, recall and diversity by class."""
     classifier, labels = evaluation.classifier, evaluation.samples.labels()
     number = min(evaluation.samples.number, evaluation.preset.pairwise)
     x = images.from_uint8(evaluation.samples.first(number))
@@ -115,7 +115,7 @@ def _picked(images: Classified, places: np.ndarray) -> Classified:
 
 
 def class_fractions(evaluation: Evaluation) -> Result:
-    """The fraction of samples in each class, and of those that have a clear class."""
+    """Measure the fraction of samples in each class, and with a clear class."""
     classifier, number = evaluation.classifier, evaluation.preset.pairwise
     x = images.from_uint8(evaluation.samples.first(number))
     real, _ = evaluation.real(2 * len(x), "train")

@@ -33,7 +33,7 @@ MANIFOLD = ("precision", "recall", "density", "coverage")
 
 
 def on_network(evaluation: Evaluation, network: FeatureNetwork) -> Result:
-    """Frechet and kernel distance, precision, recall, density and coverage."""
+    """Measure Frechet and kernel distance, precision, recall, density and coverage."""
     samples = evaluation.samples.features(network)
     real = evaluation.features(network, evaluation.reference())
     reference = real[: len(real) // 2]
@@ -81,7 +81,7 @@ def _compared(
 
 
 def copies(evaluation: Evaluation) -> Result:
-    """The fraction of memorized samples, and the training images nearest to some."""
+    """Measure the fraction of memorized samples; show their nearest training images."""
     number, dataset = evaluation.preset.pairwise, evaluation.dataset
     x = evaluation.samples.first(number)
     train = dataset.train.read(range(len(dataset.train)))["x"]

@@ -15,7 +15,7 @@ from gen_jax.metrics.networks.lpips import SMALLEST_SIDE, lpips
 
 
 def translation(evaluation: Evaluation) -> Result:
-    """Measure L1, PSNR, SSIM and LPIPS of held-out translations against targets.
+    """Measure L1, PSNR, SSIM and LPIPS of translations of test images against targets.
 
     The measures of the data source itself are added.
     """
@@ -48,7 +48,7 @@ def _own_scores(
 
 
 def reconstruction(evaluation: Evaluation) -> Result:
-    """L1, PSNR, SSIM and LPIPS of test images against their reconstructions."""
+    """Measure L1, PSNR, SSIM and LPIPS of test images against reconstructions."""
     x, y = evaluation.real(evaluation.preset.bound_images)
     x_hat = evaluation.apply("reconstruct", x=x, y=y)
     return _compared(x, x_hat)

@@ -8,7 +8,7 @@ _MAX_SAMPLES, _MAX_VALIDATION = 10_000, 1_000  # the paper's
 
 
 def log_likelihood(evaluation: Evaluation) -> Result:
-    """log p of test images under Gaussian windows on samples, and on training images.
+    """Measure log p of test images under Gaussian windows on samples.
 
     The baseline of training images is not an upper limit. Samples that lie nearer to
     the mean of the data may pass it, which is the known bias of the estimate.

@@ -23,7 +23,7 @@ _CURVES = {"d_real": "of real images", "d_fake": "of generated images"}
 
 
 def discriminator_outputs(evaluation: Evaluation) -> Figure:
-    """D's mean output through training, for real images and for samples.
+    """Show D's mean output through training, for real images and for samples.
 
     In the units of the run's loss: probabilities, or scores. The curves are from the
     run's log. The numbers are of test images and samples, before and after training.
@@ -62,7 +62,7 @@ def _output_of(gan_loss: str | None) -> tuple[adversarial.Term, str]:
 
 
 def match(evaluation: Evaluation) -> Figure:
-    """How often D scores an image's true label above the other labels, by class."""
+    """Show how often D scores an image's true label above other labels, by class."""
     x, y = evaluation.real(_MAX_IMAGES)
     classes = evaluation.game.num_classes
     logits = np.stack(

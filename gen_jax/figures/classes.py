@@ -12,14 +12,14 @@ _ROWS, _COLUMNS = 16, 10  # at most, of the grid
 
 
 def classes(evaluation: Evaluation) -> Figure:
-    """Samples of a conditional model, a row per class."""
+    """Show samples of a conditional model, a row per class."""
     x, y = evaluation.samples.first_float(_COLUMNS * evaluation.game.num_classes)
     rows = [x[y == label] for label in range(min(evaluation.game.num_classes, _ROWS))]
     return Figure({"classes": images.grid(np.concatenate(rows), columns=_COLUMNS)})
 
 
 def class_fractions(evaluation: Evaluation) -> Figure:
-    """The fraction of samples that a classifier finds in each class.
+    """Show the fraction of samples that a classifier finds in each class.
 
     The fractions are those of the measure of the same name (`evaluation/by_class.py`).
     """

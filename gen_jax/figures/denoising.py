@@ -22,7 +22,7 @@ _KOLMOGOROV_95 = 1.36  # 95 % quantile of Kolmogorov's distribution, times sqrt(
 
 
 def dissolving(evaluation: Evaluation) -> Figure:
-    """Real images at rising times, and below each the network's estimate of x_0."""
+    """Show real images at rising times, and below each the estimate of x_0."""
     x, y = evaluation.real(_MAX_IMAGES)
     keys = evaluation.keys(len(x))
     few, y_few = x[:_SHOWN], y[:_SHOWN]
@@ -42,7 +42,7 @@ def dissolving(evaluation: Evaluation) -> Figure:
 
 
 def restoring(evaluation: Evaluation) -> Figure:
-    """From noise to images, and below each x_t the network's estimate of x_0."""
+    """Show the way from noise to images, and below each x_t the estimate of x_0."""
     times, keys = _TIMES[::-1], evaluation.keys(_SHOWN)
     y = evaluation.labels(_SHOWN)
     path = [evaluation.apply("prior", keys=keys)]
@@ -54,7 +54,7 @@ def restoring(evaluation: Evaluation) -> Figure:
 
 
 def shared_noise(evaluation: Evaluation) -> Figure:
-    """One x_t denoised with other noise each time; from earlier times less differs.
+    """Show one x_t denoised several times with different noise.
 
     The number is the standard deviation among the samples that share an x_t, averaged
     over pixels.

@@ -21,7 +21,7 @@ _SIDE = 15  # of the plane's grid
 
 
 def interpolation(evaluation: Evaluation) -> Figure:
-    """From one random latent to another on a great circle, a row each.
+    """Show the great circle from one random latent to another, a row each.
 
     In many dimensions a straight line would pass where the prior has no mass.
     """
@@ -34,7 +34,7 @@ def interpolation(evaluation: Evaluation) -> Figure:
 
 
 def between(evaluation: Evaluation) -> Figure:
-    """Paths between two real images: blended above, and decoded codes below.
+    """Show paths between two real images: blended above, decoded codes below.
 
     The numbers are root mean squares over pixels, for pairs of test images; of one
     class if the game takes labels. Intervals are by bootstrap over images.
@@ -66,7 +66,7 @@ def between(evaluation: Evaluation) -> Figure:
 
 
 def scatter(evaluation: Evaluation) -> Figure:
-    """Codes by class, a linear probe's accuracy, and the distance from N(0, I).
+    """Show codes by class; measure a linear probe, and the distance from N(0, I).
 
     The probe is a logistic regression on codes of training images, tested on those of
     test images. Codes of more than two dimensions are shown on their principal axes.
@@ -93,7 +93,7 @@ def scatter(evaluation: Evaluation) -> Figure:
 
 
 def plane(evaluation: Evaluation) -> Figure:
-    """A plane through the latent space, decoded: Kingma & Welling, figure 4.
+    """Show a plane through the latent space, decoded: Kingma & Welling, figure 4.
 
     Coordinates are spaced evenly in the prior's probability, by the inverse normal
     distribution; the axes are z's two, or the codes' two principal ones.
@@ -117,7 +117,7 @@ def plane(evaluation: Evaluation) -> Figure:
 
 
 def gaps(evaluation: Evaluation) -> Figure:
-    """The fraction of random z ~ N(0, I) that decode to an image of a clear class."""
+    """Show how many random z ~ N(0, I) decode to an image of a clear class."""
     x, y, codes = (each[:_PAIRS] for each in evaluation.codes)
     rng = np.random.default_rng(evaluation.seed)
     z = rng.standard_normal((_PAIRS, *codes.shape[1:])).astype(np.float32)
@@ -145,7 +145,7 @@ def gaps(evaluation: Evaluation) -> Figure:
 
 
 def style(evaluation: Evaluation) -> Figure:
-    """One latent a row, one class a column: the content of z apart from the class.
+    """Show one latent a row and one class a column: the content of z but the class.
 
     The number is the standard deviation of pixels within a class, relative to that of
     real images: 0 if z changes nothing.

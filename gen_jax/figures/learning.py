@@ -15,7 +15,7 @@ _TEST_PAIRS = 12  # as in a run's own pictures
 
 
 def learning(evaluation: Evaluation) -> Figure:
-    """A film of the run's pictures of samples."""
+    """Show the run's pictures of samples as a film."""
     from PIL import Image
 
     folder = evaluation.run.folder

@@ -15,7 +15,7 @@ _INPUTS, _TIMES = 4, 7  # inputs that are translated several times
 
 
 def translation(evaluation: Evaluation) -> Figure:
-    """Inputs, translations and targets; and several translations of the same input.
+    """Show inputs, translations and targets; and several translations of an input.
 
     The number is the standard deviation among translations of one input, in units of
     [-1, 1], averaged over pixels and inputs.
