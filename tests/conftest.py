@@ -14,6 +14,7 @@ os.environ["XLA_FLAGS"] = (
 )
 
 import jax
+import pytest
 
 _COMPILATION_CACHE = Path(tempfile.gettempdir()) / f"gen_jax-tests-{os.getuid()}"
 
@@ -21,3 +22,14 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_compilation_cache_dir", str(_COMPILATION_CACHE))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+
+# Their values hold within a tolerance, and compiling takes most of their time.
+# All other tests compile as users do.
+_COMPILED_FAST = {"test_ddpm_choices", "test_ddpm_unet"}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _compile_fast(request):
+    """Lower the compiler's effort for these modules."""
+    fast = request.path.stem in _COMPILED_FAST
+    jax.config.update("jax_disable_most_optimizations", fast)

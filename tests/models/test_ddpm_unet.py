@@ -109,7 +109,7 @@ def test_at_the_start_the_output_is_zero():
         attention_resolutions=(),
     )
     variables = devices.run_once(lambda key: unet.init(key, x, t), jax.random.key(0))
-    np.testing.assert_array_equal(unet.apply(variables, x, t), 0)
+    np.testing.assert_array_equal(jax.jit(unet.apply)(variables, x, t), 0)
 
 
 def test_an_example_does_not_depend_on_its_neighbours():
@@ -168,7 +168,7 @@ def test_a_label_moves_every_pixel_and_none_adds_nothing():
     x = jnp.broadcast_to(normal(1, 4, 4, 1), (3, 4, 4, 1))
     y = jnp.array([0, 2, -1])
     variables = made_up(variables_of(unet, x, times(3), y))
-    told = unet.apply(variables, x, jnp.full(3, 7), y)
+    told = jax.jit(unet.apply)(variables, x, jnp.full(3, 7), y)
     assert np.abs(told[0] - told[1]).max() > 1e-4
     params = {k: v for k, v in variables["params"].items() if k != "label"}
     plain = UNet(
@@ -177,5 +177,5 @@ def test_a_label_moves_every_pixel_and_none_adds_nothing():
         blocks_per_level=1,
         attention_resolutions=(),
     )
-    untold = plain.apply({"params": params}, x, jnp.full(3, 7))
+    untold = jax.jit(plain.apply)({"params": params}, x, jnp.full(3, 7))
     np.testing.assert_allclose(told[2], untold[2], rtol=1e-5, atol=1e-6)
