@@ -92,7 +92,8 @@ def test_its_own_options_are_fields_of_the_configuration():
     assert (load(config.data).train.read([0])["x"] == 30).all()
     saved = json.loads(json.dumps(dataclasses.asdict(config)))
     assert configs.from_dict(RunConfig(), saved) == config
-    assert configs.differences(config, RunConfig()) == ["data.spec", "data.memory_gib"]
+    changed = ["data.spec", "data.memory_gib", "data.level"]
+    assert configs.differences(config, RunConfig()) == changed
     assert configs.differences(RunConfig(), config) == ["data.spec", "data.memory_gib"]
     with pytest.raises(UserError, match="level=x is not a whole number"):
         configs.override(config, "data.level", "x")

@@ -6,8 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from gen_jax import config as configs
 from gen_jax import experiment, images
-from gen_jax.data import DataConfig, Info
+from gen_jax.data import Info
 from gen_jax.figures import latent_space
 from gen_jax.figures.claims import claims
 from gen_jax.game import State
@@ -65,8 +66,9 @@ def test_the_classifier_sees_clipped_images(tmp_path):
     ("name", "is_random"), [("ddpm", True), ("flow", False), ("vae", False)]
 )
 def test_noise_is_shared_only_if_denoising_is_random(name, is_random, tmp_path):
-    recipe, data = experiment.find(name), DataConfig("ring")
-    config = dataclasses.replace(recipe.config, data=data, hidden=(8,))
+    recipe = experiment.find(name)
+    fields = [("data.spec", "ring"), ("network", "mlp"), ("network.hidden", "8")]
+    config = configs.override_all(recipe.config, fields)
     game = recipe.build(config, Info((2,), 8))
     this = evaluation_of(tmp_path, game, spec="ring")
     state = State(np.int32(1), this.first_state().players)
