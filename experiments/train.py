@@ -145,7 +145,7 @@ def _resolve(
 
     Raises UserError where a flag disagrees with the run that goes on.
     """
-    from gen_jax.runs import checkpoint
+    from gen_jax.runs import run as runs
 
     if _NAME.value == "" or (saved is None and not _NAME.value):
         raise UserError(
@@ -166,7 +166,7 @@ def _resolve(
         before = _with_latest(before, folder / "config.json")
     config = _overridden(before, overrides)
     if _RESUME.value == "auto":
-        config = experiment.settled(config, checkpoint.info_of(saved))
+        config = experiment.settled(config, runs.info_of(saved))
         now, then = configs.flat(config), configs.flat(before)
         for path in configs.differences(config, before):
             if not configs.may_change_on_resume(config, path):

@@ -92,6 +92,19 @@ class _Gan:
         x, y = modules.example(batch), modules.no_labels(1)
         return modules.init(self.discriminator, rng, x, y)
 
+    def as_players(self, generator_optimizer, discriminator_optimizer, halflives):
+        """The two players by name."""
+        generator = Player(
+            self.init_generator, self.generator_loss, generator_optimizer, halflives
+        )
+        discriminator = Player(
+            self.init_discriminator, self.discriminator_loss, discriminator_optimizer
+        )
+        return {
+            self.generator_name: generator,
+            self.discriminator_name: discriminator,
+        }
+
     def prior(self, players, keys):
         """z [B, z_dim] by keys [B]."""
         return PRIORS[self.prior_name](keys, (self.z_dim,))
@@ -149,12 +162,9 @@ class _Gan:
         y = modules.labels(batch)
         x_fake, mutable = self.draw(players, y, self.noise(context))
         keys = randomness.fold_in(context.keys, 2)
-        mine = players[self.discriminator_name]
-        fake, _ = self.discriminate(mine, x_fake, y, keys)
-        keys = randomness.fold_in(context.keys, 3)
-        real, _ = self.discriminate(mine, batch["x"], y, keys)
-        value, metrics = adversarial.generator_loss(self.gan_loss, real, fake)
-        return value, (mutable, metrics)
+        fake, _ = self.discriminate(players[self.discriminator_name], x_fake, y, keys)
+        metrics = {"d_fake": self.gan_loss.output(fake).mean()}
+        return self.gan_loss.generator(fake).mean(), (mutable, metrics)
 
     def sample(self, players, keys, y=None):
         """G(z, y) for a z by each key: a sample depends on its own key alone."""
@@ -223,13 +233,9 @@ def gan(
         generator_name=names[0],
         discriminator_name=names[1],
     )
-    g_loss, d_loss = members.generator_loss, members.discriminator_loss
-    players = {
-        names[0]: Player(
-            members.init_generator, g_loss, generator_optimizer, ema_halflife_images
-        ),
-        names[1]: Player(members.init_discriminator, d_loss, discriminator_optimizer),
-    }
+    players = members.as_players(
+        generator_optimizer, discriminator_optimizer, ema_halflife_images
+    )
     critic = tuple(Turn(names[1:], part) for part in range(critic_turns))
     turns = (*critic, Turn(names[:1]))
     return Game(players, turns, Ops.of(members), num_classes)
