@@ -3,8 +3,9 @@
     python -m experiments.train --experiment=dcgan --workdir=runs/dcgan
 
 On digits, two CPU cores with other work, 247 s. All ten classes. By
-`experiments.evaluate`, 818 samples, features of a classifier of digits: Fréchet distance 2.96 [2.52, 3.39]
-(between halves of the real images 1.17), precision 0.61, recall 0.75 (0.88, 0.88).
+`experiments.evaluate`, 818 samples, features of a classifier of digits: Fréchet
+distance 2.96 [2.52, 3.39] (between halves of the real images 1.17), precision 0.61,
+recall 0.75 (0.88, 0.88).
 Samples have 1.00 of the energy in fine detail that real images have (1000 samples,
 `experiments.figures`; vae: 0.52). The discriminator keeps improving: its loss is 1.2 at
 step 200 and about 0.7 at 3000.
