@@ -40,12 +40,16 @@ flags.DEFINE_integer("steps", None, "the total; may be raised later")
 flags.DEFINE_integer("batch_size", None, "examples a step, of all devices together")
 flags.DEFINE_integer("seed", None, "of the weights, the order and all noise")
 _SEEDS = flags.DEFINE_integer(
-    "seeds", None, "how many to train at once, from --seed on; one", 1, _MAX_SEEDS
+    "seeds",
+    None,
+    "seeds to train at once, from --seed on; default 1",
+    1,
+    _MAX_SEEDS,
 )
 _BACKEND = flags.DEFINE_enum(
     "backend", "jit", ["jit", "pmap"], "how a step is compiled"
 )
-_DEVICES = flags.DEFINE_integer("devices", None, "how many devices to use; all of them")
+_DEVICES = flags.DEFINE_integer("devices", None, "how many devices to use; default all")
 _RESUME = flags.DEFINE_enum(
     "resume",
     "auto",
@@ -67,7 +71,7 @@ _DISTRIBUTED = flags.DEFINE_bool(
 _DRY_RUN = flags.DEFINE_bool("dry_run", False, "print what would be run; write nothing")
 _LIST = flags.DEFINE_bool("list", False, "print the experiments")
 
-_SHOWN = 12  # held-out pairs in a picture
+_SHOWN = 12  # held-out pairs in an image of translations
 
 _SHORT = {name: name for name in ("steps", "batch_size", "seed")} | {
     "data": "data.spec"
@@ -75,7 +79,7 @@ _SHORT = {name: name for name in ("steps", "batch_size", "seed")} | {
 
 
 def main(overrides: list[tuple[str, str]]) -> None:
-    """Resolves the configuration and trains."""
+    """Resolve the configuration and train."""
     if _LIST.value:
         for name in experiment.names():
             print(f"{name:20s} {experiment.find(name).about}")
@@ -102,7 +106,7 @@ def main(overrides: list[tuple[str, str]]) -> None:
 
 
 def _folders() -> list[Path]:
-    """The runs' folders that the workdir has: of several seeds, or itself."""
+    """Return the folder of each seed's run in the workdir, or the workdir alone."""
     if not _WORKDIR.value:
         return []
     workdir = Path(_WORKDIR.value)
@@ -110,9 +114,9 @@ def _folders() -> list[Path]:
 
 
 def _seeds(config: experiment.RunConfig) -> tuple[int, ...]:
-    """Those to train at once, as the workdir has them; none for an ordinary run.
+    """Return the seeds to train at once, those of the workdir; () for an ordinary run.
 
-    Raises UserError where a flag disagrees with the workdir.
+    Raises UserError if a flag disagrees with the workdir.
     """
     workdir, count = Path(_WORKDIR.value or ""), _SEEDS.value
     found = tuple(several.found(workdir)) if _WORKDIR.value else ()
@@ -168,7 +172,7 @@ def _plan(
     config: experiment.RunConfig,
     seeds: tuple[int, ...],
 ) -> str:
-    """What --dry_run prints: configuration, shapes and parameter counts."""
+    """Return the text of --dry_run: configuration, shapes and parameter counts."""
     from gen_jax.game import parameter_counts
 
     info = data.describe(config.data)
@@ -244,7 +248,7 @@ def _train(
 def _batches(
     dataset: data.Dataset, config: experiment.RunConfig, seeds: tuple[int, ...]
 ):
-    """This process's batches, of each seed's own order where there are several."""
+    """Return this process's batches; several seeds each have an order of their own."""
     import jax
 
     each = [
@@ -261,9 +265,9 @@ def _batches(
 
 
 def _report(workdir: Path) -> None:
-    """Writes the page of a run or of seeds, unless it is newer than this part of it.
+    """Write the report of a run, unless one is newer than the start of this command.
 
-    The run is done and kept: whatever is wrong with its page gets one line.
+    The run is already saved, so an error of its report is printed as one line.
     """
     from gen_jax import report
 
@@ -322,7 +326,7 @@ def _described(info: data.Info) -> str:
 
 
 def _held_out(dataset: data.Dataset) -> dict:
-    """The first pairs of the held-out split, prepared: what pictures are made of."""
+    """Return the first held-out pairs, prepared, of which the run draws images."""
     batch = dataset.test.read(range(min(_SHOWN, len(dataset.test))))
     return data.prepare()(batch, None)
 

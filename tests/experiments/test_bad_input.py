@@ -38,7 +38,7 @@ def fails(name, *flags, says, **options):
         ([], "--experiment=NAME is needed; there are: ae, cgan"),
         ([VAE, "--stesp=5"], "no flag --stesp. Did you mean --steps?"),
         ([VAE, "--backend=tpu"], "should be one of <jit|pmap>"),
-        ([VAE, "--steps=nan"], "flag --steps=nan is no whole number"),
+        ([VAE, "--steps=nan"], "flag --steps=nan is not a whole number"),
         ([VAE, "--steps=0"], "steps=0 is out of range: at least 1"),
         ([VAE, "--seeds=0"], "--seeds=0: 0 is not an integer in the range [1, 1000]"),
         ([VAE, "--seeds=2", f"--seed={2**32 - 1}"], "seed=4294967296 is out of range"),
