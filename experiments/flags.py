@@ -1,4 +1,4 @@
-"""absl flags with errors one can read: one line, the nearest name, exit code 2.
+"""absl flags whose errors are one line with the nearest name, and exit code 2.
 
 `--config.FIELD=VALUE` sets any field of an experiment's configuration.
 """
@@ -21,11 +21,11 @@ from gen_jax.runs.run import Run
 _PREFIX = "--config."
 SAMPLING = ("sampler", "sampling_steps", "eta", "guidance")
 
-flags.disclaim_key_flags()  # what is defined here is the calling command's
+flags.disclaim_key_flags()  # flags defined here belong to the calling command
 
 
 def run(main: Callable[[list[tuple[str, str]]], None]) -> None:
-    """Parses the flags, calls main([(field, text), ...]) and exits.
+    """Parse the flags, call main([(field, text), ...]) and exit.
 
     Exit codes: 0; 2 for a mistake of the user's, which gets one line; 3 for a
     training that diverged; 130 after Ctrl-C, 141 if its output is no longer read, and
@@ -42,14 +42,14 @@ def run(main: Callable[[list[tuple[str, str]]], None]) -> None:
 
 
 def _silent_of_closed_loops(unraisable) -> None:
-    """Leaves out what tensorstore's threads say after a write that has failed."""
+    """Hide the errors of tensorstore's threads after a failed write."""
     if str(unraisable.exc_value) != "Event loop is closed":
         sys.__unraisablehook__(unraisable)
 
 
 @contextlib.contextmanager
 def errors_in_one_line() -> Iterator[None]:
-    """Turns mistakes, full disks and interrupts into a line and an exit code."""
+    """Turn mistakes, full disks and interrupts into a line and an exit code."""
     try:
         yield
     except UserError as error:
@@ -75,7 +75,7 @@ def _exit(line: str, code: int) -> None:
 
 
 def _parse(argv: Sequence[str]) -> list[str]:
-    """The `--config.` arguments that remain when absl has taken its flags."""
+    """Return the `--config.` arguments that remain when absl has taken its flags."""
     if {"--help", "-help", "-h"} & set(argv):
         print(help_text())
         sys.exit(0)
@@ -83,13 +83,13 @@ def _parse(argv: Sequence[str]) -> list[str]:
         return flags.FLAGS(list(argv), known_only=True)
     except flags.Error as error:
         line = re.sub(
-            r": invalid literal for int\(\).*", " is no whole number", str(error)
+            r": invalid literal for int\(\).*", " is not a whole number", str(error)
         )
         _exit(re.sub(r": could not convert string.*", " is not a number", line), 2)
 
 
 def help_text() -> str:
-    """The command's docstring and its flags."""
+    """Return the command's docstring and its flags."""
     main = sys.modules["__main__"]
     lines = [main.__doc__.strip(), "", "Flags:"]
     for flag in flags.FLAGS.get_key_flags_for_module(main.__name__):
@@ -99,7 +99,7 @@ def help_text() -> str:
 
 
 def _overrides(arguments: Sequence[str]) -> list[tuple[str, str]]:
-    """[(field, text), ...] of `--config.FIELD=TEXT` and `--config.FIELD TEXT`."""
+    """Return [(field, text)] of `--config.FIELD=TEXT` and `--config.FIELD TEXT`."""
     known = [f"--{name}" for name in flags.FLAGS]
     overrides, rest = [], list(arguments)
     while rest:
@@ -119,7 +119,7 @@ def _overrides(arguments: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def given(names: dict[str, str]) -> list[tuple[str, str]]:
-    """[(field, text), ...] of the flags that were given; names: flag -> field."""
+    """Return [(field, text)] of the flags that were given; names: flag -> field."""
     present = [(flags.FLAGS[name], field) for name, field in names.items()]
     return [(field, str(flag.value)) for flag, field in present if flag.present]
 
@@ -127,7 +127,7 @@ def given(names: dict[str, str]) -> list[tuple[str, str]]:
 def check_of_a_run(
     command: str, overrides: list[tuple[str, str]], folder: str | None
 ) -> None:
-    """Raises UserError where a field is set, which a run has, or no run is named."""
+    """Raise UserError if no run is named, or if a field that the run has is set."""
     if overrides:
         raise UserError(
             f"{command} has no --config.{overrides[0][0]}: the run has its own"
@@ -137,7 +137,7 @@ def check_of_a_run(
 
 
 def define_sampling() -> None:
-    """The flags named in `SAMPLING`, of the command that calls this."""
+    """Define the flags named in `SAMPLING` for the command that calls this."""
     flags.DEFINE_string(
         "sampler", None, "of diffusion: ddim, ancestral, heun, dpm_solver"
     )
@@ -147,10 +147,10 @@ def define_sampling() -> None:
 
 
 def sampling_options(run: Run) -> dict:
-    """The sampling flags that were given, as options of the run's sampling.
+    """Return the given sampling flags as options of the run's sampling.
 
-    Raises UserError for one that its game is not made with, that is not finite, or
-    beyond the limits that its configuration has for it.
+    Raises UserError for one that the model does not have, that is not finite, or that
+    is out of its field's range.
     """
     known = inspect.signature(run.game.ops.sample).parameters
     options = {}

@@ -1,29 +1,35 @@
-"""Trains an experiment, or goes on where an interrupted run stopped.
+"""Trains an experiment, or continues an interrupted run.
 
   python -m experiments.train --experiment=NAME --workdir=DIR [--data=SPEC] [FLAGS]
 
 SPEC: digits, ring, branches, idx:DIR, folder:DIR, pairs:DIR, npz:FILE, tfds:NAME
 (mnist, fashion_mnist and cifar10 are short for tfds:NAME), or a source that another
 installed package registers. branches and pairs: hold images to translate;
---config.data.task makes such pairs from any other images. Any field of the
-configuration is a flag: --config.FIELD=VALUE; --dry_run shows all fields.
+--config.data.task makes such pairs from any other images.
 
---seeds=N trains N seeds at once, --seed and those after it, each into a folder seed_K
-of DIR that is a run's folder like any other; evaluate --workdir=DIR then gives
-intervals over trainings.
+Any field of the configuration is a flag, --config.FIELD=VALUE, and --dry_run shows all
+fields. A network has fields of its own, such as --config.network=unet
+--config.network.base_channels=64.
+
+--seeds=N trains N seeds at once, from --seed on, each into its own folder seed_K of
+DIR; evaluate --workdir=DIR then gives intervals over trainings.
+
+--init_from=RUN begins a new run from the weights of another: its experiment and
+configuration except for the flags that are given, on any data that the weights fit.
 """
 
 import dataclasses
-import json
 import sys
 from pathlib import Path
 
 from absl import flags
 
 from experiments import flags as parsing
+from experiments import run_config
 from gen_jax import config as configs
 from gen_jax import data, devices, experiment
 from gen_jax.errors import UserError
+from gen_jax.game import Game, State, Weights, init_state
 from gen_jax.runs import seeds as several
 
 _MAX_SEEDS = 1000
@@ -35,17 +41,27 @@ flags.DEFINE_integer("steps", None, "the total; may be raised later")
 flags.DEFINE_integer("batch_size", None, "examples a step, of all devices together")
 flags.DEFINE_integer("seed", None, "of the weights, the order and all noise")
 _SEEDS = flags.DEFINE_integer(
-    "seeds", None, "how many to train at once, from --seed on; one", 1, _MAX_SEEDS
+    "seeds",
+    None,
+    "seeds to train at once, from --seed on; default 1",
+    1,
+    _MAX_SEEDS,
 )
 _BACKEND = flags.DEFINE_enum(
     "backend", "jit", ["jit", "pmap"], "how a step is compiled"
 )
-_DEVICES = flags.DEFINE_integer("devices", None, "how many devices to use; all of them")
-_RESUME = flags.DEFINE_string(
+_DEVICES = flags.DEFINE_integer("devices", None, "how many devices to use; default all")
+_RESUME = flags.DEFINE_enum(
     "resume",
     "auto",
-    "auto: go on if the workdir holds a checkpoint; never: refuse if it does; "
-    "PATH: begin a new workdir from that checkpoint",
+    ["auto", "never"],
+    "auto: continue a run whose checkpoint is in the workdir; never: refuse to",
+)
+_INIT_FROM = flags.DEFINE_string(
+    "init_from",
+    None,
+    "a run's folder or one checkpoint: begin a new run from its last weights, with a "
+    "new optimizer and at step 0",
 )
 _DISTRIBUTED = flags.DEFINE_bool(
     "distributed",
@@ -56,7 +72,7 @@ _DISTRIBUTED = flags.DEFINE_bool(
 _DRY_RUN = flags.DEFINE_bool("dry_run", False, "print what would be run; write nothing")
 _LIST = flags.DEFINE_bool("list", False, "print the experiments")
 
-_SHOWN = 12  # held-out pairs in a picture
+_SHOWN = 12  # held-out pairs in an image of translations
 
 _SHORT = {name: name for name in ("steps", "batch_size", "seed")} | {
     "data": "data.spec"
@@ -64,7 +80,7 @@ _SHORT = {name: name for name in ("steps", "batch_size", "seed")} | {
 
 
 def main(overrides: list[tuple[str, str]]) -> None:
-    """Resolves the configuration and trains."""
+    """Resolve the configuration and train."""
     if _LIST.value:
         for name in experiment.names():
             print(f"{name:20s} {experiment.find(name).about}")
@@ -76,7 +92,12 @@ def main(overrides: list[tuple[str, str]]) -> None:
     overrides = parsing.given(_SHORT) + overrides
     folders = _folders()
     saved = _saved_run(folders)
-    name, config = _resolve(overrides, saved, folders[0] if folders else Path())
+    if saved is not None:
+        name, config = run_config.of_resumed(
+            saved, folders[0], _WORKDIR.value, _NAME.value, overrides
+        )
+    else:
+        name, config = run_config.of_new(_NAME.value, _INIT_FROM.value, overrides)
     seeds = _seeds(config)
     recipe = experiment.find(name)
     if _DRY_RUN.value:
@@ -86,7 +107,7 @@ def main(overrides: list[tuple[str, str]]) -> None:
 
 
 def _folders() -> list[Path]:
-    """The runs' folders that the workdir has: of several seeds, or itself."""
+    """Return the folder of each seed's run in the workdir, or the workdir alone."""
     if not _WORKDIR.value:
         return []
     workdir = Path(_WORKDIR.value)
@@ -94,9 +115,9 @@ def _folders() -> list[Path]:
 
 
 def _seeds(config: experiment.RunConfig) -> tuple[int, ...]:
-    """Those to train at once, as the workdir has them; none for an ordinary run.
+    """Return the seeds to train at once, those of the workdir; () for an ordinary run.
 
-    Raises UserError where a flag disagrees with the workdir.
+    Raises UserError if a flag disagrees with the workdir.
     """
     workdir, count = Path(_WORKDIR.value or ""), _SEEDS.value
     found = tuple(several.found(workdir)) if _WORKDIR.value else ()
@@ -115,91 +136,35 @@ def _seeds(config: experiment.RunConfig) -> tuple[int, ...]:
 
 
 def _saved_run(folders: list[Path]) -> dict | None:
-    """The meta of the run to go on with, None for a new run."""
+    """Return the meta of the run to continue, None for a new run.
+
+    Raises UserError if the run may not be continued, or began from other weights.
+    """
     from gen_jax.runs import checkpoint
 
-    workdir, resume = _WORKDIR.value, _RESUME.value
+    workdir = _WORKDIR.value
     trained = [f for f in folders if checkpoint.steps(f / checkpoint.CHECKPOINTS)]
-    if not resume:
-        raise UserError("--resume= is empty; allowed: auto, never, or a run's PATH")
-    if resume != "auto" and trained:
-        raise UserError(
-            f"{workdir} holds checkpoints, and --resume={resume} begins a new run: "
-            "name another --workdir, or --resume=auto to go on"
-        )
-    if resume not in ("auto", "never"):
-        return checkpoint.newest_meta(checkpoint.step_directories(resume))
     if not trained:
         return None
+    if _RESUME.value == "never":
+        raise UserError(
+            f"{workdir} holds checkpoints, and --resume=never begins a new run: "
+            "name another --workdir, or --resume=auto to continue"
+        )
     meta = checkpoint.newest_meta(checkpoint.step_directories(trained[0]))
+    began_from = meta.get("began_from")
+    if _INIT_FROM.value is not None and _absolute(_INIT_FROM.value) != began_from:
+        raise UserError(
+            f"--init_from={_INIT_FROM.value} disagrees with the run in {workdir}, "
+            f"which began from {began_from or 'weights of its own'}: name another "
+            "--workdir to begin a new run"
+        )
     seeds = list(several.found(Path(workdir)))
     return several.meta(meta, seeds[0], seeds) if seeds else meta
 
 
-def _resolve(
-    overrides: list[tuple[str, str]], saved: dict | None, folder: Path
-) -> tuple[str, experiment.RunConfig]:
-    """The experiment's name and configuration, from the flags and the saved run.
-
-    folder: the run's; of several seeds the first one's.
-
-    Raises UserError where a flag disagrees with the run that goes on.
-    """
-    from gen_jax.runs import run as runs
-
-    if _NAME.value == "" or (saved is None and not _NAME.value):
-        raise UserError(
-            f"--experiment=NAME is needed; there are: {', '.join(experiment.names())}"
-        )
-    if saved is None:
-        config = experiment.find(_NAME.value).config
-        return _NAME.value, _overridden(config, overrides)
-    name = saved.get("experiment")
-    if name is None:
-        raise UserError("the saved run is of a game of its own: go on with it by fit()")
-    if _NAME.value not in (None, name):
-        experiment.find(_NAME.value)  # a misspelt one is told so
-        where = _WORKDIR.value if _RESUME.value == "auto" else _RESUME.value
-        raise UserError(f"{where} holds a run of {name}, not of {_NAME.value}")
-    before = configs.from_dict(experiment.find(name).config, saved["config"])
-    if _RESUME.value == "auto":
-        before = _with_latest(before, folder / "config.json")
-    config = _overridden(before, overrides)
-    if _RESUME.value == "auto":
-        config = experiment.settled(config, runs.info_of(saved))
-        now, then = configs.flat(config), configs.flat(before)
-        for path in configs.differences(config, before):
-            if not configs.may_change_on_resume(config, path):
-                raise UserError(
-                    f"{path}={now[path]} disagrees with the run in {_WORKDIR.value}, "
-                    f"which has {then[path]}"
-                )
-    return name, config
-
-
-def _with_latest(config: experiment.RunConfig, path: Path) -> experiment.RunConfig:
-    """The configuration with the free fields as a run's config.json has them.
-
-    It knows of steps that were raised since the checkpoint; it may hold anything.
-    """
-    fields = [field.name for field in dataclasses.fields(config)]
-    try:
-        latest = json.loads(path.read_text())["config"]
-        latest = {f: latest[f] for f in fields if f in latest}
-        free = {
-            f: x for f, x in latest.items() if configs.may_change_on_resume(config, f)
-        }
-        return configs.from_dict(config, free)
-    except (OSError, ValueError, TypeError, KeyError, IndexError, RecursionError):
-        return config
-
-
-def _overridden(
-    config: experiment.RunConfig, overrides: list[tuple[str, str]]
-) -> experiment.RunConfig:
-    """The configuration with the flags' values, paths made absolute."""
-    config = configs.override_all(config, overrides)
-    return dataclasses.replace(config, data=data.absolute(config.data))
+def _absolute(path: str) -> str:
+    return str(Path(path).absolute())
 
 
 def _plan(
@@ -208,7 +173,7 @@ def _plan(
     config: experiment.RunConfig,
     seeds: tuple[int, ...],
 ) -> str:
-    """What --dry_run prints: configuration, shapes and parameter counts."""
+    """Return the text of --dry_run: configuration, shapes and parameter counts."""
     from gen_jax.game import parameter_counts
 
     info, is_present = _described_data(recipe, config)
@@ -273,16 +238,15 @@ def _train(
     meta |= {"data": data.fingerprint(dataset), "backend": _BACKEND.value}
     if saved is not None:
         _check_data(config, meta, saved)
-        began_from = saved.get("began_from")
-        if _RESUME.value != "auto":
-            began_from = str(Path(_RESUME.value).absolute())
-        meta |= {"began_from": began_from} if began_from else {}
+        meta |= {"began_from": saved["began_from"]} if "began_from" in saved else {}
+    elif _INIT_FROM.value is not None:
+        meta["began_from"] = _absolute(_INIT_FROM.value)
     batch = memory.size(data.prepared_like(dataset.info, config.batch_size))
     batch *= len(seeds) or 1
     memory.check({"a batch takes": batch / mesh.size}, mesh.local_devices[0])
     start = None
-    if saved is not None and _RESUME.value != "auto":
-        start = runs.load(_RESUME.value, game).state
+    if saved is None and _INIT_FROM.value is not None:
+        start = _start(game, config, dataset.info)
     fit(
         game,
         _batches(dataset, config, seeds),
@@ -304,7 +268,7 @@ def _train(
 def _batches(
     dataset: data.Dataset, config: experiment.RunConfig, seeds: tuple[int, ...]
 ):
-    """This process's batches, of each seed's own order where there are several."""
+    """Return this process's batches; several seeds each have an order of their own."""
     import jax
 
     each = [
@@ -321,9 +285,9 @@ def _batches(
 
 
 def _report(workdir: Path) -> None:
-    """Writes the page of a run or of seeds, unless it is newer than this part of it.
+    """Write the report of a run, unless one is newer than the start of this command.
 
-    The run is done and kept: whatever is wrong with its page gets one line.
+    The run is already saved, so an error of its report is printed as one line.
     """
     from gen_jax import report
 
@@ -340,32 +304,42 @@ def _report(workdir: Path) -> None:
         print(f"report: {page}", file=sys.stderr)
 
 
-def _check_data(config: experiment.RunConfig, meta: dict, saved: dict) -> None:
-    """Raises UserError where the data are not those that a run can go on with.
+def _start(game: Game, config: experiment.RunConfig, info: data.Info) -> State:
+    """Return the first state of a new run, with the weights of --init_from.
 
-    A new run may begin from a checkpoint of other data of the same shape.
+    Averages begin from these weights too. Raises UserError if they do not fit.
     """
+    import jax
+
+    from gen_jax.runs import run as runs
+
+    players = runs.load(_INIT_FROM.value).state.players
+    given = {name: Weights(p.params, p.mutable) for name, p in players.items()}
+    batch = data.prepared_like(info, config.batch_size)
+    try:
+        return init_state(game, jax.random.key(config.seed), batch, given)
+    except (UserError, ValueError) as error:
+        raise UserError(f"--init_from={_INIT_FROM.value}: {error}") from error
+
+
+def _check_data(config: experiment.RunConfig, meta: dict, saved: dict) -> None:
+    """Raise UserError if the data are not those that the run was trained on."""
     from gen_jax.runs.run import info_of
 
     info, before = (  # classes may have got other names
         info_of(each)._replace(class_names=()) for each in (meta, saved)
     )
-    spec, old = config.data.spec, configs.from_dict(config, saved["config"])
+    line = f"{config.data.spec} is no longer what the run was trained on:"
     if info != before:
-        fields = [p for p in configs.differences(config, old) if p.startswith("data.")]
-        shapes = f"examples are {_described(info)} now, {_described(before)} then"
-        for path in fields:
-            raise UserError(
-                f"{path}={configs.flat(config)[path]} disagrees with the run in "
-                f"{_RESUME.value}, which has {configs.flat(old)[path]}: {shapes}"
-            )
-        raise UserError(f"{spec} is no longer what the run was trained on: {shapes}")
-    now, then = meta["data"], saved.get("data")  # None before there were fingerprints
-    if _RESUME.value == "auto" and then not in (None, now):
         raise UserError(
-            f"{spec} is no longer what the run was trained on: {now['train']} examples "
-            f"and {now['test']} held out, {then['train']} and {then['test']} then; to "
-            f"begin a new run from its weights: --workdir=NEW --resume={_WORKDIR.value}"
+            f"{line} examples are {_described(info)} now, {_described(before)} then"
+        )
+    now, then = meta["data"], saved.get("data")  # None before there were fingerprints
+    if then not in (None, now):
+        raise UserError(
+            f"{line} {now['train']} examples and {now['test']} held out, "
+            f"{then['train']} and {then['test']} then; to begin a new run from its "
+            f"weights: --workdir=NEW --init_from={_WORKDIR.value}"
         )
 
 
@@ -374,7 +348,7 @@ def _described(info: data.Info) -> str:
 
 
 def _held_out(dataset: data.Dataset) -> dict:
-    """The first pairs of the held-out split, prepared: what pictures are made of."""
+    """Return the first held-out pairs, prepared, of which the run draws images."""
     batch = dataset.test.read(range(min(_SHOWN, len(dataset.test))))
     return data.prepare()(batch, None)
 

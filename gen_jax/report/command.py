@@ -56,7 +56,7 @@ def settings(meta: Meta) -> Settings:
 def _command(name: str, config: Any, changed: list[str], began_from: str | None) -> str:
     parts = ["python -m experiments.train", f"--experiment={name}", "--workdir=DIR"]
     if began_from is not None:
-        parts.append(f"--resume={began_from}")
+        parts.append(f"--init_from={began_from}")
     values = configs.flat(config)
     parts += [f"--config.{path}={written(values[path])}" for path in changed]
     parts = [parts[0], *map(shlex.quote, parts[1:])]

@@ -5,12 +5,15 @@ import json
 import shutil
 import struct
 
+import jax
 import numpy as np
+import optax
 import pytest
 import tensorflow_datasets as tfds
 from command_line import SHRUNK, logged, run, shrunk, succeed
 from PIL import Image
 
+from gen_jax import load, load_params
 from gen_jax.runs.manifest import write_manifest
 
 X = np.random.default_rng(0).integers(0, 256, (24, 8, 8, 1), np.uint8)
@@ -146,10 +149,42 @@ class TestARun:
         assert "already at step 6 of 6: nothing to do; raise --steps" in done.stderr
         assert before == sorted(path.stat().st_mtime_ns for path in vae.rglob("*"))
 
-    def test_another_run_begins_where_it_ended(self, vae, tmp_path):
-        flags = (f"--resume={vae}", "--config.learning_rate=1e-5", "--steps=8")
-        succeed("train", f"--workdir={tmp_path / 'next'}", *flags)
-        assert [r["step"] for r in logged(tmp_path / "next")] == [7, 8]
+    def test_another_run_begins_from_its_weights(self, vae, tmp_path):
+        workdir = tmp_path / "next"
+        flags = [f"--init_from={vae}", "--config.learning_rate=0", "--steps=2"]
+        succeed("train", f"--workdir={workdir}", *flags)
+        assert [r["step"] for r in logged(workdir)] == [1, 2]
+        before, after = load_params(vae), load_params(workdir)
+        jax.tree.map(np.testing.assert_array_equal, before, after)
+        averages = load_params(workdir, ema=0)  # they begin from the weights too
+        jax.tree.map(
+            lambda x, y: np.testing.assert_allclose(x, y, atol=1e-6), before, averages
+        )
+        state = load(workdir).state  # Adam has seen two steps, not eight
+        assert int(optax.tree.get(state.players["model"].opt, "count")) == 2
+        # The same command continues the run; another start would be another run.
+        done = succeed("train", f"--workdir={workdir}", *flags[:2], "--steps=3")
+        assert "step 2" in done.stderr
+        assert [r["step"] for r in logged(workdir)] == [1, 2, 3]
+        done = run("train", f"--workdir={workdir}", f"--init_from={workdir}")
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+        assert f"disagrees with the run in {workdir}, which began from {vae}" in (
+            done.stderr
+        )
+        done = run("train", f"--workdir={vae}", f"--init_from={vae}")
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+        assert "which began from weights of its own" in done.stderr
+
+    def test_another_run_may_have_other_data_of_the_same_shape(self, vae, tmp_path):
+        flags = (f"--init_from={vae}", "--config.data.spec=npz:x.npz", "--steps=1")
+        x = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 1), np.uint8)
+        np.savez(tmp_path / "x.npz", x=x)
+        succeed("train", "--workdir=next", *flags, cwd=tmp_path)
+        assert [r["step"] for r in logged(tmp_path / "next")] == [1]
+        seeds = ("--seeds=2", "--steps=1")
+        succeed("train", "--workdir=two", flags[0], *seeds, cwd=tmp_path)
+        for seed in (0, 1):
+            assert load(tmp_path / "two" / f"seed_{seed}").step == 1
 
     @pytest.mark.parametrize(
         ("flags", "says"),
@@ -215,17 +250,19 @@ class TestARun:
         shutil.copytree(vae, broken)
         shutil.copytree(broken / "checkpoints" / "6", broken / "checkpoints" / "9")
         (broken / "checkpoints" / "9" / "meta.json").write_text("[]")
-        flags = (f"--workdir={workdir}", f"--resume={broken}", "--steps=7")
+        flags = (f"--workdir={workdir}", f"--init_from={broken}", "--steps=1")
         done = succeed("train", *flags)
         assert "9 is damaged" in done.stderr
-        assert [r["step"] for r in logged(workdir)] == [7]
+        assert [r["step"] for r in logged(workdir)] == [1]
 
-    def test_another_run_names_the_field_that_disagrees(self, vae, tmp_path):
-        flags = (f"--workdir={tmp_path / 'next'}", f"--resume={vae}", "--data=ring")
-        done = run("train", *flags)
-        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-        assert f"data.spec=ring disagrees with the run in {vae}, which" in done.stderr
-        assert not (tmp_path / "next").exists()
+    def test_another_run_names_the_player_that_does_not_fit(self, vae, tmp_path):
+        for flag in ("--data=ring", "--config.z_dim=3"):
+            flags = (f"--workdir={tmp_path / 'next'}", f"--init_from={vae}", flag)
+            done = run("train", *flags)
+            assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+            assert f"error: --init_from={vae}: " in done.stderr
+            assert "'model'" in done.stderr
+            assert not (tmp_path / "next").exists()
 
     def test_a_damaged_run_cannot_be_sampled(self, vae, tmp_path):
         workdir = tmp_path / "copy"
@@ -250,7 +287,7 @@ def test_a_run_notices_that_its_data_have_changed(tmp_path):
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "is no longer what the run was trained on" in done.stderr
     assert before == sorted(path.stat().st_mtime_ns for path in workdir.rglob("*"))
-    new = f"--workdir={tmp_path / 'new'}", f"--resume={workdir}"
+    new = f"--workdir={tmp_path / 'new'}", f"--init_from={workdir}"
     succeed("train", *new, "--steps=3")  # the way out that it names
     newest = workdir / "checkpoints" / "2"  # as an older version would have left it
     (newest / "manifest.json").unlink()

@@ -24,7 +24,7 @@ def test_a_run_ends_with_its_report(tmp_path):
 def test_its_command(tmp_path):
     one, two = tmp_path / "one", tmp_path / "two"
     succeed("train", *shrunk("vae", 2), f"--workdir={one}")
-    flags = (f"--resume={one}", "--steps=4", "--config.learning_rate=1e-4")
+    flags = (f"--init_from={one}", "--steps=4", "--config.learning_rate=1e-4")
     succeed("train", *flags, f"--workdir={two}")
     succeed("train", f"--workdir={two}", "--steps=5")
     assert succeed("report", f"--workdir={one}").stdout.split() == [
@@ -32,7 +32,7 @@ def test_its_command(tmp_path):
     ]
     out = tmp_path / "both.html"
     succeed("report", f"--workdir={one}", f"--workdir={two}", f"--out={out}")
-    assert f"--resume={one}" in out.read_text()  # it began from the other's weights
+    assert f"--init_from={one}" in out.read_text()  # it began from the other's weights
     before = sorted(tmp_path.iterdir())
     for flags, says in (
         ([], "--workdir=DIR is needed"),

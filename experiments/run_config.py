@@ -1,0 +1,101 @@
+"""The configuration that `experiments.train` runs, from flags and a saved run."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+from gen_jax import config as configs
+from gen_jax import data, experiment
+from gen_jax.errors import UserError
+from gen_jax.experiment import RunConfig
+
+Overrides = list[tuple[str, str]]  # (dotted field, text)
+
+
+def of_new(
+    name: str | None, init_from: str | None, overrides: Overrides
+) -> tuple[str, RunConfig]:
+    """Return the experiment's name and the configuration of a new run.
+
+    name: of the experiment; None only with `init_from`.
+    init_from: path of a run or a checkpoint whose experiment and configuration are
+        taken, except for the overrides; None for the experiment's own.
+    """
+    from gen_jax.runs import checkpoint
+
+    if init_from is not None:
+        saved = checkpoint.newest_meta(checkpoint.step_directories(init_from))
+        name, config = _saved_config(saved, init_from, name)
+        return name, _overridden(config, overrides)
+    _check_name(name)
+    return name, _overridden(experiment.find(name).config, overrides)
+
+
+def of_resumed(
+    saved: dict, folder: Path, workdir: str, name: str | None, overrides: Overrides
+) -> tuple[str, RunConfig]:
+    """Return the experiment's name and the configuration of a resumed run.
+
+    saved: the run's meta. folder: the run's; of several seeds the first one's.
+    workdir: what an error calls the run. name: of the experiment, None for the run's.
+
+    Raises UserError if the name or an override disagrees with the run.
+    """
+    from gen_jax.runs.run import info_of
+
+    name, before = _saved_config(saved, workdir, name)
+    before = _with_latest(before, folder / "config.json")
+    config = _overridden(before, overrides)
+    config = experiment.settled(config, info_of(saved))
+    now, then = configs.flat(config), configs.flat(before)
+    for path in configs.differences(config, before):
+        if not configs.may_change_on_resume(config, path):
+            raise UserError(
+                f"{path}={now[path]} disagrees with the run in {workdir}, which has "
+                f"{then[path]}"
+            )
+    return name, config
+
+
+def _saved_config(saved: dict, path: str, name: str | None) -> tuple[str, RunConfig]:
+    """Return the experiment's name and the configuration that a run was saved with.
+
+    path: what an error calls the run. name: that the run must have; None for any.
+    """
+    own = saved.get("experiment")
+    if name == "":
+        _check_name(name)
+    if own is None:
+        raise UserError(f"{path} is of a game of its own: continue it by fit()")
+    if name not in (None, own):
+        experiment.find(name)  # a misspelt name gets its own error
+        raise UserError(f"{path} holds a run of {own}, not of {name}")
+    return own, configs.from_dict(experiment.find(own).config, saved["config"])
+
+
+def _check_name(name: str | None) -> None:
+    if not name:
+        raise UserError(
+            f"--experiment=NAME is needed; there are: {', '.join(experiment.names())}"
+        )
+
+
+def _with_latest(config: RunConfig, path: Path) -> RunConfig:
+    """Return the configuration with the fields that may change as in a config.json.
+
+    That file has the steps that were raised since the checkpoint. It is ignored if it
+    cannot be read, for the checkpoint has a configuration too.
+    """
+    try:
+        latest = json.loads(path.read_text())["config"]
+        names = {field.name for field in dataclasses.fields(config)} & latest.keys()
+        may_change = [n for n in names if configs.may_change_on_resume(config, n)]
+        return configs.from_dict(config, {name: latest[name] for name in may_change})
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return config
+
+
+def _overridden(config: RunConfig, overrides: Overrides) -> RunConfig:
+    """Return the configuration with the overrides, and paths made absolute."""
+    config = configs.override_all(config, overrides)
+    return dataclasses.replace(config, data=data.absolute(config.data))
