@@ -34,7 +34,7 @@ class TorchVae(nn.Module):
                 _init_as_flax(module)
 
     def elbo(self, grey: torch.Tensor, eps: torch.Tensor) -> torch.Tensor:
-        """The bound, nats [B].
+        """Compute the bound, nats [B].
 
         grey: [B, pixels] in [0, 1]. eps: [draws, B, z_dim], the noise of z.
         """
@@ -65,7 +65,7 @@ def train(
     learning_rate: float,
     seed: int,
 ) -> TorchVae:
-    """The VAE after `steps` steps of Adam on batches x, uint8 [B, H, W, C] each."""
+    """Return the VAE after `steps` steps of Adam on batches x, uint8 [B, H, W, C]."""
     torch.manual_seed(seed)
     batches = iter(x)
     first = next(batches)
@@ -81,7 +81,7 @@ def train(
 
 @torch.no_grad()
 def bounds(model: TorchVae, x: np.ndarray, draws: int) -> np.ndarray:
-    """The bound of images uint8 [N, H, W, C], nats [N], by `draws` of z for each."""
+    """Compute the bound of images uint8 [N, H, W, C], nats [N], by `draws` of z."""
     z_dim = model.mean.out_features
     return np.concatenate(
         [

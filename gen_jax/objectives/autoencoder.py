@@ -200,7 +200,7 @@ class _Variational(_Autoencoder):
         return -sum(self.bound_terms(players, x, keys, y).values())
 
     def bound_terms(self, players, x, keys, y=None):
-        """The terms of -ELBO(x), nats [B] each."""
+        """Return the terms of -ELBO(x), nats [B] each."""
         kl, log_p, _ = self.elbo_terms(players[self.name], x, keys, y)
         return {"kl": kl, "reconstruction": -log_p}
 

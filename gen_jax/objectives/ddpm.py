@@ -103,7 +103,7 @@ class _Ddpm:
         return weights._replace(mutable={**weights.mutable, **history})
 
     def out(self, mine: PlayerState, x_t, t, y, x0_prev, keys=None, train=False):
-        """The network's output at x_t, v of `Denoised`, and its mutable state after it.
+        """Return the network's output at x_t, v of `Denoised`, and the mutable state.
 
         keys: for dropout. v may leave its range: the loss can then lead it back.
         """
@@ -120,7 +120,7 @@ class _Ddpm:
         return out, (v + 1) / 2, mutable
 
     def denoise(self, players, y, guidance, x_t, t, x0_prev) -> Denoised:
-        """The denoiser of samplers and bound, guided by w = `guidance`; v in [0, 1]."""
+        """Return the denoiser of samplers and bound, guided by w = `guidance`."""
         mine = players[self.name]
         out, v, _ = self.out(mine, x_t, t, y, x0_prev)
         if v is not None:  # the optimum lies in [0, 1]; far outside, it overflows
@@ -131,7 +131,7 @@ class _Ddpm:
         return Denoised(self.prediction.x_0(out, x_t, t), v)
 
     def loss(self, players, batch, context):
-        """The chosen loss, by one random t and eps for each example."""
+        """Compute the chosen loss, by one random t and eps for each example."""
         mine, keys = players[self.name], randomness.split(context.keys, 5)
         keys_t, keys_eps, keys_dropout, keys_label, keys_self = keys
         t, weight = self.draw_t(mine, keys_t)
@@ -151,7 +151,7 @@ class _Ddpm:
         return (weight * value).mean(), (mutable, metrics if len(losses) > 1 else {})
 
     def loss_terms(self, x_0, x_t, t, eps, out, v) -> dict[str, jax.Array]:
-        """The terms whose sum is the loss, [B] each."""
+        """Compute the terms whose sum is the loss, [B] each."""
         recipe, losses = self.recipe, {}
         if recipe.loss in ("simple", "hybrid"):
             # The mean over pixels, as in the paper's code.
@@ -196,7 +196,7 @@ class _Ddpm:
         return randomness.integers(keys, 1, self.schedule.T), jnp.float32(1)
 
     def remember(self, mine, t, value, context):
-        """The history after the losses [B] of the times t [B]."""
+        """Return the history after the losses [B] of the times t [B]."""
         if not self.recipe.importance:
             return {}
         seen = context.gather(t), context.gather(jax.lax.stop_gradient(value))
@@ -246,14 +246,14 @@ class _Ddpm:
         return chosen
 
     def denoiser(self, players, y, guidance=None):
-        """The samplers' denoiser; guidance: None for this model's own."""
+        """Return the samplers' denoiser; guidance: None for this model's own."""
         if guidance is None:
             guidance = self.guidance
         check_guidance(guidance, self.num_classes)
         return functools.partial(self.denoise, players, y, guidance)
 
     def encode(self, players, x, keys=None, y=None):
-        """The x_T from which `decode` returns nearly x: DDIM upwards."""
+        """Return the x_T from which `decode` returns nearly x: DDIM upwards."""
         denoise = self.denoiser(players, modules.labels_or_none(y, x), 0.0)
         return samplers.ddim_inverse(denoise, self.schedule, x, steps=self.few_steps)
 
@@ -303,7 +303,7 @@ class _Ddpm:
         return variational.prior_term(self.schedule, x)
 
     def bound(self, players, x, keys, y=None):
-        """The variational bound on log p(x), nats [B], by one random x_t for each t."""
+        """Compute the bound on log p(x), nats [B], by one random x_t for each t."""
         return -sum(self.bound_terms(players, x, keys, y).values())
 
     def bound_terms(self, players, x, keys, y=None):

@@ -93,7 +93,7 @@ class _Gan:
         return modules.init(self.discriminator, rng, x, y)
 
     def as_players(self, generator_optimizer, discriminator_optimizer, halflives):
-        """The two players by name."""
+        """Return the two players by name."""
         generator = Player(
             self.init_generator, self.generator_loss, generator_optimizer, halflives
         )
@@ -158,7 +158,7 @@ class _Gan:
         )
 
     def generator_loss(self, players, batch, context):
-        """The second term of equation 1, or G's loss in its place."""
+        """Compute the second term of equation 1, or G's loss in its place."""
         y = modules.labels(batch)
         x_fake, mutable = self.draw(players, y, self.noise(context))
         keys = randomness.fold_in(context.keys, 2)
