@@ -162,9 +162,12 @@ class _Gan:
         y = modules.labels(batch)
         x_fake, mutable = self.draw(players, y, self.noise(context))
         keys = randomness.fold_in(context.keys, 2)
-        fake, _ = self.discriminate(players[self.discriminator_name], x_fake, y, keys)
-        metrics = {"d_fake": self.gan_loss.output(fake).mean()}
-        return self.gan_loss.generator(fake).mean(), (mutable, metrics)
+        mine = players[self.discriminator_name]
+        fake, _ = self.discriminate(mine, x_fake, y, keys)
+        keys = randomness.fold_in(context.keys, 3)
+        real, _ = self.discriminate(mine, batch["x"], y, keys)
+        value, metrics = adversarial.generator_loss(self.gan_loss, real, fake)
+        return value, (mutable, metrics)
 
     def sample(self, players, keys, y=None):
         """G(z, y) for a z by each key: a sample depends on its own key alone."""
