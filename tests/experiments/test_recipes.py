@@ -17,7 +17,7 @@ from gen_jax.config import within
 from gen_jax.data import Info
 from gen_jax.game import init_state
 from gen_jax.losses import adversarial
-from gen_jax.runs.checkpoint import make_meta
+from gen_jax.runs.run import make_meta
 
 INFO = Info((4, 4, 1), 0)
 IMAGES, POINTS = Info((8, 8, 1), 10), Info((2,), 8)

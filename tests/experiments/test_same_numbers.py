@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from command_line import KINDS, SHRUNK
+from command_line import KINDS, SHRUNK, UNET
 
 from gen_jax import config as configs
 from gen_jax import devices, experiment
@@ -24,7 +24,7 @@ from gen_jax.step import make_train_step, train_step
 STEPS, BATCH, SHAPE, CLASSES = 10, 16, (16, 16, 1), 10
 # The DCGAN's rate is one at which no unit comes to lie on its ReLU's kink within these
 # steps, where rounding chooses the gradient's side.
-FIELDS = {"ddpm": {"dropout": 0.1}, "dcgan": {"learning_rate": 5e-4}}
+FIELDS = {"ddpm": {"network.dropout": 0.1}, "dcgan": {"learning_rate": 5e-4}}
 WAYS = {"jit on 1": ("jit", 1), "jit on 4": ("jit", 4), "pmap on 4": ("pmap", 4)}
 
 # Their true gradient is zero, so Adam, which divides by its size, moves them by the
@@ -57,8 +57,11 @@ def switched(adam, learning_rate=0.01) -> optax.GradientTransformation:
 def game_of(name: str) -> Game:
     recipe = experiment.find(name)
     config = recipe.config
-    for field, value in {**SHRUNK[name], **FIELDS.get(name, {})}.items():
-        config = configs.override(config, field, str(value))
+    fields = {**SHRUNK[name], **FIELDS.get(name, {})}
+    if fields.get("network") == "mlp" and fields.get("data.spec") == "ring":
+        fields = UNET  # the examples here are images, not points
+    texts = [(field, str(value)) for field, value in fields.items()]
+    config = configs.override_all(config, texts)
     info = Info(SHAPE, 0, SHAPE) if name == "pix2pix" else Info(SHAPE, CLASSES)
     game = recipe.build(config, info)
     players = {

@@ -87,7 +87,7 @@ def test_a_chain(vectors, number, monkeypatch):
     process = process_of(chain["config"])
     schedule = schedules.make_schedule(process.betas)
     if process.schedule == "cosine":  # theirs begin at T, whatever is left there
-        monkeypatch.setattr(schedules, "_LEAST_LOG_RATIO", -np.inf)
+        monkeypatch.setattr(schedules, "_MIN_LOG_RATIO", -np.inf)
     assert schedules.last_sampling_step(schedule) == schedule.T
     x, out = vectors[f"chain_{number}_x"], vectors[f"chain_{number}_out"]
     down = schedules.sampling_timesteps(schedule, chain["steps"])[:0:-1]
