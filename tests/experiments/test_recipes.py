@@ -105,7 +105,7 @@ def test_a_gan_loss_is_one_entry_of_the_table(monkeypatch):
     mine = adversarial.GAN_LOSSES["hinge"]
     monkeypatch.setitem(adversarial.GAN_LOSSES, "mine", mine)
     config = configs.override(gan.Config(), "gan_loss", "mine")
-    assert gan.build_game(config, INFO).ops["score"]
+    assert gan.build_game(config, INFO).ops.score
 
 
 def test_no_half_life_is_no_average():
