@@ -6,10 +6,10 @@ names its experiment, and only registered code is ever imported for it.
 """
 
 import dataclasses
-import importlib.metadata
 from collections.abc import Callable
 from typing import NamedTuple
 
+from gen_jax import plugins
 from gen_jax.config import FitConfig, kind_of, within
 from gen_jax.data.dataset import MAX_PIXELS, DataConfig, Info
 from gen_jax.errors import UserError, hint
@@ -105,19 +105,17 @@ def _properties(info: Info) -> dict[str, bool]:
 
 def names() -> list[str]:
     """Return the names of the registered experiments, in alphabetical order."""
-    return sorted(
-        {entry.name for entry in importlib.metadata.entry_points(group=GROUP)}
-    )
+    return plugins.names(GROUP)
 
 
 def find(name: str) -> Experiment:
     """Return the experiment that is registered as `name`.
 
-    Raises UserError, with the nearest name, if there is none.
+    Raises UserError, with the nearest name, if there is none, and if its package
+    cannot be imported.
     """
-    entries = importlib.metadata.entry_points(group=GROUP, name=name)
-    for entry in entries:
-        return entry.load()
+    if (found := plugins.find(GROUP, name, Experiment)) is not None:
+        return found
     if not (known := names()):
         raise UserError(
             "no experiment is registered: install the project (pip install -e .)"

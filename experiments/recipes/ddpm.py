@@ -18,15 +18,10 @@ import dataclasses
 from experiments.recipes.denoisers import DENOISERS, Denoiser, UNet
 from gen_jax.config import choice, nested, within
 from gen_jax.data import DataConfig, Info
+from gen_jax.diffusion import schedules
 from gen_jax.diffusion.predictions import PREDICTIONS
 from gen_jax.diffusion.samplers import VARIANCES
-from gen_jax.diffusion.schedules import (
-    BETAS,
-    Schedule,
-    linear_betas,
-    make_schedule,
-)
-from gen_jax.errors import UserError
+from gen_jax.diffusion.schedules import BETAS
 from gen_jax.experiment import Experiment, RunConfig
 from gen_jax.game import Game
 from gen_jax.objectives.ddpm import LOSSES, Recipe, ddpm
@@ -100,24 +95,12 @@ def build_game(
     return ddpm(
         config.network.build(info, num_classes, heads * info.shape[-1]),
         shape=info.shape,
-        schedule=_schedule(config),
+        schedule=schedules.from_name(config.schedule, config.timesteps, config.betas),
         recipe=recipe,
         num_classes=num_classes,
         guidance=guidance,
         **training(config),
     )
-
-
-def _schedule(config: Config) -> Schedule:
-    if config.betas is None:
-        return make_schedule(BETAS[config.schedule](config.timesteps))
-    rises = sorted(config.betas) == list(config.betas)
-    if config.schedule != "linear" or len(config.betas) != 2 or not rises:
-        raise UserError(
-            f"betas={config.betas}, schedule={config.schedule}; betas are two, the "
-            "first and the last of a linear schedule, which may not fall"
-        )
-    return make_schedule(linear_betas(config.timesteps, *config.betas))
 
 
 EXPERIMENT = Experiment(Config(), build_game, about="DDPM, Ho et al. 2020, any data")
