@@ -118,11 +118,11 @@ def cache_folder(name: str) -> Path:
 def use_compilation_cache() -> None:
     """Keep compiled programs in the user's cache folder, for the next process.
 
-    The environment's JAX_COMPILATION_CACHE_DIR takes precedence.
+    If JAX_COMPILATION_CACHE_DIR is set, JAX's own settings hold instead.
     """
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         jax.config.update("jax_compilation_cache_dir", str(cache_folder("xla")))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
 
 @functools.cache
