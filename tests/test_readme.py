@@ -7,11 +7,13 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from experiments.studies import readme_table
 from gen_jax import config as configs
 from gen_jax import data, experiment, fit, step
 from gen_jax.runs.run import make_meta
 
-README = (Path(__file__).parents[1] / "README.md").read_text()
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
 
 
 def block(beginning: str) -> str:
@@ -61,3 +63,9 @@ def test_a_run_is_restored(tmp_path, monkeypatch):
     exec(block("import jax\nfrom gen_jax import averaged"), names)
     assert names["x"].shape == (16, 8, 8, 1)
     assert set(names["weights"]) == {"encoder", "decoder"}
+
+
+def test_the_table_of_experiments_is_that_of_the_records():
+    table = README.partition(readme_table.BEGIN)[2].partition(readme_table.END)[0]
+    rows = readme_table.read(ROOT / "experiments" / "results" / "experiments.json")
+    assert table == readme_table.markdown(rows)
