@@ -26,7 +26,7 @@ from absl import flags
 
 from experiments import flags as parsing
 from gen_jax.errors import UserError
-from gen_jax.runs.manifest import write_json
+from gen_jax.files import write_json
 
 _PROTOCOL = flags.DEFINE_string("protocol", None, "the protocol's file, JSON")
 _WORKDIR = flags.DEFINE_string("workdir", None, "the folder of all runs")

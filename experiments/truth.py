@@ -19,8 +19,8 @@ from absl import flags
 from experiments import flags as parsing
 from gen_jax import devices, images
 from gen_jax.errors import UserError, hint
+from gen_jax.files import write_json, written_whole
 from gen_jax.runs import environment
-from gen_jax.runs.manifest import write_json, written_whole
 
 _OUT = flags.DEFINE_string("out", "runs/truth", "the folder to write to")
 _SHORT = flags.DEFINE_bool("short", False, "shrink every check to seconds")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gen_jax.runs.manifest import written_whole
+from gen_jax.files import written_whole
 
 _GAP = 128  # grey contrasts with black and with white images
 

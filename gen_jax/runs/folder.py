@@ -19,8 +19,9 @@ import numpy as np
 
 from gen_jax import images
 from gen_jax.errors import UserError
+from gen_jax.files import write_json
 from gen_jax.game import State
-from gen_jax.runs import checkpoint, manifest, metrics_log
+from gen_jax.runs import checkpoint, metrics_log
 from gen_jax.runs.writer import Writer
 
 
@@ -93,7 +94,7 @@ class Folder:
         self._meta["environment"] = environment
         with contextlib.ExitStack() as stack:
             if self._leads:
-                manifest.write_json(self._path / "config.json", self._meta)
+                write_json(self._path / "config.json", self._meta)
                 for later in checkpoint.steps(self.checkpoints):
                     if later > step:  # after a kill, the runs of other seeds lack it
                         checkpoint.set_aside(self.checkpoints / str(later), "ahead")

@@ -11,10 +11,11 @@ import jax
 import jax.numpy as jnp
 
 from gen_jax.errors import DivergedError
+from gen_jax.files import write_json
 from gen_jax.game import State
 from gen_jax.runs import frozen
 from gen_jax.runs.checkpoint import FORMAT, META, run_folder, steps
-from gen_jax.runs.manifest import write_json, write_manifest
+from gen_jax.runs.manifest import write_manifest
 
 _KEPT = 3
 
