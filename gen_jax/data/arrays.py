@@ -10,11 +10,10 @@ from gen_jax.data.dataset import (
     Dataset,
     Info,
     MemorySplit,
-    Subset,
     checked_labels,
     digest,
     digest_of,
-    held_out,
+    divided,
 )
 from gen_jax.errors import UserError
 
@@ -55,14 +54,8 @@ def array_dataset(
     of_all = digest_of([*train, *(test or ())])
     if test:
         return Dataset(info, split(train), split(test), of_all)
-    held = held_out(np.array([digest(x.tobytes()) for x in train.x], np.uint64))
-    everything = split(train)
-    return Dataset(
-        info,
-        Subset(everything, np.flatnonzero(~held)),
-        Subset(everything, np.flatnonzero(held)),
-        of_all,
-    )
+    digests = np.array([digest(x.tobytes()) for x in train.x], np.uint64)
+    return divided(info, split(train), np.arange(len(train.x)), digests, of_all)
 
 
 def count_classes(y: np.ndarray, where: str) -> int:

@@ -29,42 +29,13 @@ class _Files(NamedTuple):
     labels: Path
 
 
-def describe(config: DataConfig) -> Info | None:
+def describe(config: DataConfig) -> Info:
     """Return the shape from a header and the number of classes from the labels.
 
     Raises UserError that names the file if one of the training set is missing or
     damaged.
     """
-    folder = _folder(config)
-    if not folder.is_dir():
-        return None
-    return _info(_files(folder, "train"), config)
-
-
-def load(config: DataConfig) -> Dataset:
-    """Load MNIST's four files, train-images-idx3-ubyte[.gz] and so on.
-
-    Without the two of t10k a tenth of the training images is held out.
-
-    Raises UserError that names the file if one is missing or damaged.
-    """
-    folder = _folder(config)
-    if not folder.is_dir():
-        raise UserError(f"idx:{folder}: there is no such folder")
-    splits = [_files(folder, "train")]
-    if _find(folder, "t10k-images-idx3-ubyte"):
-        splits.append(_files(folder, "t10k"))
-    info = _info(splits[0], config)
-    size = read_header(splits[0].images, 3)[1:]
-    arrays = (_arrays(files, size, info.num_classes) for files in splits)
-    return array_dataset(info, config, *arrays)
-
-
-def _folder(config: DataConfig) -> Path:
-    return Path(config.where).expanduser()
-
-
-def _info(train: _Files, config: DataConfig) -> Info:
+    train = _files(config.path, "train")
     count, *size = read_header(train.images, 3)
     if count < 2 or 0 in size:
         raise UserError(
@@ -75,6 +46,22 @@ def _info(train: _Files, config: DataConfig) -> Info:
         (*size, 1), config.image_size, config.channels, config.where
     )
     return Info(shape, count_classes(read_idx(train.labels, 1), str(train.labels)))
+
+
+def load(config: DataConfig) -> Dataset:
+    """Load MNIST's four files, train-images-idx3-ubyte[.gz] and so on.
+
+    Without the two of t10k a tenth of the training images is held out.
+
+    Raises UserError that names the file if one is missing or damaged.
+    """
+    info = describe(config)
+    splits = [_files(config.path, "train")]
+    if _find(config.path, "t10k-images-idx3-ubyte"):
+        splits.append(_files(config.path, "t10k"))
+    size = read_header(splits[0].images, 3)[1:]
+    arrays = (_arrays(files, size, info.num_classes) for files in splits)
+    return array_dataset(info, config, *arrays)
 
 
 def _arrays(files: _Files, size: tuple[int, ...], num_classes: int) -> Arrays:

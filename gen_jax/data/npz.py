@@ -25,24 +25,21 @@ class _Layout(NamedTuple):
     A name of y is None if the split has no labels.
     """
 
-    shape: tuple[int, int, int]
+    shape: tuple[int, ...]
     splits: tuple[tuple[str, str | None], ...]
 
 
-def describe(config: DataConfig) -> Info | None:
+def describe(config: DataConfig) -> Info:
     """Return the shape from headers, and the number of classes from the labels.
 
     Raises UserError that names the array for any other shape, type or label.
     """
-    file = _file(config)
-    return _info(file, _layout(file), config) if file.is_file() else None
+    return _info(config.path, _layout(config.path), config)
 
 
 def load(config: DataConfig) -> Dataset:
-    """Load the arrays, resized. Raises UserError as `describe`, and without a file."""
-    file = _file(config)
-    if not file.is_file():
-        raise UserError(f"npz:{file}: there is no such file")
+    """Load the arrays, resized. Raises UserError as `describe`."""
+    file = config.path
     layout = _layout(file)
     info = _info(file, layout, config)
 
@@ -53,10 +50,6 @@ def load(config: DataConfig) -> Dataset:
         return Arrays(x.reshape(len(x), *layout.shape), y)
 
     return array_dataset(info, config, *(arrays(*names) for names in layout.splits))
-
-
-def _file(config: DataConfig) -> Path:
-    return Path(config.where).expanduser()
 
 
 def _info(file: Path, layout: _Layout, config: DataConfig) -> Info:
@@ -126,7 +119,7 @@ def _headers(file: Path) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
 
 def _image_shape(
     file: Path, name: str, shape: tuple[int, ...], dtype: np.dtype
-) -> tuple[int, int, int]:
+) -> tuple[int, ...]:
     """Return (H, W, C) of an array of images."""
     if dtype != np.uint8 or len(shape) not in (3, 4) or 0 in shape[1:]:
         raise UserError(

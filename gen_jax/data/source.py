@@ -11,7 +11,7 @@ the entry-point group `gen_jax.data` of any installed package:
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from gen_jax.data.dataset import DataConfig, Dataset, Info
 
@@ -24,15 +24,15 @@ class Source(NamedTuple):
     load: config -> `Dataset`, two splits that are read by index. Raise UserError, with
         one line, if the source is absent or damaged, or does not suit `config`.
     where: placeholder for the text after the colon, which is `config.where`: "DIR" or
-        "FILE" for a path, which is made absolute; another word, such as "NAME", for
-        other text; "" for none.
+        "FILE" for a path; another word, such as "NAME", for other text; "" for none.
+        A path is made absolute, and both functions are called only if it exists.
     config: `DataConfig`, or a subclass with the source's own options as fields: each is
         a flag, `--config.data.FIELD=VALUE`, and is saved with the run.
 
     A source of pairs may have measures of its own: it gives them in `Dataset.measures`.
     """
 
-    describe: Callable[[DataConfig], Info | None]
-    load: Callable[[DataConfig], Dataset]
+    describe: Callable[[Any], Info | None]
+    load: Callable[[Any], Dataset]
     where: str = ""
     config: type[DataConfig] = DataConfig

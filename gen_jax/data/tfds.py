@@ -10,13 +10,12 @@ import importlib.util
 import logging
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from gen_jax.data.dataset import DataConfig, Dataset, Info
+from gen_jax.data.dataset import DataConfig, Dataset, Indices, Info
 from gen_jax.data.encoded import EncodedImage, Record, encoded_dataset, first_shape
 from gen_jax.data.source import Source
 from gen_jax.errors import UserError
@@ -42,7 +41,7 @@ class _DataSource:
     def __len__(self) -> int:
         return len(self.source)
 
-    def read(self, indices: Sequence[int]) -> list[Record]:
+    def read(self, indices: Indices) -> list[Record]:
         examples = self.source.__getitems__([int(i) for i in indices])
         return [self._record(*each) for each in zip(indices, examples, strict=True)]
 
@@ -51,7 +50,7 @@ class _DataSource:
         return Record((image,), int(example[self.label]) if self.label else -1)
 
 
-def describe(config: DataConfig) -> Info | None:
+def describe(config: DataConfig) -> Info:
     """Return shapes and classes from the dataset's own description.
 
     config.where: a name as `tfds.builder` takes it, "mnist" or
@@ -98,19 +97,21 @@ def load(config: DataConfig) -> Dataset:
     if not _is_prepared(builder):
         _prepare(config, builder)
         builder, info = _builder(config), describe(config)  # now with class names
-    tests = [
-        _records(config, builder, split)
-        for split in ("test", "validation")
-        if split in builder.info.splits
-    ]
-    return encoded_dataset(info, config, _records(config, builder, "train"), *tests[:1])
+    tests = (name for name in ("test", "validation") if name in builder.info.splits)
+    held_out = next(tests, None)
+    return encoded_dataset(
+        info,
+        config,
+        _records(config, builder, "train"),
+        _records(config, builder, held_out) if held_out else None,
+    )
 
 
 def _data_dir(config: DataConfig) -> str | None:
     return str(Path(config.data_dir).expanduser()) if config.data_dir else None
 
 
-def _builder(config: DataConfig):
+def _builder(config: DataConfig) -> Any:
     import tensorflow_datasets as tfds
 
     name, data_dir = config.where, _data_dir(config)
@@ -131,7 +132,7 @@ def _builder(config: DataConfig):
         raise UserError(f"tfds:{name}: {str(error).strip().splitlines()[0]}") from error
 
 
-def _features(name: str, features) -> tuple[str, str | None]:
+def _features(name: str, features: Any) -> tuple[str, str | None]:
     """Return the keys of the image and of the label, found by type."""
     import tensorflow_datasets as tfds
 
@@ -149,7 +150,7 @@ def _features(name: str, features) -> tuple[str, str | None]:
     return images[0], labels[0] if len(labels) == 1 else None
 
 
-def _records(config: DataConfig, builder, split: str) -> _DataSource:
+def _records(config: DataConfig, builder: Any, split: str) -> _DataSource:
     import tensorflow_datasets as tfds
 
     if split not in builder.info.splits:
@@ -173,7 +174,7 @@ def _records(config: DataConfig, builder, split: str) -> _DataSource:
     return _DataSource(source, image, label, f"{config.spec} {split}")
 
 
-def _prepare(config: DataConfig, builder) -> None:
+def _prepare(config: DataConfig, builder: Any) -> None:
     """Download and prepare a stock dataset in a process with TensorFlow."""
     if importlib.util.find_spec("tensorflow") is None:
         raise UserError(
@@ -188,14 +189,11 @@ def _prepare(config: DataConfig, builder) -> None:
     command = [sys.executable, "-c", _PREPARE, config.where, _data_dir(config) or ""]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise UserError(f"{config.spec} was not prepared: {_last_line(done.stderr)}")
+        last_line = done.stderr.strip().rpartition("\n")[2]
+        raise UserError(f"{config.spec} was not prepared: {last_line}")
 
 
-def _last_line(text: str) -> str:
-    return ([""] + [line for line in text.splitlines() if line.strip()])[-1].strip()
-
-
-def _is_prepared(builder) -> bool:
+def _is_prepared(builder: Any) -> bool:
     """Return whether the files are there, without TFDS's own warning if not."""
     logger = logging.getLogger("absl")
     disabled, logger.disabled = logger.disabled, True
