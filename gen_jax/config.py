@@ -100,7 +100,8 @@ def metadata(config: Any, path: str) -> dict[str, Any]:
     A subclass that gives a field another default need not declare it again.
     """
     *parents, name = path.split(".")
-    owner, declared = functools.reduce(getattr, parents, config), {}
+    owner = functools.reduce(getattr, parents, config)
+    declared: dict[str, Any] = {}
     for cls in reversed(type(owner).__mro__):
         field = getattr(cls, "__dataclass_fields__", {}).get(name)
         declared |= field.metadata if field else {}
@@ -347,7 +348,8 @@ def differences(config: Any, other: Any, prefix: str = "") -> list[str]:
     for name in _names(config):
         mine = getattr(config, name)
         theirs = getattr(other if hasattr(other, name) else type(config)(), name)
-        if not dataclasses.is_dataclass(mine):
+        has_fields = dataclasses.is_dataclass(mine)
+        if not has_fields:
             paths += [prefix + name] if mine != theirs else []
             continue
         if kind_of(config, name) and type(mine) is not type(theirs):

@@ -47,13 +47,15 @@ def read(kind: type[_T], x: Any, problems: list[str], where: str = "") -> _T | N
 def parse(kind: type[_T], x: Any) -> _T:
     """Return x as `kind`. Raises UserError with the first problem if there is one."""
     problems: list[str] = []
-    found = read(kind, x, problems)
+    found = _read(kind, x, "", problems, None)
     if problems:
         raise UserError(problems[0])
     return found
 
 
-def _read(kind: Any, x: Any, where: str, problems: list[str], minimum: float | None):
+def _read(
+    kind: Any, x: Any, where: str, problems: list[str], minimum: float | None
+) -> Any:
     origin, arguments = typing.get_origin(kind) or kind, typing.get_args(kind)
     if kind is Any:
         return x
@@ -85,7 +87,9 @@ def _is_of(kind: type, x: Any) -> bool:
     return type(x) in ((int, float) if kind is float else (kind,))
 
 
-def _number(kind: type, x: Any, where: str, problems: list[str], minimum):
+def _number(
+    kind: type, x: Any, where: str, problems: list[str], minimum: float | None
+) -> Any:
     least = -math.inf if minimum is None else minimum
     if least <= x < math.inf and abs(x) < 1e308:
         return kind(x)
@@ -94,7 +98,7 @@ def _number(kind: type, x: Any, where: str, problems: list[str], minimum):
     return _INVALID
 
 
-def _object(kind: type, x: dict, where: str, problems: list[str]):
+def _object(kind: type, x: dict, where: str, problems: list[str]) -> Any:
     hints, values = _hints(kind), {}
     for field in dataclasses.fields(kind):
         minimum = field.metadata.get("minimum")

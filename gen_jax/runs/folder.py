@@ -28,7 +28,7 @@ from gen_jax.runs.writer import Writer
 class Folder:
     """A run's folder: first `held`, then `opened`, then written to.
 
-    Every process saves; only the first process writes the other files.
+    Every process saves, by `writer`; only the first process writes the other files.
     """
 
     def __init__(
@@ -100,13 +100,13 @@ class Folder:
                         checkpoint.set_aside(self.checkpoints / str(later), "ahead")
                 self._log = metrics_log.MetricsLog(self._path, step)
                 stack.callback(self._log.close)
-            self._writer = Writer(
+            self.writer = Writer(
                 self.checkpoints,
                 self._keep_every_steps,
                 self._name,
                 self._frozen_players,
             )
-            stack.callback(self._writer.close)
+            stack.callback(self.writer.close)
             yield
 
     def log(
@@ -119,19 +119,11 @@ class Folder:
         if self._leads:
             self._log.write(step, seen, seconds, values)
 
-    def check(self, step: int, state: State) -> None:
-        """Raise UserError or OSError if a state cannot be saved; see `Writer.check`."""
-        self._writer.check(step, state)
-
     def save(self, step: int, state: State) -> None:
         """Start to write a checkpoint; see `Writer.save`."""
         if self._leads:
             self._log.flush()  # the log must not be behind a checkpoint
-        self._writer.save(step, state, self._meta)
-
-    def last_kept(self) -> str:
-        """Name the last checkpoint."""
-        return self._writer.last_kept()
+        self.writer.save(step, state, self._meta)
 
     def picture(self, step: int, picture: np.ndarray) -> None:
         """Write a picture of samples, uint8 [H, W, 1 or 3], by the first process."""

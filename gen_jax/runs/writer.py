@@ -44,7 +44,8 @@ class Writer:
             for left in self._folder.glob(".*.tmp"):
                 shutil.rmtree(left, ignore_errors=True)
         self._latest = next(iter(steps(self._folder)), None)
-        self._frozen_players, self._digests = frozen_players, None
+        self._frozen_players = frozen_players
+        self._digests: dict[str, str] | None = None
         self._checkpointer = ocp.StandardCheckpointer()
         self._thread = concurrent.futures.ThreadPoolExecutor(1)
         self._written: concurrent.futures.Future | None = None
