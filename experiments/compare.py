@@ -37,10 +37,7 @@ _JOBS = flags.DEFINE_integer("jobs", 1, "number of commands at once", lower_boun
 
 def main(overrides: list[tuple[str, str]]) -> None:
     """Run a comparison, or measure the costs of a step."""
-    if overrides:
-        raise UserError(
-            f"--config.{overrides[0][0]} does not apply: set it in the protocol's file"
-        )
+    parsing.refuse(overrides, "set it in the protocol's file")
     if not _PROTOCOL.value:
         raise UserError("--protocol=FILE is needed: the file of the protocol")
     from experiments.studies import compare, protocol

@@ -12,6 +12,7 @@ continue training with. Sampling needs none.
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -120,7 +121,9 @@ def _info(resolved: ddpm.Config, shape: tuple[int, ...]) -> data.Info:
     return info
 
 
-def _write(workdir: Path, resolved: ddpm.Config, info: data.Info, params) -> None:
+def _write(
+    workdir: Path, resolved: ddpm.Config, info: data.Info, params: dict[str, Any]
+) -> None:
     """Write the folder of a run that has not taken a step."""
     devices.use_compilation_cache()
     game = experiment.find(_NAME).build(resolved, info)

@@ -23,10 +23,7 @@ _OUT = flags.DEFINE_string("out", None, "an .html file; default: WORKDIR/report.
 
 def main(overrides: list[tuple[str, str]]) -> None:
     """Read the folders, write the page and print its path."""
-    if overrides:
-        raise UserError(
-            f"--config.{overrides[0][0]} does not apply: report only reads the run"
-        )
+    parsing.refuse(overrides, "report only reads the run")
     folders = [folder for value in _WORKDIR.value for folder in _folders(value)]
     if not folders:
         raise UserError("--workdir=DIR is needed: the run's folder")

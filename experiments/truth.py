@@ -29,11 +29,7 @@ _ONLY = flags.DEFINE_list("only", [], "names of the checks to run; by default al
 
 def main(overrides: list[tuple[str, str]]) -> None:
     """Run the checks; print and write their findings."""
-    if overrides:
-        raise UserError(
-            f"--config.{overrides[0][0]} does not apply: truth has fixed settings; "
-            "--short shrinks them"
-        )
+    parsing.refuse(overrides, "truth has fixed settings; --short shrinks them")
     devices.use_compilation_cache()
     from experiments.studies.truth import page
 

@@ -58,7 +58,7 @@ def to_array(image: "Image.Image", size: int, channels: int) -> np.ndarray:
     return array if array.ndim == 3 else array[:, :, None]
 
 
-def to_shape(image: "Image.Image", shape: tuple[int, int, int]) -> np.ndarray:
+def to_shape(image: "Image.Image", shape: tuple[int, ...]) -> np.ndarray:
     """Return a PIL image as uint8 of `shape` (H, W, 1 or 3), cropped to fit it."""
     from PIL import Image, ImageOps
 

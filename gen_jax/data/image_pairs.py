@@ -132,7 +132,7 @@ def _halves(both: "Image.Image", name: str) -> tuple["Image.Image", "Image.Image
 
 
 def read_inputs(
-    path: str | Path, shape: tuple[int, int, int], config: DataConfig
+    path: str | Path, shape: tuple[int, ...], config: DataConfig
 ) -> np.ndarray:
     """Read the image at `path`, or all under a folder, as inputs: uint8 [N, *shape].
 
@@ -165,7 +165,7 @@ def read_inputs(
     return np.stack(inputs)
 
 
-def _is_double(image: "Image.Image", shape: tuple[int, int, int]) -> bool:
+def _is_double(image: "Image.Image", shape: tuple[int, ...]) -> bool:
     """Return whether a PIL image has the proportions of two of `shape` side by side."""
     height, width, _ = shape
     return image.width * height == 2 * width * image.height

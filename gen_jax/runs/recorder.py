@@ -189,9 +189,7 @@ class Recorder:
         for player in self._game.players:
             loss = values.get(f"{player}/loss", 0.0)
             if not math.isfinite(loss):
-                kept = (
-                    f"; {self._folders[0].writer.last_kept()}" if self._folders else ""
-                )
+                kept = [f"; {each.writer.last_kept()}" for each in self._folders[:1]]
                 raise DivergedError(
                     f"the loss of {player}{label} is no longer finite at step {step}: "
                     f"{loss}{''.join(kept)}"

@@ -180,7 +180,10 @@ def test_a_broken_image(tmp_path):
         (["--workdir=."], "holds no checkpoint"),
         (["--workdir=.", "--num=0"], "num"),
         (["--workdir=.", "--seed=4294967296"], "[0, 4294967295]"),
-        (["--workdir=.", "--config.z_dim=3"], "sample has no --config.z_dim"),
+        (
+            ["--workdir=.", "--config.z_dim=3"],
+            "--config.z_dim does not apply",
+        ),
         (["--workdir=.", "--nmu=3"], "Did you mean --num?"),
     ],
 )
