@@ -8,7 +8,6 @@ images. Without them a tenth is held out.
 """
 
 import dataclasses
-import difflib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,7 +28,7 @@ from gen_jax.data.encoded import (
 from gen_jax.data.image_folder import TESTS, find_images, read_file, splits
 from gen_jax.data.registry import own_config
 from gen_jax.data.source import Source
-from gen_jax.errors import UserError
+from gen_jax.errors import UserError, nearest
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -203,9 +202,8 @@ def _matched(a: Path, b: Path) -> _Files:
     for mine, others, other in (*sides, b), (*sides[::-1], a):
         for name, path in mine.items():
             if name not in others:
-                near = difflib.get_close_matches(name, others, 1)
-                hint = f"; the nearest is {others[near[0]]}" if near else ""
-                raise UserError(f"{path} has no partner of that name in {other}{hint}")
+                near = nearest(name, {key: str(file) for key, file in others.items()})
+                raise UserError(f"{path} has no partner of that name in {other}.{near}")
     return _Files([(path, sides[1][name]) for name, path in sides[0].items()])
 
 

@@ -5,9 +5,7 @@ dataset needs TensorFlow, so that happens in a process of its own.
 """
 
 import dataclasses
-import difflib
 import importlib.util
-import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +16,7 @@ import numpy as np
 from gen_jax.data.dataset import DataConfig, Dataset, Indices, Info
 from gen_jax.data.encoded import EncodedImage, Record, encoded_dataset, first_shape
 from gen_jax.data.source import Source
-from gen_jax.errors import UserError
+from gen_jax.errors import UserError, nearest
 
 _PREPARE = """
 import sys
@@ -67,7 +65,7 @@ def describe(config: DataConfig) -> Info:
         size = [config.image_size] * 2
     if None not in size and (config.channels or channels):
         shape = (*size, config.channels or channels)
-    elif _is_prepared(builder):
+    elif builder.is_prepared():
         shape = first_shape(_records(config, builder, "train"), config)
     else:
         raise UserError(
@@ -94,7 +92,7 @@ def load(config: DataConfig) -> Dataset:
     """
     info = describe(config)  # raises on mistakes before anything is downloaded
     builder = _builder(config)
-    if not _is_prepared(builder):
+    if not builder.is_prepared():
         _prepare(config, builder)
         builder, info = _builder(config), describe(config)  # now with class names
     tests = (name for name in ("test", "validation") if name in builder.info.splits)
@@ -121,12 +119,10 @@ def _builder(config: DataConfig) -> Any:
         known = tfds.list_builders(with_community_datasets=False)
         if data_dir and Path(data_dir).is_dir():
             known += [path.name for path in Path(data_dir).iterdir()]
-        near = difflib.get_close_matches(name, known, 1)
-        hint = f"did you mean {near[0]}? " if near else ""
         where = data_dir or "TFDS's default folder"
         raise UserError(
-            f"tfds:{name}: {hint}TFDS has no dataset of that name, and none is "
-            f"prepared in {where} (--config.data.data_dir)"
+            f"tfds:{name}: TFDS has no dataset of that name, and none is prepared in "
+            f"{where} (--config.data.data_dir).{nearest(name, known)}"
         ) from None
     except Exception as error:  # TFDS raises assertions and more for bad versions
         raise UserError(f"tfds:{name}: {str(error).strip().splitlines()[0]}") from error
@@ -191,16 +187,6 @@ def _prepare(config: DataConfig, builder: Any) -> None:
     if done.returncode:
         last_line = done.stderr.strip().rpartition("\n")[2]
         raise UserError(f"{config.spec} was not prepared: {last_line}")
-
-
-def _is_prepared(builder: Any) -> bool:
-    """Return whether the files are there, without TFDS's own warning if not."""
-    logger = logging.getLogger("absl")
-    disabled, logger.disabled = logger.disabled, True
-    try:
-        return builder.is_prepared()
-    finally:
-        logger.disabled = disabled
 
 
 SOURCE = Source(describe, load, where="NAME")

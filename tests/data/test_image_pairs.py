@@ -162,7 +162,7 @@ def test_what_is_wrong_with_a_folder_is_said(tmp_path):
     _save(tmp_path / "A" / "one.png")
     _says(tmp_path, "A has no partner folder .*B")
     _save(tmp_path / "B" / "onee.png")
-    _says(tmp_path, r"one\.png has no partner of that name in .*B; the nearest is .*ee")
+    _says(tmp_path, r"one\.png has no partner of that name in .*B\. Did you mean .*ee")
     _save(tmp_path / "B" / "one.png")
     _says(tmp_path, r"onee\.png has no partner of that name in .*A")
     (tmp_path / "B" / "onee.png").unlink()
