@@ -10,6 +10,7 @@ import re
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 import jax
@@ -139,14 +140,32 @@ def folder_of_a_run(overrides: list[tuple[str, str]], folder: str | None) -> str
     return folder
 
 
+def output_path(given: str | None, default: Path, *suffixes: str) -> Path:
+    """Return the file to write. Raises UserError if it cannot be written."""
+    out = Path(given or default)
+    if out.suffix not in suffixes:
+        raise UserError(
+            f"--out={out}: name a file that ends in {' or '.join(suffixes)}"
+        )
+    if out.is_dir():
+        raise UserError(f"--out={out} is a folder; name a file in it")
+    if given and not (folder := out.absolute().parent).is_dir():
+        raise UserError(f"--out={out}: there is no folder {folder}; make it first")
+    return out
+
+
 def define_sampling() -> None:
     """Define the flags named in `SAMPLING` for the command that calls this."""
     flags.DEFINE_string(
-        "sampler", None, "of diffusion: ddim, ancestral, heun, dpm_solver"
+        "sampler", None, "sampler of diffusion: ddim, ancestral, heun, dpm_solver"
     )
-    flags.DEFINE_integer("sampling_steps", None, "of a diffusion model", lower_bound=1)
+    flags.DEFINE_integer(
+        "sampling_steps", None, "number of steps of the sampler", lower_bound=1
+    )
     flags.DEFINE_float("eta", None, "DDIM's noise, from 0 to 1", 0, 1)
-    flags.DEFINE_float("guidance", None, "towards the label; 0: none", lower_bound=0)
+    flags.DEFINE_float(
+        "guidance", None, "strength of guidance towards the label; 0: none", 0
+    )
 
 
 def sampling_options(run: Run) -> dict[str, Any]:

@@ -50,7 +50,8 @@ def main(overrides: list[tuple[str, str]]) -> None:
     """Load, sample or translate, write the file and print its path."""
     source = parsing.folder_of_a_run(overrides, _CHECKPOINT.value or _WORKDIR.value)
     step_directories(source)  # a missing run is reported before a wrong --out
-    out = _output_path()
+    default = Path(_WORKDIR.value or ".") / "samples.png"
+    out = parsing.output_path(_OUT.value, default, ".png", ".npy")
     devices.use_compilation_cache()
     run = load(source)
     players = run.state.players if _RAW.value else averaged(run.state.players)
@@ -59,18 +60,6 @@ def main(overrides: list[tuple[str, str]]) -> None:
     else:
         _sample(run, players, out)
     print(out)
-
-
-def _output_path() -> Path:
-    """Return the file to write. Raises UserError if it cannot be written."""
-    out = Path(_OUT.value or Path(_WORKDIR.value or ".") / "samples.png")
-    if out.suffix not in (".png", ".npy"):
-        raise UserError(f"--out={out} is neither a .png nor an .npy file: name one")
-    if out.is_dir():
-        raise UserError(f"--out={out} is a folder; name a file in it")
-    if not (folder := out.absolute().parent).is_dir():
-        raise UserError(f"--out={out}: there is no folder {folder}; make it first")
-    return out
 
 
 def _sample(run: Run, players: Players, out: Path) -> None:

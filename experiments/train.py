@@ -1,4 +1,4 @@
-"""Trains an experiment, or continues an interrupted run.
+"""Train an experiment, or continue an interrupted run.
 
   python -m experiments.train --experiment=NAME --workdir=DIR [--data=SPEC] [FLAGS]
 
@@ -35,12 +35,16 @@ from gen_jax.runs import seeds as several
 
 _MAX_SEEDS = 1000
 
-_NAME = flags.DEFINE_string("experiment", None, "which recipe; --list names them")
+_NAME = flags.DEFINE_string(
+    "experiment", None, "the experiment's name; --list shows all"
+)
 _WORKDIR = flags.DEFINE_string("workdir", None, "the run's folder, made if missing")
-flags.DEFINE_string("data", None, "the dataset, short for --config.data.spec")
-flags.DEFINE_integer("steps", None, "the total; may be raised later")
-flags.DEFINE_integer("batch_size", None, "examples a step, of all devices together")
-flags.DEFINE_integer("seed", None, "of the weights, the order and all noise")
+flags.DEFINE_string("data", None, "the dataset; short for --config.data.spec")
+flags.DEFINE_integer("steps", None, "total number of steps; may be raised later")
+flags.DEFINE_integer("batch_size", None, "examples in a step, on all devices together")
+flags.DEFINE_integer(
+    "seed", None, "seed of the weights, the order of the data and all noise"
+)
 _SEEDS = flags.DEFINE_integer(
     "seeds",
     None,
@@ -49,9 +53,9 @@ _SEEDS = flags.DEFINE_integer(
     _MAX_SEEDS,
 )
 _BACKEND = flags.DEFINE_enum(
-    "backend", "jit", ["jit", "pmap"], "how a step is compiled"
+    "backend", "jit", ["jit", "pmap"], "function that compiles a step"
 )
-_DEVICES = flags.DEFINE_integer("devices", None, "how many devices to use; default all")
+_DEVICES = flags.DEFINE_integer("devices", None, "number of devices; default: all")
 _RESUME = flags.DEFINE_enum(
     "resume",
     "auto",
@@ -70,7 +74,7 @@ _DISTRIBUTED = flags.DEFINE_bool(
     "one of several processes: on a TPU pod, under Slurm or Open MPI, or as "
     "JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID say",
 )
-_DRY_RUN = flags.DEFINE_bool("dry_run", False, "print what would be run; write nothing")
+_DRY_RUN = flags.DEFINE_bool("dry_run", False, "print the run's plan; write nothing")
 _LIST = flags.DEFINE_bool("list", False, "print the experiments")
 
 _SHOWN = 12  # held-out pairs in an image of translations

@@ -95,7 +95,7 @@ class FitConfig:
 
 
 def metadata(config: Any, path: str) -> dict[str, Any]:
-    """Return what is declared of the field at a dotted path.
+    """Return the metadata of the field at a dotted path.
 
     A subclass that gives a field another default need not declare it again.
     """
@@ -109,9 +109,9 @@ def metadata(config: Any, path: str) -> dict[str, Any]:
 
 
 def check(config: Any, path: str, value: Any, name: str | None = None) -> None:
-    """Raise UserError if the field at a dotted path may not have a value.
+    """Raise UserError if a value is not allowed for the field at a dotted path.
 
-    name: what the error calls the field, such as a flag that stands for it.
+    name: the field's name in the error, such as a flag's; by default the path.
     """
     declared, name = metadata(config, path), name or path
     if value is None:
@@ -171,7 +171,7 @@ def kind_of(config: Any, name: str) -> str | None:
 
 
 def override(config: Any, path: str, text: str) -> Any:
-    """Return `config` with the field at a dotted path set to the value that is written.
+    """Return `config` with the field at a dotted path set to the value in `text`.
 
     Raises UserError for an unknown field or a text that is not of the field's type.
     """
@@ -244,9 +244,9 @@ def _names(cls: Any) -> list[str]:
 
 
 def parse(text: str, kind: Any, path: str) -> Any:
-    """Return the value of type `kind` that `text` writes, with or without quotes.
+    """Convert `text`, with or without quotes, to a value of type `kind`.
 
-    Lists are written as 1,2 or (1, 2). path: what an error calls the value.
+    Lists are written as 1,2 or (1, 2). path: name of the value in errors.
     """
     if kind is str or typing.get_origin(kind) is typing.Literal:
         return _typed(text, kind, path)
@@ -339,7 +339,7 @@ def from_dict(config: Any, saved: Mapping[str, Any], prefix: str = "") -> Any:
 
 
 def differences(config: Any, other: Any, prefix: str = "") -> list[str]:
-    """Return the dotted names of the fields of `config` that `other` has otherwise.
+    """Return the dotted names of the fields whose values differ in `other`.
 
     Fields that `other` lacks, such as those of another kind, are compared with their
     defaults.

@@ -1,4 +1,4 @@
-"""All that differs between platforms: the device axis, kernels, compiler options.
+"""Differences between platforms: the device axis, kernels, compiler options.
 
 Measured on two CPU cores: XLA's default code for a convolution's weight gradient is
 about ten times slower than with the option below, and the transposed convolution and

@@ -1,4 +1,4 @@
-"""JSON read into dataclasses; everything that does not fit is told in one line each.
+"""JSON read into dataclasses, with one line about each value that does not fit.
 
     problems = []
     record = typed_json.read(Record, json.loads(text), problems)

@@ -25,13 +25,14 @@ class DataConfig:
     A source with options of its own takes a subclass, with a field for each.
 
     spec: NAME or NAME:WHERE of a registered source, such as digits or folder:DIR.
-    image_size: pixels a side, the shorter side resized, then a centred square; 0: as
-        they are.
-    channels: 1 for grey, 3 for RGB; 0: as they are.
-    data_dir: folder in which TFDS keeps its datasets; "": TFDS's own default.
+    image_size: side of the images in pixels: the shorter side is resized, then the
+        central square is kept; 0 changes nothing.
+    channels: 1 for grey, 3 for RGB; 0 changes nothing.
+    data_dir: folder in which TFDS keeps its datasets; "" for TFDS's own default.
     skip_broken: leave out images that cannot be decoded, with a line that says so.
     memory_gib: limit in GiB for decoded examples; larger datasets are streamed.
-    task: makes pairs of single images: y is the image, x is made from it.
+    task: how an input x is made from each image, which becomes the target y; "" for
+        no pairs.
     """
 
     spec: str = "digits"

@@ -41,7 +41,7 @@ class Folder:
     ):
         """Check the path; write nothing.
 
-        path: absolute. meta: of its checkpoints. name: how an error calls the state.
+        path: absolute. meta: of its checkpoints. name: name of the state in errors.
         frozen_players: as for `Writer`.
 
         Raises UserError for a path below which no checkpoint could be read again.

@@ -24,7 +24,7 @@ class Writer:
     """Writes checkpoints into a folder: it keeps the last 3, and every Nth.
 
     A folder takes one Writer at a time: it removes the unfinished checkpoints that it
-    finds. name: how an error calls the state. frozen_players: names of the players
+    finds. name: name of the state in errors. frozen_players: names of the players
     that never change.
     """
 

@@ -54,7 +54,7 @@ def test_ring_has_its_moments():
         np.testing.assert_allclose(mine.std(0), 0.05, rtol=0.1)
 
 
-def test_the_held_out_tenth_goes_by_content():
+def test_content_decides_which_tenth_is_held_out():
     digests = np.array([digest(bytes([i, j])) for i in range(50) for j in range(50)])
     held = held_out(digests)
     assert 0.08 < held.mean() < 0.12

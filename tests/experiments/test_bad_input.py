@@ -117,7 +117,7 @@ def test_training(flags, says, tmp_path):
         ("ddpm", {"betas": "0.1"}, "betas are two, the first and the last"),
     ],
 )
-def test_what_no_game_is_made_of(name, fields, says):
+def test_an_invalid_model_is_refused(name, fields, says):
     recipe = experiment.find(name)
     with pytest.raises(UserError, match=says):
         built(recipe, fields)
@@ -139,7 +139,7 @@ def test_a_batch_divides_by_the_devices(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_workdir_that_is_none(tmp_path):
+def test_an_invalid_workdir_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     fails("train", VAE, says="--workdir=DIR is needed", cwd=tmp_path)
     fails("train", VAE, "--workdir=file", says="is a file", cwd=tmp_path)
@@ -197,7 +197,7 @@ def test_sampling_a_run(tmp_path):
     (tmp_path / "folder.png").mkdir()
     for flag, says in (
         ("--sampler=ddim", "--sampler does not apply"),
-        ("--out=x.jpg", "neither a .png nor an .npy file"),
+        ("--out=x.jpg", "--out=x.jpg: name a file that ends in .png or .npy"),
         ("--out=nowhere/x.png", "there is no folder"),
         ("--out=folder.png", "--out=folder.png is a folder"),
     ):
@@ -217,7 +217,7 @@ def test_sampling_a_run(tmp_path):
         ("flow", {"network": "unet"}),
     ],
 )
-def test_what_is_for_images_is_refused_for_points(name, fields):
+def test_options_for_images_are_refused_for_points(name, fields):
     recipe, [(field, value)] = experiment.find(name), fields.items()
     points = dataclasses.replace(recipe.config, data=DataConfig("ring"))
     recipe.build(points, Info((2,), 8))
