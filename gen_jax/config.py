@@ -126,19 +126,14 @@ def check(config: Any, path: str, value: Any, name: str | None = None) -> None:
         raise UserError(
             f"{name}={value} is too short: it needs at least {declared['min_length']}"
         )
+    low = -math.inf if declared["low"] is None else declared["low"]
     for number in numbers:
-        _check_range(name, value, number, declared["low"], declared["high"])
-
-
-def _check_range(
-    name: str, value: Any, number: float, low: float | None, high: float | None
-) -> None:
-    low = -math.inf if low is None else low
-    if high is None:
-        high = _MAX_INT if isinstance(number, int) else math.inf
-    if not low <= number <= high:
-        bound = f"at least {low}" if number < low else f"at most {high}"
-        raise UserError(f"{name}={value} is out of range: {bound}")
+        high = declared["high"]
+        if high is None:
+            high = _MAX_INT if isinstance(number, int) else math.inf
+        if not low <= number <= high:
+            bound = f"at least {low}" if number < low else f"at most {high}"
+            raise UserError(f"{name}={value} is out of range: {bound}")
 
 
 def flat(config: Any) -> dict[str, Any]:

@@ -64,7 +64,8 @@ def _read(
         return None if x is None else _read(other, x, where, problems, minimum)
     is_object = dataclasses.is_dataclass(kind)
     expected = dict if is_object else origin
-    if not _is_of(expected, x):
+    # A bool is not a number of JSON, but a whole number is a float too.
+    if type(x) not in ((int, float) if expected is float else (expected,)):
         problems.append(f"{where or 'it'} is not {_NAMES[expected]}")
         return _INVALID
     if is_object:
@@ -80,11 +81,6 @@ def _read(
     if origin in (int, float):
         return _number(origin, x, where, problems, minimum)
     return x
-
-
-def _is_of(kind: type, x: Any) -> bool:
-    """Return whether x has a kind of JSON; a bool is not a number, an int is one."""
-    return type(x) in ((int, float) if kind is float else (kind,))
 
 
 def _number(
