@@ -30,7 +30,7 @@ from gen_jax.files import write_json
 
 _PROTOCOL = flags.DEFINE_string("protocol", None, "the protocol's file, JSON")
 _WORKDIR = flags.DEFINE_string("workdir", None, "the folder of all runs")
-_CALIBRATE = flags.DEFINE_bool("calibrate", False, "measure a step's costs, and end")
+_CALIBRATE = flags.DEFINE_bool("calibrate", False, "measure a step's costs, then exit")
 _DATA = flags.DEFINE_string("data", None, "SPEC of the data; default: the protocol's")
 _JOBS = flags.DEFINE_integer("jobs", 1, "number of commands at once", lower_bound=1)
 

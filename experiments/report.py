@@ -28,7 +28,7 @@ def main(overrides: list[tuple[str, str]]) -> None:
     if not folders:
         raise UserError("--workdir=DIR is needed: the run's folder")
     if not _OUT.value and len(folders) > 1:
-        raise UserError("--out=FILE.html is needed: the page of several runs")
+        raise UserError("--out=FILE.html is needed for the page of several runs")
     out = parsing.output_path(_OUT.value, folders[0] / report.NAME, ".html", ".htm")
     report.write(folders, out)
     print(out)

@@ -35,9 +35,10 @@ def load(config: DataConfig) -> Dataset:
 
 
 def describe(config: DataConfig) -> Info | None:
-    """Return what `load` will give, from headers or one example; None if absent.
+    """Return the `info` of the dataset that `load` returns; None if it is absent.
 
-    Raises UserError as `load` does, for mistakes that are seen without reading it all.
+    A source reads as little as it can. Raises UserError as `load` does, for mistakes
+    that it meets meanwhile.
     """
     source, config = _resolve(config)
     info = source.describe(config) if _is_there(source, config) else None

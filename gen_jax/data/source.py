@@ -19,8 +19,9 @@ from gen_jax.data.dataset import DataConfig, Dataset, Info
 class Source(NamedTuple):
     """The protocol of a data source.
 
-    describe: config -> the `Info` that `load` will give, from headers or one example;
-        None if the source is absent. Raise UserError if it is present but damaged.
+    describe: config -> the `Info` of the dataset that `load` returns, if possible from
+        headers or one example; None if the source is absent. Raise UserError if it
+        is present but damaged.
     load: config -> `Dataset`, two splits that are read by index. Raise UserError, with
         one line, if the source is absent or damaged, or does not suit `config`.
     where: placeholder for the text after the colon, which is `config.where`: "DIR" or

@@ -45,7 +45,7 @@ class Pictures:
                 self._started.append(self._pool.submit(write, folder, drawn))
 
     def wait(self) -> int:
-        """Return how many pictures were written since the last call; raise errors."""
+        """Return the number of pictures written since the last call; raise errors."""
         written, self._started = self._started, []
         for picture in written:
             picture.result()

@@ -66,7 +66,7 @@ def fails(name, *flags, says, **options):
         ([VAE, "--data=folder:nowhere"], "nowhere: there is no such folder"),
         ([VAE, "--data=idx:."], "holds no train-images-idx3-ubyte"),
         ([VAE, "--data=npz:nothing.npz"], "there is no such file"),
-        ([VAE, "--data=tfds:mnits"], "did you mean mnist"),
+        ([VAE, "--data=tfds:mnits"], "Did you mean mnist"),
         (
             ["--experiment=pix2pix", "--config.discriminator.patch=70"],
             "8x8 are too small for",
