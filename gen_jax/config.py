@@ -189,7 +189,7 @@ def override_all(config: Any, texts: Iterable[tuple[str, str]]) -> Any:
     return config
 
 
-def _override(config, names, path, text):
+def _override(config: Any, names: list[str], path: str, text: str) -> Any:
     name, *rest = names
     if rest:
         value = _override(getattr(config, name), rest, path, text)
