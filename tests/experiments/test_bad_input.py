@@ -1,13 +1,14 @@
 """Mistakes: one line on standard error, exit code 2, and nothing written or lost."""
 
 import dataclasses
+import os
 import subprocess
 from functools import partial
 
 import jax
 import numpy as np
 import pytest
-from command_line import command, environment, run, shrunk, succeed
+from command_line import ROOT, command, environment, run, shrunk, succeed
 from games import mean_game
 
 from gen_jax import FitConfig, experiment, fit
@@ -280,3 +281,17 @@ def test_a_reader_that_has_read_enough_hears_of_no_error():
         text=True,
     )
     assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_a_broken_plugin_does_not_end_the_list(tmp_path):
+    info = tmp_path / "stranger-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: stranger\nVersion: 1\n"
+    )
+    (info / "entry_points.txt").write_text("[gen_jax.experiments]\nthe = their:X\n")
+    path = {"PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}"}
+    lines = succeed("train", "--list", env=path).stdout.splitlines()
+    [line] = [line for line in lines if line.startswith("the ")]
+    assert "(package stranger) cannot be imported: ModuleNotFoundError" in line
+    assert any(line.startswith("vae ") for line in lines)

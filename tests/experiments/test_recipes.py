@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 from functools import partial
 
 import flax.linen as nn
@@ -10,7 +9,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from command_line import ROOT, succeed
 
 from experiments.recipes import adversaries, denoisers, gan
 from gen_jax import config as configs
@@ -115,17 +113,3 @@ def test_no_half_life_is_no_average():
     like = jax.ShapeDtypeStruct((2, 4, 4, 1), jnp.float32)
     state = init_state(gan.build_game(config, INFO), jax.random.key(0), {"x": like})
     assert state.players["generator"].ema == ()
-
-
-def test_a_broken_plugin_does_not_end_the_list(tmp_path):
-    info = tmp_path / "stranger-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text(
-        "Metadata-Version: 2.1\nName: stranger\nVersion: 1\n"
-    )
-    (info / "entry_points.txt").write_text("[gen_jax.experiments]\nthe = their:X\n")
-    path = {"PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}"}
-    lines = succeed("train", "--list", env=path).stdout.splitlines()
-    [line] = [line for line in lines if line.startswith("the ")]
-    assert "(package stranger) cannot be imported: ModuleNotFoundError" in line
-    assert any(line.startswith("vae ") for line in lines)
