@@ -109,8 +109,8 @@ def _lines(record: "Record") -> Iterator[str]:
     yield f"{record.run['experiment']} on {record.run['data']}"
     for name, measure in record.measures.items():
         context = measure.context
-        told = [f"{key} {context[key]}" for key in _CONTEXT if key in context]
-        yield f"{name}: {', '.join(told).replace('_', ' ')}"
+        shown = [f"{key} {context[key]}" for key in _CONTEXT if key in context]
+        yield f"{name}: {', '.join(shown).replace('_', ' ')}"
         for key, value in measure.values.items():
             line = f"  {key:28s} {_number(value.value):>10s}"
             if value.low is not None:

@@ -166,7 +166,7 @@ def _saved_run(workdir: Path) -> dict | None:
     if _INIT_FROM.value is not None and _absolute(_INIT_FROM.value) != began_from:
         raise UserError(
             f"--init_from={_INIT_FROM.value} disagrees with the run in {workdir}, "
-            f"which began from {began_from or 'weights of its own'}: name another "
+            f"which began from {began_from or 'random weights'}: name another "
             "--workdir to begin a new run"
         )
     seeds = list(several.found(workdir))
@@ -219,7 +219,7 @@ def _described_data(
     if (info := data.describe(config.data)) is not None:
         return info, True
     if recipe.shape is None or "labels" in recipe.needs:
-        return data.load(config.data).info, True  # raises: it says what is missing
+        return data.load(config.data).info, True  # raises the source's error
     target = recipe.shape if "pairs" in recipe.needs else ()
     return data.Info(recipe.shape, 0, target), False
 
@@ -341,7 +341,7 @@ def _check_data(config: experiment.RunConfig, meta: dict, saved: dict) -> None:
     info, before = (  # classes may have got other names
         info_of(each)._replace(class_names=()) for each in (meta, saved)
     )
-    line = f"{config.data.spec} is no longer what the run was trained on:"
+    line = f"{config.data.spec} differs from the data that the run was trained on:"
     if info != before:
         raise UserError(
             f"{line} examples are {_described(info)} now, {_described(before)} then"

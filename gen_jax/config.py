@@ -10,7 +10,8 @@ A nested field holds one of several dataclasses, such as a network with its own 
 `network` is then the name of its kind, `network.dropout` a field of the chosen kind.
 
 A misspelt name, a value of the wrong type or a value out of range raises UserError,
-with one line that says what is allowed. `experiments/flags.py` reads the command line.
+with one line that names the allowed values. `experiments/flags.py` reads the command
+line.
 """
 
 import ast
@@ -69,7 +70,7 @@ def nested(kinds: Mapping[str, type], *, default: str) -> Any:
 
 @dataclasses.dataclass(frozen=True)
 class FitConfig:
-    """How long to train, and what to record meanwhile.
+    """The length of a training, and the intervals at which it is recorded.
 
     steps: in total; may be raised later.
     microbatches: number of pieces in which each gradient is accumulated.
@@ -220,7 +221,7 @@ def _of_kind(config: Any, name: str, kind: Any, path: str) -> Any:
 
 
 def _unknown(config: Any, path: str) -> str:
-    """Return why there is no field at a dotted path, and what to write instead."""
+    """Return the error for an unknown dotted path, with a path to write instead."""
     known = flat(config)
     parent, _, name = path.rpartition(".")
     kinds = metadata(config, parent) if parent in known else {}

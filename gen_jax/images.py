@@ -44,7 +44,7 @@ def grid(x: np.ndarray, columns: int | None = None, min_side: int = 512) -> np.n
     min_side: minimum side of the picture in pixels. The picture is enlarged by a whole
         factor until both sides reach it.
 
-    Raises ValueError if there are no images or the shape is another.
+    Raises ValueError for another shape, or if there are no images.
     """
     x = to_uint8(x)
     if x.ndim != 4 or 0 in x.shape:

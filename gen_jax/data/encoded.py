@@ -161,7 +161,7 @@ class StreamedSplit:
 
 
 class _Opened(NamedTuple):
-    """A split of N records, and what one pass over them found.
+    """A split of N records, and the results of one pass over them.
 
     intact: int64, the indices of records that can be decoded. digests, uint64 [N], and
     labels, int64 [N], distinguish these records from others. They cover a sample of

@@ -60,7 +60,7 @@ def own_config(config: DataConfig) -> DataConfig:
     """Return the same settings in the class that the source of `config.spec` takes.
 
     Options of another source are dropped, its own have their defaults. An unknown
-    source changes nothing: `load` says what is wrong with it.
+    source changes nothing: `load` refuses it.
     """
     source = _find(config.spec)
     if source is None or type(config) is source.config:

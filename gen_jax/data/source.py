@@ -1,4 +1,4 @@
-"""The contract of a data source: a description, a loader and what is its own.
+"""The contract of a data source: a description, a loader and its options.
 
 A source is one file and one line. The file defines a `Source`, the line registers it in
 the entry-point group `gen_jax.data` of any installed package:

@@ -1,7 +1,7 @@
 """TensorFlow Datasets, read without TensorFlow.
 
 `tfds.data_source` reads datasets that are prepared as array_record. Preparing a stock
-dataset needs TensorFlow, so that happens in a process of its own.
+dataset needs TensorFlow, so that happens in a separate process.
 """
 
 import dataclasses
@@ -179,7 +179,7 @@ def _prepare(config: DataConfig, builder: Any) -> None:
         )
     print(
         f"{config.spec}: downloading and preparing into {builder.data_path}, in a "
-        "process of its own with TensorFlow",
+        "separate process with TensorFlow",
         file=sys.stderr,
     )
     command = [sys.executable, "-c", _PREPARE, config.where, _data_dir(config) or ""]
