@@ -12,13 +12,16 @@ import itertools
 import statistics
 import tempfile
 import time
+from collections.abc import Callable, Iterator
 
 from absl import flags
+from jax.sharding import Mesh
 
 from experiments import flags as parsing
 from experiments.timing import bare_step
 from gen_jax import config as configs
 from gen_jax import data, devices, experiment
+from gen_jax.game import Game
 from gen_jax.loop import fit
 
 _NAME = flags.DEFINE_string("experiment", "vae", "name of the experiment")
@@ -33,8 +36,7 @@ def main(overrides: list[tuple[str, str]]) -> None:
     """Time both in alternation; print medians and their ratio."""
     devices.use_compilation_cache()
     recipe = experiment.find(_NAME.value)
-    config = recipe.config
-    config = configs.override_all(config, overrides)
+    config = configs.override_all(recipe.config, overrides)
     first = config.sample_every_steps + _WARM
     config = dataclasses.replace(config, steps=first + _STEPS.value + _RUN_OUT)
     dataset = data.load(config.data)
@@ -60,7 +62,13 @@ def _spread(values: list[float]) -> str:
     return f"{statistics.median(values):.3f} ({min(values):.3f}-{max(values):.3f})"
 
 
-def _time_fit(game, config, batches, mesh, first) -> float:
+def _time_fit(
+    game: Game,
+    config: experiment.RunConfig,
+    batches: Callable[[int], Iterator[data.Batch]],
+    mesh: Mesh,
+    first: int,
+) -> float:
     """Return the seconds of the timed steps of a whole run, from step `first` on.
 
     The clock is read when a batch is requested. At the first reading fit is then as far

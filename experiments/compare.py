@@ -26,21 +26,18 @@ from absl import flags
 
 from experiments import flags as parsing
 from gen_jax.errors import UserError
-from gen_jax.runs.manifest import write_json
+from gen_jax.files import write_json
 
 _PROTOCOL = flags.DEFINE_string("protocol", None, "the protocol's file, JSON")
 _WORKDIR = flags.DEFINE_string("workdir", None, "the folder of all runs")
-_CALIBRATE = flags.DEFINE_bool("calibrate", False, "measure a step's costs, and end")
+_CALIBRATE = flags.DEFINE_bool("calibrate", False, "measure a step's costs, then exit")
 _DATA = flags.DEFINE_string("data", None, "SPEC of the data; default: the protocol's")
 _JOBS = flags.DEFINE_integer("jobs", 1, "number of commands at once", lower_bound=1)
 
 
 def main(overrides: list[tuple[str, str]]) -> None:
     """Run a comparison, or measure the costs of a step."""
-    if overrides:
-        raise UserError(
-            f"--config.{overrides[0][0]} does not apply: set it in the protocol's file"
-        )
+    parsing.refuse(overrides, "set it in the protocol's file")
     if not _PROTOCOL.value:
         raise UserError("--protocol=FILE is needed: the file of the protocol")
     from experiments.studies import compare, protocol

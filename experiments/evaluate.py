@@ -9,7 +9,9 @@ gives FID, KID and IS. Run it again to resume an interrupted evaluation. In a fo
 several seeds (train --seeds) each seed is measured, and all of them together.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from absl import flags
 
@@ -17,6 +19,9 @@ from experiments import flags as parsing
 from gen_jax import devices
 from gen_jax.errors import UserError
 from gen_jax.runs import checkpoint, seeds
+
+if TYPE_CHECKING:
+    from gen_jax.evaluation.result import Record
 
 # The parts of a measure's context without which its numbers cannot be read.
 _CONTEXT = (
@@ -45,11 +50,10 @@ parsing.define_sampling()
 
 def main(overrides: list[tuple[str, str]]) -> None:
     """Measure one run, or each of several seeds, and print the numbers."""
-    parsing.check_of_a_run("evaluate", overrides, _WORKDIR.value)
+    folder = Path(parsing.folder_of_a_run(overrides, _WORKDIR.value))
     devices.use_compilation_cache()
     from gen_jax.evaluation import record, result
 
-    folder = Path(_WORKDIR.value)
     if runs := list(seeds.found(folder).values()):
         _check_same_step(folder, runs)
         content = record.over_seeds(_of_each(runs))
@@ -61,16 +65,16 @@ def main(overrides: list[tuple[str, str]]) -> None:
     print(folder / record.NAME)
 
 
-def _of_each(runs: list[Path]) -> list:
+def _of_each(runs: list[Path]) -> "list[Record]":
     """Return each seed's record. A seed that fails does not stop the others."""
-    records, failed = [], {}
+    records, failed = [], []
     for run in runs:
         try:
             records.append(_evaluated(run))
         except UserError as error:
-            failed[str(error)] = None  # most fail alike
+            failed.append(str(error))
     if failed:
-        raise UserError("; ".join(failed))
+        raise UserError("; ".join(dict.fromkeys(failed)))  # most fail alike
     return records
 
 
@@ -84,7 +88,7 @@ def _check_same_step(folder: Path, runs: list[Path]) -> None:
         )
 
 
-def _evaluated(folder: Path):
+def _evaluated(folder: Path) -> "Record":
     """Return the record of a run's measures."""
     from gen_jax import evaluation
     from gen_jax.evaluation.request import of_folder
@@ -100,13 +104,13 @@ def _evaluated(folder: Path):
     return evaluation.run_measures(this, preset, _FEATURES.value, _ONLY.value)
 
 
-def _lines(record):
+def _lines(record: "Record") -> Iterator[str]:
     """Yield a line per number, with its interval and its real baseline."""
     yield f"{record.run['experiment']} on {record.run['data']}"
     for name, measure in record.measures.items():
         context = measure.context
-        told = [f"{key} {context[key]}" for key in _CONTEXT if key in context]
-        yield f"{name}: {', '.join(told).replace('_', ' ')}"
+        shown = [f"{key} {context[key]}" for key in _CONTEXT if key in context]
+        yield f"{name}: {', '.join(shown).replace('_', ' ')}"
         for key, value in measure.values.items():
             line = f"  {key:28s} {_number(value.value):>10s}"
             if value.low is not None:

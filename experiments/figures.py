@@ -24,16 +24,16 @@ _ONLY = flags.DEFINE_list("only", [], "names of claims; default: all that apply"
 
 def main(overrides: list[tuple[str, str]]) -> None:
     """Draw every claim that applies and print the paths of the pictures."""
-    parsing.check_of_a_run("figures", overrides, _WORKDIR.value)
+    workdir = parsing.folder_of_a_run(overrides, _WORKDIR.value)
     devices.use_compilation_cache()
     from gen_jax import figures
     from gen_jax.evaluation.request import of_folder
 
-    folders = [_WORKDIR.value, *([_AGAINST.value] if _AGAINST.value else [])]
+    folders = [workdir, *([_AGAINST.value] if _AGAINST.value else [])]
     evaluations = [
         of_folder(folder, raw=_RAW.value, seed=_SEED.value) for folder in folders
     ]
-    out = Path(_OUT.value or Path(_WORKDIR.value) / "figures")
+    out = Path(_OUT.value or Path(workdir) / "figures")
     print(*figures.draw(evaluations, out, _ONLY.value), sep="\n")
     print(out / figures.NAME)
 

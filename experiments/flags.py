@@ -10,6 +10,8 @@ import re
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
 
 import jax
 from absl import app, flags, logging
@@ -41,7 +43,7 @@ def run(main: Callable[[list[tuple[str, str]]], None]) -> None:
     app.run(guarded, flags_parser=_parse)
 
 
-def _silent_of_closed_loops(unraisable) -> None:
+def _silent_of_closed_loops(unraisable: "sys.UnraisableHookArgs") -> None:
     """Hide the errors of tensorstore's threads after a failed write."""
     if str(unraisable.exc_value) != "Event loop is closed":
         sys.__unraisablehook__(unraisable)
@@ -69,7 +71,7 @@ def errors_in_one_line() -> Iterator[None]:
         sys.exit(130)
 
 
-def _exit(line: str, code: int) -> None:
+def _exit(line: str, code: int) -> NoReturn:
     print("error: " + " ".join(line.split()), file=sys.stderr)
     sys.exit(code)
 
@@ -91,7 +93,7 @@ def _parse(argv: Sequence[str]) -> list[str]:
 def help_text() -> str:
     """Return the command's docstring and its flags."""
     main = sys.modules["__main__"]
-    lines = [main.__doc__.strip(), "", "Flags:"]
+    lines = [(main.__doc__ or "").strip(), "", "Flags:"]
     for flag in flags.FLAGS.get_key_flags_for_module(main.__name__):
         default = "" if flag.default is None else f" (default: {flag.default})"
         lines.append(f"  --{flag.name}: {flag.help}{default}")
@@ -124,39 +126,64 @@ def given(names: dict[str, str]) -> list[tuple[str, str]]:
     return [(field, str(flag.value)) for flag, field in present if flag.present]
 
 
-def check_of_a_run(
-    command: str, overrides: list[tuple[str, str]], folder: str | None
-) -> None:
-    """Raise UserError if no run is named, or if a field that the run has is set."""
+def refuse(overrides: list[tuple[str, str]], why: str) -> None:
+    """Raise UserError with the reason if a field of the configuration is set."""
     if overrides:
-        raise UserError(
-            f"{command} has no --config.{overrides[0][0]}: the run has its own"
-        )
+        raise UserError(f"--config.{overrides[0][0]} does not apply: {why}")
+
+
+def folder_of_a_run(overrides: list[tuple[str, str]], folder: str | None) -> str:
+    """Return the folder. Raises UserError if none is named, or if a field is set."""
+    refuse(overrides, "the run has its own configuration; leave it out")
     if not folder:
         raise UserError("--workdir=DIR is needed: the run's folder")
+    return folder
+
+
+def output_path(given: str | None, default: Path, *suffixes: str) -> Path:
+    """Return the file to write. Raises UserError if it cannot be written."""
+    out = Path(given or default)
+    if out.suffix not in suffixes:
+        raise UserError(
+            f"--out={out}: name a file that ends in {' or '.join(suffixes)}"
+        )
+    if out.is_dir():
+        raise UserError(f"--out={out} is a folder; name a file in it")
+    if given and not (folder := out.absolute().parent).is_dir():
+        raise UserError(f"--out={out}: there is no folder {folder}; make it first")
+    return out
 
 
 def define_sampling() -> None:
     """Define the flags named in `SAMPLING` for the command that calls this."""
     flags.DEFINE_string(
-        "sampler", None, "of diffusion: ddim, ancestral, heun, dpm_solver"
+        "sampler", None, "sampler of diffusion: ddim, ancestral, heun, dpm_solver"
     )
-    flags.DEFINE_integer("sampling_steps", None, "of a diffusion model", lower_bound=1)
+    flags.DEFINE_integer(
+        "sampling_steps", None, "number of steps of the sampler", lower_bound=1
+    )
     flags.DEFINE_float("eta", None, "DDIM's noise, from 0 to 1", 0, 1)
-    flags.DEFINE_float("guidance", None, "towards the label; 0: none", lower_bound=0)
+    flags.DEFINE_float(
+        "guidance", None, "strength of guidance towards the label; 0: none", 0
+    )
 
 
-def sampling_options(run: Run) -> dict:
+def sampling_options(run: Run) -> dict[str, Any]:
     """Return the given sampling flags as options of the run's sampling.
 
-    Raises UserError for one that the model does not have, that is not finite, or that
-    is out of its field's range.
+    Raises UserError for one that does not apply to the model, that is not finite, or
+    that is out of its field's range.
     """
-    known = inspect.signature(run.game.ops.sample).parameters
+    sample = run.game.ops.sample
+    known = inspect.signature(sample).parameters if sample else {}
     options = {}
     for name, text in given({name: name for name in SAMPLING}):
         if name not in known:
-            raise UserError(f"--{name} does not apply: this model is not made with one")
+            takes = ", ".join(f"--{each}" for each in SAMPLING if each in known)
+            raise UserError(
+                f"--{name} does not apply to this model, which takes "
+                f"{takes or 'no sampling options'}"
+            )
         value = config.parse(text, type(flags.FLAGS[name].value), f"--{name}")
         config.check(run.config, name, value, f"--{name}")
         options[name] = value

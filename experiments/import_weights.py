@@ -12,9 +12,9 @@ continue training with. Sampling needs none.
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import jax
-import numpy as np
 from absl import flags
 
 from experiments import flags as parsing
@@ -90,20 +90,17 @@ def _published_fields(model: diffusers.Published) -> dict:
         "dropout",
         "groups",
     )
+    ends = float(process.betas[0]), float(process.betas[-1])
     return {
         "network": denoisers.UNet(**{name: getattr(network, name) for name in sizes}),
         "timesteps": len(process.betas),
         "schedule": process.schedule,
         # As published, since our defaults scale with the number of steps.
-        "betas": _ends(process.betas) if process.schedule == "linear" else None,
+        "betas": ends if process.schedule == "linear" else None,
         "prediction": process.prediction,
         "variance": process.variance,
         "loss": "hybrid" if process.variance == "learned_range" else "simple",
     }
-
-
-def _ends(betas: np.ndarray) -> tuple[float, float]:
-    return float(betas[0]), float(betas[-1])
 
 
 def _info(resolved: ddpm.Config, shape: tuple[int, ...]) -> data.Info:
@@ -120,7 +117,9 @@ def _info(resolved: ddpm.Config, shape: tuple[int, ...]) -> data.Info:
     return info
 
 
-def _write(workdir: Path, resolved: ddpm.Config, info: data.Info, params) -> None:
+def _write(
+    workdir: Path, resolved: ddpm.Config, info: data.Info, params: dict[str, Any]
+) -> None:
     """Write the folder of a run that has not taken a step."""
     devices.use_compilation_cache()
     game = experiment.find(_NAME).build(resolved, info)

@@ -23,14 +23,13 @@ _OUT = flags.DEFINE_string("out", None, "an .html file; default: WORKDIR/report.
 
 def main(overrides: list[tuple[str, str]]) -> None:
     """Read the folders, write the page and print its path."""
-    if overrides:
-        raise UserError(
-            f"--config.{overrides[0][0]} does not apply: report only reads the run"
-        )
+    parsing.refuse(overrides, "report only reads the run")
     folders = [folder for value in _WORKDIR.value for folder in _folders(value)]
     if not folders:
         raise UserError("--workdir=DIR is needed: the run's folder")
-    out = _output_path(folders)
+    if not _OUT.value and len(folders) > 1:
+        raise UserError("--out=FILE.html is needed for the page of several runs")
+    out = parsing.output_path(_OUT.value, folders[0] / report.NAME, ".html", ".htm")
     report.write(folders, out)
     print(out)
 
@@ -40,19 +39,6 @@ def _folders(value: str) -> list[Path]:
     if Path(value).exists():
         return [Path(value)]
     return [Path(folder) for folder in value.split(",") if folder]
-
-
-def _output_path(folders: list[Path]) -> Path:
-    if not _OUT.value and len(folders) > 1:
-        raise UserError("--out=FILE.html is needed: the page of several runs")
-    out = Path(_OUT.value or folders[0] / report.NAME)
-    if out.suffix not in (".html", ".htm"):
-        raise UserError(f"--out={out} is not an .html file")
-    if out.is_dir():
-        raise UserError(f"--out={out} is a folder; it has to be a file")
-    if _OUT.value and not out.absolute().parent.is_dir():
-        raise UserError(f"--out={out}: there is no folder {out.absolute().parent}")
-    return out
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from experiments import flags as parsing
 from gen_jax import averaged, data, devices, images
 from gen_jax.errors import UserError
 from gen_jax.game import Players
+from gen_jax.ops import Op
 from gen_jax.runs.checkpoint import step_directories
 from gen_jax.runs.pictures import class_columns, whole_rows
 from gen_jax.runs.run import Run, load
@@ -47,31 +48,18 @@ _INPUT = flags.DEFINE_string(
 
 def main(overrides: list[tuple[str, str]]) -> None:
     """Load, sample or translate, write the file and print its path."""
-    parsing.check_of_a_run("sample", overrides, _WORKDIR.value or _CHECKPOINT.value)
-    source = _CHECKPOINT.value or _WORKDIR.value
+    source = parsing.folder_of_a_run(overrides, _CHECKPOINT.value or _WORKDIR.value)
     step_directories(source)  # a missing run is reported before a wrong --out
-    out = _output_path()
+    default = Path(_WORKDIR.value or ".") / "samples.png"
+    out = parsing.output_path(_OUT.value, default, ".png", ".npy")
     devices.use_compilation_cache()
     run = load(source)
     players = run.state.players if _RAW.value else averaged(run.state.players)
-    if run.game.ops.translate is not None:
-        _translate(run, players, out)
+    if (translate := run.game.ops.translate) is not None:
+        _translate(translate, run, players, out)
     else:
         _sample(run, players, out)
     print(out)
-
-
-def _output_path() -> Path:
-    """Return the file to write. Raises UserError if it cannot be written."""
-    out = _OUT.value or Path(_WORKDIR.value or ".") / "samples.png"
-    out = Path(out)
-    if out.suffix not in (".png", ".npy"):
-        raise UserError(f"--out={out} is neither a .png nor an .npy file: name one")
-    if out.is_dir():
-        raise UserError(f"--out={out} is a folder; name a file in it")
-    if not (folder := out.absolute().parent).is_dir():
-        raise UserError(f"--out={out}: there is no folder {folder}; make it first")
-    return out
 
 
 def _sample(run: Run, players: Players, out: Path) -> None:
@@ -107,10 +95,13 @@ def _labels(num_classes: int, num: int) -> np.ndarray | None:
     return y.astype(np.int32)
 
 
-def _translate(run: Run, players: Players, out: Path) -> None:
+def _translate(translate: Op, run: Run, players: Players, out: Path) -> None:
     """Write input and output side by side, and the target if it is known."""
     if given := parsing.given({name: name for name in (*parsing.SAMPLING, "label")}):
         raise UserError(f"--{given[0][0]} does not apply to a model that translates")
+    # `load` rebuilt the game from these.
+    assert run.info is not None
+    assert run.config is not None
     if _INPUT.value:
         pictures = data.read_inputs(_INPUT.value, run.info.shape, run.config.data)
         x, targets = images.from_uint8(pictures), []
@@ -119,7 +110,7 @@ def _translate(run: Run, players: Players, out: Path) -> None:
         batch = data.prepare()(test.read(range(min(_NUM.value, len(test)))), None)
         x, targets = np.asarray(batch["x"]), [np.asarray(batch["y"])]
     keys = sample_keys(_SEED.value, np.arange(len(x), dtype=np.int32))
-    y_hat = call(run.game.ops.translate, players, {"x": x, "keys": keys})
+    y_hat = call(translate, players, {"x": x, "keys": keys})
     if out.suffix == ".npy":
         np.save(out, y_hat)
     else:

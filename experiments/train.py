@@ -1,4 +1,4 @@
-"""Trains an experiment, or continues an interrupted run.
+"""Train an experiment, or continue an interrupted run.
 
   python -m experiments.train --experiment=NAME --workdir=DIR [--data=SPEC] [FLAGS]
 
@@ -20,6 +20,7 @@ configuration except for the flags that are given, on any data that the weights 
 
 import dataclasses
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from absl import flags
@@ -34,12 +35,16 @@ from gen_jax.runs import seeds as several
 
 _MAX_SEEDS = 1000
 
-_NAME = flags.DEFINE_string("experiment", None, "which recipe; --list names them")
+_NAME = flags.DEFINE_string(
+    "experiment", None, "the experiment's name; --list shows all"
+)
 _WORKDIR = flags.DEFINE_string("workdir", None, "the run's folder, made if missing")
-flags.DEFINE_string("data", None, "the dataset, short for --config.data.spec")
-flags.DEFINE_integer("steps", None, "the total; may be raised later")
-flags.DEFINE_integer("batch_size", None, "examples a step, of all devices together")
-flags.DEFINE_integer("seed", None, "of the weights, the order and all noise")
+flags.DEFINE_string("data", None, "the dataset; short for --config.data.spec")
+flags.DEFINE_integer("steps", None, "total number of steps; may be raised later")
+flags.DEFINE_integer("batch_size", None, "examples in a step, on all devices together")
+flags.DEFINE_integer(
+    "seed", None, "seed of the weights, the order of the data and all noise"
+)
 _SEEDS = flags.DEFINE_integer(
     "seeds",
     None,
@@ -48,9 +53,9 @@ _SEEDS = flags.DEFINE_integer(
     _MAX_SEEDS,
 )
 _BACKEND = flags.DEFINE_enum(
-    "backend", "jit", ["jit", "pmap"], "how a step is compiled"
+    "backend", "jit", ["jit", "pmap"], "function that compiles a step"
 )
-_DEVICES = flags.DEFINE_integer("devices", None, "how many devices to use; default all")
+_DEVICES = flags.DEFINE_integer("devices", None, "number of devices; default: all")
 _RESUME = flags.DEFINE_enum(
     "resume",
     "auto",
@@ -69,7 +74,7 @@ _DISTRIBUTED = flags.DEFINE_bool(
     "one of several processes: on a TPU pod, under Slurm or Open MPI, or as "
     "JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID say",
 )
-_DRY_RUN = flags.DEFINE_bool("dry_run", False, "print what would be run; write nothing")
+_DRY_RUN = flags.DEFINE_bool("dry_run", False, "print the run's plan; write nothing")
 _LIST = flags.DEFINE_bool("list", False, "print the experiments")
 
 _SHOWN = 12  # held-out pairs in an image of translations
@@ -83,46 +88,51 @@ def main(overrides: list[tuple[str, str]]) -> None:
     """Resolve the configuration and train."""
     if _LIST.value:
         for name in experiment.names():
-            print(f"{name:20s} {experiment.find(name).about}")
+            print(f"{name:20s} {_about(name)}")
         return
-    if not _DRY_RUN.value and not _WORKDIR.value:
+    workdir = Path(_WORKDIR.value) if _WORKDIR.value else None
+    if workdir is None and not _DRY_RUN.value:
         raise UserError("--workdir=DIR is needed: the run's folder")
-    if _WORKDIR.value and Path(_WORKDIR.value).is_file():
-        raise UserError(f"--workdir={_WORKDIR.value} is a file; it has to be a folder")
+    if workdir is not None and workdir.is_file():
+        raise UserError(f"--workdir={workdir} is a file; it has to be a folder")
     overrides = parsing.given(_SHORT) + overrides
-    folders = _folders()
-    saved = _saved_run(folders)
-    if saved is not None:
+    saved = _saved_run(workdir) if workdir is not None else None
+    if workdir is not None and saved is not None:
         name, config = run_config.of_resumed(
-            saved, folders[0], _WORKDIR.value, _NAME.value, overrides
+            saved, _folders(workdir)[0], str(workdir), _NAME.value, overrides
         )
     else:
         name, config = run_config.of_new(_NAME.value, _INIT_FROM.value, overrides)
-    seeds = _seeds(config)
+    seeds = _seeds(config, workdir)
     recipe = experiment.find(name)
-    if _DRY_RUN.value:
+    if _DRY_RUN.value or workdir is None:
         print(_plan(name, recipe, config, seeds))
-        return
-    _train(name, recipe, config, saved, seeds)
+    else:
+        _train(name, recipe, config, workdir, saved, seeds)
 
 
-def _folders() -> list[Path]:
+def _about(name: str) -> str:
+    """Return the line about an experiment; a broken plugin's is its error."""
+    try:
+        return experiment.find(name).about
+    except UserError as error:
+        return f"({error})"
+
+
+def _folders(workdir: Path) -> list[Path]:
     """Return the folder of each seed's run in the workdir, or the workdir alone."""
-    if not _WORKDIR.value:
-        return []
-    workdir = Path(_WORKDIR.value)
     return list(several.found(workdir).values()) or [workdir]
 
 
-def _seeds(config: experiment.RunConfig) -> tuple[int, ...]:
+def _seeds(config: experiment.RunConfig, workdir: Path | None) -> tuple[int, ...]:
     """Return the seeds to train at once, those of the workdir; () for an ordinary run.
 
     Raises UserError if a flag disagrees with the workdir.
     """
-    workdir, count = Path(_WORKDIR.value or ""), _SEEDS.value
-    found = tuple(several.found(workdir)) if _WORKDIR.value else ()
-    left = ("config.json", "checkpoints") if _WORKDIR.value else ()  # of a run alone
-    if found or any((workdir / name).exists() for name in left):
+    count = _SEEDS.value
+    found = tuple(several.found(workdir)) if workdir else ()
+    left = [workdir / "config.json", workdir / "checkpoints"] if workdir else []
+    if found or any(path.exists() for path in left):
         disagrees = f"disagrees with the run in {workdir}, which has"
         if count not in (None, len(found) or 1):
             raise UserError(f"--seeds={count} {disagrees} {len(found) or 1}")
@@ -135,14 +145,14 @@ def _seeds(config: experiment.RunConfig) -> tuple[int, ...]:
     return tuple(range(config.seed, config.seed + count))
 
 
-def _saved_run(folders: list[Path]) -> dict | None:
+def _saved_run(workdir: Path) -> dict | None:
     """Return the meta of the run to continue, None for a new run.
 
     Raises UserError if the run may not be continued, or began from other weights.
     """
     from gen_jax.runs import checkpoint
 
-    workdir = _WORKDIR.value
+    folders = _folders(workdir)
     trained = [f for f in folders if checkpoint.steps(f / checkpoint.CHECKPOINTS)]
     if not trained:
         return None
@@ -156,10 +166,10 @@ def _saved_run(folders: list[Path]) -> dict | None:
     if _INIT_FROM.value is not None and _absolute(_INIT_FROM.value) != began_from:
         raise UserError(
             f"--init_from={_INIT_FROM.value} disagrees with the run in {workdir}, "
-            f"which began from {began_from or 'weights of its own'}: name another "
+            f"which began from {began_from or 'random weights'}: name another "
             "--workdir to begin a new run"
         )
-    seeds = list(several.found(Path(workdir)))
+    seeds = list(several.found(workdir))
     return several.meta(meta, seeds[0], seeds) if seeds else meta
 
 
@@ -209,7 +219,7 @@ def _described_data(
     if (info := data.describe(config.data)) is not None:
         return info, True
     if recipe.shape is None or "labels" in recipe.needs:
-        return data.load(config.data).info, True  # raises: it says what is missing
+        return data.load(config.data).info, True  # raises the source's error
     target = recipe.shape if "pairs" in recipe.needs else ()
     return data.Info(recipe.shape, 0, target), False
 
@@ -218,6 +228,7 @@ def _train(
     name: str,
     recipe: experiment.Experiment,
     config: experiment.RunConfig,
+    workdir: Path,
     saved: dict | None,
     seeds: tuple[int, ...],
 ) -> None:
@@ -234,24 +245,23 @@ def _train(
     dataset = data.load(config.data)
     config = experiment.settled(config, dataset.info)
     game = recipe.build(config, dataset.info)
-    meta = runs.make_meta(name, config, dataset.info)
-    meta |= {"data": data.fingerprint(dataset), "backend": _BACKEND.value}
-    if saved is not None:
-        _check_data(config, meta, saved)
-        meta |= {"began_from": saved["began_from"]} if "began_from" in saved else {}
-    elif _INIT_FROM.value is not None:
-        meta["began_from"] = _absolute(_INIT_FROM.value)
     batch = memory.size(data.prepared_like(dataset.info, config.batch_size))
     batch *= len(seeds) or 1
     memory.check({"a batch takes": batch / mesh.size}, mesh.local_devices[0])
+    meta = runs.make_meta(name, config, dataset.info)
+    meta |= {"data": data.fingerprint(dataset), "backend": _BACKEND.value}
     start = None
-    if saved is None and _INIT_FROM.value is not None:
-        start = _start(game, config, dataset.info)
+    if saved is not None:
+        _check_data(config, meta, saved)
+        meta |= {"began_from": saved["began_from"]} if "began_from" in saved else {}
+    elif (init_from := _INIT_FROM.value) is not None:
+        meta["began_from"] = _absolute(init_from)
+        start = _start(game, config, dataset.info, init_from)
     fit(
         game,
         _batches(dataset, config, seeds),
         config,
-        workdir=_WORKDIR.value,
+        workdir=workdir,
         backend=_BACKEND.value,
         mesh=mesh,
         prepare=data.prepare(flip=config.flip, jitter=config.jitter),
@@ -261,13 +271,13 @@ def _train(
         seeds=seeds,
     )
     if jax.process_index() == 0:
-        for folder in dict.fromkeys([*_folders(), Path(_WORKDIR.value)]):
+        for folder in dict.fromkeys([*_folders(workdir), workdir]):
             _report(folder)
 
 
 def _batches(
     dataset: data.Dataset, config: experiment.RunConfig, seeds: tuple[int, ...]
-):
+) -> Callable[[int], Iterator[data.Batch]]:
     """Return this process's batches; several seeds each have an order of their own."""
     import jax
 
@@ -304,8 +314,10 @@ def _report(workdir: Path) -> None:
         print(f"report: {page}", file=sys.stderr)
 
 
-def _start(game: Game, config: experiment.RunConfig, info: data.Info) -> State:
-    """Return the first state of a new run, with the weights of --init_from.
+def _start(
+    game: Game, config: experiment.RunConfig, info: data.Info, init_from: str
+) -> State:
+    """Return the first state of a new run, with the weights of another.
 
     Averages begin from these weights too. Raises UserError if they do not fit.
     """
@@ -313,13 +325,13 @@ def _start(game: Game, config: experiment.RunConfig, info: data.Info) -> State:
 
     from gen_jax.runs import run as runs
 
-    players = runs.load(_INIT_FROM.value).state.players
+    players = runs.load(init_from).state.players
     given = {name: Weights(p.params, p.mutable) for name, p in players.items()}
     batch = data.prepared_like(info, config.batch_size)
     try:
         return init_state(game, jax.random.key(config.seed), batch, given)
     except (UserError, ValueError) as error:
-        raise UserError(f"--init_from={_INIT_FROM.value}: {error}") from error
+        raise UserError(f"--init_from={init_from}: {error}") from error
 
 
 def _check_data(config: experiment.RunConfig, meta: dict, saved: dict) -> None:
@@ -329,12 +341,12 @@ def _check_data(config: experiment.RunConfig, meta: dict, saved: dict) -> None:
     info, before = (  # classes may have got other names
         info_of(each)._replace(class_names=()) for each in (meta, saved)
     )
-    line = f"{config.data.spec} is no longer what the run was trained on:"
+    line = f"{config.data.spec} differs from the data that the run was trained on:"
     if info != before:
         raise UserError(
             f"{line} examples are {_described(info)} now, {_described(before)} then"
         )
-    now, then = meta["data"], saved.get("data")  # None before there were fingerprints
+    now, then = meta["data"], saved.get("data")  # imported weights have no data
     if then not in (None, now):
         raise UserError(
             f"{line} {now['train']} examples and {now['test']} held out, "

@@ -19,8 +19,8 @@ from absl import flags
 from experiments import flags as parsing
 from gen_jax import devices, images
 from gen_jax.errors import UserError, hint
+from gen_jax.files import write_json, written_whole
 from gen_jax.runs import environment
-from gen_jax.runs.manifest import write_json, written_whole
 
 _OUT = flags.DEFINE_string("out", "runs/truth", "the folder to write to")
 _SHORT = flags.DEFINE_bool("short", False, "shrink every check to seconds")
@@ -29,11 +29,7 @@ _ONLY = flags.DEFINE_list("only", [], "names of the checks to run; by default al
 
 def main(overrides: list[tuple[str, str]]) -> None:
     """Run the checks; print and write their findings."""
-    if overrides:
-        raise UserError(
-            f"--config.{overrides[0][0]} does not apply: truth has fixed settings; "
-            "--short shrinks them"
-        )
+    parsing.refuse(overrides, "truth has fixed settings; --short shrinks them")
     devices.use_compilation_cache()
     from experiments.studies.truth import page
 

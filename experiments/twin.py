@@ -26,7 +26,6 @@ The +- 0.03 does not include the effect of another initialisation. With --steps=
 from absl import flags
 
 from experiments import flags as parsing
-from gen_jax.errors import UserError
 
 _DATA = flags.DEFINE_string("data", "digits", "images, as for experiments.train")
 _STEPS = flags.DEFINE_integer("steps", 5000, "training steps of each", lower_bound=1)
@@ -38,11 +37,7 @@ _DRAWS = flags.DEFINE_integer(
 
 def main(overrides: list[tuple[str, str]]) -> None:
     """Train and compare both models, seed by seed."""
-    if overrides:
-        raise UserError(
-            f"--config.{overrides[0][0]} does not apply: twin always takes the recipe "
-            "of vae; leave it out"
-        )
+    parsing.refuse(overrides, "twin always takes the recipe of vae; leave it out")
     from experiments.studies import twin
 
     twin.compare(_DATA.value, _STEPS.value, _SEEDS.value, _DRAWS.value)

@@ -10,7 +10,8 @@ A nested field holds one of several dataclasses, such as a network with its own 
 `network` is then the name of its kind, `network.dropout` a field of the chosen kind.
 
 A misspelt name, a value of the wrong type or a value out of range raises UserError,
-with one line that says what is allowed. `experiments/flags.py` reads the command line.
+with one line that names the allowed values. `experiments/flags.py` reads the command
+line.
 """
 
 import ast
@@ -69,7 +70,7 @@ def nested(kinds: Mapping[str, type], *, default: str) -> Any:
 
 @dataclasses.dataclass(frozen=True)
 class FitConfig:
-    """How long to train, and what to record meanwhile.
+    """The length of a training, and the intervals at which it is recorded.
 
     steps: in total; may be raised later.
     microbatches: number of pieces in which each gradient is accumulated.
@@ -95,12 +96,13 @@ class FitConfig:
 
 
 def metadata(config: Any, path: str) -> dict[str, Any]:
-    """Return what is declared of the field at a dotted path.
+    """Return the metadata of the field at a dotted path.
 
     A subclass that gives a field another default need not declare it again.
     """
     *parents, name = path.split(".")
-    owner, declared = functools.reduce(getattr, parents, config), {}
+    owner = functools.reduce(getattr, parents, config)
+    declared: dict[str, Any] = {}
     for cls in reversed(type(owner).__mro__):
         field = getattr(cls, "__dataclass_fields__", {}).get(name)
         declared |= field.metadata if field else {}
@@ -108,9 +110,9 @@ def metadata(config: Any, path: str) -> dict[str, Any]:
 
 
 def check(config: Any, path: str, value: Any, name: str | None = None) -> None:
-    """Raise UserError if the field at a dotted path may not have a value.
+    """Raise UserError if a value is not allowed for the field at a dotted path.
 
-    name: what the error calls the field, such as a flag that stands for it.
+    name: the field's name in the error, such as a flag's; by default the path.
     """
     declared, name = metadata(config, path), name or path
     if value is None:
@@ -125,19 +127,14 @@ def check(config: Any, path: str, value: Any, name: str | None = None) -> None:
         raise UserError(
             f"{name}={value} is too short: it needs at least {declared['min_length']}"
         )
+    low = -math.inf if declared["low"] is None else declared["low"]
     for number in numbers:
-        _check_range(name, value, number, declared["low"], declared["high"])
-
-
-def _check_range(
-    name: str, value: Any, number: float, low: float | None, high: float | None
-) -> None:
-    low = -math.inf if low is None else low
-    if high is None:
-        high = _MAX_INT if isinstance(number, int) else math.inf
-    if not low <= number <= high:
-        bound = f"at least {low}" if number < low else f"at most {high}"
-        raise UserError(f"{name}={value} is out of range: {bound}")
+        high = declared["high"]
+        if high is None:
+            high = _MAX_INT if isinstance(number, int) else math.inf
+        if not low <= number <= high:
+            bound = f"at least {low}" if number < low else f"at most {high}"
+            raise UserError(f"{name}={value} is out of range: {bound}")
 
 
 def flat(config: Any) -> dict[str, Any]:
@@ -170,7 +167,7 @@ def kind_of(config: Any, name: str) -> str | None:
 
 
 def override(config: Any, path: str, text: str) -> Any:
-    """Return `config` with the field at a dotted path set to the value that is written.
+    """Return `config` with the field at a dotted path set to the value in `text`.
 
     Raises UserError for an unknown field or a text that is not of the field's type.
     """
@@ -193,7 +190,7 @@ def override_all(config: Any, texts: Iterable[tuple[str, str]]) -> Any:
     return config
 
 
-def _override(config, names, path, text):
+def _override(config: Any, names: list[str], path: str, text: str) -> Any:
     name, *rest = names
     if rest:
         value = _override(getattr(config, name), rest, path, text)
@@ -224,7 +221,7 @@ def _of_kind(config: Any, name: str, kind: Any, path: str) -> Any:
 
 
 def _unknown(config: Any, path: str) -> str:
-    """Return why there is no field at a dotted path, and what to write instead."""
+    """Return the error for an unknown dotted path, with a path to write instead."""
     known = flat(config)
     parent, _, name = path.rpartition(".")
     kinds = metadata(config, parent) if parent in known else {}
@@ -243,9 +240,9 @@ def _names(cls: Any) -> list[str]:
 
 
 def parse(text: str, kind: Any, path: str) -> Any:
-    """Return the value of type `kind` that `text` writes, with or without quotes.
+    """Convert `text`, with or without quotes, to a value of type `kind`.
 
-    Lists are written as 1,2 or (1, 2). path: what an error calls the value.
+    Lists are written as 1,2 or (1, 2). path: name of the value in errors.
     """
     if kind is str or typing.get_origin(kind) is typing.Literal:
         return _typed(text, kind, path)
@@ -338,7 +335,7 @@ def from_dict(config: Any, saved: Mapping[str, Any], prefix: str = "") -> Any:
 
 
 def differences(config: Any, other: Any, prefix: str = "") -> list[str]:
-    """Return the dotted names of the fields of `config` that `other` has otherwise.
+    """Return the dotted names of the fields whose values differ in `other`.
 
     Fields that `other` lacks, such as those of another kind, are compared with their
     defaults.
@@ -347,7 +344,8 @@ def differences(config: Any, other: Any, prefix: str = "") -> list[str]:
     for name in _names(config):
         mine = getattr(config, name)
         theirs = getattr(other if hasattr(other, name) else type(config)(), name)
-        if not dataclasses.is_dataclass(mine):
+        has_fields = dataclasses.is_dataclass(mine)
+        if not has_fields:
             paths += [prefix + name] if mine != theirs else []
             continue
         if kind_of(config, name) and type(mine) is not type(theirs):

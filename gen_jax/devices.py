@@ -1,4 +1,4 @@
-"""All that differs between platforms: the device axis, kernels, compiler options.
+"""Differences between platforms: the device axis, kernels, compiler options.
 
 Measured on two CPU cores: XLA's default code for a convolution's weight gradient is
 about ten times slower than with the option below, and the transposed convolution and
@@ -11,6 +11,7 @@ import functools
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
@@ -81,7 +82,11 @@ def join_processes() -> None:
     """
     names = {"num_processes": "JAX_NUM_PROCESSES", "process_id": "JAX_PROCESS_ID"}
     try:
-        numbers = {k: int(os.environ[v]) for k, v in names.items() if v in os.environ}
+        numbers: dict[str, Any] = {
+            name: int(os.environ[variable])
+            for name, variable in names.items()
+            if variable in os.environ
+        }
         jax.distributed.initialize(**numbers)
     except (ValueError, RuntimeError) as error:
         raise UserError(
@@ -138,12 +143,12 @@ def compiler_options() -> dict[str, str]:
     return options
 
 
-def jit(function: Callable, **options) -> Callable:
+def jit(function: Callable, **options: Any) -> Callable:
     """Compile like `jax.jit`, with this platform's compiler options."""
     return jax.jit(function, **{"compiler_options": compiler_options(), **options})
 
 
-def run_once(function: Callable, *args):
+def run_once(function: Callable, *args: Any) -> Any:
     """Return `function(*args)`, compiled for one call: an initialisation.
 
     Each parameter compiles to its own random number generator. On a CPU, optimising

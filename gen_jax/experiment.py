@@ -50,7 +50,7 @@ class Experiment(NamedTuple):
     about: str = ""
 
     def build(self, config: RunConfig, info: Info) -> Game:
-        """Return the game. Raises UserError if the data are not what it needs."""
+        """Return the game. Raises UserError if the data do not suit the recipe."""
         spec, has = config.data.spec, _properties(info)
         for need in self.needs:
             if not has[need]:

@@ -1,4 +1,4 @@
-"""JSON read into dataclasses; everything that does not fit is told in one line each.
+"""JSON read into dataclasses, with one line about each value that does not fit.
 
     problems = []
     record = typed_json.read(Record, json.loads(text), problems)
@@ -47,13 +47,15 @@ def read(kind: type[_T], x: Any, problems: list[str], where: str = "") -> _T | N
 def parse(kind: type[_T], x: Any) -> _T:
     """Return x as `kind`. Raises UserError with the first problem if there is one."""
     problems: list[str] = []
-    found = read(kind, x, problems)
+    found = _read(kind, x, "", problems, None)
     if problems:
         raise UserError(problems[0])
     return found
 
 
-def _read(kind: Any, x: Any, where: str, problems: list[str], minimum: float | None):
+def _read(
+    kind: Any, x: Any, where: str, problems: list[str], minimum: float | None
+) -> Any:
     origin, arguments = typing.get_origin(kind) or kind, typing.get_args(kind)
     if kind is Any:
         return x
@@ -62,7 +64,8 @@ def _read(kind: Any, x: Any, where: str, problems: list[str], minimum: float | N
         return None if x is None else _read(other, x, where, problems, minimum)
     is_object = dataclasses.is_dataclass(kind)
     expected = dict if is_object else origin
-    if not _is_of(expected, x):
+    # A bool is not a number of JSON, but a whole number is a float too.
+    if type(x) not in ((int, float) if expected is float else (expected,)):
         problems.append(f"{where or 'it'} is not {_NAMES[expected]}")
         return _INVALID
     if is_object:
@@ -80,12 +83,9 @@ def _read(kind: Any, x: Any, where: str, problems: list[str], minimum: float | N
     return x
 
 
-def _is_of(kind: type, x: Any) -> bool:
-    """Return whether x has a kind of JSON; a bool is not a number, an int is one."""
-    return type(x) in ((int, float) if kind is float else (kind,))
-
-
-def _number(kind: type, x: Any, where: str, problems: list[str], minimum):
+def _number(
+    kind: type, x: Any, where: str, problems: list[str], minimum: float | None
+) -> Any:
     least = -math.inf if minimum is None else minimum
     if least <= x < math.inf and abs(x) < 1e308:
         return kind(x)
@@ -94,7 +94,7 @@ def _number(kind: type, x: Any, where: str, problems: list[str], minimum):
     return _INVALID
 
 
-def _object(kind: type, x: dict, where: str, problems: list[str]):
+def _object(kind: type, x: dict, where: str, problems: list[str]) -> Any:
     hints, values = _hints(kind), {}
     for field in dataclasses.fields(kind):
         minimum = field.metadata.get("minimum")

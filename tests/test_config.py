@@ -256,7 +256,7 @@ def test_an_older_run_lacks_a_field_and_a_newer_one_has_more():
         configs.from_dict(Recipe(), {"data": {"colour": 1}})
 
 
-def test_what_may_change_when_a_run_goes_on():
+def test_which_fields_may_change_on_resume():
     config = Recipe()
     free = {
         path
@@ -284,7 +284,7 @@ def test_what_may_change_when_a_run_goes_on():
         ({"payoff": 3}, "payoff=3 is not a text"),
     ],
 )
-def test_what_no_configuration_was_saved_as(saved, message):
+def test_an_invalid_saved_configuration_is_refused(saved, message):
     with pytest.raises(UserError, match=message):
         configs.from_dict(Recipe(), saved)
 
@@ -299,6 +299,6 @@ def test_what_no_configuration_was_saved_as(saved, message):
         ("deep", "network was saved as 'deep', which has no fields"),
     ],
 )
-def test_what_no_network_was_saved_as(saved, message):
+def test_an_invalid_saved_network_is_refused(saved, message):
     with pytest.raises(UserError, match=message):
         configs.from_dict(Nested(), {"network": saved})

@@ -78,7 +78,7 @@ def test_scatter_shows_outliers_at_the_frame_and_drops_nan():
 def test_picture_chooses_by_shape():
     assert images.picture(np.zeros((4, 8, 8, 1))).shape[-1] == 1
     assert images.picture(np.zeros((4, 2))).shape == (512, 512, 3)
-    with pytest.raises(ValueError, match=r"no picture of \[4, 3\]"):
+    with pytest.raises(ValueError, match=r"array of shape \[4, 3\] makes no picture"):
         images.picture(np.zeros((4, 3)))
     with pytest.raises(ValueError, match=r"not \[0, 8, 8, 1\]"):
         images.picture(np.zeros((0, 8, 8, 1)))
@@ -110,7 +110,7 @@ def test_png_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch):
     assert [p.name for p in tmp_path.iterdir()] == ["x.png"]
 
 
-def test_side_by_side_shows_an_example_in_a_row_and_grey_beside_colour():
+def test_side_by_side_shows_an_example_in_a_row_and_grey_as_colour():
     grey, colour = np.full((2, 4, 4, 1), 10, np.uint8), np.zeros((2, 4, 4, 3), np.uint8)
     colour[0, ..., 0], colour[1, ..., 1] = 200, 100
     picture = images.side_by_side(grey, colour, per_row=1)

@@ -111,7 +111,7 @@ def test_nothing_is_long(path):
 
 
 @pytest.mark.parametrize("path", LIBRARY, ids=name)
-def test_what_is_public_is_explained(path):
+def test_public_functions_and_classes_have_docstrings(path):
     tree = ast.parse(path.read_text())
     silent = [] if ast.get_docstring(tree) or not tree.body else ["the module"]
     public = {"": public_definitions(tree)}

@@ -87,7 +87,7 @@ def test_an_unknown_command_is_one_line(launch):
 
 
 @pytest.mark.parametrize("python", ["/nowhere/python", "true", "false"])
-def test_a_python_that_is_none(launch, python):
+def test_an_invalid_python_is_refused(launch, python):
     (line,) = launch(PYTHON=python, code=2)
     assert f"PYTHON={python} is not a working Python 3.11 to 3.13" in line
     assert not launch.venv.exists()

@@ -31,7 +31,7 @@ def read(text):
     return typed_json.read(Outer, json.loads(text), problems), problems
 
 
-def test_what_was_written_is_read():
+def test_a_written_record_is_read():
     before = Outer({"a": Inner(1.5, "b")}, [1, 2], None, True, {"c": [None]})
     after, problems = read(json.dumps(dataclasses.asdict(before)))
     assert (after, problems) == (before, [])

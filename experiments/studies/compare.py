@@ -27,9 +27,9 @@ from gen_jax.data.dataset import digest_of_value
 from gen_jax.errors import DivergedError, UserError
 from gen_jax.evaluation import result
 from gen_jax.evaluation.result import Measured, Value
+from gen_jax.files import write_json
 from gen_jax.game import parameter_counts
 from gen_jax.runs import environment
-from gen_jax.runs.manifest import write_json
 
 _ROUNDS, _WARM = 5, 10
 _TIMED_SECONDS = 1.0  # for each round and family

@@ -10,15 +10,13 @@ from gen_jax.data.dataset import (
     Dataset,
     Info,
     MemorySplit,
-    Subset,
-    checked_labels,
     digest,
     digest_of,
-    held_out,
+    divided,
 )
 from gen_jax.errors import UserError
 
-_MAX_CLASSES = 2**16  # a larger label is a mistake, and would ask for a huge network
+MAX_CLASSES = 2**16  # a larger label is a mistake, and would ask for a huge network
 
 
 class Arrays(NamedTuple):
@@ -55,19 +53,5 @@ def array_dataset(
     of_all = digest_of([*train, *(test or ())])
     if test:
         return Dataset(info, split(train), split(test), of_all)
-    held = held_out(np.array([digest(x.tobytes()) for x in train.x], np.uint64))
-    everything = split(train)
-    return Dataset(
-        info,
-        Subset(everything, np.flatnonzero(~held)),
-        Subset(everything, np.flatnonzero(held)),
-        of_all,
-    )
-
-
-def count_classes(y: np.ndarray, where: str) -> int:
-    """Return one more than the largest of the integer labels [N]; -1 is none.
-
-    Raises UserError, naming `where`, for a label below -1 or above 65535.
-    """
-    return 1 + int(checked_labels(y, _MAX_CLASSES, where).max(initial=-1))
+    digests = np.array([digest(x.tobytes()) for x in train.x], np.uint64)
+    return divided(info, split(train), np.arange(len(train.x)), digests, of_all)

@@ -3,10 +3,12 @@
 import dataclasses
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
+from gen_jax.config import choice, within
 from gen_jax.errors import UserError
 
 Batch = dict[str, np.ndarray]
@@ -23,27 +25,33 @@ class DataConfig:
     A source with options of its own takes a subclass, with a field for each.
 
     spec: NAME or NAME:WHERE of a registered source, such as digits or folder:DIR.
-    image_size: pixels a side, the shorter side resized, then a centred square; 0: as
-        they are.
-    channels: 1 for grey, 3 for RGB; 0: as they are.
-    data_dir: folder in which TFDS keeps its datasets; "": TFDS's own default.
+    image_size: side of the images in pixels: the shorter side is resized, then the
+        central square is kept; 0 changes nothing.
+    channels: 1 for grey, 3 for RGB; 0 changes nothing.
+    data_dir: folder in which TFDS keeps its datasets; "" for TFDS's own default.
     skip_broken: leave out images that cannot be decoded, with a line that says so.
     memory_gib: limit in GiB for decoded examples; larger datasets are streamed.
-    task: makes pairs of single images: y is the image, x is made from it.
+    task: how an input x is made from each image, which becomes the target y; "" for
+        no pairs.
     """
 
     spec: str = "digits"
-    image_size: int = 0
-    channels: int = 0
+    image_size: int = within(0, MAX_PIXELS, default=0)
+    channels: int = choice((0, 1, 3), default=0)
     data_dir: str = ""
     skip_broken: bool = False
-    memory_gib: float = 4.0
+    memory_gib: float = within(0, None, default=4.0)
     task: Literal["", "low_resolution", "edges", "grey", "holes"] = ""
 
     @property
     def where(self) -> str:
         """The text after the colon of `spec`, such as a folder; "" for none."""
         return self.spec.partition(":")[2]
+
+    @property
+    def path(self) -> Path:
+        """The path that `where` names."""
+        return Path(self.where).expanduser()
 
     def adapted(self, values: Mapping[str, Any]) -> "DataConfig":
         """Return these settings in the class for the source of values["spec"]."""
@@ -73,11 +81,11 @@ class Split(Protocol):
     """Stored examples: `x` uint8 [N, H, W, C] or float32 [N, D], `y` int32 [N].
 
     For pairs `y` is the target image, uint8 [N, H, W, C'].
-
-    in_memory: whether reading only gathers; otherwise it decodes.
     """
 
-    in_memory: bool
+    @property
+    def in_memory(self) -> bool:
+        """Whether reading only gathers; otherwise it decodes."""
 
     def __len__(self) -> int:
         """Return N, the number of examples."""
@@ -126,7 +134,6 @@ class MemorySplit:
     in_memory = True
 
     def __len__(self) -> int:
-        """Return N, the number of examples."""
         return len(self.x)
 
     def read(self, indices: Indices) -> Batch:
@@ -148,7 +155,6 @@ class Subset:
         return self.split.in_memory
 
     def __len__(self) -> int:
-        """Return N, the number of examples."""
         return len(self.indices)
 
     def read(self, indices: Indices) -> Batch:
@@ -206,6 +212,19 @@ def held_out(digests: np.ndarray) -> np.ndarray:
         )
     limit = min(max(np.uint64(_TENTH), contents[0]), contents[-2])
     return digests <= limit
+
+
+def divided(
+    info: Info, split: Split, indices: np.ndarray, digests: np.ndarray, digest: str
+) -> Dataset:
+    """Return the examples of one split as a dataset, with a tenth `held_out`.
+
+    indices: int64 [N], the examples to use. digests: uint64 [N], of these examples.
+    digest: the dataset's.
+    """
+    held = held_out(digests)
+    train, test = Subset(split, indices[~held]), Subset(split, indices[held])
+    return Dataset(info, train, test, digest)
 
 
 def checked_labels(y: np.ndarray, num_classes: int, where: str) -> np.ndarray:

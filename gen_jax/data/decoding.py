@@ -1,15 +1,19 @@
 """Encoded images to arrays: oriented, flattened onto white, cropped and resized."""
 
 import io
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gen_jax.errors import UserError
 
+if TYPE_CHECKING:
+    from PIL import Image
+
 _GREY_MODES = ("1", "L", "LA", "La")
 
 
-def open_image(content: bytes):
+def open_image(content: bytes) -> "Image.Image":
     """Return an encoded image as a PIL image, upright, in mode L or RGB.
 
     Sixteen-bit greys keep their upper eight bits. Transparent pixels become white.
@@ -19,11 +23,11 @@ def open_image(content: bytes):
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
-        image = Image.open(io.BytesIO(content))
+        file = Image.open(io.BytesIO(content))
     except UnidentifiedImageError:
         raise ValueError("not in a format that Pillow reads") from None
-    image.load()
-    image = ImageOps.exif_transpose(image)
+    file.load()
+    image = ImageOps.exif_transpose(file)
     if image.mode.startswith("I;16"):
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.mode in ("I", "F"):
@@ -36,7 +40,7 @@ def open_image(content: bytes):
     return image if image.mode == mode else image.convert(mode)
 
 
-def to_array(image, size: int, channels: int) -> np.ndarray:
+def to_array(image: "Image.Image", size: int, channels: int) -> np.ndarray:
     """Return a PIL image of mode L or RGB as uint8 [H, W, C].
 
     size: pixels a side; the centred square is kept and resized, with antialiasing. 0
@@ -54,7 +58,7 @@ def to_array(image, size: int, channels: int) -> np.ndarray:
     return array if array.ndim == 3 else array[:, :, None]
 
 
-def to_shape(image, shape: tuple[int, int, int]) -> np.ndarray:
+def to_shape(image: "Image.Image", shape: tuple[int, ...]) -> np.ndarray:
     """Return a PIL image as uint8 of `shape` (H, W, 1 or 3), cropped to fit it."""
     from PIL import Image, ImageOps
 

@@ -32,7 +32,7 @@ def load(config: DataConfig) -> Dataset:
 def _file() -> Path:
     # Importing scikit-learn, only to read this file, would take a second.
     package = importlib.util.find_spec("sklearn")
-    if package is None:
+    if package is None or package.origin is None:
         raise UserError("digits come with scikit-learn: pip install 'gen_jax[digits]'")
     return Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz"
 

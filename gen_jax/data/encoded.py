@@ -5,11 +5,12 @@ ahead). Both ways give the same examples at the same indices.
 """
 
 import dataclasses
+import math
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
@@ -26,9 +27,12 @@ from gen_jax.data.dataset import (
     checked_labels,
     digest,
     digest_of,
-    held_out,
+    divided,
 )
 from gen_jax.errors import UserError
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 _CHUNK = 64  # records that a thread reads at once
 _SKIP = "to leave such images out, set --config.data.skip_broken=True"
@@ -56,13 +60,13 @@ class Records(Protocol):
     def __len__(self) -> int:
         """Return N, the number of records."""
 
-    def read(self, indices: Sequence[int]) -> list[Record]:
+    def read(self, indices: Indices) -> list[Record]:
         """Return the records at `indices`."""
 
 
-# (record, info, config) -> x uint8 of info.shape, and y: a label, or an image
-# uint8 of info.target_shape. Raises UserError naming the record.
-Decode = Callable[[Record, Info, DataConfig], tuple[np.ndarray, int | np.ndarray]]
+# (record, info, the source's config) -> x uint8 of info.shape, and y: a label, or an
+# image uint8 of info.target_shape. Raises UserError naming the record.
+Decode = Callable[[Record, Info, Any], tuple[np.ndarray, int | np.ndarray]]
 
 
 class BrokenImageError(UserError):
@@ -91,32 +95,27 @@ def encoded_dataset(
     Raises UserError that names the record if an image is broken or of another shape.
     """
     records = [train] if test is None else [train, test]
-    pixels = sum(np.prod(s, dtype=float) for s in (info.shape, info.target_shape) if s)
-    size = sum(len(r) for r in records) * pixels
-    in_memory = bool(size <= config.memory_gib * 2**30)
-    if test is not None:
-        opened = [
-            _open(r, info, config, decode, in_memory, needs_digests=False)
-            for r in records
-        ]
-        splits = [Subset(each.split, each.intact) for each in opened]
-        if min(len(split) for split in splits) < 1:
-            raise UserError(f"{config.spec}: a split holds no images")
-        return Dataset(info, *splits, digest_of(x for o in opened for x in o.seen))
-    everything = _open(train, info, config, decode, in_memory, needs_digests=True)
-    held = held_out(everything.digests[everything.intact])
-    return Dataset(
-        info,
-        Subset(everything.split, everything.intact[~held]),
-        Subset(everything.split, everything.intact[held]),
-        digest_of(everything.seen),
-    )
+    pixels = sum(math.prod(shape) for shape in (info.shape, info.target_shape) if shape)
+    size = sum(map(len, records)) * pixels
+    in_memory = size <= config.memory_gib * 2**30
+    opened = [
+        _open(each, info, config, decode, in_memory, needs_digests=test is None)
+        for each in records
+    ]
+    seen = digest_of(x for each in opened for x in (each.digests, each.labels))
+    if test is None:
+        [(split, intact, digests, _)] = opened
+        return divided(info, split, intact, digests[intact], seen)
+    if not all(len(each.intact) for each in opened):
+        raise UserError(f"{config.spec}: a split holds no images")
+    learned, held = (Subset(each.split, each.intact) for each in opened)
+    return Dataset(info, learned, held, seen)
 
 
-def first_shape(records: Records, config: DataConfig) -> tuple[int, int, int]:
+def first_shape(records: Records, config: DataConfig) -> tuple[int, ...]:
     """Return (H, W, C) after resizing, by the first image that can be decoded."""
 
-    def shape(record: Record) -> tuple[int, int, int]:
+    def shape(record: Record) -> tuple[int, ...]:
         image = open_image(record.images[0])
         return decoding.to_array(image, config.image_size, config.channels).shape
 
@@ -148,7 +147,6 @@ class StreamedSplit:
     in_memory = False
 
     def __len__(self) -> int:
-        """Return N, the number of examples."""
         return len(self.records)
 
     def read(self, indices: Indices) -> Batch:
@@ -156,7 +154,6 @@ class StreamedSplit:
 
         Raises UserError that names the record if an image is broken.
         """
-        indices = [int(i) for i in indices]
         x, y = _room(len(indices), self.info)
         for place, record in enumerate(self.records.read(indices)):
             x[place], y[place] = self.decode(record, self.info, self.config)
@@ -164,11 +161,11 @@ class StreamedSplit:
 
 
 class _Opened(NamedTuple):
-    """A split of N records, and what one pass over them found.
+    """A split of N records, and the results of one pass over them.
 
     intact: int64, the indices of records that can be decoded. digests, uint64 [N], and
-    labels, int64 [N], cover a sample of the records if no pass was needed, else all;
-    other entries are 0.
+    labels, int64 [N], distinguish these records from others. They cover a sample of
+    the records if no pass was needed, else all; other entries are 0.
     """
 
     split: Split
@@ -176,14 +173,14 @@ class _Opened(NamedTuple):
     digests: np.ndarray
     labels: np.ndarray
 
-    @property
-    def seen(self) -> tuple[np.ndarray, ...]:
-        """The arrays that distinguish these records from others."""
-        return self.digests, self.labels
-
 
 def _open(
-    records, info, config, decode: Decode, in_memory: bool, needs_digests: bool
+    records: Records,
+    info: Info,
+    config: DataConfig,
+    decode: Decode,
+    in_memory: bool,
+    needs_digests: bool,
 ) -> _Opened:
     """Return a split of all records, after one pass over them if one is needed."""
     count = len(records)
@@ -191,7 +188,7 @@ def _open(
     digests, labels = np.zeros(count, np.uint64), np.zeros(count, np.int64)
     broken = np.zeros(count, bool)
 
-    def noted(indices: Sequence[int]) -> Iterator[tuple[int, Record]]:
+    def noted(indices: Indices) -> Iterator[tuple[int, Record]]:
         for i, record in zip(indices, records.read(indices), strict=True):
             digests[i] = digest(b"".join(each.content for each in record.images))
             labels[i] = record.label
@@ -226,7 +223,7 @@ def _open(
             f"{' and '.join(each.name for each in first.images)}",
             file=sys.stderr,
         )
-    split = StreamedSplit(records, info, config, decode)
+    split: Split = StreamedSplit(records, info, config, decode)
     if in_memory:
         split = MemorySplit(x, _checked(y, info, config))
     return _Opened(split, np.flatnonzero(~broken), digests, labels)
@@ -246,7 +243,7 @@ def _checked(y: np.ndarray, info: Info, config: DataConfig) -> np.ndarray:
     return checked_labels(y, info.num_classes, config.spec)
 
 
-def open_image(encoded: EncodedImage, remedy: str = _SKIP):
+def open_image(encoded: EncodedImage, remedy: str = _SKIP) -> "Image.Image":
     """Return an encoded image as a PIL image of mode L or RGB.
 
     Raises BrokenImageError with its name, and the remedy for the user.
@@ -259,7 +256,9 @@ def open_image(encoded: EncodedImage, remedy: str = _SKIP):
         ) from error
 
 
-def fitted(image, name: str, shape: tuple[int, ...], config: DataConfig) -> np.ndarray:
+def fitted(
+    image: "Image.Image", name: str, shape: tuple[int, ...], config: DataConfig
+) -> np.ndarray:
     """Return a PIL image as uint8 of `shape` (H, W, C), resized if image_size is set.
 
     image: of mode L or RGB.

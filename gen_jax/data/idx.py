@@ -9,12 +9,11 @@ import gzip
 import math
 import zlib
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from gen_jax.data import decoding
-from gen_jax.data.arrays import Arrays, array_dataset, count_classes
+from gen_jax.data.arrays import MAX_CLASSES, Arrays, array_dataset
 from gen_jax.data.dataset import DataConfig, Dataset, Info, checked_labels
 from gen_jax.data.source import Source
 from gen_jax.errors import UserError
@@ -22,23 +21,13 @@ from gen_jax.errors import UserError
 _UNSIGNED_BYTE = 8
 
 
-class _Files(NamedTuple):
-    """The images and the labels of a split."""
-
-    images: Path
-    labels: Path
-
-
-def describe(config: DataConfig) -> Info | None:
-    """Return the shape from a header and the number of classes from the labels.
+def describe(config: DataConfig) -> Info:
+    """Return the shape of the training images, and the number of their classes.
 
     Raises UserError that names the file if one of the training set is missing or
     damaged.
     """
-    folder = _folder(config)
-    if not folder.is_dir():
-        return None
-    return _info(_files(folder, "train"), config)
+    return _train(config)[0]
 
 
 def load(config: DataConfig) -> Dataset:
@@ -48,44 +37,48 @@ def load(config: DataConfig) -> Dataset:
 
     Raises UserError that names the file if one is missing or damaged.
     """
-    folder = _folder(config)
-    if not folder.is_dir():
-        raise UserError(f"idx:{folder}: there is no such folder")
-    splits = [_files(folder, "train")]
-    if _find(folder, "t10k-images-idx3-ubyte"):
-        splits.append(_files(folder, "t10k"))
-    info = _info(splits[0], config)
-    size = read_header(splits[0].images, 3)[1:]
-    arrays = (_arrays(files, size, info.num_classes) for files in splits)
-    return array_dataset(info, config, *arrays)
+    info, train = _train(config)
+    if _find(config.path, "t10k-images-idx3-ubyte") is None:
+        return array_dataset(info, config, train)
+    test = _arrays(config, "t10k", info.num_classes, train.x.shape[1:3])
+    return array_dataset(info, config, train, test)
 
 
-def _folder(config: DataConfig) -> Path:
-    return Path(config.where).expanduser()
-
-
-def _info(train: _Files, config: DataConfig) -> Info:
-    count, *size = read_header(train.images, 3)
-    if count < 2 or 0 in size:
-        raise UserError(
-            f"{train.images} holds {count} images of {size} pixels: it needs at least "
-            "two, of at least one pixel"
-        )
+def _train(config: DataConfig) -> tuple[Info, Arrays]:
+    train = _arrays(config, "train", MAX_CLASSES)
     shape = decoding.fitted_shape(
-        (*size, 1), config.image_size, config.channels, config.where
+        train.x.shape[1:], config.image_size, config.channels, config.where
     )
-    return Info(shape, count_classes(read_idx(train.labels, 1), str(train.labels)))
+    return Info(shape, 1 + int(train.y.max())), train
 
 
-def _arrays(files: _Files, size: tuple[int, ...], num_classes: int) -> Arrays:
-    """Return the examples of a split, whose images have `size` (H, W)."""
-    x, y = read_idx(files.images, 3), read_idx(files.labels, 1)
-    if x.shape != (len(y), *size):
+def _arrays(
+    config: DataConfig, split: str, num_classes: int, size: tuple[int, ...] = ()
+) -> Arrays:
+    """Return the examples of a split, "train" or "t10k".
+
+    size: (H, W) that the images must have; () for any.
+    """
+    files = []
+    for name in (f"{split}-images-idx3-ubyte", f"{split}-labels-idx1-ubyte"):
+        file = _find(config.path, name)
+        if file is None:
+            raise UserError(f"{config.path} holds no {name}, nor {name}.gz")
+        files.append(file)
+    x, y = read_idx(files[0], 3), read_idx(files[1], 1)
+    minimum = 2 if split == "train" else 1
+    if len(x) < minimum or 0 in x.shape:
         raise UserError(
-            f"{files.images} holds {list(x.shape)} pixels, expected "
-            f"{[len(y), *size]} by the other files"
+            f"{files[0]} holds {len(x)} images of {list(x.shape[1:])} pixels: it needs "
+            f"at least {minimum}, of at least one pixel"
         )
-    y = checked_labels(y.astype(np.int64), num_classes, str(files.labels))
+    expected = (len(y), *(size or x.shape[1:]))
+    if x.shape != expected:
+        raise UserError(
+            f"{files[0]} holds {list(x.shape)} pixels, expected {list(expected)} by "
+            "the other files"
+        )
+    y = checked_labels(y.astype(np.int64), num_classes, str(files[1]))
     return Arrays(x[..., None], y)
 
 
@@ -94,44 +87,25 @@ def read_idx(file: Path, rank: int) -> np.ndarray:
 
     Raises UserError that names the file if it is anything else or incomplete.
     """
-    shape = read_header(file, rank)
-    content = _read(file, -1)[4 + 4 * rank :]
-    if len(content) != math.prod(shape):
-        raise UserError(
-            f"{file} is damaged: its header promises {math.prod(shape)} bytes of "
-            f"{list(shape)}, it holds {len(content)}"
-        )
-    return np.frombuffer(content, np.uint8).reshape(shape)
-
-
-def read_header(file: Path, rank: int) -> tuple[int, ...]:
-    """Return the shape of an IDX file of unsigned bytes with `rank` dimensions."""
-    header = _read(file, 4 + 4 * rank)
-    if header[:4] != bytes([0, 0, _UNSIGNED_BYTE, rank]) or len(header) < 4 + 4 * rank:
-        raise UserError(
-            f"{file} is not an IDX file of unsigned bytes with {rank} dimensions: it "
-            f"starts with {list(header[:4])}, expected {[0, 0, _UNSIGNED_BYTE, rank]}"
-        )
-    return tuple(int(n) for n in np.frombuffer(header, ">u4", rank, offset=4))
-
-
-def _read(file: Path, size: int) -> bytes:
     opener = gzip.open if file.suffix == ".gz" else open
     try:
         with opener(file, "rb") as stream:
-            return stream.read(size)
+            content = stream.read()
     except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"{file} cannot be read: {error}") from error
-
-
-def _files(folder: Path, split: str) -> _Files:
-    files = []
-    for name in (f"{split}-images-idx3-ubyte", f"{split}-labels-idx1-ubyte"):
-        file = _find(folder, name)
-        if file is None:
-            raise UserError(f"{folder} holds no {name}, nor {name}.gz")
-        files.append(file)
-    return _Files(*files)
+    magic, start = bytes([0, 0, _UNSIGNED_BYTE, rank]), 4 + 4 * rank
+    if content[:4] != magic or len(content) < start:
+        raise UserError(
+            f"{file} is not an IDX file of unsigned bytes with {rank} dimensions: it "
+            f"starts with {list(content[:4])}, expected {list(magic)}"
+        )
+    shape = np.frombuffer(content, ">u4", rank, offset=4).tolist()
+    if len(content) - start != math.prod(shape):
+        raise UserError(
+            f"{file} is damaged: its header promises {math.prod(shape)} bytes of "
+            f"{shape}, it holds {len(content) - start}"
+        )
+    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
 
 
 def _find(folder: Path, name: str) -> Path | None:

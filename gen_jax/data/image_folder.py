@@ -7,10 +7,9 @@ otherwise a tenth is held out.
 
 import dataclasses
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
-from gen_jax.data.dataset import DataConfig, Dataset, Info
+from gen_jax.data.dataset import DataConfig, Dataset, Indices, Info
 from gen_jax.data.encoded import EncodedImage, Record, encoded_dataset, first_shape
 from gen_jax.data.source import Source
 from gen_jax.errors import UserError
@@ -28,45 +27,35 @@ class _Files:
     def __len__(self) -> int:
         return len(self.paths)
 
-    def read(self, indices: Sequence[int]) -> list[Record]:
+    def read(self, indices: Indices) -> list[Record]:
         return [Record((read_file(self.paths[i]),), self.labels[i]) for i in indices]
 
 
-def describe(config: DataConfig) -> Info | None:
+def describe(config: DataConfig) -> Info:
     """Return the shape of the first image, and the classes by the subfolders.
 
     The first image decides between grey and RGB if config.channels is 0.
 
     Raises UserError if there is no image, or a class only in `test`.
     """
-    root = _root(config)
-    if not root.is_dir():
-        return None
-    train, _, classes = _records(root)
-    return Info(first_shape(train, config), len(classes), class_names=classes)
+    return _found(config)[0]
 
 
 def load(config: DataConfig) -> Dataset:
     """Load all images, decoded or streamed. Raises UserError as `describe`."""
-    root = _root(config)
-    if not root.is_dir():
-        raise UserError(f"{config.spec}: there is no such folder")
-    train, test, classes = _records(root)
-    info = Info(first_shape(train, config), len(classes), class_names=classes)
+    info, train, test = _found(config)
     return encoded_dataset(info, config, train, test)
 
 
-def _root(config: DataConfig) -> Path:
-    return Path(config.where).expanduser()
-
-
-def _records(root: Path) -> tuple[_Files, _Files | None, tuple[str, ...]]:
-    """Return the images to train on, those to hold out, and the classes' names."""
-    train_root, test_root = splits(root)
-    train_files = find_images(train_root)
-    classes = tuple(sorted({name for _, name in train_files if name}))
+def _found(config: DataConfig) -> tuple[Info, _Files, _Files | None]:
+    """Return the description, the images to train on and those to hold out."""
+    train_root, test_root = splits(config.path)
+    files = find_images(train_root)
+    classes = tuple(sorted({name for _, name in files if name}))
+    train = _labelled(files, classes)
     test = _labelled(find_images(test_root), classes) if test_root else None
-    return _labelled(train_files, classes), test, classes
+    info = Info(first_shape(train, config), len(classes), class_names=classes)
+    return info, train, test
 
 
 def splits(root: Path) -> tuple[Path, Path | None]:

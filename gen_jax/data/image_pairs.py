@@ -8,16 +8,15 @@ images. Without them a tenth is held out.
 """
 
 import dataclasses
-import difflib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from gen_jax.data import decoding
-from gen_jax.data.dataset import DataConfig, Dataset, Info
+from gen_jax.data.dataset import DataConfig, Dataset, Indices, Info
 from gen_jax.data.encoded import (
     Record,
     Records,
@@ -29,7 +28,10 @@ from gen_jax.data.encoded import (
 from gen_jax.data.image_folder import TESTS, find_images, read_file, splits
 from gen_jax.data.registry import own_config
 from gen_jax.data.source import Source
-from gen_jax.errors import UserError
+from gen_jax.errors import UserError, nearest
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 # By direction: the place of the input in an aligned image, and its name.
 _INPUT = {"a_to_b": (0, "left half, A"), "b_to_a": (1, "right half, B")}
@@ -51,11 +53,11 @@ class _Files:
     def __len__(self) -> int:
         return len(self.paths)
 
-    def read(self, indices: Sequence[int]) -> list[Record]:
+    def read(self, indices: Indices) -> list[Record]:
         return [Record(tuple(map(read_file, self.paths[i]))) for i in indices]
 
 
-def describe(config: PairsConfig) -> Info | None:
+def describe(config: PairsConfig) -> Info:
     """Return the shapes of the first pair.
 
     The first image of each side decides between grey and RGB if config.channels is 0.
@@ -63,8 +65,7 @@ def describe(config: PairsConfig) -> Info | None:
     Raises UserError that names the file if a partner is missing, or the first pair is
     not one.
     """
-    root = _root(config)
-    return _info(_find(root)[0], config) if root.is_dir() else None
+    return _info(_find(config.path)[0], config)
 
 
 def load(config: PairsConfig) -> Dataset:
@@ -73,15 +74,8 @@ def load(config: PairsConfig) -> Dataset:
     Raises UserError that names the file if a partner is missing, an aligned image's
     width is odd, or the two images of a pair differ in size.
     """
-    root = _root(config)
-    if not root.is_dir():
-        raise UserError(f"{config.spec}: there is no such folder")
-    train, test = _find(root)
+    train, test = _find(config.path)
     return encoded_dataset(_info(train, config), config, train, test, _decode)
-
-
-def _root(config: PairsConfig) -> Path:
-    return Path(config.where).expanduser()
 
 
 def _info(train: Records, config: PairsConfig) -> Info:
@@ -101,13 +95,13 @@ def _decode(
     """Return x and y, uint8 [H, W, C] and [H, W, C']."""
     shapes = info.shape, info.target_shape
     x, y = (
-        fitted(*side, shape, config)
-        for side, shape in zip(_sides(record, config), shapes, strict=True)
+        fitted(image, name, shape, config)
+        for (image, name), shape in zip(_sides(record, config), shapes, strict=True)
     )
     return x, y
 
 
-def _sides(record: Record, config: PairsConfig):
+def _sides(record: Record, config: PairsConfig) -> Sequence[tuple["Image.Image", str]]:
     """Return the input and the target, PIL images of one size, each with its name."""
     opened = [open_image(each) for each in record.images]
     first, last = record.images[0].name, record.images[-1].name
@@ -124,7 +118,7 @@ def _sides(record: Record, config: PairsConfig):
     return sides if config.direction == "a_to_b" else sides[::-1]
 
 
-def _halves(both, name: str):
+def _halves(both: "Image.Image", name: str) -> tuple["Image.Image", "Image.Image"]:
     """Return A and B, the halves of an aligned PIL image."""
     width, height = both.size
     if width % 2:
@@ -137,7 +131,7 @@ def _halves(both, name: str):
 
 
 def read_inputs(
-    path: str | Path, shape: tuple[int, int, int], config: DataConfig
+    path: str | Path, shape: tuple[int, ...], config: DataConfig
 ) -> np.ndarray:
     """Read the image at `path`, or all under a folder, as inputs: uint8 [N, *shape].
 
@@ -152,12 +146,12 @@ def read_inputs(
         raise UserError(f"there is no image and no folder {path}")
     files = [path] if path.is_file() else [file for file, _ in find_images(path)]
     config = own_config(config)
-    of_pairs = isinstance(config, PairsConfig)
-    side, half = _INPUT[config.direction if of_pairs else "a_to_b"]
+    direction = config.direction if isinstance(config, PairsConfig) else None
+    side, half = _INPUT[direction or "a_to_b"]
     inputs, aligned = [], []
     for file in files:
         image = open_image(read_file(file), "repair or remove it")
-        if of_pairs and _is_double(image, shape):
+        if direction and _is_double(image, shape):
             aligned.append(file)
             image = _halves(image, str(file))[side]
         inputs.append(decoding.to_shape(image, shape))
@@ -170,7 +164,7 @@ def read_inputs(
     return np.stack(inputs)
 
 
-def _is_double(image, shape: tuple[int, int, int]) -> bool:
+def _is_double(image: "Image.Image", shape: tuple[int, ...]) -> bool:
     """Return whether a PIL image has the proportions of two of `shape` side by side."""
     height, width, _ = shape
     return image.width * height == 2 * width * image.height
@@ -208,14 +202,13 @@ def _matched(a: Path, b: Path) -> _Files:
     for mine, others, other in (*sides, b), (*sides[::-1], a):
         for name, path in mine.items():
             if name not in others:
-                near = difflib.get_close_matches(name, others, 1)
-                hint = f"; the nearest is {others[near[0]]}" if near else ""
-                raise UserError(f"{path} has no partner of that name in {other}{hint}")
+                near = nearest(name, {key: str(file) for key, file in others.items()})
+                raise UserError(f"{path} has no partner of that name in {other}.{near}")
     return _Files([(path, sides[1][name]) for name, path in sides[0].items()])
 
 
 def _by_name(folder: Path) -> dict[str, Path]:
-    found = {}
+    found: dict[str, Path] = {}
     for path, _ in find_images(folder):
         name = str(path.relative_to(folder).with_suffix(""))
         if name in found:

@@ -4,151 +4,95 @@ x: uint8 [N, H, W, C] or [N, H, W]; y: integers [N], -1 for none. Without x_test
 of x is held out. Keras's names x_train and y_train are understood too.
 """
 
-import contextlib
 import zipfile
-from collections.abc import Iterator
+import zlib
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from gen_jax.data import decoding
-from gen_jax.data.arrays import Arrays, array_dataset, count_classes
+from gen_jax.data.arrays import MAX_CLASSES, Arrays, array_dataset
 from gen_jax.data.dataset import DataConfig, Dataset, Info, checked_labels
 from gen_jax.data.source import Source
 from gen_jax.errors import UserError
 
-
-class _Layout(NamedTuple):
-    """The arrays of a file: shape (H, W, C), and the names of x and y of each split.
-
-    A name of y is None if the split has no labels.
-    """
-
-    shape: tuple[int, int, int]
-    splits: tuple[tuple[str, str | None], ...]
+_NAMES = ("x", "y", "x_train", "y_train", "x_test", "y_test")
 
 
-def describe(config: DataConfig) -> Info | None:
-    """Return the shape from headers, and the number of classes from the labels.
+def describe(config: DataConfig) -> Info:
+    """Return the shape of the images and the number of classes.
 
     Raises UserError that names the array for any other shape, type or label.
     """
-    file = _file(config)
-    return _info(file, _layout(file), config) if file.is_file() else None
+    return _read(config)[0]
 
 
 def load(config: DataConfig) -> Dataset:
-    """Load the arrays, resized. Raises UserError as `describe`, and without a file."""
-    file = _file(config)
-    if not file.is_file():
-        raise UserError(f"npz:{file}: there is no such file")
-    layout = _layout(file)
-    info = _info(file, layout, config)
-
-    def arrays(x_name: str, y_name: str | None) -> Arrays:
-        x = _array(file, x_name)
-        y = np.full(len(x), -1) if y_name is None else _array(file, y_name)
-        y = checked_labels(y, info.num_classes, f"{file}: {y_name}")
-        return Arrays(x.reshape(len(x), *layout.shape), y)
-
-    return array_dataset(info, config, *(arrays(*names) for names in layout.splits))
+    """Load the arrays, resized. Raises UserError as `describe`."""
+    info, splits = _read(config)
+    return array_dataset(info, config, *splits)
 
 
-def _file(config: DataConfig) -> Path:
-    return Path(config.where).expanduser()
-
-
-def _info(file: Path, layout: _Layout, config: DataConfig) -> Info:
-    x_name, y_name = layout.splits[0]
-    num_classes = 0
-    if y_name is not None:
-        num_classes = count_classes(_array(file, y_name), f"{file}: {y_name}")
-    where = f"{file}: {x_name}"
+def _read(config: DataConfig) -> tuple[Info, list[Arrays]]:
+    """Return the description and the splits, checked."""
+    file = config.path
+    arrays = _arrays(file)
+    train = "x" if "x" in arrays else "x_train"
+    names = [name for name in (train, "x_test") if name in arrays]
+    splits, classes = [], MAX_CLASSES
+    for name in names:
+        splits.append(_split(file, arrays, name, classes))
+        classes = 1 + int(splits[0].y.max())
+    shape, *others = (each.x.shape[1:] for each in splits)
+    if others not in ([], [shape]):
+        raise UserError(f"{file}: x_test and {train} hold images of two shapes")
     shape = decoding.fitted_shape(
-        layout.shape, config.image_size, config.channels, where
+        shape, config.image_size, config.channels, f"{file}: {train}"
     )
-    return Info(shape, num_classes)
+    return Info(shape, classes), splits
 
 
-def _layout(file: Path) -> _Layout:
-    """Return the layout of a file, checked by the headers of its arrays."""
-    with _reading(file):
-        headers = _headers(file)
-    keras = "x" not in headers and "x_train" in headers
-    names = [("x_train", "y_train") if keras else ("x", "y"), ("x_test", "y_test")]
-    if names[0][0] not in headers:
-        raise UserError(
-            f"{file} holds {', '.join(headers) or 'no arrays'}; it needs x, uint8 "
-            "[N, H, W, C] or [N, H, W], and may hold y, x_test, y_test"
-        )
-    present = [(x, y if y in headers else None) for x, y in names if x in headers]
-    shapes = [_image_shape(file, x, *headers[x]) for x, _ in present]
-    if shapes[0] != shapes[-1]:
-        raise UserError(f"{file}: x_test and {names[0][0]} hold images of two shapes")
-    for x, y in present:
-        if y is not None:
-            _check_labels_fit(file, y, *headers[y], len_x=headers[x][0][0])
-    return _Layout(shapes[0], tuple(present))
-
-
-def _array(file: Path, name: str) -> np.ndarray:
-    with _reading(file), np.load(file, allow_pickle=False) as arrays:
-        return arrays[name]
-
-
-@contextlib.contextmanager
-def _reading(file: Path) -> Iterator[None]:
-    """Turn any failure to read an npz file into one clear line."""
+def _arrays(file: Path) -> dict[str, np.ndarray]:
     try:
-        yield
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as content:
+            names = content.files
+            arrays = {name: content[name] for name in _NAMES if name in names}
+    except (OSError, ValueError, TypeError, zlib.error, zipfile.BadZipFile) as error:
         raise UserError(
             f"{file} is not an npz file of plain arrays, or is damaged: {error}"
         ) from error
-
-
-def _headers(file: Path) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
-    """Return the shape and dtype of each array, without reading the arrays."""
-    read_header = {
-        (1, 0): np.lib.format.read_array_header_1_0,
-        (2, 0): np.lib.format.read_array_header_2_0,
-    }
-    headers = {}
-    with zipfile.ZipFile(file) as archive:
-        for member in archive.namelist():
-            with archive.open(member) as array:
-                version = np.lib.format.read_magic(array)
-                shape, _, dtype = read_header[version](array)
-            headers[member.removesuffix(".npy")] = (shape, dtype)
-    return headers
-
-
-def _image_shape(
-    file: Path, name: str, shape: tuple[int, ...], dtype: np.dtype
-) -> tuple[int, int, int]:
-    """Return (H, W, C) of an array of images."""
-    if dtype != np.uint8 or len(shape) not in (3, 4) or 0 in shape[1:]:
+    if not {"x", "x_train"} & {*arrays}:
         raise UserError(
-            f"{file}: {name} is {dtype} {list(shape)}; allowed: uint8 [N, H, W, C] or "
-            "[N, H, W]"
+            f"{file} holds {', '.join(names) or 'no arrays'}; it needs x, uint8 "
+            "[N, H, W, C] or [N, H, W], and may hold y, x_test, y_test"
+        )
+    return arrays
+
+
+def _split(
+    file: Path, arrays: dict[str, np.ndarray], name: str, num_classes: int
+) -> Arrays:
+    """Return the images called `name`, [N, H, W, C], and their labels."""
+    x = arrays[name]
+    if x.dtype != np.uint8 or x.ndim not in (3, 4) or 0 in x.shape[1:]:
+        raise UserError(
+            f"{file}: {name} is {x.dtype} {list(x.shape)}; allowed: uint8 "
+            "[N, H, W, C] or [N, H, W]"
         )
     minimum = 1 if name == "x_test" else 2
-    if shape[0] < minimum:
+    if len(x) < minimum:
         raise UserError(
-            f"{file}: {name} holds {shape[0]} images; it needs at least {minimum}"
+            f"{file}: {name} holds {len(x)} images; it needs at least {minimum}"
         )
-    return (*shape[1:], 1)[:3]
-
-
-def _check_labels_fit(
-    file: Path, name: str, shape: tuple[int, ...], dtype: np.dtype, len_x: int
-) -> None:
-    if dtype.kind not in "iu" or shape != (len_x,):
+    y_name = name.replace("x", "y", 1)
+    y = arrays.get(y_name, np.full(len(x), -1))
+    if y.dtype.kind not in "iu" or y.shape != (len(x),):
         raise UserError(
-            f"{file}: {name} is {dtype} {list(shape)}; allowed: integers [{len_x}], "
-            "-1 for none"
+            f"{file}: {y_name} is {y.dtype} {list(y.shape)}; allowed: integers "
+            f"[{len(x)}], -1 for none"
         )
+    y = checked_labels(y, num_classes, f"{file}: {y_name}")
+    return Arrays(x if x.ndim == 4 else x[..., None], y)
 
 
 SOURCE = Source(describe, load, where="FILE")

@@ -9,14 +9,15 @@ from gen_jax.data.dataset import Info
 from gen_jax.errors import UserError
 
 
-def prepare(flip: bool = False, jitter: int = 0) -> Callable[[dict, jax.Array], dict]:
+def prepare(
+    flip: bool = False, jitter: int = 0
+) -> Callable[[dict, jax.Array | None], dict]:
     """Return a function from a stored batch to a training batch: (batch, keys [B]).
 
     Pixels uint8 [B, H, W, C], of x and for pairs also of y, become x / 127.5 - 1,
     float32 in [-1, 1]. Points float32 [B, D], labels and all other entries stay as they
-    are.
-    Random changes depend on each example's own key, and are equal for both sides of a
-    pair.
+    are. Random changes depend on each example's own key, and are equal for both sides
+    of a pair. Without them keys may be None.
 
     flip: mirror each image left to right with probability 1/2.
     jitter: pixels; each image is enlarged bilinearly to (H + jitter, W + jitter) and
@@ -28,10 +29,11 @@ def prepare(flip: bool = False, jitter: int = 0) -> Callable[[dict, jax.Array], 
     if jitter < 0:
         raise UserError(f"jitter is {jitter} pixels; allowed: 0 or more")
 
-    def prepared(batch: dict, keys: jax.Array) -> dict:
+    def prepared(batch: dict, keys: jax.Array | None) -> dict:
         sides = {"x": batch["x"]}
-        if "y" in batch and _is_image(batch["y"]):
-            sides["y"] = batch["y"]
+        y = batch.get("y")
+        if y is not None and y.ndim == 4 and y.dtype == jnp.uint8:
+            sides["y"] = y
         if (flip or jitter) and sides["x"].ndim != 4:
             asked = "flips are" if flip else "jitter is"
             raise UserError(f"{asked} for images; these examples are points")
@@ -57,10 +59,6 @@ def prepared_like(info: Info, batch_size: int) -> dict[str, jax.ShapeDtypeStruct
         name: jax.ShapeDtypeStruct((batch_size, *shape), dtype)
         for name, (shape, dtype) in kinds.items()
     }
-
-
-def _is_image(y: jax.Array) -> bool:
-    return y.ndim == 4 and y.dtype == jnp.uint8
 
 
 def _changed(image: jax.Array, key: jax.Array, flip: bool, jitter: int) -> jax.Array:

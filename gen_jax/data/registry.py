@@ -4,12 +4,14 @@ The registry is the entry-point group `gen_jax.data`; `source.py` is its contrac
 project's own sources are lines of pyproject.toml, like those of any other package.
 """
 
+import contextlib
 import dataclasses
 import typing
 from pathlib import Path
 
+from gen_jax import config as configs
 from gen_jax import plugins
-from gen_jax.data.dataset import MAX_PIXELS, DataConfig, Dataset, Info
+from gen_jax.data.dataset import DataConfig, Dataset, Info
 from gen_jax.data.source import Source
 from gen_jax.data.tasks import described_with_task, loaded_with_task
 from gen_jax.errors import UserError, hint
@@ -26,16 +28,20 @@ def load(config: DataConfig) -> Dataset:
     Raises UserError for anything unknown, absent, empty, damaged or out of range.
     """
     source, config = _resolve(config)
+    if not _is_there(source, config):
+        kind = "folder" if source.where == "DIR" else "file"
+        raise UserError(f"{config.spec}: there is no such {kind}")
     return loaded_with_task(source.load(config), config)
 
 
 def describe(config: DataConfig) -> Info | None:
-    """Return what `load` will give, from headers or one example; None if absent.
+    """Return the `info` of the dataset that `load` returns; None if it is absent.
 
-    Raises UserError as `load` does, for mistakes that are seen without reading it all.
+    A source reads as little as it can. Raises UserError as `load` does, for mistakes
+    that it meets meanwhile.
     """
     source, config = _resolve(config)
-    info = source.describe(config)
+    info = source.describe(config) if _is_there(source, config) else None
     return None if info is None else described_with_task(info, config)
 
 
@@ -44,7 +50,7 @@ def absolute(config: DataConfig) -> DataConfig:
     spec, data_dir = config.spec, config.data_dir
     source = _find(spec)
     if config.where and source and source.where in ("DIR", "FILE"):
-        spec = f"{_kind(spec)}:{Path(config.where).expanduser().absolute()}"
+        spec = f"{_kind(spec)}:{config.path.absolute()}"
     if data_dir and "://" not in data_dir:  # a bucket's URL is absolute
         data_dir = str(Path(data_dir).expanduser().absolute())
     return dataclasses.replace(config, spec=spec, data_dir=data_dir)
@@ -54,7 +60,7 @@ def own_config(config: DataConfig) -> DataConfig:
     """Return the same settings in the class that the source of `config.spec` takes.
 
     Options of another source are dropped, its own have their defaults. An unknown
-    source changes nothing: `load` says what is wrong with it.
+    source changes nothing: `load` refuses it.
     """
     source = _find(config.spec)
     if source is None or type(config) is source.config:
@@ -85,6 +91,12 @@ def _resolve(config: DataConfig) -> tuple[Source, DataConfig]:
     return source, config
 
 
+def _is_there(source: Source, config: DataConfig) -> bool:
+    """Return whether the path exists that the specification names, if it names one."""
+    is_there = {"DIR": Path.is_dir, "FILE": Path.is_file}.get(source.where)
+    return is_there is None or is_there(config.path)
+
+
 def _kind(spec: str) -> str:
     return _SHORT.get(spec, spec).partition(":")[0]
 
@@ -102,10 +114,10 @@ def _unknown(spec: str) -> UserError:
     """Return the error for a source that is not registered, with the nearest name."""
     known = {}
     for name in plugins.names(GROUP):
-        try:
-            known[name] = _written(name, _find(name))
-        except UserError:  # a broken plugin that the user may not have meant
-            known[name] = name
+        known[name] = name
+        with contextlib.suppress(UserError):  # a broken plugin that was not meant
+            if source := _find(name):
+                known[name] = _written(name, source)
     if not known:
         return UserError(
             "no data source is registered: install the project (pip install -e .)"
@@ -115,16 +127,9 @@ def _unknown(spec: str) -> UserError:
 
 
 def _check_options(config: DataConfig) -> None:
-    if not 0 <= config.image_size <= MAX_PIXELS:
-        raise UserError(
-            f"data.image_size is {config.image_size}; allowed: 0 to {MAX_PIXELS}"
-        )
-    if config.channels not in (0, 1, 3):
-        raise UserError(f"data.channels is {config.channels}; allowed: 0, 1 or 3")
-    if not config.memory_gib >= 0:
-        raise UserError(f"data.memory_gib is {config.memory_gib}; allowed: 0 or more")
     for name, kind in typing.get_type_hints(type(config)).items():
         allowed, value = typing.get_args(kind), getattr(config, name)
+        configs.check(config, name, value, f"data.{name}")
         if typing.get_origin(kind) is typing.Literal and value not in allowed:
             words = ", ".join(word or "''" for word in allowed)
             raise UserError(f"data.{name} is {value!r}; allowed: {words}")

@@ -1,25 +1,22 @@
 """TensorFlow Datasets, read without TensorFlow.
 
 `tfds.data_source` reads datasets that are prepared as array_record. Preparing a stock
-dataset needs TensorFlow, so that happens in a process of its own.
+dataset needs TensorFlow, so that happens in a separate process.
 """
 
 import dataclasses
-import difflib
 import importlib.util
-import logging
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from gen_jax.data.dataset import DataConfig, Dataset, Info
+from gen_jax.data.dataset import DataConfig, Dataset, Indices, Info
 from gen_jax.data.encoded import EncodedImage, Record, encoded_dataset, first_shape
 from gen_jax.data.source import Source
-from gen_jax.errors import UserError
+from gen_jax.errors import UserError, nearest
 
 _PREPARE = """
 import sys
@@ -42,7 +39,7 @@ class _DataSource:
     def __len__(self) -> int:
         return len(self.source)
 
-    def read(self, indices: Sequence[int]) -> list[Record]:
+    def read(self, indices: Indices) -> list[Record]:
         examples = self.source.__getitems__([int(i) for i in indices])
         return [self._record(*each) for each in zip(indices, examples, strict=True)]
 
@@ -51,7 +48,7 @@ class _DataSource:
         return Record((image,), int(example[self.label]) if self.label else -1)
 
 
-def describe(config: DataConfig) -> Info | None:
+def describe(config: DataConfig) -> Info:
     """Return shapes and classes from the dataset's own description.
 
     config.where: a name as `tfds.builder` takes it, "mnist" or
@@ -68,7 +65,7 @@ def describe(config: DataConfig) -> Info | None:
         size = [config.image_size] * 2
     if None not in size and (config.channels or channels):
         shape = (*size, config.channels or channels)
-    elif _is_prepared(builder):
+    elif builder.is_prepared():
         shape = first_shape(_records(config, builder, "train"), config)
     else:
         raise UserError(
@@ -95,22 +92,24 @@ def load(config: DataConfig) -> Dataset:
     """
     info = describe(config)  # raises on mistakes before anything is downloaded
     builder = _builder(config)
-    if not _is_prepared(builder):
+    if not builder.is_prepared():
         _prepare(config, builder)
         builder, info = _builder(config), describe(config)  # now with class names
-    tests = [
-        _records(config, builder, split)
-        for split in ("test", "validation")
-        if split in builder.info.splits
-    ]
-    return encoded_dataset(info, config, _records(config, builder, "train"), *tests[:1])
+    tests = (name for name in ("test", "validation") if name in builder.info.splits)
+    held_out = next(tests, None)
+    return encoded_dataset(
+        info,
+        config,
+        _records(config, builder, "train"),
+        _records(config, builder, held_out) if held_out else None,
+    )
 
 
 def _data_dir(config: DataConfig) -> str | None:
     return str(Path(config.data_dir).expanduser()) if config.data_dir else None
 
 
-def _builder(config: DataConfig):
+def _builder(config: DataConfig) -> Any:
     import tensorflow_datasets as tfds
 
     name, data_dir = config.where, _data_dir(config)
@@ -120,18 +119,16 @@ def _builder(config: DataConfig):
         known = tfds.list_builders(with_community_datasets=False)
         if data_dir and Path(data_dir).is_dir():
             known += [path.name for path in Path(data_dir).iterdir()]
-        near = difflib.get_close_matches(name, known, 1)
-        hint = f"did you mean {near[0]}? " if near else ""
         where = data_dir or "TFDS's default folder"
         raise UserError(
-            f"tfds:{name}: {hint}TFDS has no dataset of that name, and none is "
-            f"prepared in {where} (--config.data.data_dir)"
+            f"tfds:{name}: TFDS has no dataset of that name, and none is prepared in "
+            f"{where} (--config.data.data_dir).{nearest(name, known)}"
         ) from None
     except Exception as error:  # TFDS raises assertions and more for bad versions
         raise UserError(f"tfds:{name}: {str(error).strip().splitlines()[0]}") from error
 
 
-def _features(name: str, features) -> tuple[str, str | None]:
+def _features(name: str, features: Any) -> tuple[str, str | None]:
     """Return the keys of the image and of the label, found by type."""
     import tensorflow_datasets as tfds
 
@@ -149,7 +146,7 @@ def _features(name: str, features) -> tuple[str, str | None]:
     return images[0], labels[0] if len(labels) == 1 else None
 
 
-def _records(config: DataConfig, builder, split: str) -> _DataSource:
+def _records(config: DataConfig, builder: Any, split: str) -> _DataSource:
     import tensorflow_datasets as tfds
 
     if split not in builder.info.splits:
@@ -173,7 +170,7 @@ def _records(config: DataConfig, builder, split: str) -> _DataSource:
     return _DataSource(source, image, label, f"{config.spec} {split}")
 
 
-def _prepare(config: DataConfig, builder) -> None:
+def _prepare(config: DataConfig, builder: Any) -> None:
     """Download and prepare a stock dataset in a process with TensorFlow."""
     if importlib.util.find_spec("tensorflow") is None:
         raise UserError(
@@ -182,27 +179,14 @@ def _prepare(config: DataConfig, builder) -> None:
         )
     print(
         f"{config.spec}: downloading and preparing into {builder.data_path}, in a "
-        "process of its own with TensorFlow",
+        "separate process with TensorFlow",
         file=sys.stderr,
     )
     command = [sys.executable, "-c", _PREPARE, config.where, _data_dir(config) or ""]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise UserError(f"{config.spec} was not prepared: {_last_line(done.stderr)}")
-
-
-def _last_line(text: str) -> str:
-    return ([""] + [line for line in text.splitlines() if line.strip()])[-1].strip()
-
-
-def _is_prepared(builder) -> bool:
-    """Return whether the files are there, without TFDS's own warning if not."""
-    logger = logging.getLogger("absl")
-    disabled, logger.disabled = logger.disabled, True
-    try:
-        return builder.is_prepared()
-    finally:
-        logger.disabled = disabled
+        last_line = done.stderr.strip().rpartition("\n")[2]
+        raise UserError(f"{config.spec} was not prepared: {last_line}")
 
 
 SOURCE = Source(describe, load, where="NAME")

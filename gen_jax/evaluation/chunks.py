@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from gen_jax.runs.manifest import written_whole
+from gen_jax.files import written_whole
 
 SIZE = 1000
 _LONG_SECONDS = 60.0

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gen_jax import typed_json
-from gen_jax.runs.manifest import write_json
+from gen_jax.files import write_json
 
 
 @dataclasses.dataclass(frozen=True)

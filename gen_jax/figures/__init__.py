@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from gen_jax import images
 from gen_jax.errors import UserError, hint
 from gen_jax.figures.figure import DrawnClaim, DrawnRun, Figure, FiguresRecord
-from gen_jax.runs.manifest import write_json
+from gen_jax.files import write_json
 
 if TYPE_CHECKING:
     from gen_jax.data import Dataset

@@ -64,7 +64,11 @@ def network_of(config: json_fields.Config) -> tuple[UNet, tuple[int, int, int]]:
     values.
     """
     choose("_class_name", config.get("_class_name", _KIND), {_KIND: None})
-    json_fields.check_known(config, [*_ONE_WAY, *_DEFAULTS])
+    for name in config:  # a field that is not known could mean anything
+        if name not in {*_ONE_WAY, *_DEFAULTS} and not name.startswith("_"):
+            raise UserError(
+                f"{name} is not a known field: remove it if the model works without it"
+            )
     json_fields.check_one_way(config, _ONE_WAY)
     config = {**_DEFAULTS, **config}
     channels = json_fields.wholes(config, "block_out_channels")

@@ -1,7 +1,7 @@
-"""Checks of a published configuration's fields: known, and with an allowed value."""
+"""Checks of the values of a published configuration's fields."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -41,19 +41,6 @@ def check_one_way(config: Config, one_way: Mapping[str, tuple[Any, tuple]]) -> N
         value = config.get(name, default)
         if value not in allowed:
             refuse({name: value}, name, " or ".join(map(json.dumps, allowed)))
-
-
-def check_known(config: Config, known: Iterable[str]) -> None:
-    """Check that every field is known, since another could mean anything.
-
-    Raises UserError if one is not.
-    """
-    known = set(known)
-    for name in config:
-        if name not in known and not name.startswith("_"):
-            raise UserError(
-                f"{name} is not a known field: remove it if the model works without it"
-            )
 
 
 def wholes(config: Config, name: str) -> list[int]:

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gen_jax.errors import UserError
+from gen_jax.files import written_whole
 from gen_jax.report import run_files as folders
 from gen_jax.runs import seeds
-from gen_jax.runs.manifest import written_whole
 
 NAME = "report.html"
 

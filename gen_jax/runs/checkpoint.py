@@ -75,7 +75,7 @@ def state_like(game: Game, batch: Tree, sharding: jax.sharding.Sharding) -> Stat
 
 def steps(folder: Path) -> list[int]:
     """Return the steps of the checkpoints in a folder, latest first."""
-    if not (folder := Path(folder)).is_dir():
+    if not folder.is_dir():
         return []
     folders = (entry.name for entry in folder.iterdir() if entry.is_dir())
     found = (int(name) for name in folders if re.fullmatch("0|[1-9][0-9]*", name))
@@ -107,7 +107,6 @@ def read_meta(directory: Path) -> dict[str, Any]:
     Raises DamagedError if it is not as it was written, UserError if it has a format
     that this version does not read.
     """
-    directory = Path(directory)
     if not (directory / META).exists() and (directory / "meta" / "metadata").exists():
         raise UserError(
             f"{directory} has format 1; this version reads format {FORMAT}; "
@@ -147,7 +146,7 @@ def newest(directories: Sequence[Path], *, repair: bool = False) -> Checkpoint:
     then nothing is moved.
     """
     damaged = []
-    for directory in map(Path, directories):
+    for directory in directories:
         try:
             meta = read_meta(directory)
             verify(directory)

@@ -19,15 +19,16 @@ import numpy as np
 
 from gen_jax import images
 from gen_jax.errors import UserError
+from gen_jax.files import write_json
 from gen_jax.game import State
-from gen_jax.runs import checkpoint, manifest, metrics_log
+from gen_jax.runs import checkpoint, metrics_log
 from gen_jax.runs.writer import Writer
 
 
 class Folder:
     """A run's folder: first `held`, then `opened`, then written to.
 
-    Every process saves; only the first process writes the other files.
+    Every process saves, by `writer`; only the first process writes the other files.
     """
 
     def __init__(
@@ -40,7 +41,7 @@ class Folder:
     ):
         """Check the path; write nothing.
 
-        path: absolute. meta: of its checkpoints. name: how an error calls the state.
+        path: absolute. meta: of its checkpoints. name: name of the state in errors.
         frozen_players: as for `Writer`.
 
         Raises UserError for a path below which no checkpoint could be read again.
@@ -93,19 +94,19 @@ class Folder:
         self._meta["environment"] = environment
         with contextlib.ExitStack() as stack:
             if self._leads:
-                manifest.write_json(self._path / "config.json", self._meta)
+                write_json(self._path / "config.json", self._meta)
                 for later in checkpoint.steps(self.checkpoints):
                     if later > step:  # after a kill, the runs of other seeds lack it
                         checkpoint.set_aside(self.checkpoints / str(later), "ahead")
                 self._log = metrics_log.MetricsLog(self._path, step)
                 stack.callback(self._log.close)
-            self._writer = Writer(
+            self.writer = Writer(
                 self.checkpoints,
                 self._keep_every_steps,
                 self._name,
                 self._frozen_players,
             )
-            stack.callback(self._writer.close)
+            stack.callback(self.writer.close)
             yield
 
     def log(
@@ -118,19 +119,11 @@ class Folder:
         if self._leads:
             self._log.write(step, seen, seconds, values)
 
-    def check(self, step: int, state: State) -> None:
-        """Raise UserError or OSError if a state cannot be saved; see `Writer.check`."""
-        self._writer.check(step, state)
-
     def save(self, step: int, state: State) -> None:
         """Start to write a checkpoint; see `Writer.save`."""
         if self._leads:
             self._log.flush()  # the log must not be behind a checkpoint
-        self._writer.save(step, state, self._meta)
-
-    def last_kept(self) -> str:
-        """Name the last checkpoint."""
-        return self._writer.last_kept()
+        self.writer.save(step, state, self._meta)
 
     def picture(self, step: int, picture: np.ndarray) -> None:
         """Write a picture of samples, uint8 [H, W, 1 or 3], by the first process."""

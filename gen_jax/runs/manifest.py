@@ -3,15 +3,12 @@
 A folder's manifest is a JSON file with the SHA-256 of every other file in it.
 """
 
-import contextlib
 import hashlib
 import json
-import os
-from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from gen_jax.errors import UserError
+from gen_jax.files import write_json
 
 _MANIFEST = "manifest.json"
 
@@ -67,21 +64,3 @@ def _read_manifest(directory: Path) -> dict[str, str]:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write JSON so that a crash leaves either the old file or the new one."""
-    with written_whole(path) as unfinished:
-        unfinished.write_text(json.dumps(content, indent=2) + "\n")
-
-
-@contextlib.contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
-    """Yield a temporary path; move it to `path` if the body raises nothing."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        yield unfinished
-        os.replace(unfinished, path)
-    except BaseException:
-        unfinished.unlink(missing_ok=True)
-        raise

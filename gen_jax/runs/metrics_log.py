@@ -10,11 +10,13 @@ import math
 import os
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from gen_jax.files import written_whole
 from gen_jax.images import encode_png
 
 
@@ -47,7 +49,7 @@ class MetricsLog:
         self._write_event(resume_step + 1, session_log=start)
 
     def write(
-        self, step: int, images: int, seconds: float, metrics: dict[str, float]
+        self, step: int, images: int, seconds: float, metrics: Mapping[str, float]
     ) -> None:
         """Record a step.
 
@@ -55,9 +57,12 @@ class MetricsLog:
             those of earlier processes, so pauses do not count. metrics: scalars.
         """
         scalars = {name: float(value) for name, value in metrics.items()}
-        record = {"step": int(step), "images": int(images)}
-        record |= {name: _finite_or_none(value) for name, value in scalars.items()}
-        record["seconds"] = self._seconds_before + float(seconds)
+        record = {
+            "step": int(step),
+            "images": int(images),
+            **{n: x if math.isfinite(x) else None for n, x in scalars.items()},
+            "seconds": self._seconds_before + float(seconds),
+        }
         self._lines.write(json.dumps(record, allow_nan=False) + "\n")
         self._lines.flush()
         values = [{"tag": tag, "simple_value": value} for tag, value in scalars.items()]
@@ -96,10 +101,6 @@ class MetricsLog:
         self._events.flush()
 
 
-def _finite_or_none(value: float) -> float | None:
-    return value if math.isfinite(value) else None
-
-
 def _drop_lines_after(path: Path, step: int) -> list[str]:
     """Return the whole lines up to a step; replace the file by them in one move."""
     if not path.exists():
@@ -108,12 +109,10 @@ def _drop_lines_after(path: Path, step: int) -> list[str]:
     kept = [line for line in lines if _is_record_up_to(step, line)]
     if kept == lines:
         return kept
-    unfinished = path.with_name(path.name + ".tmp")
-    with unfinished.open("w", encoding="utf-8") as file:
-        file.writelines(kept)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(unfinished, path)
+    with written_whole(path) as unfinished, unfinished.open("w", encoding="utf-8") as f:
+        f.writelines(kept)
+        f.flush()
+        os.fsync(f.fileno())
     return kept
 
 
@@ -136,11 +135,20 @@ class Progress:
     """
 
     def __init__(self, total: int, start: int = 0, seconds_between_lines: float = 10.0):
-        self._total, self._interval = total, seconds_between_lines
-        self._bar = _terminal_bar(total, start) if sys.stderr.isatty() else None
-        if self._bar is not None:
+        self._total, self._interval, self._bar = total, seconds_between_lines, None
+        if sys.stderr.isatty():
+            from tqdm import tqdm
+
             self._interval = 0.2
-        self._shown = None  # the last step shown, its images, and when
+            self._bar = tqdm(
+                total=total,
+                initial=start,
+                bar_format="|{bar}| step {n}/{total}{postfix} [{remaining} left]",
+                dynamic_ncols=True,
+                mininterval=0,
+            )
+        # The last step shown, its images, and when.
+        self._shown: tuple[int, int, float] | None = None
 
     def __enter__(self) -> "Progress":
         return self
@@ -148,7 +156,7 @@ class Progress:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def update(self, step: int, images: int, metrics: dict[str, float]) -> None:
+    def update(self, step: int, images: int, metrics: Mapping[str, float]) -> None:
         """Show a step: the first, the last, and one per interval between them.
 
         images: seen so far, in earlier processes too. metrics: floats by name; the
@@ -186,19 +194,7 @@ class Progress:
             self._bar.close()
 
 
-def _terminal_bar(total: int, start: int):
-    from tqdm import tqdm
-
-    return tqdm(
-        total=total,
-        initial=start,
-        bar_format="|{bar}| step {n}/{total}{postfix} [{remaining} left]",
-        dynamic_ncols=True,
-        mininterval=0,
-    )
-
-
-def short_losses(metrics: dict[str, float]) -> str:
+def short_losses(metrics: Mapping[str, float]) -> str:
     """Return the first three losses, metrics named `player/loss`, as a short text.
 
     A single loss is shown as "loss", several by their players' names.

@@ -7,6 +7,7 @@ import jax
 import numpy as np
 
 from gen_jax import devices, images
+from gen_jax.errors import UserError
 from gen_jax.game import Game, Players, Tree, averaged
 from gen_jax.runs.folder import Folder
 from gen_jax.step import sample_keys
@@ -23,26 +24,28 @@ class Pictures:
 
     def __init__(self, game: Game, held_out: Tree | None):
         """Compile nothing yet; see `picture_functions`."""
-        self._draw, self._arrange = picture_functions(game, held_out)
+        shows = game.ops.sample or (game.ops.translate and held_out is not None)
+        self._functions = picture_functions(game, held_out) if shows else None
         self._pool = concurrent.futures.ThreadPoolExecutor(1)
         self._started: list[concurrent.futures.Future] = []
 
     def start(self, step: int, each: Iterable[tuple[int, Folder, Players]]) -> None:
         """Draw a picture of each run, given its seed, folder and players."""
-        if self._draw is None:
+        if self._functions is None:
             return
+        draw, arrange = self._functions
         self.wait()
-        for seed, folder, players in each:
-            drawn = self._draw(players, seed)
-            if jax.process_index() == 0:
-                started = self._pool.submit(self._write, folder, step, drawn)
-                self._started.append(started)
 
-    def _write(self, folder: Folder, step: int, drawn: jax.Array) -> None:
-        folder.picture(step, self._arrange(np.asarray(drawn)))
+        def write(folder: Folder, drawn: jax.Array) -> None:
+            folder.picture(step, arrange(np.asarray(drawn)))
+
+        for seed, folder, players in each:
+            drawn = draw(players, seed)
+            if jax.process_index() == 0:
+                self._started.append(self._pool.submit(write, folder, drawn))
 
     def wait(self) -> int:
-        """Return how many pictures were written since the last call; raise errors."""
+        """Return the number of pictures written since the last call; raise errors."""
         written, self._started = self._started, []
         for picture in written:
             picture.result()
@@ -53,37 +56,36 @@ class Pictures:
         self._pool.shutdown()
 
 
-def picture_functions(
-    game: Game, held_out: Tree | None
-) -> tuple[Draw | None, Arrange | None]:
+def picture_functions(game: Game, held_out: Tree | None) -> tuple[Draw, Arrange]:
     """Return (players, seed) -> images, and images -> picture, uint8 [H, W, 1 or 3].
 
     The latents or the held-out inputs are the same at every call with one seed.
     held_out: {"x", "y"}, prepared pairs for a game that translates; None for no pairs.
 
-    Both are None if the game has nothing to show.
+    Raises UserError if the game has nothing to show.
     """
-    if game.ops.translate is not None and held_out is not None:
+    translate, sample = game.ops.translate, game.ops.sample
+    if translate is not None and held_out is not None:
         x, y = held_out["x"], held_out["y"]
 
-        def translate(players, keys):
-            return game.ops.translate(averaged(players), x, keys)
+        def translated(players, keys):
+            return translate(averaged(players), x, keys)
 
         def arrange(y_hat):
             return images.side_by_side(x, y_hat, y)
 
-        return _seeded(translate, len(x)), arrange
-    if game.ops.sample is None:
-        return None, None
+        return _seeded(translated, len(x)), arrange
+    if sample is None:
+        raise UserError("this game draws no pictures: it has no op `sample`")
     columns = class_columns(game.num_classes)
     number = whole_rows(_SAMPLES, columns)
     labels = np.arange(number, dtype=np.int32) % max(1, game.num_classes)
     options = {"y": labels} if game.num_classes else {}
 
-    def sample(players, keys):
-        return game.ops.sample(averaged(players), keys, **options)
+    def drawn(players, keys):
+        return sample(averaged(players), keys, **options)
 
-    return _seeded(sample, number), lambda x: images.picture(x, columns)
+    return _seeded(drawn, number), lambda x: images.picture(x, columns)
 
 
 def class_columns(num_classes: int) -> int | None:

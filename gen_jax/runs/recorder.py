@@ -47,7 +47,7 @@ class Recorder:
         self._workdir = Path(workdir).absolute() if workdir else None
         meta = {**meta, "batch": checkpoint.describe_batch(example)}
         self._runs = several.plan(self._workdir, meta, config.seed, seeds)
-        self._where = self._workdir / "seed_*" if seeds and workdir else self._workdir
+        self._where = f"{self._workdir}/seed_*" if seeds else f"{self._workdir}"
         never_change = [n for n, player in game.players.items() if player.loss is None]
         keep = config.keep_every_steps
         self._folders = [
@@ -124,7 +124,7 @@ class Recorder:
                 metrics if count == 1 else {k: v[place] for k, v in metrics.items()}
             )
             self._pending.append((logged, picked))
-        if self._leads:
+        if self._progress is not None:
             seen = step * self._batch_size * len(self._runs)
             self._progress.update(step, seen, self._shown)
         if not self._folders:
@@ -144,7 +144,7 @@ class Recorder:
             return
         self._draw(step, state)
         if self._pictures.wait():
-            self._say(f"samples: {self._where / 'samples' / f'{step}.png'}")
+            self._say(f"samples: {self._where}/samples/{step}.png")
         self._say(f"done: step {step}, checkpoint in {self._where}")
 
     def _draw(self, step: int, state: State) -> None:
@@ -164,7 +164,7 @@ class Recorder:
         self._write_pending()
         each = list(zip(self._folders, several.states(state), strict=True))
         for folder, mine in each:  # check all first: no run may get ahead of another
-            folder.check(step, mine)
+            folder.writer.check(step, mine)
         for folder, mine in each:
             folder.save(step, mine)
         self._saved = time.monotonic()
@@ -189,10 +189,10 @@ class Recorder:
         for player in self._game.players:
             loss = values.get(f"{player}/loss", 0.0)
             if not math.isfinite(loss):
-                kept = f"; {self._folders[0].last_kept()}" if self._folders else ""
+                kept = [f"; {each.writer.last_kept()}" for each in self._folders[:1]]
                 raise DivergedError(
                     f"the loss of {player}{label} is no longer finite at step {step}: "
-                    f"{loss}{kept}"
+                    f"{loss}{''.join(kept)}"
                 )
 
     def _say(self, line: str) -> None:

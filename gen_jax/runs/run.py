@@ -36,17 +36,16 @@ def make_meta(name: str, config: Any, info: Info) -> dict[str, Any]:
 
     config: the experiment's configuration, a dataclass.
     """
-    return {
-        "experiment": name,
-        "config": to_dict(config),
-        "info": info._asdict(),
-    }
+    return {"experiment": name, "config": to_dict(config), "info": info._asdict()}
 
 
 def info_of(meta: Mapping[str, Any]) -> Info:
     """Return the description of the data in a checkpoint's meta."""
-    saved = meta["info"].items()
-    return Info(**{k: tuple(v) if isinstance(v, list) else v for k, v in saved})
+    values: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in meta["info"].items()
+    }
+    return Info(**values)
 
 
 def load(path: str | Path, game: Game | None = None) -> Run:
@@ -63,7 +62,7 @@ def load(path: str | Path, game: Game | None = None) -> Run:
     info = info_of(meta) if "info" in meta else None
     name = meta.get("experiment")
     if game is None:
-        if name is None:
+        if name is None or info is None:
             raise UserError(
                 f"{path} holds a run of a game of its own: pass that game as game=GAME"
             )

@@ -45,20 +45,20 @@ class Seed(NamedTuple):
 
 
 def plan(
-    workdir: Path | None, of_all: Mapping[str, Any], alone: int, seeds: Sequence[int]
+    workdir: Path | None, shared: Mapping[str, Any], seed: int, seeds: Sequence[int]
 ) -> list[Seed]:
-    """Return the run of each of several seeds, or the one run of the seed `alone`.
+    """Return the run of each of `seeds`, or the one run of `seed` if they are empty.
 
-    of_all: the meta of their checkpoints. seeds: empty for a run alone.
+    shared: the meta of their checkpoints, without the seeds.
     """
     if not seeds:
-        return [Seed(alone, "", workdir, dict(of_all))]
+        return [Seed(seed, "", workdir, dict(shared))]
     return [
         Seed(
             seed,
             f" of seed {seed}",
             folder(workdir, seed) if workdir else None,
-            meta(of_all, seed, seeds),
+            meta(shared, seed, seeds),
         )
         for seed in seeds
     ]
@@ -91,14 +91,14 @@ def batches(
 ) -> Callable[[int], Iterator[Tree]]:
     """Return the batches of all S runs, [S, B, ...], as a function for `fit`.
 
-    each: the `batches` that `fit` takes, of every run alone.
+    each: one function for each run, as `fit` takes it.
     """
 
-    def from_(start: int) -> Iterator[Tree]:
+    def stacked(start: int) -> Iterator[Tree]:
         for now in zip(*(of_one(start) for of_one in each), strict=True):
             yield jax.tree.map(lambda *x: np.stack(x), *now)
 
-    return from_
+    return stacked
 
 
 def folder(workdir: Path, seed: int) -> Path:
@@ -106,22 +106,22 @@ def folder(workdir: Path, seed: int) -> Path:
     return workdir / f"seed_{seed}"
 
 
-def meta(of_all: Mapping[str, Any], seed: int, together: Sequence[int]) -> dict:
+def meta(shared: Mapping[str, Any], seed: int, together: Sequence[int]) -> dict:
     """Return the meta of one seed, with its own configuration as if it were alone.
 
     together: the seeds that are trained at once, which explains the seconds of a step.
     """
-    own = {**of_all, "seeds": list(together)}
-    if "config" in of_all:
-        own["config"] = {**of_all["config"], "seed": seed}
+    own = {**shared, "seeds": list(together)}
+    if "config" in shared:
+        own["config"] = {**shared["config"], "seed": seed}
     return own
 
 
 def found(workdir: Path) -> dict[int, Path]:
     """Return the folders of several seeds' runs, by seed in ascending order."""
-    names = (path.name for path in Path(workdir).glob("seed_*") if path.is_dir())
+    names = (path.name for path in workdir.glob("seed_*") if path.is_dir())
     numbers = [int(n[5:]) for n in names if re.fullmatch("seed_(0|[1-9][0-9]*)", n)]
-    return {seed: folder(Path(workdir), seed) for seed in sorted(numbers)}
+    return {seed: folder(workdir, seed) for seed in sorted(numbers)}
 
 
 def restore(

@@ -11,10 +11,11 @@ import jax
 import jax.numpy as jnp
 
 from gen_jax.errors import DivergedError
+from gen_jax.files import write_json
 from gen_jax.game import State
 from gen_jax.runs import frozen
 from gen_jax.runs.checkpoint import FORMAT, META, run_folder, steps
-from gen_jax.runs.manifest import write_json, write_manifest
+from gen_jax.runs.manifest import write_manifest
 
 _KEPT = 3
 
@@ -23,7 +24,7 @@ class Writer:
     """Writes checkpoints into a folder: it keeps the last 3, and every Nth.
 
     A folder takes one Writer at a time: it removes the unfinished checkpoints that it
-    finds. name: how an error calls the state. frozen_players: names of the players
+    finds. name: name of the state in errors. frozen_players: names of the players
     that never change.
     """
 
@@ -43,7 +44,8 @@ class Writer:
             for left in self._folder.glob(".*.tmp"):
                 shutil.rmtree(left, ignore_errors=True)
         self._latest = next(iter(steps(self._folder)), None)
-        self._frozen_players, self._digests = frozen_players, None
+        self._frozen_players = frozen_players
+        self._digests: dict[str, str] | None = None
         self._checkpointer = ocp.StandardCheckpointer()
         self._thread = concurrent.futures.ThreadPoolExecutor(1)
         self._written: concurrent.futures.Future | None = None

@@ -54,7 +54,7 @@ def test_ring_has_its_moments():
         np.testing.assert_allclose(mine.std(0), 0.05, rtol=0.1)
 
 
-def test_the_held_out_tenth_goes_by_content():
+def test_content_decides_which_tenth_is_held_out():
     digests = np.array([digest(bytes([i, j])) for i in range(50) for j in range(50)])
     held = held_out(digests)
     assert 0.08 < held.mean() < 0.12
@@ -184,13 +184,13 @@ def test_a_damaged_npz_is_named(tmp_path):
         (DataConfig("folders:x"), "Did you mean folder:DIR"),
         (DataConfig("DIGITS"), "Did you mean digits"),
         (DataConfig(""), "unknown dataset ''. There are: branches, digits, folder:DIR"),
-        (DataConfig("digits", image_size=10**7), "allowed: 0 to 4096"),
+        (DataConfig("digits", image_size=10**7), "out of range: at most 4096"),
         (DataConfig("quux"), "There are: branches, .*ring, tfds:NAME, mnist, fashion"),
         (DataConfig("npz"), "incomplete: write npz:FILE"),
         (DataConfig("digits:x"), "nothing may follow the name; write digits"),
-        (DataConfig("digits", image_size=-1), "image_size is -1"),
-        (DataConfig("digits", channels=2), "channels is 2; allowed: 0, 1 or 3"),
-        (DataConfig("digits", memory_gib=-1), "memory_gib is -1"),
+        (DataConfig("digits", image_size=-1), r"data\.image_size=-1 is out of range"),
+        (DataConfig("digits", channels=2), "channels=2 is not one of 0, 1, 3"),
+        (DataConfig("digits", memory_gib=-1), "memory_gib=-1 is out of range"),
         (DataConfig("ring", image_size=8), "ring holds points"),
     ],
 )

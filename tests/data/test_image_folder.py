@@ -174,7 +174,7 @@ def test_a_folder_without_images_is_named(tmp_path):
         load(_config(tmp_path))
 
 
-def test_streaming_gives_what_memory_gives(tmp_path):
+def test_streamed_and_decoded_examples_are_equal(tmp_path):
     for i in range(30):
         _save(tmp_path / "ab"[i % 2] / f"{i}.png")
     memory = load(_config(tmp_path, image_size=4))
@@ -201,7 +201,7 @@ def test_a_stream_names_the_broken_image_it_meets(tmp_path):
 
 @pytest.mark.parametrize("memory_gib", [4, 0])
 @pytest.mark.parametrize("splits", [["."], ["train", "test"]])
-def test_the_fingerprint_tells_other_files_from_these(tmp_path, memory_gib, splits):
+def test_other_files_have_another_fingerprint(tmp_path, memory_gib, splits):
     for split in splits:
         for i in range(20):
             _save(tmp_path / split / "ab"[i % 2] / f"{i}.png", mode="L")
@@ -221,7 +221,7 @@ def test_the_fingerprint_tells_other_files_from_these(tmp_path, memory_gib, spli
     assert fingerprint(load(config)) != first
 
 
-def test_how_pictures_are_decoded_is_not_in_the_fingerprint(tmp_path):
+def test_the_fingerprint_does_not_depend_on_the_decoder(tmp_path):
     for i in range(5):
         _save(tmp_path / f"{i}.png", 20, 20)
     one, other = _config(tmp_path), _config(tmp_path, image_size=4)

@@ -133,7 +133,7 @@ def test_both_halves_are_cropped_resized_and_recoloured_alike(tmp_path):
     assert {x for x, _ in _everything(grey)} == luma
 
 
-def test_streaming_gives_what_memory_gives(tmp_path):
+def test_streamed_and_decoded_examples_are_equal(tmp_path):
     for i in range(20):
         for side in "AB":
             _save(tmp_path / side / f"{i}.png")
@@ -155,14 +155,14 @@ def _says(folder, pattern, **options):
     assert "\n" not in str(error.value)
 
 
-def test_what_is_wrong_with_a_folder_is_said(tmp_path):
+def test_an_error_names_the_fault_of_a_folder(tmp_path):
     assert describe(_config(tmp_path / "nowhere")) is None
     _says(tmp_path / "nowhere", "there is no such folder")
     _says(tmp_path, "holds no images")
     _save(tmp_path / "A" / "one.png")
     _says(tmp_path, "A has no partner folder .*B")
     _save(tmp_path / "B" / "onee.png")
-    _says(tmp_path, r"one\.png has no partner of that name in .*B; the nearest is .*ee")
+    _says(tmp_path, r"one\.png has no partner of that name in .*B\. Did you mean .*ee")
     _save(tmp_path / "B" / "one.png")
     _says(tmp_path, r"onee\.png has no partner of that name in .*A")
     (tmp_path / "B" / "onee.png").unlink()

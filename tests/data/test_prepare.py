@@ -120,7 +120,7 @@ def test_jitter_cuts_an_enlarged_image_at_every_place():
     assert (times > 5).all()  # 22 expected, 4 standard deviations
 
 
-def test_a_jitter_that_makes_no_sense_is_refused():
+def test_an_invalid_jitter_is_refused():
     with pytest.raises(UserError, match="jitter is -1 pixels; allowed: 0 or more"):
         prepare(jitter=-1)
     with pytest.raises(UserError, match=r"jitter is for images; .* are points"):

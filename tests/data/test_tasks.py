@@ -32,7 +32,7 @@ def test_low_resolution_is_the_mean_of_squares():
         assert abs(out[b, i, j, c] - mean) <= 0.5
 
 
-def test_grey_is_what_pillow_makes():
+def test_grey_equals_pillows():
     images = _images(2, 5, 7, 3)
     expected = [np.asarray(Image.fromarray(image).convert("L")) for image in images]
     np.testing.assert_array_equal(tasks.grey(images)[..., 0], expected)
@@ -57,7 +57,7 @@ def test_edges_are_sobels():
     np.testing.assert_array_equal(step, [[255, 0, 0, 255]] * 4)
 
 
-def test_a_hole_is_a_square_that_only_its_image_decides():
+def test_a_hole_depends_on_its_own_image_alone():
     images = _images(200, 6, 9, 3)
     images[images == 128] = 129
     out = tasks.holes(images)
@@ -92,7 +92,7 @@ def test_a_task_makes_pairs_of_any_images(tmp_path, task):
     assert (batch["x"].dtype, batch["x"].shape[1:]) == (np.uint8, expected.shape)
 
 
-def test_a_task_is_made_of_what_is_resized_and_streamed(tmp_path):
+def test_a_task_uses_resized_and_streamed_images(tmp_path):
     for i in range(12):
         Image.fromarray(_images(20, 30, 3)).save(tmp_path / f"{i}.png")
     config = DataConfig(f"folder:{tmp_path}", image_size=8, task="grey", memory_gib=0.0)
@@ -116,7 +116,7 @@ def _says(pattern, spec, config=DataConfig, **options):
     assert "\n" not in str(error.value)
 
 
-def test_what_a_task_cannot_take_is_said(tmp_path):
+def test_data_that_a_task_cannot_use_are_refused(tmp_path):
     for task in TASKS:
         _says(f"ring holds points, --config.data.task={task} takes", "ring", task=task)
     _says("1 channels, --config.data.task=grey takes 3", "digits", task="grey")

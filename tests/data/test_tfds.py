@@ -122,8 +122,8 @@ def test_shapes_and_splits_may_be_undeclared(data_dir):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("blob", "did you mean blobs"),
-        ("mnits", "did you mean mnist"),
+        ("blob", "Did you mean blobs"),
+        ("mnits", "Did you mean mnist"),
         ("words", "has the features comment; needed: one uint8 Image"),
         ("mnist:9.9.9", "cannot be loaded at version 9.9.9"),
         ("a b", "Parsing builder name string a b failed"),

@@ -1,13 +1,14 @@
 """Mistakes: one line on standard error, exit code 2, and nothing written or lost."""
 
 import dataclasses
+import os
 import subprocess
 from functools import partial
 
 import jax
 import numpy as np
 import pytest
-from command_line import command, environment, run, shrunk, succeed
+from command_line import ROOT, command, environment, run, shrunk, succeed
 from games import mean_game
 
 from gen_jax import FitConfig, experiment, fit
@@ -66,7 +67,7 @@ def fails(name, *flags, says, **options):
         ([VAE, "--data=folder:nowhere"], "nowhere: there is no such folder"),
         ([VAE, "--data=idx:."], "holds no train-images-idx3-ubyte"),
         ([VAE, "--data=npz:nothing.npz"], "there is no such file"),
-        ([VAE, "--data=tfds:mnits"], "did you mean mnist"),
+        ([VAE, "--data=tfds:mnits"], "Did you mean mnist"),
         (
             ["--experiment=pix2pix", "--config.discriminator.patch=70"],
             "8x8 are too small for",
@@ -117,7 +118,7 @@ def test_training(flags, says, tmp_path):
         ("ddpm", {"betas": "0.1"}, "betas are two, the first and the last"),
     ],
 )
-def test_what_no_game_is_made_of(name, fields, says):
+def test_an_invalid_model_is_refused(name, fields, says):
     recipe = experiment.find(name)
     with pytest.raises(UserError, match=says):
         built(recipe, fields)
@@ -139,7 +140,7 @@ def test_a_batch_divides_by_the_devices(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_workdir_that_is_none(tmp_path):
+def test_an_invalid_workdir_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     fails("train", VAE, says="--workdir=DIR is needed", cwd=tmp_path)
     fails("train", VAE, "--workdir=file", says="is a file", cwd=tmp_path)
@@ -180,7 +181,10 @@ def test_a_broken_image(tmp_path):
         (["--workdir=."], "holds no checkpoint"),
         (["--workdir=.", "--num=0"], "num"),
         (["--workdir=.", "--seed=4294967296"], "[0, 4294967295]"),
-        (["--workdir=.", "--config.z_dim=3"], "sample has no --config.z_dim"),
+        (
+            ["--workdir=.", "--config.z_dim=3"],
+            "--config.z_dim does not apply",
+        ),
         (["--workdir=.", "--nmu=3"], "Did you mean --num?"),
     ],
 )
@@ -194,7 +198,7 @@ def test_sampling_a_run(tmp_path):
     (tmp_path / "folder.png").mkdir()
     for flag, says in (
         ("--sampler=ddim", "--sampler does not apply"),
-        ("--out=x.jpg", "neither a .png nor an .npy file"),
+        ("--out=x.jpg", "--out=x.jpg: name a file that ends in .png or .npy"),
         ("--out=nowhere/x.png", "there is no folder"),
         ("--out=folder.png", "--out=folder.png is a folder"),
     ):
@@ -214,7 +218,7 @@ def test_sampling_a_run(tmp_path):
         ("flow", {"network": "unet"}),
     ],
 )
-def test_what_is_for_images_is_refused_for_points(name, fields):
+def test_options_for_images_are_refused_for_points(name, fields):
     recipe, [(field, value)] = experiment.find(name), fields.items()
     points = dataclasses.replace(recipe.config, data=DataConfig("ring"))
     recipe.build(points, Info((2,), 8))
@@ -277,3 +281,17 @@ def test_a_reader_that_has_read_enough_hears_of_no_error():
         text=True,
     )
     assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_a_broken_plugin_does_not_end_the_list(tmp_path):
+    info = tmp_path / "stranger-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: stranger\nVersion: 1\n"
+    )
+    (info / "entry_points.txt").write_text("[gen_jax.experiments]\nthe = their:X\n")
+    path = {"PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}"}
+    lines = succeed("train", "--list", env=path).stdout.splitlines()
+    [line] = [line for line in lines if line.startswith("the ")]
+    assert "(package stranger) cannot be imported: ModuleNotFoundError" in line
+    assert any(line.startswith("vae ") for line in lines)

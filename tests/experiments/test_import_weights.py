@@ -24,7 +24,7 @@ def adopted(tmp_path):
     return tmp_path / "run"
 
 
-def test_what_is_adopted_is_the_published_model(adopted):
+def test_imported_weights_are_the_published_model(adopted):
     run = load(adopted)
     assert (run.step, run.config.network.groups) == (0, 1)
     assert (run.config.timesteps, run.config.prediction) == (20, "v")
@@ -48,7 +48,7 @@ def assert_noised_as_published(run):
 
 
 @pytest.mark.slow
-def test_what_is_adopted_is_trained_further_and_not_replaced(adopted):
+def test_imported_weights_are_trained_further_and_not_replaced(adopted):
     again = run("import_weights", *ADOPT, cwd=adopted.parent)
     assert (again.returncode, again.stdout) == (2, "")
     assert "run holds a run already" in again.stderr

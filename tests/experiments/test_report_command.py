@@ -39,7 +39,10 @@ def test_its_command(tmp_path):
         ([f"--workdir={one},{two}"], "--out=FILE.html is needed"),
         ([f"--workdir={one},{tmp_path / 'x'}", "--out=x.html"], "x does not exist"),
         ([f"--workdir={tmp_path}"], "is not a run's folder"),
-        ([f"--workdir={one}", f"--out={one / 'config.json'}"], "is not an .html file"),
+        (
+            [f"--workdir={one}", f"--out={one / 'config.json'}"],
+            "ends in .html",
+        ),
         ([f"--workdir={one}", "--out=nowhere/x.html"], "there is no folder"),
         ([f"--workdir={one}", "--config.steps=3"], "report only reads"),
     ):

@@ -175,7 +175,7 @@ def test_five_steps_in_a_call_are_five_calls(name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", KINDS)
-def test_beside_another_seed_a_seed_gives_the_same(name):
+def test_next_to_another_seed_a_seed_gives_the_same(name):
     params, history = trained(name, "jit on 1", "sgd")
     first = first_state(name, "sgd")
     other = init_state(game_of(name), jax.random.key(1), batch_of(0, name))

@@ -45,7 +45,7 @@ def given():
         delattr(flags.FLAGS, name)
 
 
-def test_what_was_given_is_passed_on(given):
+def test_given_flags_are_passed_on(given):
     assert given() == {}
     options = given("--sampler=ddim", "--sampling_steps=7", "--eta=1", "--guidance=100")
     expected = {"sampler": "ddim", "sampling_steps": 7, "eta": 1.0, "guidance": 100.0}
@@ -63,7 +63,7 @@ def test_what_was_given_is_passed_on(given):
         ("--eta=nan", "--eta=nan is not a finite number"),
     ],
 )
-def test_what_no_sampler_can_do_is_refused(flag, says, given):
+def test_invalid_sampling_options_are_refused(flag, says, given):
     with pytest.raises(UserError) as refused:
         given(flag)
     assert str(refused.value) == says
@@ -72,6 +72,6 @@ def test_what_no_sampler_can_do_is_refused(flag, says, given):
 @pytest.mark.parametrize(
     "flag", ["--guidance=-1", "--eta=-0.1", "--eta=1.1", "--eta=inf", "--eta=x"]
 )
-def test_what_no_run_allows_is_refused_on_reading(flag, given):
+def test_values_out_of_range_are_refused_on_reading(flag, given):
     with pytest.raises(flags.IllegalFlagValueError):
         given(flag)

@@ -1,4 +1,4 @@
-"""Network and samplers beside diffusers' own, with the same weights and noise.
+"""Network and samplers compared with diffusers' own, with the same weights and noise.
 
 What diffusers gave is stored (`tests/vectors`); where it is installed, it is asked
 again.
@@ -129,7 +129,7 @@ def sampler(chain, process):
     return samplers.dpm_solver, options | {"clip": False}  # theirs never clips
 
 
-def test_what_is_stored_is_what_the_script_gives():
+def test_the_stored_values_equal_the_scripts():
     torch_layout.check_same(stored(), repeated())
 
 

@@ -40,7 +40,7 @@ def test_a_pipelines_folder(tmp_path):
 def test_the_models_folder_or_all_in_one(tmp_path):
     folder = write(tmp_path / "ddpm")
     whole = diffusers.read(folder)
-    assert_same(diffusers.read(folder / "unet"), whole)  # its scheduler is beside it
+    assert_same(diffusers.read(folder / "unet"), whole)  # its scheduler is next to it
     assert diffusers.read(folder / "unet").process.variance == "fixed_large"
     flat = tmp_path / "flat"
     shutil.copytree(folder / "unet", flat)
@@ -50,7 +50,7 @@ def test_the_models_folder_or_all_in_one(tmp_path):
     assert diffusers.read(flat).process.variance == "fixed_large"
 
 
-def test_the_names_of_before(tmp_path):
+def test_names_of_older_diffusers_are_read(tmp_path):
     """Attention's layers had other names up to 2023, and some files still have."""
     names = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
     old = {}
@@ -112,7 +112,7 @@ def test_half_precision_is_read_as_float32(tmp_path):
         ("a_field_of_tomorrow", 1, "is not a known field"),
     ],
 )
-def test_what_our_network_is_not(field, value, allowed):
+def test_an_unsupported_network_is_refused(field, value, allowed):
     with pytest.raises(UserError) as error:
         network_of({**CONFIG, field: value})
     assert str(error.value).startswith(field)
@@ -120,7 +120,7 @@ def test_what_our_network_is_not(field, value, allowed):
 
 
 @pytest.mark.parametrize("field", ["flip_sin_to_cos", "freq_shift", "norm_eps"])
-def test_a_field_that_is_missing_is_what_diffusers_takes(field):
+def test_a_missing_field_has_diffusers_default(field):
     config = {name: value for name, value in CONFIG.items() if name != field}
     with pytest.raises(UserError, match=field):
         network_of(config)
@@ -149,7 +149,7 @@ def test_sides_may_differ_and_have_to_halve():
         ("variance_type", "fixed_large_log", "fixed_large, learned_range"),
     ],
 )
-def test_a_process_that_is_not_ours(field, value, allowed):
+def test_an_unsupported_schedule_is_refused(field, value, allowed):
     with pytest.raises(UserError) as error:
         process_of({**SCHEDULER, field: value})
     assert str(error.value).startswith(field)
@@ -174,7 +174,7 @@ NAME = "mid_block.attentions.0.to_q.weight"
         (lambda w: w.update({NAME: w[NAME] * np.nan}), f"{NAME} is not finite"),
     ],
 )
-def test_a_tensor_that_is_wrong(change, says):
+def test_an_invalid_tensor_is_named(change, says):
     weights = tensors()
     change(weights)
     network, shape = network_of(CONFIG)

@@ -9,7 +9,7 @@ import numpy as np
 from gen_jax import config as configs
 from gen_jax import experiment, images, report
 from gen_jax.data import Info
-from gen_jax.runs.manifest import write_json
+from gen_jax.files import write_json
 from gen_jax.runs.run import make_meta
 
 MEASURE = {

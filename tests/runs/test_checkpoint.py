@@ -106,7 +106,7 @@ def test_a_state_that_is_not_finite_is_never_written(tmp_path):
     assert checkpoint.steps(tmp_path) == [1]
 
 
-def test_what_orbax_cannot_read_is_not_called_damaged(copy, monkeypatch):
+def test_a_file_that_orbax_cannot_read_is_not_called_damaged(copy, monkeypatch):
     def refused(*_, **__):
         raise KeyError("another version")
 
@@ -121,7 +121,7 @@ def test_what_orbax_cannot_read_is_not_called_damaged(copy, monkeypatch):
     assert checkpoint.steps(copy / "checkpoints") == [2, 1]
 
 
-def test_no_checkpoint_another_game(tmp_path):
+def test_a_missing_checkpoint_and_another_game_are_errors(tmp_path):
     with pytest.raises(UserError, match="nowhere does not exist"):
         load(tmp_path / "nowhere")
     with pytest.raises(UserError, match="holds no checkpoint"):

@@ -87,7 +87,7 @@ def test_parameters_too_come_from_the_checkpoint_before(tmp_path, capsys):
     assert "checkpoints/2 is damaged" in capsys.readouterr().err
 
 
-def test_what_a_killed_run_left_half_written_is_removed(tmp_path):
+def test_unfinished_files_of_a_killed_run_are_removed(tmp_path):
     save(tmp_path, adam_game())
     left = tmp_path / "checkpoints" / ".4.tmp"
     (left / "state").mkdir(parents=True)

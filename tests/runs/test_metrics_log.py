@@ -46,7 +46,7 @@ def test_a_line_a_step(tmp_path):
     ]
 
 
-def test_what_is_not_finite_is_null(tmp_path):
+def test_a_value_that_is_not_finite_is_null(tmp_path):
     log = MetricsLog(tmp_path)
     values = {"a": np.float32("nan"), "b": float("inf"), "c": np.float32(0.5)}
     log.write(1, 64, 0.0, values)

@@ -183,7 +183,7 @@ def test_a_folder_in_use_is_left_as_it_is(tmp_path):
     )
 
 
-def test_what_seeds_cannot_do_is_refused():
+def test_options_that_several_seeds_lack_are_refused():
     with pytest.raises(UserError, match="need the backend jit"):
         fit(mean_game(), BATCHES, CONFIG, seeds=SEEDS, backend="pmap")
     player = Player(

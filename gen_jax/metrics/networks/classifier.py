@@ -37,11 +37,11 @@ from gen_jax import devices, randomness
 from gen_jax.data import Dataset, Info, MemorySplit, Split, batches, prepare
 from gen_jax.data.dataset import digest_of, digest_of_value
 from gen_jax.errors import UserError
+from gen_jax.files import written_whole
 from gen_jax.game import Game, Player, Weights, averaged, init_state
 from gen_jax.models import layers
 from gen_jax.objectives import modules
 from gen_jax.optimizers import adam
-from gen_jax.runs.manifest import written_whole
 from gen_jax.sampling import in_batches
 from gen_jax.step import make_train_step
 
