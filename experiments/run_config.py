@@ -25,9 +25,10 @@ def of_new(
 
     if init_from is not None:
         saved = checkpoint.newest_meta(checkpoint.step_directories(init_from))
-        name, config = _saved_config(saved, init_from, name)
-        return name, _overridden(config, overrides)
-    _check_name(name)
+        own, config = _saved_config(saved, init_from, name)
+        return own, _overridden(config, overrides)
+    if not name:
+        raise _no_name()
     return name, _overridden(experiment.find(name).config, overrides)
 
 
@@ -64,7 +65,7 @@ def _saved_config(saved: dict, path: str, name: str | None) -> tuple[str, RunCon
     """
     own = saved.get("experiment")
     if name == "":
-        _check_name(name)
+        raise _no_name()
     if own is None:
         raise UserError(f"{path} is of a game of its own: continue it by fit()")
     if name not in (None, own):
@@ -73,11 +74,9 @@ def _saved_config(saved: dict, path: str, name: str | None) -> tuple[str, RunCon
     return own, configs.from_dict(experiment.find(own).config, saved["config"])
 
 
-def _check_name(name: str | None) -> None:
-    if not name:
-        raise UserError(
-            f"--experiment=NAME is needed; there are: {', '.join(experiment.names())}"
-        )
+def _no_name() -> UserError:
+    known = ", ".join(experiment.names())
+    return UserError(f"--experiment=NAME is needed; there are: {known}")
 
 
 def _with_latest(config: RunConfig, path: Path) -> RunConfig:

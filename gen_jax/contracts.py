@@ -114,11 +114,9 @@ def first_difference(found: Any, expected: Any, root: str) -> str:
                     f"{name}: {what} {of(mine[name])}, the network has "
                     f"{of(theirs[name])}"
                 )
-    if jax.tree.structure(found) != jax.tree.structure(expected):
-        return (
-            f"{root}: its containers are {jax.tree.structure(found)}, the network's "
-            f"{jax.tree.structure(expected)}"
-        )
+    own, wanted = (str(jax.tree.structure(tree)) for tree in (found, expected))
+    if own != wanted:
+        return f"{root}: its containers are {own}, the network's {wanted}"
     return ""
 
 

@@ -27,7 +27,13 @@ from gen_jax import contracts, devices, memory
 from gen_jax.config import FitConfig
 from gen_jax.errors import UserError
 from gen_jax.game import Game, State, Tree, init_state
-from gen_jax.step import batch_sharding, check_divides, example_keys, make_train_step
+from gen_jax.step import (
+    Metrics,
+    batch_sharding,
+    check_divides,
+    example_keys,
+    make_train_step,
+)
 
 if TYPE_CHECKING:
     from gen_jax.runs.recorder import Recorder
@@ -85,7 +91,7 @@ def fit(
         state = several.stack([start] * len(seeds)) if seeds else start
         state = jax.device_put(jax.tree.map(jnp.array, state), replicated)
     step = 0 if state is None else int(state.step.max())
-    if step >= config.steps:
+    if state is not None and step >= config.steps:
         recorder.already_done(step)
         return state
     per_call = _steps_per_call(config, config.steps - step, first)
@@ -105,7 +111,12 @@ def _checked(config: Any, start: Any, given: Any) -> FitConfig:
 
 
 def _train(
-    take: "_Stepper", recorder, state: State, step: int, batches, steps: int
+    take: "_Stepper",
+    recorder: "Recorder",
+    state: State,
+    step: int,
+    batches: Callable[[int], Iterable[Tree]],
+    steps: int,
 ) -> State:
     """Take the steps from `step` to `steps`, or until a signal, and record them."""
     stream = iter(batches(step))
@@ -136,7 +147,7 @@ def _saving_on_error(recorder: "Recorder", step: int, state: State) -> Iterator[
         raise
 
 
-def _first_state(game: Game, rng, example: Tree, given, sharding) -> State:
+def _first_state(game, rng, example, given, sharding):
     """Return the state before the first step, of each seed if `rng` has keys [S]."""
 
     def start(key):
@@ -146,7 +157,7 @@ def _first_state(game: Game, rng, example: Tree, given, sharding) -> State:
     return jax.device_put(state, sharding)
 
 
-def _prepared_shapes(batch: Tree, prepare, leading: int) -> Tree:
+def _prepared_shapes(batch, prepare, leading):
     """Return the shapes of one run's global batch as the game will see it.
 
     leading: number of axes of `batch` before [B, ...].
@@ -212,7 +223,7 @@ class _Stepper:
             )
             for count in {1, per_call}
         }
-        self._ahead = collections.deque()
+        self._ahead: collections.deque[Metrics] = collections.deque()
         # Forced host devices meet in a collective only if steps do not queue.
         platform = mesh.devices.flat[0].platform
         self._most_ahead = 0 if platform == "cpu" and mesh.size > 1 else _STEPS_AHEAD
@@ -237,15 +248,16 @@ class _Stepper:
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
             compiled = pool.submit(context.run, lambda: lower(self._rng).compile())
             yield
-        if isinstance(compiled.exception(), UserError):
-            raise compiled.exception()
-        if not compiled.exception():  # the first call raises any other error again
+        error = compiled.exception()
+        if isinstance(error, UserError):
+            raise error
+        if error is None:  # the first call raises any other error again
             planned = compiled.result().memory_analysis()
             memory.check_planned(planned, self._mesh.local_devices[0])
 
     def __call__(
         self, state: State, stream: Iterator[Tree], step: int, steps: int
-    ) -> tuple[State, Mapping[str, jax.Array], int]:
+    ) -> tuple[State, Metrics, int]:
         """Take one call's steps from `step`; return state, metrics [count] and count.
 
         Raises UserError if the stream ends before `steps`.
@@ -285,11 +297,11 @@ def _caught_signals() -> Iterator[list[int]]:
     if threading.current_thread() is not threading.main_thread():
         yield caught
         return
-    before = {}
+    before: dict[signal.Signals, Any] = {}
 
     def catch(number, frame):
         caught.append(number)
-        signal.signal(number, before[number])
+        signal.signal(number, before[signal.Signals(number)])
 
     for number in (signal.SIGINT, signal.SIGTERM):
         before[number] = signal.signal(number, catch)

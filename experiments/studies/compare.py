@@ -73,11 +73,8 @@ class Comparison:
 
     def run(self) -> str:
         """Train and measure everything not done yet; return the table in Markdown."""
-        for name, family in self.protocol.families.items():
-            if not family.is_calibrated:
-                raise UserError(
-                    f"the protocol has no costs of {name}: --calibrate first"
-                )
+        for name in self.protocol.families:
+            self.protocol.costs(name)  # raises if they are not known
         # This process and its commands share a GPU: none may take most of it.
         os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
         counts = {n: parameters(n, self.protocol) for n in self.protocol.families}
@@ -180,7 +177,7 @@ class Comparison:
         for name, family in self.protocol.families.items():
             samples = self.folder / name / "seeds" / "seed_0" / "samples"
             path = samples / f"{family.steps}.png"
-            pictures[name] = np.atleast_3d(PIL.Image.open(path))
+            pictures[name] = np.atleast_3d(np.asarray(PIL.Image.open(path)))
         return images.beside(pictures)
 
 
@@ -222,7 +219,7 @@ def calibrated(protocol: Protocol) -> Protocol:
         seconds, flops = bare_step(recipe.build(config, dataset.info), config, dataset)
         steps = max(1, round(_TIMED_SECONDS / (seconds(10, _WARM) / 10)))
         timers[name] = seconds, steps, flops
-    milliseconds = {name: [] for name in timers}
+    milliseconds: dict[str, list[float]] = {name: [] for name in timers}
     for _ in range(_ROUNDS):
         for name, (seconds, steps, _) in timers.items():
             milliseconds[name].append(1e3 * seconds(steps, _WARM) / steps)
@@ -267,7 +264,7 @@ def best(name: str, trials: dict[str, float | None]) -> str:
         raise UserError(
             f"every trial of {name} diverged: give the protocol lower learning rates"
         )
-    return min(ended, key=ended.get)
+    return min(ended, key=ended.__getitem__)
 
 
 def _command(name: str, *arguments: str) -> None:
@@ -296,16 +293,18 @@ def _table(record: Record, protocol: Protocol, counts: dict[str, int]) -> str:
     """Return the comparison in Markdown: a row per family, and one of real images."""
     described = ("", "parameters", "GFLOP", "steps", "seconds", "rate x")
     table = [(*described, *(name.replace("_", " ") for name in _SHOWN))]
-    for name, family in protocol.families.items():
-        found, steps = record.families[name], family.steps
-        seconds = family.milliseconds * steps / 1e3  # by the protocol's calibration
+    for name in protocol.families:
+        found, (milliseconds, gigaflops, steps) = (
+            record.families[name],
+            protocol.costs(name),
+        )
         table.append(
             (
                 f"`{name}`",
                 f"{counts[name]:,}",
-                f"{family.gigaflops * steps:,.0f}",
+                f"{gigaflops * steps:,.0f}",
                 f"{steps:,}",
-                f"{seconds:.0f}",
+                f"{milliseconds * steps / 1e3:.0f}",  # by the protocol's calibration
                 f"{found.factor:g}",
                 *(_with_interval(found.values[key]) for key in _SHOWN),
             )

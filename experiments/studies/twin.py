@@ -5,13 +5,16 @@ import math
 import os
 import time
 from functools import partial
+from typing import Any
 
 import jax
 import numpy as np
 
 from gen_jax import averaged, data, devices, experiment
 from gen_jax.errors import UserError
+from gen_jax.game import Players
 from gen_jax.loop import fit
+from gen_jax.ops import Op
 from gen_jax.sampling import in_batches
 from gen_jax.step import sample_keys
 
@@ -48,7 +51,7 @@ def compare(data_spec: str, steps: int, seeds: int, draws: int) -> None:
         print(f"gen_jax - PyTorch: mean of seeds {np.mean(differences):+.2f} ({each})")
 
 
-def _torch_vae():
+def _torch_vae() -> Any:
     """Import the twin's module; UserError if PyTorch is missing."""
     # PyTorch reads this at its first import. Its threads otherwise spin while they
     # wait: with other work on the machine, two were ten times slower than one.
@@ -62,7 +65,13 @@ def _torch_vae():
     return torch_vae
 
 
-def _ours(recipe, config, dataset, test: np.ndarray, draws: int) -> np.ndarray:
+def _ours(
+    recipe: experiment.Experiment,
+    config: Any,
+    dataset: data.Dataset,
+    test: np.ndarray,
+    draws: int,
+) -> np.ndarray:
     """Train gen_jax's VAE; return the bounds of the held-out images, nats [N]."""
     game = recipe.build(config, dataset.info)
     batches = data.batches(dataset.train, config.batch_size, config.seed)
@@ -70,7 +79,7 @@ def _ours(recipe, config, dataset, test: np.ndarray, draws: int) -> np.ndarray:
     state = jax.block_until_ready(fit(game, batches, config, prepare=data.prepare()))
     seconds = time.perf_counter() - started
     precise = dataclasses.replace(config, draws=draws)
-    bound = devices.jit(recipe.build(precise, dataset.info).ops.bound)
+    bound = devices.jit(recipe.build(precise, dataset.info).ops.by_name["bound"])
     bounds = partial(_bounds, bound, x=test, seed=config.seed)
     last = bounds(players=state.players)
     print(
@@ -81,9 +90,9 @@ def _ours(recipe, config, dataset, test: np.ndarray, draws: int) -> np.ndarray:
     return last
 
 
-def _bounds(bound, players, x: np.ndarray, seed: int) -> np.ndarray:
+def _bounds(bound: Op, players: Players, x: np.ndarray, seed: int) -> np.ndarray:
     """Compute the ELBO of images uint8 [N, H, W, C], nats [N]."""
-    keys = sample_keys(seed, np.arange(len(x), dtype=np.int32))
+    keys = sample_keys(seed, np.arange(len(x)))
     prepare = data.prepare()
 
     def bounds(x, keys):
@@ -92,7 +101,9 @@ def _bounds(bound, players, x: np.ndarray, seed: int) -> np.ndarray:
     return in_batches(bounds, x, keys, batch_size=_AT_ONCE)
 
 
-def _theirs(torch_vae, config, dataset, test: np.ndarray, draws: int) -> np.ndarray:
+def _theirs(
+    torch_vae: Any, config: Any, dataset: data.Dataset, test: np.ndarray, draws: int
+) -> np.ndarray:
     """Train the twin; return the bounds of the held-out images, nats [N]."""
     batches = data.batches(dataset.train, config.batch_size, config.seed)(0)
     (hidden,) = config.network.hidden

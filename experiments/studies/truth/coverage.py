@@ -24,7 +24,7 @@ from scipy import stats
 from scipy.ndimage import gaussian_filter
 
 from experiments.studies.truth import densities
-from experiments.studies.truth.finding import Finding, Row, markdown
+from experiments.studies.truth.finding import Finding, Plot, Row, markdown
 from experiments.studies.truth.frechet import draws, exact_distance, pairs
 from gen_jax.evaluation import distances
 from gen_jax.metrics.intervals import Interval, jackknife_interval
@@ -147,7 +147,7 @@ def _cells(
     ]
 
 
-def _plot(fractions: dict[str, dict[str, float]]):
+def _plot(fractions: dict[str, dict[str, float]]) -> Plot:
     def draw(axes):
         for number, (label, by) in enumerate(fractions.items()):
             marker = "o" if label.startswith("jackknife") else "x"

@@ -195,7 +195,7 @@ def entropy(p: Mixture, number: int, rng: np.random.Generator) -> Interval:
     return Interval(value, value - half_width, value + half_width)
 
 
-def _library(x: Any):
+def _library(x: Any) -> Any:
     return jnp if isinstance(x, jax.Array) else np
 
 

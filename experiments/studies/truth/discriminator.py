@@ -10,6 +10,7 @@ function. The optimal V is integrated on a grid in the plane.
 
 import dataclasses
 import functools
+from collections.abc import Callable, Mapping
 
 import jax
 import numpy as np
@@ -17,14 +18,16 @@ from flax import linen as nn
 
 from experiments.studies.truth import densities
 from experiments.studies.truth.densities import Mixture
-from experiments.studies.truth.finding import Finding, Row, mean
+from experiments.studies.truth.finding import Finding, Plot, Row, mean
 from experiments.studies.truth.training import trained
 from gen_jax import sampling
-from gen_jax.game import Game, Turn
+from gen_jax.game import Game, Players, Turn
 from gen_jax.losses import adversarial
 from gen_jax.models.maxout import Discriminator
 from gen_jax.objectives.gan import gan
 from gen_jax.optimizers import adam
+
+Output = Callable[[np.ndarray], np.ndarray]  # x [N, 2] -> D's output [N]
 
 _P = densities.ring(8, scale=0.2)
 _SCALE = 0.7
@@ -100,10 +103,10 @@ def _game(gan_loss: str) -> Game:
     return dataclasses.replace(played, turns=(Turn(("discriminator",)),))
 
 
-def _output(game: Game, players, gan_loss: str, x: np.ndarray) -> np.ndarray:
+def _output(game: Game, players: Players, gan_loss: str, x: np.ndarray) -> np.ndarray:
     """Return D's output at x [N, 2], as a probability in float64 [N]."""
     inputs = {"x": np.float32(x)}
-    logits = sampling.call(game.ops.score, players, inputs, batch_size=4096)
+    logits = sampling.call(game.ops.by_name["score"], players, inputs, batch_size=4096)
     output = adversarial.GAN_LOSSES[gan_loss].output
     return np.asarray(output(logits), np.float64)
 
@@ -127,7 +130,7 @@ def optimal_value(p: Mixture, q: Mixture) -> float:
     return float(terms.sum() * _CELL**2)
 
 
-def _plot_line(curves: dict):
+def _plot_line(curves: Mapping[str, Output]) -> Plot:
     line = np.linspace(-1.5, 1.5, 200)
     x = np.stack([line, np.zeros_like(line)], 1)
 
@@ -141,7 +144,7 @@ def _plot_line(curves: dict):
     return draw
 
 
-def _plot_map(output):
+def _plot_map(output: Output) -> Plot:
     line = np.linspace(-2, 2, 101)
     x = np.stack(np.meshgrid(line, line), -1).reshape(-1, 2)
 
