@@ -27,13 +27,7 @@ from gen_jax import contracts, devices, memory
 from gen_jax.config import FitConfig
 from gen_jax.errors import UserError
 from gen_jax.game import Game, State, Tree, init_state
-from gen_jax.step import (
-    Metrics,
-    batch_sharding,
-    check_divides,
-    example_keys,
-    make_train_step,
-)
+from gen_jax.step import batch_sharding, check_divides, example_keys, make_train_step
 
 if TYPE_CHECKING:
     from gen_jax.runs.recorder import Recorder
@@ -77,7 +71,11 @@ def fit(
     from gen_jax.runs import seeds as several  # here: a step alone needs no checkpoints
     from gen_jax.runs.recorder import Recorder
 
-    config = _checked(FitConfig() if config is None else config, start, given)
+    config = FitConfig() if config is None else config
+    if not isinstance(config, FitConfig):
+        raise UserError(f"config is {config!r:.60}: write FitConfig(steps=...)")
+    if start is not None and given:
+        raise UserError("start has every player's weights: leave out given, or start")
     mesh = mesh or devices.data_mesh()
     rng = several.keys(seeds) if seeds else jax.random.key(config.seed)
     first = contracts.first_batch(batches, rng.ndim)
@@ -94,30 +92,18 @@ def fit(
     if state is not None and step >= config.steps:
         recorder.already_done(step)
         return state
-    per_call = _steps_per_call(config, config.steps - step, first)
+    per_call = min(config.steps_per_call, config.steps - step)
+    memory.check({f"{per_call} batches a call take": memory.size(first) * per_call})
     take = _Stepper(game, per_call, config.microbatches, backend, mesh, prepare, rng)
     if state is None:
+        init = functools.partial(init_state, game, batch=example, given=given)
         with take.compiling(like, first):
-            state = _first_state(game, rng, example, given, replicated)
+            state = devices.run_once(jax.vmap(init), rng) if seeds else init(rng)
+            state = jax.device_put(state, replicated)
     return _train(take, recorder, state, step, batches, config.steps)
 
 
-def _checked(config: Any, start: Any, given: Any) -> FitConfig:
-    if not isinstance(config, FitConfig):
-        raise UserError(f"config is {config!r:.60}: write FitConfig(steps=...)")
-    if start is not None and given:
-        raise UserError("start has every player's weights: leave out given, or start")
-    return config
-
-
-def _train(
-    take: "_Stepper",
-    recorder: "Recorder",
-    state: State,
-    step: int,
-    batches: Callable[[int], Iterable[Tree]],
-    steps: int,
-) -> State:
+def _train(take, recorder, state, step, batches, steps):
     """Take the steps from `step` to `steps`, or until a signal, and record them."""
     stream = iter(batches(step))
     with recorder.recording(step, state), _caught_signals() as caught:
@@ -128,7 +114,10 @@ def _train(
             recorder.after(step, state, metrics, count)
         recorder.finish(step, state)
     if caught and step < steps:
-        _raise_for(caught[0], step)
+        print(f"interrupted and saved at step {step}", file=sys.stderr)
+        if caught[0] == signal.SIGTERM:
+            raise SystemExit(128 + signal.SIGTERM)
+        raise KeyboardInterrupt
     return state
 
 
@@ -145,16 +134,6 @@ def _saving_on_error(recorder: "Recorder", step: int, state: State) -> Iterator[
             with contextlib.suppress(Exception):  # the first error is the one to read
                 recorder.finish(step, state)
         raise
-
-
-def _first_state(game, rng, example, given, sharding):
-    """Return the state before the first step, of each seed if `rng` has keys [S]."""
-
-    def start(key):
-        return init_state(game, key, example, given)
-
-    state = devices.run_once(jax.vmap(start), rng) if rng.ndim else start(rng)
-    return jax.device_put(state, sharding)
 
 
 def _prepared_shapes(batch, prepare, leading):
@@ -196,16 +175,6 @@ def _state_that_fits(
     return like
 
 
-def _steps_per_call(config: FitConfig, left: int, batch: Tree) -> int:
-    """Return the number of steps that a call takes, at most those that are left.
-
-    Raises UserError if the machine cannot hold their batches.
-    """
-    count = min(config.steps_per_call, left)
-    memory.check({f"{count} batches a call take": memory.size(batch) * count})
-    return count
-
-
 class _Stepper:
     """Takes the steps of one call: moves their batches to the devices and runs them."""
 
@@ -223,7 +192,7 @@ class _Stepper:
             )
             for count in {1, per_call}
         }
-        self._ahead: collections.deque[Metrics] = collections.deque()
+        self._ahead: collections.deque[Tree] = collections.deque()
         # Forced host devices meet in a collective only if steps do not queue.
         platform = mesh.devices.flat[0].platform
         self._most_ahead = 0 if platform == "cpu" and mesh.size > 1 else _STEPS_AHEAD
@@ -257,7 +226,7 @@ class _Stepper:
 
     def __call__(
         self, state: State, stream: Iterator[Tree], step: int, steps: int
-    ) -> tuple[State, Metrics, int]:
+    ) -> tuple[State, Mapping[str, jax.Array], int]:
         """Take one call's steps from `step`; return state, metrics [count] and count.
 
         Raises UserError if the stream ends before `steps`.
@@ -310,10 +279,3 @@ def _caught_signals() -> Iterator[list[int]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _raise_for(number: int, step: int) -> None:
-    print(f"interrupted and saved at step {step}", file=sys.stderr)
-    if number == signal.SIGTERM:
-        raise SystemExit(128 + signal.SIGTERM)
-    raise KeyboardInterrupt
