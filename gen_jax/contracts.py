@@ -38,16 +38,11 @@ def check_game(players: Mapping[str, Any], turns: Any, ops: Any) -> None:
     if isinstance(turns, str) or not turns:
         raise UserError(f'turns is {turns!r}: write at least one, as (("model",),)')
     for turn in turns:
-        check_turn(getattr(turn, "players", turn))
-
-
-def check_turn(names: Any) -> None:
-    """Check that a turn is a tuple of players' names.
-
-    Raises UserError for a string, and for a turn without a player.
-    """
-    if isinstance(names, str) or not names:
-        raise UserError(f'a turn is {names!r}: it is a tuple of names, as ("model",)')
+        names = getattr(turn, "players", turn)
+        if isinstance(names, str) or not names:
+            raise UserError(
+                f'a turn is {names!r}: it is a tuple of names, as ("model",)'
+            )
 
 
 def check_loss(name: str, mutable: Any, result: Any) -> None:
