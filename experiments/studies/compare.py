@@ -90,23 +90,23 @@ class Comparison:
 
     def _try(self, record: Record) -> None:
         """Measure the Frechet distances of all trials, families by turns."""
-        factors = self.protocol.trials.learning_rate
-        todo = [(name, x) for x in factors for name in self.protocol.families]
+        trials = self.protocol.trials
         todo = [
-            (name, x) for name, x in todo if str(x) not in record.trials.get(name, {})
+            (name, factor)
+            for factor in trials.learning_rate
+            for name in self.protocol.families
+            if str(factor) not in record.trials.get(name, {})
         ]
 
-        def trial(name: str, factor: float) -> dict[str, Measured] | None:
+        def distance(name: str, factor: float) -> float | None:
             run = self.folder / name / f"trial_{factor:g}"
             try:
-                return self._trained(run, name, factor, self.protocol.trials.seed)
+                measures = self._trained(run, name, factor, trials.seed)
             except DivergedError:
                 return None
+            return measures["on_classifier"].values["frechet_distance"].value
 
-        for (name, factor), measures in self._at_once(trial, todo):
-            found = None
-            if measures:
-                found = measures["on_classifier"].values["frechet_distance"].value
+        for (name, factor), found in self._at_once(distance, todo):
             record.trials.setdefault(name, {})[str(factor)] = found
             record.write(self.folder)
 
@@ -145,10 +145,8 @@ class Comparison:
         self, run: Path, name: str, factor: float, seed: int
     ) -> dict[str, Measured]:
         """Train at a multiple of the family's learning rate, and measure."""
-        family, (_, config) = (
-            self.protocol.families[name],
-            recipe_of(name, self.protocol),
-        )
+        family = self.protocol.families[name]
+        _, config = recipe_of(name, self.protocol)
         given = {**family.config, "learning_rate": factor * config.learning_rate}
         _command(
             "train",
