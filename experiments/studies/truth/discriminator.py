@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 
 import jax
 import numpy as np
+import scipy.special
 from flax import linen as nn
 
 from experiments.studies.truth import densities
@@ -112,12 +113,10 @@ def _output(game: Game, players: Players, gan_loss: str, x: np.ndarray) -> np.nd
 
 
 def _optimal(x: np.ndarray) -> np.ndarray:
-    return _fraction(densities.log_density(_P, x), densities.log_density(_Q, x))
-
-
-def _fraction(log_p: np.ndarray, log_q: np.ndarray) -> np.ndarray:
-    """Compute p / (p + q)."""
-    return 1 / (1 + np.exp(log_q - log_p))
+    """Return D* = p / (p + q) at x [N, 2]."""
+    return scipy.special.expit(
+        densities.log_density(_P, x) - densities.log_density(_Q, x)
+    )
 
 
 def optimal_value(p: Mixture, q: Mixture) -> float:

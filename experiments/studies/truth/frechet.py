@@ -48,8 +48,10 @@ def check(
     rows: list[Row] = []
     bias: dict[str, list[float]] = {}
     digits = densities.digits_mixture()
-    halved = {"half of the digits' parts": (digits, densities.first_parts(digits, 5))}
-    for name, pair in (pairs(dim) | halved).items():
+    weights, *parts = (x[:5] for x in digits)
+    halved = Mixture(weights / weights.sum(), *parts)
+    cases = {**pairs(dim), "half of the digits' parts": (digits, halved)}
+    for name, pair in cases.items():
         exact = exact_distance(*pair)
         bias[name] = []
         for number in numbers:
