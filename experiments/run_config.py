@@ -38,7 +38,7 @@ def of_resumed(
     """Return the experiment's name and the configuration of a resumed run.
 
     saved: the run's meta. folder: the run's; of several seeds the first one's.
-    workdir: what an error calls the run. name: of the experiment, None for the run's.
+    workdir: the run's name in an error. name: of the experiment, None for the run's.
 
     Raises UserError if the name or an override disagrees with the run.
     """
@@ -61,7 +61,7 @@ def of_resumed(
 def _saved_config(saved: dict, path: str, name: str | None) -> tuple[str, RunConfig]:
     """Return the experiment's name and the configuration that a run was saved with.
 
-    path: what an error calls the run. name: that the run must have; None for any.
+    path: the run's name in an error. name: that the run must have; None for any.
     """
     own = saved.get("experiment")
     if name == "":

@@ -1,4 +1,4 @@
-"""Procedural trees: what they are a function of, and what their masks mean."""
+"""Procedural trees: their inputs, and the meaning of their masks."""
 
 import numpy as np
 import pytest
@@ -80,7 +80,7 @@ def test_the_masks_agree_with_each_other(trees):
     shown, hidden = branches.shown_mask(x), branches.hidden_mask(x, y)
     assert not (shown & leaf).any()
     assert not (hidden & ~branch).any()
-    # What copying the input finds is right, and finds none of the hidden.
+    # Copying the input finds true branches, and none of the hidden ones.
     assert not (shown & hidden).any()
     assert (shown & ~branch).sum() < 0.03 * branch.sum()
     assert (branch & ~shown & ~hidden).sum() < 0.03 * branch.sum()
