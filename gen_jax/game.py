@@ -183,7 +183,8 @@ def init_state(
 ) -> State:
     """Return the state before the first step.
 
-    rng: the run's key. batch: an example batch; only its shapes and dtypes matter.
+    rng: the run's key. batch: an example batch, arrays [B, ...]; only its shapes and
+        dtypes matter.
     given: by player's name, the weights of a frozen or warm-started player: anything
         with `params` and `mutable` (Weights, a PlayerState), or a tree of parameters
         for a player without mutable state.
