@@ -13,9 +13,7 @@ from gen_jax.game import Game, Players, Tree
 from gen_jax.step import batch_sharding, sample_keys
 
 
-def in_batches(
-    function: Callable, *arrays: np.ndarray | jax.Array, batch_size: int = 256
-) -> Tree:
+def in_batches(function: Callable, *arrays: np.ndarray, batch_size: int = 256) -> Tree:
     """Return function(*arrays) computed batch by batch: a tree of arrays [N, ...].
 
     function: maps arrays [B, ...] to a tree of arrays [B, ...], each example by itself.
