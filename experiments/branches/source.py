@@ -100,11 +100,6 @@ def shown_mask(x: np.ndarray) -> np.ndarray:
     return dark & ~leaf_mask(x)
 
 
-def hidden_mask(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return the branches of y that leaves of x hide, bool [N, H, W]; x, y as above."""
-    return branch_mask(y) & leaf_mask(x)
-
-
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Trees:
     """The trees of a split; if `in_memory`, each is drawn only once and kept."""
