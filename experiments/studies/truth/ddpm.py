@@ -76,12 +76,7 @@ def check(
     rows = _of_the_exact_network(schedule, points, images)
     ring, rng = densities.ring(), np.random.default_rng((1, 2))
     game = _game(TimeMlp((128, 128, 128)), ring, schedule)
-    state = trained(
-        game,
-        lambda number, rng: densities.sample(ring, number, rng),
-        steps=steps,
-        batch_size=256,
-    )
+    state = trained(game, ring, steps=steps, batch_size=256)
     players = averaged(state.players)
     bound = _bound(game, players, densities.sample(ring, points, rng))
     log_p = densities.log_density(ring, densities.sample(ring, 200_000, rng))

@@ -65,12 +65,7 @@ def check(
     rows, curves = [], {}
     for name in gan_losses:
         game = _game(name)
-        state = trained(
-            game,
-            lambda number, rng: densities.sample(_P, number, rng),
-            steps=steps,
-            batch_size=512,
-        )
+        state = trained(game, _P, steps=steps, batch_size=512)
         output = functools.partial(_output, game, state.players, name)
         residual = abs(output(x) - _optimal(x))
         what = f"D, {name}: mean distance from p / (p + q)"

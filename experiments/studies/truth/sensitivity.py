@@ -219,14 +219,7 @@ def _plot(moved: dict[Fault, np.ndarray]) -> Plot:
         for row, column in np.ndindex(*numbers.shape):
             value = float(numbers[row, column])
             colour = "white" if abs(value) > 0.6 * _MAX_SHOWN else "black"
-            axes.text(
-                column,
-                row,
-                f"{round(value)}",
-                ha="center",
-                va="center",
-                color=colour,
-                fontsize=7,
-            )
+            style = {"ha": "center", "va": "center", "color": colour, "fontsize": 7}
+            axes.text(column, row, f"{round(value)}", **style)
 
     return draw

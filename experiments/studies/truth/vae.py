@@ -7,14 +7,13 @@ form (`densities`). So both sides are known for every x, trained or not. The bou
 samples of z (Burda et al. 2016) must close the gap as k grows.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
 import numpy as np
 
 from experiments.studies.truth import densities
-from experiments.studies.truth.densities import LinearGaussian, Mixture
+from experiments.studies.truth.densities import LinearGaussian
 from experiments.studies.truth.finding import Finding, Plot, Row, draw_band, mean
 from experiments.studies.truth.training import trained
 from gen_jax import sampling
@@ -47,7 +46,7 @@ def check(
     game, state, rows = _game(data.scale), None, []
     gaps: dict[float, Interval] = {}
     for steps in stages:
-        state = trained(game, _images_of(p), steps=steps, batch_size=128, start=state)
+        state = trained(game, p, shape=_SHAPE, steps=steps, batch_size=128, start=state)
         model = _model_of(state.players, data.scale)
         log_p = densities.log_density(densities.marginal(model), x)
         elbo, divergence = _elbo(game, state.players, x), _kl(state.players, model, x)
@@ -75,10 +74,6 @@ def _game(scale: float) -> Game:
         optimizer=adam(3e-3),
         likelihood=gaussian(scale),
     )
-
-
-def _images_of(p: Mixture) -> Callable[[int, np.random.Generator], np.ndarray]:
-    return lambda number, rng: densities.sample(p, number, rng).reshape(-1, *_SHAPE)
 
 
 def _model_of(players: Players, scale: float) -> LinearGaussian:
