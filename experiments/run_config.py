@@ -67,7 +67,9 @@ def _saved_config(saved: dict, path: str, name: str | None) -> tuple[str, RunCon
     if name == "":
         raise _no_name()
     if own is None:
-        raise UserError(f"{path} is of a game of its own: continue it by fit()")
+        raise UserError(
+            f"{path} holds a run of a game of its own: continue it with gen_jax.fit"
+        )
     if name not in (None, own):
         experiment.find(name)  # a misspelt name gets its own error
         raise UserError(f"{path} holds a run of {own}, not of {name}")

@@ -66,7 +66,8 @@ def fit(
 
     Returns the last state. Ctrl-C, SIGTERM, a reader's error and the end of `batches`
     save first, then raise. Raises UserError for a state or a logged loss that is not
-    finite, for invalid arguments and for too large sizes; OSError for a full disk.
+    finite, for invalid arguments and for sizes that do not fit in memory; OSError for a
+    full disk.
     """
     from gen_jax.runs import seeds as several  # here: a step alone needs no checkpoints
     from gen_jax.runs.recorder import Recorder

@@ -291,7 +291,7 @@ def _check_backend(backend: str, spec: Any, over_seeds: bool) -> None:
     if backend not in ("jit", "pmap"):
         raise UserError(f"backend {backend!r} is neither 'jit' nor 'pmap'")
     if backend == "pmap" and spec is not None:
-        raise UserError("spec shards a state under jit; pmap replicates it")
+        raise UserError("spec shards a state, which pmap cannot: use backend='jit'")
     if backend == "pmap" and over_seeds:
         raise UserError("several seeds at once need the backend jit, not pmap")
 
@@ -302,7 +302,7 @@ def check_divides(size: int, game: Game, mesh: Mesh, microbatches: int) -> None:
     if size % divisor:
         raise UserError(
             f"a batch of {size} does not divide by {divisor} = {mesh.size} devices x "
-            f"{game.parts} parts x {microbatches} microbatches"
+            f"{game.parts} parts x {microbatches} microbatches: give a multiple of it"
         )
 
 
