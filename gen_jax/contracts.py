@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from gen_jax.config import FitConfig
 from gen_jax.errors import UserError
 from gen_jax.ops import Ops
 
@@ -113,6 +114,19 @@ def first_difference(found: Any, expected: Any, root: str) -> str:
     if own != wanted:
         return f"{root}: its containers are {own}, the network's {wanted}"
     return ""
+
+
+def fit_config(config: Any, start: Any, given: Any) -> FitConfig:
+    """Return the configuration of `fit`, by default FitConfig().
+
+    Raises UserError for another type, and for both a first state and given weights.
+    """
+    config = FitConfig() if config is None else config
+    if not isinstance(config, FitConfig):
+        raise UserError(f"config is {config!r:.60}: write FitConfig(steps=...)")
+    if start is not None and given:
+        raise UserError("start has every player's weights: leave out given, or start")
+    return config
 
 
 def first_batch(batches: Any, leading: int = 0) -> Any:

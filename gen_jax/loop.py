@@ -66,17 +66,12 @@ def fit(
 
     Returns the last state. Ctrl-C, SIGTERM, a reader's error and the end of `batches`
     save first, then raise. Raises UserError for a state or a logged loss that is not
-    finite, for invalid arguments and for sizes that do not fit in memory; OSError for a
-    full disk.
+    finite, invalid arguments, and sizes too large for memory; OSError for a full disk.
     """
     from gen_jax.runs import seeds as several  # here: a step alone needs no checkpoints
     from gen_jax.runs.recorder import Recorder
 
-    config = FitConfig() if config is None else config
-    if not isinstance(config, FitConfig):
-        raise UserError(f"config is {config!r:.60}: write FitConfig(steps=...)")
-    if start is not None and given:
-        raise UserError("start has every player's weights: leave out given, or start")
+    config = contracts.fit_config(config, start, given)
     mesh = mesh or devices.data_mesh()
     rng = several.keys(seeds) if seeds else jax.random.key(config.seed)
     first = contracts.first_batch(batches, rng.ndim)
@@ -97,10 +92,8 @@ def fit(
     memory.check({f"{per_call} batches a call take": memory.size(first) * per_call})
     take = _Stepper(game, per_call, config.microbatches, backend, mesh, prepare, rng)
     if state is None:
-        init = functools.partial(init_state, game, batch=example, given=given)
         with take.compiling(like, first):
-            state = devices.run_once(jax.vmap(init), rng) if seeds else init(rng)
-            state = jax.device_put(state, replicated)
+            state = _first_state(game, rng, example, given, replicated)
     return _train(take, recorder, state, step, batches, config.steps)
 
 
@@ -120,6 +113,13 @@ def _train(take, recorder, state, step, batches, steps):
             raise SystemExit(128 + signal.SIGTERM)
         raise KeyboardInterrupt
     return state
+
+
+def _first_state(game, rng, example, given, sharding):
+    """Return the state before the first step, of each seed if `rng` has keys [S]."""
+    start = functools.partial(init_state, game, batch=example, given=given)
+    state = devices.run_once(jax.vmap(start), rng) if rng.ndim else start(rng)
+    return jax.device_put(state, sharding)
 
 
 @contextlib.contextmanager

@@ -92,6 +92,19 @@ class _Gan:
         x, y = modules.example(batch), modules.no_labels(1)
         return modules.init(self.discriminator, rng, x, y)
 
+    def as_players(self, generator_optimizer, discriminator_optimizer, halflives):
+        """Return the two players by name."""
+        generator = Player(
+            self.init_generator, self.generator_loss, generator_optimizer, halflives
+        )
+        discriminator = Player(
+            self.init_discriminator, self.discriminator_loss, discriminator_optimizer
+        )
+        return {
+            self.generator_name: generator,
+            self.discriminator_name: discriminator,
+        }
+
     def prior(self, players, keys):
         """z [B, z_dim] by keys [B]."""
         return PRIORS[self.prior_name](keys, (self.z_dim,))
@@ -223,19 +236,9 @@ def gan(
         generator_name=names[0],
         discriminator_name=names[1],
     )
-    players = {
-        names[0]: Player(
-            members.init_generator,
-            members.generator_loss,
-            generator_optimizer,
-            ema_halflife_images,
-        ),
-        names[1]: Player(
-            members.init_discriminator,
-            members.discriminator_loss,
-            discriminator_optimizer,
-        ),
-    }
+    players = members.as_players(
+        generator_optimizer, discriminator_optimizer, ema_halflife_images
+    )
     critic = tuple(Turn(names[1:], part) for part in range(critic_turns))
     turns = (*critic, Turn(names[:1]))
     return Game(players, turns, Ops.of(members), num_classes)
