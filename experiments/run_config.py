@@ -25,9 +25,10 @@ def of_new(
 
     if init_from is not None:
         saved = checkpoint.newest_meta(checkpoint.step_directories(init_from))
-        name, config = _saved_config(saved, init_from, name)
-        return name, _overridden(config, overrides)
-    _check_name(name)
+        own, config = _saved_config(saved, init_from, name)
+        return own, _overridden(config, overrides)
+    if not name:
+        raise _no_name()
     return name, _overridden(experiment.find(name).config, overrides)
 
 
@@ -37,7 +38,7 @@ def of_resumed(
     """Return the experiment's name and the configuration of a resumed run.
 
     saved: the run's meta. folder: the run's; of several seeds the first one's.
-    workdir: what an error calls the run. name: of the experiment, None for the run's.
+    workdir: the run's name in an error. name: of the experiment, None for the run's.
 
     Raises UserError if the name or an override disagrees with the run.
     """
@@ -60,24 +61,24 @@ def of_resumed(
 def _saved_config(saved: dict, path: str, name: str | None) -> tuple[str, RunConfig]:
     """Return the experiment's name and the configuration that a run was saved with.
 
-    path: what an error calls the run. name: that the run must have; None for any.
+    path: the run's name in an error. name: that the run must have; None for any.
     """
     own = saved.get("experiment")
     if name == "":
-        _check_name(name)
+        raise _no_name()
     if own is None:
-        raise UserError(f"{path} is of a game of its own: continue it by fit()")
+        raise UserError(
+            f"{path} holds a run of a game of its own: continue it with gen_jax.fit"
+        )
     if name not in (None, own):
         experiment.find(name)  # a misspelt name gets its own error
         raise UserError(f"{path} holds a run of {own}, not of {name}")
     return own, configs.from_dict(experiment.find(own).config, saved["config"])
 
 
-def _check_name(name: str | None) -> None:
-    if not name:
-        raise UserError(
-            f"--experiment=NAME is needed; there are: {', '.join(experiment.names())}"
-        )
+def _no_name() -> UserError:
+    known = ", ".join(experiment.names())
+    return UserError(f"--experiment=NAME is needed; there are: {known}")
 
 
 def _with_latest(config: RunConfig, path: Path) -> RunConfig:

@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from gen_jax.config import FitConfig
 from gen_jax.errors import UserError
 from gen_jax.ops import Ops
 
@@ -38,16 +39,11 @@ def check_game(players: Mapping[str, Any], turns: Any, ops: Any) -> None:
     if isinstance(turns, str) or not turns:
         raise UserError(f'turns is {turns!r}: write at least one, as (("model",),)')
     for turn in turns:
-        check_turn(getattr(turn, "players", turn))
-
-
-def check_turn(names: Any) -> None:
-    """Check that a turn is a tuple of players' names.
-
-    Raises UserError for a string, and for a turn without a player.
-    """
-    if isinstance(names, str) or not names:
-        raise UserError(f'a turn is {names!r}: it is a tuple of names, as ("model",)')
+        names = getattr(turn, "players", turn)
+        if isinstance(names, str) or not names:
+            raise UserError(
+                f'a turn is {names!r}: it is a tuple of names, as ("model",)'
+            )
 
 
 def check_loss(name: str, mutable: Any, result: Any) -> None:
@@ -114,12 +110,23 @@ def first_difference(found: Any, expected: Any, root: str) -> str:
                     f"{name}: {what} {of(mine[name])}, the network has "
                     f"{of(theirs[name])}"
                 )
-    if jax.tree.structure(found) != jax.tree.structure(expected):
-        return (
-            f"{root}: its containers are {jax.tree.structure(found)}, the network's "
-            f"{jax.tree.structure(expected)}"
-        )
+    own, wanted = (str(jax.tree.structure(tree)) for tree in (found, expected))
+    if own != wanted:
+        return f"{root}: its containers are {own}, the network's {wanted}"
     return ""
+
+
+def fit_config(config: Any, start: Any, given: Any) -> FitConfig:
+    """Return the configuration of `fit`, by default FitConfig().
+
+    Raises UserError for another type, and for both a first state and given weights.
+    """
+    config = FitConfig() if config is None else config
+    if not isinstance(config, FitConfig):
+        raise UserError(f"config is {config!r:.60}: write FitConfig(steps=...)")
+    if start is not None and given:
+        raise UserError("start has every player's weights: leave out given, or start")
+    return config
 
 
 def first_batch(batches: Any, leading: int = 0) -> Any:

@@ -7,7 +7,7 @@ names its experiment, and only registered code is ever imported for it.
 
 import dataclasses
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from gen_jax import plugins
 from gen_jax.config import FitConfig, kind_of, within
@@ -44,7 +44,7 @@ class Experiment(NamedTuple):
     """
 
     config: RunConfig
-    game: Callable[[RunConfig, Info], Game]
+    game: Callable[[Any, Info], Game]  # of a configuration of config's class
     shape: tuple[int, ...] | None = None
     needs: tuple[str, ...] = ()
     about: str = ""

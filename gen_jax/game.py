@@ -77,7 +77,8 @@ class Context(NamedTuple):
     step: jax.Array  # int32 []
     keys: jax.Array  # keys [B], one an example, own to this turn and player
     shared_keys: jax.Array  # keys [B], the same in every turn of a step
-    index: jax.Array  # int32 [B], each example's position in the global batch
+    # int32 [B], each example's position in the global batch
+    index: jax.Array  # type: ignore[assignment]  # a tuple has a method of this name
     batch_size: int
     axis_name: str | None  # the device axis, as `train_step` was given it
 
@@ -86,6 +87,9 @@ class Context(NamedTuple):
         if self.axis_name is None:
             return x
         return jax.lax.all_gather(x, self.axis_name, tiled=True)
+
+
+Loss = Callable[[Players, Any, Context], tuple[jax.Array, tuple[Tree, dict]]]
 
 
 class Player(NamedTuple):
@@ -100,7 +104,7 @@ class Player(NamedTuple):
     """
 
     init: Callable[[jax.Array, Any], Weights]
-    loss: Callable[[Players, Any, Context], tuple[jax.Array, tuple[Tree, dict]]] | None
+    loss: Loss | None
     optimizer: optax.GradientTransformation | None = None
     ema_halflife_images: tuple[float, ...] = ()
 
@@ -121,8 +125,9 @@ class Game:
     """Players, the order in which they move, and the functions of a trained game.
 
     players: the players by name.
-    turns: who moves when. `(("discriminator",), ("generator",))` alternates: a later
-        turn sees the earlier moves. Names in one turn move simultaneously.
+    turns: who moves when, each a Turn or a tuple of names. `(("discriminator",),
+        ("generator",))` alternates: a later turn sees the earlier moves. Names in one
+        turn move simultaneously.
     ops: functions of the trained players; see `ops.py`.
     num_classes: number of classes that the ops take as y; 0 if they take no y.
 
@@ -131,11 +136,11 @@ class Game:
     """
 
     players: Mapping[str, Player]
-    turns: tuple[Turn | tuple[str, ...], ...]
+    turns: tuple[Turn, ...]
     ops: Ops = NO_OPS
     num_classes: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         contracts.check_game(self.players, self.turns, self.ops)
         turns = tuple(t if isinstance(t, Turn) else Turn(tuple(t)) for t in self.turns)
         object.__setattr__(self, "turns", turns)
@@ -178,7 +183,8 @@ def init_state(
 ) -> State:
     """Return the state before the first step.
 
-    rng: the run's key. batch: an example batch; only its shapes and dtypes matter.
+    rng: the run's key. batch: an example batch, arrays [B, ...]; only its shapes and
+        dtypes matter.
     given: by player's name, the weights of a frozen or warm-started player: anything
         with `params` and `mutable` (Weights, a PlayerState), or a tree of parameters
         for a player without mutable state.
@@ -196,8 +202,8 @@ def init_state(
         for number, name in enumerate(game.players)
     }
     for name, weights in given.items():
-        start = partial(_first_weights, name, game.players[name])
-        expected = jax.eval_shape(start, keys[name], zeros)
+        init = partial(_first_weights, name, game.players[name])
+        expected = jax.eval_shape(init, keys[name], zeros)
         given[name] = _fitting(name, weights, expected)
 
     def start(keys, given):

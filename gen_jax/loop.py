@@ -66,12 +66,12 @@ def fit(
 
     Returns the last state. Ctrl-C, SIGTERM, a reader's error and the end of `batches`
     save first, then raise. Raises UserError for a state or a logged loss that is not
-    finite, for invalid arguments and for too large sizes; OSError for a full disk.
+    finite, invalid arguments, and sizes too large for memory; OSError for a full disk.
     """
     from gen_jax.runs import seeds as several  # here: a step alone needs no checkpoints
     from gen_jax.runs.recorder import Recorder
 
-    config = _checked(FitConfig() if config is None else config, start, given)
+    config = contracts.fit_config(config, start, given)
     mesh = mesh or devices.data_mesh()
     rng = several.keys(seeds) if seeds else jax.random.key(config.seed)
     first = contracts.first_batch(batches, rng.ndim)
@@ -85,10 +85,11 @@ def fit(
         state = several.stack([start] * len(seeds)) if seeds else start
         state = jax.device_put(jax.tree.map(jnp.array, state), replicated)
     step = 0 if state is None else int(state.step.max())
-    if step >= config.steps:
+    if state is not None and step >= config.steps:
         recorder.already_done(step)
         return state
-    per_call = _steps_per_call(config, config.steps - step, first)
+    per_call = min(config.steps_per_call, config.steps - step)
+    memory.check({f"{per_call} batches a call take": memory.size(first) * per_call})
     take = _Stepper(game, per_call, config.microbatches, backend, mesh, prepare, rng)
     if state is None:
         with take.compiling(like, first):
@@ -96,17 +97,7 @@ def fit(
     return _train(take, recorder, state, step, batches, config.steps)
 
 
-def _checked(config: Any, start: Any, given: Any) -> FitConfig:
-    if not isinstance(config, FitConfig):
-        raise UserError(f"config is {config!r:.60}: write FitConfig(steps=...)")
-    if start is not None and given:
-        raise UserError("start has every player's weights: leave out given, or start")
-    return config
-
-
-def _train(
-    take: "_Stepper", recorder, state: State, step: int, batches, steps: int
-) -> State:
+def _train(take, recorder, state, step, batches, steps):
     """Take the steps from `step` to `steps`, or until a signal, and record them."""
     stream = iter(batches(step))
     with recorder.recording(step, state), _caught_signals() as caught:
@@ -117,8 +108,18 @@ def _train(
             recorder.after(step, state, metrics, count)
         recorder.finish(step, state)
     if caught and step < steps:
-        _raise_for(caught[0], step)
+        print(f"interrupted and saved at step {step}", file=sys.stderr)
+        if caught[0] == signal.SIGTERM:
+            raise SystemExit(128 + signal.SIGTERM)
+        raise KeyboardInterrupt
     return state
+
+
+def _first_state(game, rng, example, given, sharding):
+    """Return the state before the first step, of each seed if `rng` has keys [S]."""
+    start = functools.partial(init_state, game, batch=example, given=given)
+    state = devices.run_once(jax.vmap(start), rng) if rng.ndim else start(rng)
+    return jax.device_put(state, sharding)
 
 
 @contextlib.contextmanager
@@ -136,17 +137,7 @@ def _saving_on_error(recorder: "Recorder", step: int, state: State) -> Iterator[
         raise
 
 
-def _first_state(game: Game, rng, example: Tree, given, sharding) -> State:
-    """Return the state before the first step, of each seed if `rng` has keys [S]."""
-
-    def start(key):
-        return init_state(game, key, example, given)
-
-    state = devices.run_once(jax.vmap(start), rng) if rng.ndim else start(rng)
-    return jax.device_put(state, sharding)
-
-
-def _prepared_shapes(batch: Tree, prepare, leading: int) -> Tree:
+def _prepared_shapes(batch, prepare, leading):
     """Return the shapes of one run's global batch as the game will see it.
 
     leading: number of axes of `batch` before [B, ...].
@@ -185,16 +176,6 @@ def _state_that_fits(
     return like
 
 
-def _steps_per_call(config: FitConfig, left: int, batch: Tree) -> int:
-    """Return the number of steps that a call takes, at most those that are left.
-
-    Raises UserError if the machine cannot hold their batches.
-    """
-    count = min(config.steps_per_call, left)
-    memory.check({f"{count} batches a call take": memory.size(batch) * count})
-    return count
-
-
 class _Stepper:
     """Takes the steps of one call: moves their batches to the devices and runs them."""
 
@@ -212,7 +193,7 @@ class _Stepper:
             )
             for count in {1, per_call}
         }
-        self._ahead = collections.deque()
+        self._ahead: collections.deque[Tree] = collections.deque()
         # Forced host devices meet in a collective only if steps do not queue.
         platform = mesh.devices.flat[0].platform
         self._most_ahead = 0 if platform == "cpu" and mesh.size > 1 else _STEPS_AHEAD
@@ -237,9 +218,10 @@ class _Stepper:
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
             compiled = pool.submit(context.run, lambda: lower(self._rng).compile())
             yield
-        if isinstance(compiled.exception(), UserError):
-            raise compiled.exception()
-        if not compiled.exception():  # the first call raises any other error again
+        error = compiled.exception()
+        if isinstance(error, UserError):
+            raise error
+        if error is None:  # the first call raises any other error again
             planned = compiled.result().memory_analysis()
             memory.check_planned(planned, self._mesh.local_devices[0])
 
@@ -285,11 +267,11 @@ def _caught_signals() -> Iterator[list[int]]:
     if threading.current_thread() is not threading.main_thread():
         yield caught
         return
-    before = {}
+    before: dict[signal.Signals, Any] = {}
 
     def catch(number, frame):
         caught.append(number)
-        signal.signal(number, before[number])
+        signal.signal(number, before[signal.Signals(number)])
 
     for number in (signal.SIGINT, signal.SIGTERM):
         before[number] = signal.signal(number, catch)
@@ -298,10 +280,3 @@ def _caught_signals() -> Iterator[list[int]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _raise_for(number: int, step: int) -> None:
-    print(f"interrupted and saved at step {step}", file=sys.stderr)
-    if number == signal.SIGTERM:
-        raise SystemExit(128 + signal.SIGTERM)
-    raise KeyboardInterrupt

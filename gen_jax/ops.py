@@ -60,7 +60,8 @@ class Ops:
     @classmethod
     def of(cls, model: Any) -> "Ops":
         """Collect the ops that a model has as methods of the same names."""
-        return cls(**{name: getattr(model, name, None) for name in FIELDS})
+        own: dict[str, Any] = {name: getattr(model, name, None) for name in FIELDS}
+        return cls(**own)
 
     @property
     def by_name(self) -> dict[str, Op]:

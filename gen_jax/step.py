@@ -5,6 +5,7 @@ its own key, derived from (seed, step, turn, player, i). So the same seed gives 
 run on one device or many, under jit or pmap, and after a restart.
 """
 
+import dataclasses
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -13,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.typing import ArrayLike
 
 from gen_jax import contracts, devices
 from gen_jax.errors import UserError
@@ -20,7 +22,6 @@ from gen_jax.game import Context, Game, Player, PlayerState, State, Tree
 from gen_jax.optimizers import averaged_weights
 
 Metrics = dict[str, jax.Array]
-Step = Callable[[State, Tree, jax.Array], tuple[State, Metrics]]
 
 _SHARED, _PREPARE, _FIRST_TURN = 0, 1, 2  # streams of keys within a step
 _SAMPLES = 2**32 - 2  # no step has this number
@@ -67,7 +68,9 @@ def train_step(
     return State(state.step + 1, players), _mean_by_name(reports)
 
 
-def _streams(rng, number: int, game: Game, name: str) -> tuple[jax.Array, jax.Array]:
+def _streams(
+    rng: jax.Array, number: int, game: Game, name: str
+) -> tuple[jax.Array, jax.Array]:
     """Return the key of a player's own randomness in a turn, and the step's shared."""
     own = jax.random.fold_in(rng, _FIRST_TURN + number)
     own = jax.random.fold_in(own, list(game.players).index(name))
@@ -92,7 +95,11 @@ def _loss_of_params(game, players, name, step, streams, params, examples):
 
 
 def _update_player(
-    player: Player, mine: PlayerState, loss_of_params, examples, microbatches: int
+    player: Player,
+    mine: PlayerState,
+    loss_of_params: Callable,
+    examples: tuple[Tree, jax.Array],
+    microbatches: int,
 ) -> tuple[PlayerState, Metrics]:
     """Move one player along its loss's gradient; return its metrics too."""
     gradient = jax.value_and_grad(loss_of_params, has_aux=True)
@@ -107,6 +114,7 @@ def _update_player(
     metrics = {"loss": loss, **metrics}
     if axis := devices.batch_axis():
         grads, metrics = jax.lax.pmean((grads, metrics), axis)
+    assert player.optimizer is not None  # `Game` gives it a turn only then
     with jax.numpy_dtype_promotion("standard"):  # Adam mixes int32 counts and floats
         updates, opt = player.optimizer.update(grads, mine.opt, mine.params)
     params = optax.apply_updates(mine.params, updates)
@@ -140,12 +148,12 @@ def _accumulated(gradient: Callable, microbatches: int) -> Callable:
     return mean_gradient
 
 
-def example_keys(rng: jax.Array, index: jax.Array) -> jax.Array:
+def example_keys(rng: jax.Array, index: ArrayLike) -> jax.Array:
     """Return keys [B], one for each position int32 [B] in the global batch."""
     return jax.vmap(jax.random.fold_in, (None, 0))(rng, index)
 
 
-def sample_keys(seed: int, index: jax.Array) -> jax.Array:
+def sample_keys(seed: int, index: ArrayLike) -> jax.Array:
     """Return keys [B] of the samples at `index`, distinct from those of all steps."""
     return example_keys(jax.random.fold_in(jax.random.key(seed), _SAMPLES), index)
 
@@ -178,7 +186,34 @@ def _mean_by_name(reports: list[Metrics]) -> Metrics:
     values = {
         name: [report[name] for report in reports if name in report] for name in names
     }
-    return {name: sum(x) / len(x) for name, x in values.items()}
+    return {name: sum(x[1:], x[0]) / len(x) for name, x in values.items()}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Step:
+    """A compiled step: (state, batch, rng) -> (state, metrics)."""
+
+    _compiled: Any  # by `jax.jit`
+    _check_size: Callable[[int], None]
+    _batch_axis: int
+    _of_state: Any  # the state's shardings
+
+    def __call__(
+        self, state: State, batch: Tree, rng: jax.Array
+    ) -> tuple[State, Metrics]:
+        """Check that the batch divides, then take the step.
+
+        The state is moved to its devices first: jit would compile once for a new state
+        and once for the result of a step.
+        """
+        self._check_size(jax.tree.leaves(batch)[0].shape[self._batch_axis])
+        if getattr(state.step, "sharding", None) != jax.tree.leaves(self._of_state)[0]:
+            state = jax.device_put(state, self._of_state)
+        return self._compiled(state, batch, rng)
+
+    def lower(self, *args: Any) -> Any:
+        """Lower the step for arguments or their shapes, as a function of `jax.jit`."""
+        return self._compiled.lower(*args)
 
 
 def make_train_step(
@@ -228,7 +263,7 @@ def make_train_step(
             return one_step(state, batches, rng)
         return jax.lax.scan(lambda s, b: one_step(s, b, rng), state, batches)
 
-    options = {"donate_argnums": 0} if donate else {}
+    options: dict[str, Any] = {"donate_argnums": 0} if donate else {}
     if compiler_options is not None:
         options["compiler_options"] = compiler_options
     batch_axis = (steps_per_call > 1) + over_seeds
@@ -239,10 +274,10 @@ def make_train_step(
         compiled = devices.jit(steps, **options, **places)
 
     check = partial(check_divides, game=game, mesh=mesh, microbatches=microbatches)
-    return _guarded(compiled, check, batch_axis, places["out_shardings"][0])
+    return Step(compiled, check, batch_axis, places["out_shardings"][0])
 
 
-def _prepared(prepare, batch: Tree, rng, step, axis_name: str | None) -> Tree:
+def _prepared(prepare, batch, rng, step, axis_name):
     """Return the batch that the game sees, prepared under its examples' own keys."""
     if prepare is None:
         contracts.check_no_raw_images(batch)
@@ -256,26 +291,9 @@ def _check_backend(backend: str, spec: Any, over_seeds: bool) -> None:
     if backend not in ("jit", "pmap"):
         raise UserError(f"backend {backend!r} is neither 'jit' nor 'pmap'")
     if backend == "pmap" and spec is not None:
-        raise UserError("spec shards a state under jit; pmap replicates it")
+        raise UserError("spec shards a state, which pmap cannot: use backend='jit'")
     if backend == "pmap" and over_seeds:
         raise UserError("several seeds at once need the backend jit, not pmap")
-
-
-def _guarded(compiled, check, batch_axis: int, of_state) -> Step:
-    """Return the compiled step, with a check of the batch's size before it.
-
-    The state is moved to its devices first: jit would compile once for a new state and
-    once for the result of a step.
-    """
-
-    def step(state, batch, rng):
-        check(jax.tree.leaves(batch)[0].shape[batch_axis])
-        if getattr(state.step, "sharding", None) != jax.tree.leaves(of_state)[0]:
-            state = jax.device_put(state, of_state)
-        return compiled(state, batch, rng)
-
-    step.lower = compiled.lower
-    return step
 
 
 def check_divides(size: int, game: Game, mesh: Mesh, microbatches: int) -> None:
@@ -284,7 +302,7 @@ def check_divides(size: int, game: Game, mesh: Mesh, microbatches: int) -> None:
     if size % divisor:
         raise UserError(
             f"a batch of {size} does not divide by {divisor} = {mesh.size} devices x "
-            f"{game.parts} parts x {microbatches} microbatches"
+            f"{game.parts} parts x {microbatches} microbatches: give a multiple of it"
         )
 
 

@@ -1,4 +1,4 @@
-"""What a loss returns is checked while it is traced; raw images are refused."""
+"""The result of a loss is checked while it is traced; raw images are refused."""
 
 import functools
 

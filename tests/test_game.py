@@ -137,7 +137,7 @@ def test_a_players_state_may_be_given_to_another_game():
     assert int(mine.players["model"].updates) == 0
 
 
-def test_averaged_plays_the_average_where_there_is_one():
+def test_averaged_uses_the_average_if_there_is_one():
     game = mean_game(ema_halflife_images=(10.0,))
     state = init_state(game, jax.random.key(0), BATCH)
     mine = state.players["model"]

@@ -1,4 +1,4 @@
-"""fit: the same run in one go or in pieces, and what it leaves in its folder."""
+"""fit: the same run in one go or in pieces, and the files in its folder."""
 
 import itertools
 import json
@@ -68,7 +68,7 @@ def test_nothing_depends_on_how_steps_are_called(tmp_path):
 
 
 @pytest.mark.parametrize("backend", ["jit", "pmap"])
-def test_a_run_goes_on_with_another_backend_and_other_devices(tmp_path, backend):
+def test_a_run_resumes_with_another_backend_and_other_devices(tmp_path, backend):
     one = devices.data_mesh(jax.devices()[:1])
     straight = fit(noisy_game(), batches, config(6), mesh=one)
     fit(noisy_game(), batches, config(3), workdir=tmp_path, mesh=one)
@@ -79,7 +79,7 @@ def test_a_run_goes_on_with_another_backend_and_other_devices(tmp_path, backend)
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
-def test_what_a_run_leaves(tmp_path, capsys):
+def test_the_files_of_a_finished_run(tmp_path, capsys):
     state = fit(
         noisy_game(), batches, config(6, sample_every_steps=4), workdir=tmp_path / "run"
     )
@@ -97,7 +97,7 @@ def test_what_a_run_leaves(tmp_path, capsys):
     assert "6.png" in err
 
 
-def test_steps_that_are_done_are_said_to_be(tmp_path, capsys):
+def test_a_finished_run_says_that_nothing_is_left_to_do(tmp_path, capsys):
     first = fit(noisy_game(), batches, config(3), workdir=tmp_path)
     again = fit(noisy_game(), batches, config(2), workdir=tmp_path)
     same(first, again)
@@ -151,7 +151,7 @@ def test_a_loss_that_diverges_is_noticed_when_it_is_logged(tmp_path):
         return w**2, ({}, {"by_zero": 1 / jnp.zeros_like(w)})
 
     game = Game({"model": scalar_player(loss, learning_rate=1e3)}, (("model",),))
-    fit(game, batches, config(2), workdir=tmp_path)  # an inf that is no loss may be
+    fit(game, batches, config(2), workdir=tmp_path)  # only a loss has to be finite
     with pytest.raises(UserError, match=r"loss of model is .*; the last .* step 2$"):
         fit(game, batches, config(10**6), workdir=tmp_path)
     assert load(tmp_path, game).step == 2
@@ -183,7 +183,7 @@ def test_a_call_takes_no_more_steps_than_are_left(tmp_path):
         fit(noisy_game(), batches, config(2**31 - 1, steps_per_call=2**31 - 1))
 
 
-def test_what_no_memory_can_hold_is_refused_before_it_is_taken(tmp_path):
+def test_a_run_too_large_for_memory_is_refused_before_allocation(tmp_path):
     def wide(shape, loss):
         player = Player(lambda *_: Weights({"w": jnp.zeros(shape)}), loss, adam(0.1))
         return Game({"model": player}, (("model",),))

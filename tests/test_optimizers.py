@@ -20,7 +20,7 @@ def test_rate_falls_momentum_rises():
         np.testing.assert_allclose(params, w, rtol=1e-4)
 
 
-def test_the_rate_has_a_floor():
+def test_the_rate_has_a_minimum():
     optimizer = sgd_of_2014(0.1, decay=1e9, momentum=(0.0, 0.0), momentum_steps=1)
     state = optimizer.init(jnp.float32(0.0))
     for _ in range(3):

@@ -383,7 +383,7 @@ def test_the_step_lowers_for_tpu():
         ({"mesh": 4, "microbatches": 2}, 24, "24 does not divide by 16 = "),
     ],
 )
-def test_what_cannot_be_divided_is_refused(options, size, message):
+def test_a_batch_that_does_not_divide_is_refused(options, size, message):
     if "mesh" in options:
         options = {**options, "mesh": devices.data_mesh()}
     game = noisy_game()

@@ -63,7 +63,7 @@ class Joined(NamedTuple):
 
 
 def joined(truth: np.ndarray, predicted: np.ndarray) -> Joined:
-    """Compare the pairs of pixels that truth and prediction connect."""
+    """Compare the pairs of pixels that truth and prediction connect, [N, H, W] each."""
     labels = zip(components(truth), components(predicted), strict=True)
     counts = [
         (_pairs(true[true > 0]), _pairs(found[found > 0]), _pairs(_both(true, found)))

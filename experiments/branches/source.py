@@ -100,25 +100,16 @@ def shown_mask(x: np.ndarray) -> np.ndarray:
     return dark & ~leaf_mask(x)
 
 
-def hidden_mask(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return the branches of y that leaves of x hide, bool [N, H, W]; x, y as above."""
-    return branch_mask(y) & leaf_mask(x)
-
-
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Trees:
-    """The trees of a split; if `kept`, each is drawn once and stays in memory."""
+    """The trees of a split; if `in_memory`, each is drawn only once and kept."""
 
     name: str
     size: int
-    kept: bool
+    in_memory: bool
     drawn: dict[int, tuple[np.ndarray, np.ndarray]] = dataclasses.field(
         default_factory=dict
     )
-
-    @property
-    def in_memory(self) -> bool:
-        return self.kept
 
     def __len__(self) -> int:
         return _COUNTS[self.name]
@@ -132,7 +123,7 @@ class _Trees:
         if index in self.drawn:
             return self.drawn[index]
         tree = trees.draw(self.name, index, self.size)
-        if self.kept:
+        if self.in_memory:
             self.drawn[index] = tree
         return tree
 

@@ -10,9 +10,11 @@ branches.
 
 import math
 import random
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
+from PIL import Image, ImageDraw
 
 _FINE = 4  # images are drawn 4 times larger, then reduced
 _STEP = 0.022  # length of a growing twig's step; the unit is the image's side
@@ -76,7 +78,9 @@ def _grown(rng: random.Random) -> _Tree:
     return _thickened(rng, *_without_stubs(places[:count], parents[:count]))
 
 
-def _twigs(rng: random.Random, places, nearest, points):
+def _twigs(
+    rng: random.Random, places: np.ndarray, nearest: np.ndarray, points: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the nodes that points attract, int [M], and their new ends, [M, 2]."""
     nodes, which = np.unique(nearest, return_inverse=True)
     pull = points - places[nearest]
@@ -88,7 +92,9 @@ def _twigs(rng: random.Random, places, nearest, points):
     return nodes, places[nodes] + _STEP * (total + np.reshape(noise, (-1, 2)))
 
 
-def _trunk(rng: random.Random, places, parents, bottom: float) -> int:
+def _trunk(
+    rng: random.Random, places: np.ndarray, parents: np.ndarray, bottom: float
+) -> int:
     """Write the trunk's nodes, up to the crown's bottom; return their number."""
     places[0] = 0.5 + rng.gauss(0, 0.02), 1.01
     lean, top = rng.gauss(0, 0.12), bottom - rng.uniform(0.02, 0.16)
@@ -101,7 +107,9 @@ def _trunk(rng: random.Random, places, parents, bottom: float) -> int:
     return count
 
 
-def _without_stubs(places: np.ndarray, parents: np.ndarray):
+def _without_stubs(
+    places: np.ndarray, parents: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Remove twigs of a single step; return places and parents."""
     children = np.bincount(parents[1:], minlength=len(parents))
     stub = (children == 0) & (children[parents] > 1)
@@ -133,16 +141,14 @@ def _thickened(rng: random.Random, places: np.ndarray, parents: np.ndarray) -> _
     return _Tree(places, parents, flow ** (1 / power))
 
 
-def _segments(tree: _Tree):
+def _segments(tree: _Tree) -> Iterator[tuple[np.ndarray, np.ndarray, float]]:
     """Return start, end and width of every segment."""
     starts = tree.places[tree.parents]
     return zip(starts[1:], tree.places[1:], tree.widths[1:], strict=True)
 
 
-def _bare(tree: _Tree, side: int):
+def _bare(tree: _Tree, side: int) -> Image.Image:
     """Draw the branches as a PIL mask of mode L, 255 on a branch."""
-    from PIL import Image, ImageDraw
-
     mask = Image.new("L", (side, side), 0)
     pen = ImageDraw.Draw(mask)
     for start, end, width in _segments(tree):
@@ -150,7 +156,7 @@ def _bare(tree: _Tree, side: int):
     return mask
 
 
-def _stroke(pen, start, end, width, side, colour) -> None:
+def _stroke(pen, start, end, width, side, colour):
     """Draw a line with a round end; positions and width are in units of the side."""
     (x0, y0), (x1, y1) = ((side * x, side * y) for x, y in (start, end))
     pen.line((x0, y0, x1, y1), colour, max(1, round(side * width)))
@@ -158,10 +164,8 @@ def _stroke(pen, start, end, width, side, colour) -> None:
     pen.ellipse((x1 - radius, y1 - radius, x1 + radius, y1 + radius), colour)
 
 
-def _sky(rng: random.Random, side: int):
+def _sky(rng: random.Random, side: int) -> Image.Image:
     """Draw a pale sky, lighter towards the ground."""
-    from PIL import Image
-
     high = np.array(
         [rng.randint(176, 206), rng.randint(204, 220), rng.randint(228, 245)]
     )
@@ -173,10 +177,8 @@ def _sky(rng: random.Random, side: int):
     return Image.fromarray(np.ascontiguousarray(rows[:, None].repeat(side, 1)))
 
 
-def _bark(rng: random.Random, tree: _Tree, side: int):
+def _bark(rng: random.Random, tree: _Tree, side: int) -> Image.Image:
     """Draw the bark: brown, lit from the left."""
-    from PIL import Image, ImageDraw
-
     light = rng.uniform(0.8, 1.15)
     brown = [round(light * c) for c in (92, 64, 42)]
     lit = tuple(round(1.35 * c) for c in brown)
@@ -188,13 +190,13 @@ def _bark(rng: random.Random, tree: _Tree, side: int):
     return picture
 
 
-def _put_leaves(rng: random.Random, picture, tree: _Tree, bare: np.ndarray) -> None:
+def _put_leaves(
+    rng: random.Random, picture: Image.Image, tree: _Tree, bare: np.ndarray
+) -> None:
     """Draw clumps of leaves near the twigs until they hide about half of the tree.
 
     bare: bool [side, side], True on a branch.
     """
-    from PIL import Image, ImageDraw
-
     side = picture.width
     branches = np.flatnonzero(bare)
     twigs = tree.places[tree.widths < 2 * _TWIG].tolist()
@@ -212,7 +214,7 @@ def _put_leaves(rng: random.Random, picture, tree: _Tree, bare: np.ndarray) -> N
     picture.paste(leaves, mask=layer.point([0] + [255] * 255))
 
 
-def _clump(rng: random.Random, centre, radius: float) -> np.ndarray:
+def _clump(rng: random.Random, centre: list[float], radius: float) -> np.ndarray:
     """Return the outlines of 18 leaves around a place: [18, corners, 2]."""
     leaves = []
     for _ in range(18):

@@ -1,1 +1,1 @@
-"""Studies: what was found out with the library."""
+"""Studies made with the library: truth, the comparison of families, the twin."""

@@ -73,11 +73,8 @@ class Comparison:
 
     def run(self) -> str:
         """Train and measure everything not done yet; return the table in Markdown."""
-        for name, family in self.protocol.families.items():
-            if not family.is_calibrated:
-                raise UserError(
-                    f"the protocol has no costs of {name}: --calibrate first"
-                )
+        for name in self.protocol.families:
+            self.protocol.costs(name)  # raises if they are not known
         # This process and its commands share a GPU: none may take most of it.
         os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
         counts = {n: parameters(n, self.protocol) for n in self.protocol.families}
@@ -93,23 +90,23 @@ class Comparison:
 
     def _try(self, record: Record) -> None:
         """Measure the Frechet distances of all trials, families by turns."""
-        factors = self.protocol.trials.learning_rate
-        todo = [(name, x) for x in factors for name in self.protocol.families]
+        trials = self.protocol.trials
         todo = [
-            (name, x) for name, x in todo if str(x) not in record.trials.get(name, {})
+            (name, factor)
+            for factor in trials.learning_rate
+            for name in self.protocol.families
+            if str(factor) not in record.trials.get(name, {})
         ]
 
-        def trial(name: str, factor: float) -> dict[str, Measured] | None:
+        def distance(name: str, factor: float) -> float | None:
             run = self.folder / name / f"trial_{factor:g}"
             try:
-                return self._trained(run, name, factor, self.protocol.trials.seed)
+                measures = self._trained(run, name, factor, trials.seed)
             except DivergedError:
                 return None
+            return measures["on_classifier"].values["frechet_distance"].value
 
-        for (name, factor), measures in self._at_once(trial, todo):
-            found = None
-            if measures:
-                found = measures["on_classifier"].values["frechet_distance"].value
+        for (name, factor), found in self._at_once(distance, todo):
             record.trials.setdefault(name, {})[str(factor)] = found
             record.write(self.folder)
 
@@ -148,10 +145,8 @@ class Comparison:
         self, run: Path, name: str, factor: float, seed: int
     ) -> dict[str, Measured]:
         """Train at a multiple of the family's learning rate, and measure."""
-        family, (_, config) = (
-            self.protocol.families[name],
-            recipe_of(name, self.protocol),
-        )
+        family = self.protocol.families[name]
+        _, config = recipe_of(name, self.protocol)
         given = {**family.config, "learning_rate": factor * config.learning_rate}
         _command(
             "train",
@@ -180,7 +175,7 @@ class Comparison:
         for name, family in self.protocol.families.items():
             samples = self.folder / name / "seeds" / "seed_0" / "samples"
             path = samples / f"{family.steps}.png"
-            pictures[name] = np.atleast_3d(PIL.Image.open(path))
+            pictures[name] = np.atleast_3d(np.asarray(PIL.Image.open(path)))
         return images.beside(pictures)
 
 
@@ -222,7 +217,7 @@ def calibrated(protocol: Protocol) -> Protocol:
         seconds, flops = bare_step(recipe.build(config, dataset.info), config, dataset)
         steps = max(1, round(_TIMED_SECONDS / (seconds(10, _WARM) / 10)))
         timers[name] = seconds, steps, flops
-    milliseconds = {name: [] for name in timers}
+    milliseconds: dict[str, list[float]] = {name: [] for name in timers}
     for _ in range(_ROUNDS):
         for name, (seconds, steps, _) in timers.items():
             milliseconds[name].append(1e3 * seconds(steps, _WARM) / steps)
@@ -267,7 +262,7 @@ def best(name: str, trials: dict[str, float | None]) -> str:
         raise UserError(
             f"every trial of {name} diverged: give the protocol lower learning rates"
         )
-    return min(ended, key=ended.get)
+    return min(ended, key=ended.__getitem__)
 
 
 def _command(name: str, *arguments: str) -> None:
@@ -296,16 +291,18 @@ def _table(record: Record, protocol: Protocol, counts: dict[str, int]) -> str:
     """Return the comparison in Markdown: a row per family, and one of real images."""
     described = ("", "parameters", "GFLOP", "steps", "seconds", "rate x")
     table = [(*described, *(name.replace("_", " ") for name in _SHOWN))]
-    for name, family in protocol.families.items():
-        found, steps = record.families[name], family.steps
-        seconds = family.milliseconds * steps / 1e3  # by the protocol's calibration
+    for name in protocol.families:
+        found, (milliseconds, gigaflops, steps) = (
+            record.families[name],
+            protocol.costs(name),
+        )
         table.append(
             (
                 f"`{name}`",
                 f"{counts[name]:,}",
-                f"{family.gigaflops * steps:,.0f}",
+                f"{gigaflops * steps:,.0f}",
                 f"{steps:,}",
-                f"{seconds:.0f}",
+                f"{milliseconds * steps / 1e3:.0f}",  # by the protocol's calibration
                 f"{found.factor:g}",
                 *(_with_interval(found.values[key]) for key in _SHOWN),
             )

@@ -21,7 +21,7 @@ class Budget:
     gigaflops: float = at_least(0)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Trials:
     """Trainings that choose the learning rate. learning_rate: multiples of it."""
 
@@ -42,13 +42,8 @@ class Family:
     gigaflops: float | None = at_least(0, default=None)
     steps: int | None = at_least(1, default=None)
 
-    @property
-    def is_calibrated(self) -> bool:
-        """Return whether all costs are known."""
-        return None not in (self.milliseconds, self.gigaflops, self.steps)
 
-
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Protocol:
     """The conditions that are equal for all families.
 
@@ -67,6 +62,16 @@ class Protocol:
     samples: int = at_least(1)
     families: dict[str, Family]
     calibrated_on: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    def costs(self, name: str) -> tuple[float, float, int]:
+        """Return milliseconds and gigaflops of a family's step, and its steps.
+
+        Raises UserError if the protocol does not have them.
+        """
+        family = self.families[name]
+        if not (family.milliseconds and family.gigaflops and family.steps):
+            raise UserError(f"the protocol has no costs of {name}: --calibrate first")
+        return family.milliseconds, family.gigaflops, family.steps
 
 
 def read(path: Path) -> Protocol:

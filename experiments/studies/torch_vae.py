@@ -1,8 +1,8 @@
 """A VAE in plain PyTorch: the recipe of `recipes/vae.py`, none of its code.
 
 It has nothing of gen_jax, and takes its KL from PyTorch: `experiments.twin` trains both
-and compares their bounds. PyTorch is no dependency of the project; only that command
-imports this file.
+and compares their bounds. PyTorch is not a dependency of the project: only that
+command imports this file.
 """
 
 import itertools

@@ -4,15 +4,15 @@ import dataclasses
 import math
 import os
 import time
-from functools import partial
+from typing import Any
 
 import jax
 import numpy as np
 
-from gen_jax import averaged, data, devices, experiment
+from gen_jax import averaged, data, experiment
 from gen_jax.errors import UserError
 from gen_jax.loop import fit
-from gen_jax.sampling import in_batches
+from gen_jax.sampling import call
 from gen_jax.step import sample_keys
 
 _AT_ONCE = 1000  # images per batch when computing the bound
@@ -48,7 +48,7 @@ def compare(data_spec: str, steps: int, seeds: int, draws: int) -> None:
         print(f"gen_jax - PyTorch: mean of seeds {np.mean(differences):+.2f} ({each})")
 
 
-def _torch_vae():
+def _torch_vae() -> Any:
     """Import the twin's module; UserError if PyTorch is missing."""
     # PyTorch reads this at its first import. Its threads otherwise spin while they
     # wait: with other work on the machine, two were ten times slower than one.
@@ -62,7 +62,13 @@ def _torch_vae():
     return torch_vae
 
 
-def _ours(recipe, config, dataset, test: np.ndarray, draws: int) -> np.ndarray:
+def _ours(
+    recipe: experiment.Experiment,
+    config: Any,
+    dataset: data.Dataset,
+    test: np.ndarray,
+    draws: int,
+) -> np.ndarray:
     """Train gen_jax's VAE; return the bounds of the held-out images, nats [N]."""
     game = recipe.build(config, dataset.info)
     batches = data.batches(dataset.train, config.batch_size, config.seed)
@@ -70,29 +76,29 @@ def _ours(recipe, config, dataset, test: np.ndarray, draws: int) -> np.ndarray:
     state = jax.block_until_ready(fit(game, batches, config, prepare=data.prepare()))
     seconds = time.perf_counter() - started
     precise = dataclasses.replace(config, draws=draws)
-    bound = devices.jit(recipe.build(precise, dataset.info).ops.bound)
-    bounds = partial(_bounds, bound, x=test, seed=config.seed)
-    last = bounds(players=state.players)
+    bound = recipe.build(precise, dataset.info).ops.by_name["bound"]
+    prepare = data.prepare()
+    keys = sample_keys(config.seed, np.arange(len(test)))
+
+    def bound_of_bytes(players, x, keys):
+        return bound(players, prepare({"x": x}, keys)["x"], keys)
+
+    def bounds(players):
+        inputs = {"x": test, "keys": keys}
+        return call(bound_of_bytes, players, inputs, batch_size=_AT_ONCE)
+
+    last = bounds(state.players)
     print(
         f"seed {config.seed}: gen_jax {_mean(last)}, {seconds:.0f} s; "
-        f"averaged weights {_mean(bounds(players=averaged(state.players)))}",
+        f"averaged weights {_mean(bounds(averaged(state.players)))}",
         flush=True,
     )
     return last
 
 
-def _bounds(bound, players, x: np.ndarray, seed: int) -> np.ndarray:
-    """Compute the ELBO of images uint8 [N, H, W, C], nats [N]."""
-    keys = sample_keys(seed, np.arange(len(x), dtype=np.int32))
-    prepare = data.prepare()
-
-    def bounds(x, keys):
-        return bound(players, prepare({"x": jax.device_put(x)}, keys)["x"], keys)
-
-    return in_batches(bounds, x, keys, batch_size=_AT_ONCE)
-
-
-def _theirs(torch_vae, config, dataset, test: np.ndarray, draws: int) -> np.ndarray:
+def _theirs(
+    torch_vae: Any, config: Any, dataset: data.Dataset, test: np.ndarray, draws: int
+) -> np.ndarray:
     """Train the twin; return the bounds of the held-out images, nats [N]."""
     batches = data.batches(dataset.train, config.batch_size, config.seed)(0)
     (hidden,) = config.network.hidden

@@ -24,6 +24,8 @@ import numpy as np
 from gen_jax.diffusion.schedules import Schedule, at, posterior_tables
 from gen_jax.errors import choose
 
+Tables = tuple[np.ndarray, np.ndarray]  # target_x0 and target_eps
+
 
 class Prediction(NamedTuple):
     """The tables of a prediction, float64 [T + 1] each. Entry 0 is not used.
@@ -57,24 +59,29 @@ class Prediction(NamedTuple):
         return np.concatenate([[0.0], weights])
 
 
-def _eps(schedule: Schedule):
+def _eps(schedule: Schedule) -> Tables:
     return np.zeros(schedule.T + 1), np.ones(schedule.T + 1)
 
 
-def _x_0(schedule: Schedule):
+def _x_0(schedule: Schedule) -> Tables:
     return np.ones(schedule.T + 1), np.zeros(schedule.T + 1)
 
 
-def _v(schedule: Schedule):
+def _v(schedule: Schedule) -> Tables:
     return -schedule.noise, schedule.signal
 
 
-def _mean(schedule: Schedule):
+def _mean(schedule: Schedule) -> Tables:
     target_x0, on_x_t, _ = posterior_tables(schedule)
     return target_x0 + on_x_t * schedule.signal, on_x_t * schedule.noise
 
 
-PREDICTIONS: dict[str, Callable] = {"eps": _eps, "x_0": _x_0, "v": _v, "mean": _mean}
+PREDICTIONS: dict[str, Callable[[Schedule], Tables]] = {
+    "eps": _eps,
+    "x_0": _x_0,
+    "v": _v,
+    "mean": _mean,
+}
 
 
 def make_prediction(name: str, schedule: Schedule) -> Prediction:

@@ -290,7 +290,9 @@ def _checked_times(schedule: Schedule, steps: int) -> np.ndarray:
     return sampling_timesteps(schedule, steps)
 
 
-def _pairs(schedule: Schedule, tau: np.ndarray):
+def _pairs(
+    schedule: Schedule, tau: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return t, alpha_bar_t and alpha_bar_s of each step t -> s down the times tau."""
     t, s = tau[:0:-1], tau[-2::-1]
     return t, schedule.alpha_bar[t], schedule.alpha_bar[s]

@@ -8,6 +8,7 @@ x_{t-1} to x_t with variance beta_t. With alpha_t = 1 - beta_t and alpha_bar_t =
     q(x_t | x_0)     = N(sqrt(alpha_bar_t) x_0, (1 - alpha_bar_t) I)          (4)
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -82,7 +83,10 @@ def cosine_betas(T: int = 1000, offset: float = 0.008) -> np.ndarray:
     return np.minimum(1 - f[1:] / f[:-1], 0.999)
 
 
-BETAS = {"linear": linear_betas, "cosine": cosine_betas}
+BETAS: dict[str, Callable[..., np.ndarray]] = {
+    "linear": linear_betas,
+    "cosine": cosine_betas,
+}
 
 
 def make_schedule(betas: np.ndarray) -> Schedule:

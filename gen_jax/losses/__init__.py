@@ -1,1 +1,1 @@
-"""Losses: elementwise terms, what adversaries play for, and likelihoods."""
+"""Losses: elementwise terms, losses of adversaries, and likelihoods."""

@@ -52,7 +52,7 @@ class ConvDecoder(nn.Module):
     num_classes: number of classes of y, which is concatenated to z; 0 for no labels.
     """
 
-    shape: tuple[int, int, int]
+    shape: tuple[int, ...]
     base_channels: int = 32
     num_classes: int = 0
 

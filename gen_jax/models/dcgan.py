@@ -34,7 +34,7 @@ class Generator(nn.Module):
     num_classes: number of classes of y, which is concatenated to z; 0 for no labels.
     """
 
-    shape: tuple[int, int, int]
+    shape: tuple[int, ...]
     base_channels: int = 64
     kernel: int = 4
     num_classes: int = 0
@@ -60,8 +60,7 @@ class Generator(nn.Module):
         features = self.base_channels * 2 ** (depth - 1)
 
         def up(x, features):
-            options = {"use_bias": False, "kernel_init": _kernel_init}
-            return layers.ConvTranspose(features, kernel=self.kernel, **options)(x)
+            return layers.ConvTranspose(features, self.kernel, False, _kernel_init)(x)
 
         # A transposed convolution of a single pixel is a matrix product.
         x = nn.Dense(

@@ -144,7 +144,7 @@ class SelfAttention(nn.Module):
         return x + h.reshape(x.shape)
 
 
-def _check_divisible(sides: tuple[int, int], divisor: int):
+def _check_divisible(sides: tuple[int, int], divisor: int) -> None:
     if any(side % divisor for side in sides):
         raise UserError(
             f"images of {sides[0]}x{sides[1]} do not fit this U-Net: both sides must "
@@ -160,9 +160,9 @@ def _norm(x: jax.Array, groups: int) -> jax.Array:
     return nn.GroupNorm(groups, epsilon=1e-6)(x)
 
 
-def _conv(features: int, kernel_init=_kernel_init, strides: int = 1) -> nn.Conv:
+def _conv(features, kernel_init=_kernel_init, strides=1):
     return nn.Conv(features, (3, 3), strides=strides, kernel_init=kernel_init)
 
 
-def _dense(features: int, kernel_init=_kernel_init, name=None) -> nn.Dense:
+def _dense(features, kernel_init=_kernel_init, name=None):
     return nn.Dense(features, kernel_init=kernel_init, name=name)

@@ -8,7 +8,8 @@ and self-attention have a second implementation that is faster on a CPU
 
 import math
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +21,9 @@ from gen_jax.errors import UserError
 Initializer = Callable[..., jax.Array]
 
 
-def scale_init(rng, shape, dtype=jnp.float32) -> jax.Array:
+def scale_init(
+    rng: jax.Array, shape: Sequence[int], dtype: Any = jnp.float32
+) -> jax.Array:
     """Draw a norm's scales from N(1, 0.02): float `dtype` [*shape], as in the DCGAN."""
     return 1 + 0.02 * jax.random.normal(rng, shape, dtype)
 
@@ -123,12 +126,12 @@ def _phases(x: jax.Array, kernel: jax.Array) -> jax.Array:
     x[i], x[i+1] through kernel[1::2].
     """
 
-    def taps(size: int, parity: int):
+    def taps(size, parity):
         before = -(-size // 2) - parity  # entries before the one that meets x[i]
         first, low = before % 2, before // 2
         return slice(first, None, 2), (low, len(range(first, size, 2)) - 1 - low)
 
-    def phase(row: int, column: int):
+    def phase(row, column):
         rows, row_padding = taps(kernel.shape[0], row)
         columns, column_padding = taps(kernel.shape[1], column)
         return jax.lax.conv_general_dilated(

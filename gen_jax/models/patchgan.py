@@ -78,7 +78,7 @@ def _least_side(layers: int) -> int:
     return 3 * 2**layers if layers else 2
 
 
-def _check_sides(layers: int, height: int, width: int):
+def _check_sides(layers: int, height: int, width: int) -> None:
     side, least = min(height, width), _least_side(layers)
     if side >= least:
         return

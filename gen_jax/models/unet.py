@@ -12,6 +12,8 @@ statistics would leave nothing. Only the output layer has a bias. A bias before 
 would have no gradient but rounding error, by which Adam lets it drift.
 """
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
@@ -73,7 +75,9 @@ def _down(features: int) -> nn.Conv:
     )
 
 
-def _up_to(skip: jax.Array, features: int, use_bias: bool):
+def _up_to(
+    skip: jax.Array, features: int, use_bias: bool
+) -> Callable[[jax.Array], jax.Array]:
     """Return a layer that upsamples to the sides of `skip`; an odd side is cut off."""
     layer = layers.ConvTranspose(features, use_bias=use_bias, kernel_init=_kernel_init)
     return lambda h: layer(h)[:, : skip.shape[1], : skip.shape[2]]

@@ -15,6 +15,7 @@ A player holds both modules, as params {"encoder", "decoder"}. `encode`, `decode
 """
 
 import dataclasses
+from typing import ClassVar
 
 import flax.linen as nn
 import jax
@@ -26,6 +27,7 @@ from gen_jax.game import Game, PlayerState, Tree, Weights
 from gen_jax.losses import terms
 from gen_jax.losses.likelihoods import Likelihood, bernoulli
 from gen_jax.objectives import modules
+from gen_jax.ops import Op
 
 _CODES = 0.01  # weight of the newest batch in the fitted Gaussian, after 100 batches
 _MAX_LOG_VAR = 20.0  # of a random z
@@ -86,8 +88,10 @@ class _Autoencoder:
     likelihood: Likelihood
     num_classes: int
     name: str
+    encode: ClassVar[Op]
+    prior: ClassVar[Op]
 
-    def init(self, rng: jax.Array, batch) -> Weights:
+    def init(self, rng: jax.Array, batch: Tree) -> Weights:
         rng_encoder, rng_decoder = jax.random.split(rng)
         x, z = modules.example(batch), jnp.zeros((1, self.z_dim), jnp.float32)
         y = modules.no_labels(1)
@@ -118,7 +122,7 @@ class _Autoencoder:
 class _Plain(_Autoencoder):
     """z = f(x), and a Gaussian of the codes as mutable state."""
 
-    def init(self, rng: jax.Array, batch) -> Weights:
+    def init(self, rng: jax.Array, batch: Tree) -> Weights:
         weights = super().init(rng, batch)
         codes = {"mean": jnp.zeros(self.z_dim), "cov": jnp.eye(self.z_dim)}
         return weights._replace(mutable={**weights.mutable, "codes": codes})
@@ -219,8 +223,8 @@ class _Variational(_Autoencoder):
         return self.log_prob(mine, x, z, y)[0] + ratio
 
     def encode(self, players, x, keys=None, y=None):
-        heads, _ = encode(self.encoder, players[self.name], x, y)
-        return reparameterise(*heads, keys)
+        (mean, log_var), _ = encode(self.encoder, players[self.name], x, y)
+        return reparameterise(mean, log_var, keys)
 
     def prior(self, players, keys):
         """z from N(0, I)."""

@@ -14,6 +14,7 @@ With labels the network can be guided (`conditioning.py`).
 import dataclasses
 import functools
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import flax.linen as nn
@@ -35,7 +36,7 @@ from gen_jax.diffusion.schedules import (
     q_sample,
 )
 from gen_jax.errors import UserError, choose
-from gen_jax.game import Game, PlayerState, Weights
+from gen_jax.game import Game, Tree, Weights
 from gen_jax.losses import terms
 from gen_jax.objectives import modules
 from gen_jax.objectives.conditioning import check_guidance, drop_labels, guide
@@ -88,7 +89,7 @@ class _Ddpm:
     guidance: float
     name: str
 
-    def init(self, rng: jax.Array, batch) -> Weights:
+    def init(self, rng: jax.Array, batch: Tree) -> Weights:
         x, t = modules.example(batch), jnp.ones((1,), jnp.int32)
         if x.shape[1:] != self.shape:
             raise ValueError(
@@ -102,7 +103,7 @@ class _Ddpm:
         history = {_HISTORY: importance.init(self.schedule.T)}
         return weights._replace(mutable={**weights.mutable, **history})
 
-    def out(self, mine: PlayerState, x_t, t, y, x0_prev, keys=None, train=False):
+    def out(self, mine, x_t, t, y, x0_prev, keys=None, train=False):
         """Return the network's output at x_t, v of `Denoised`, and the mutable state.
 
         keys: for dropout. v may leave its range: the loss can then lead it back.
@@ -119,7 +120,7 @@ class _Ddpm:
         out, v = jnp.split(out, 2, axis=-1)
         return out, (v + 1) / 2, mutable
 
-    def denoise(self, players, y, guidance, x_t, t, x0_prev) -> Denoised:
+    def denoise(self, players, y, guidance, x_t, t, x0_prev):
         """Return the denoiser of samplers and bound, guided by w = `guidance`."""
         mine = players[self.name]
         out, v, _ = self.out(mine, x_t, t, y, x0_prev)
@@ -150,7 +151,7 @@ class _Ddpm:
         metrics = {name: (weight * term).mean() for name, term in losses.items()}
         return (weight * value).mean(), (mutable, metrics if len(losses) > 1 else {})
 
-    def loss_terms(self, x_0, x_t, t, eps, out, v) -> dict[str, jax.Array]:
+    def loss_terms(self, x_0, x_t, t, eps, out, v):
         """Compute the terms whose sum is the loss, [B] each."""
         recipe, losses = self.recipe, {}
         if recipe.loss in ("simple", "hybrid"):
@@ -328,7 +329,7 @@ class _Ddpm:
         }
 
 
-SAMPLERS = {
+SAMPLERS: dict[str, Callable[..., jax.Array]] = {
     "ancestral": samplers.ancestral,
     "ddim": samplers.ddim,
     "dpm_solver": samplers.dpm_solver,

@@ -18,7 +18,7 @@ import optax
 
 from gen_jax import randomness
 from gen_jax.errors import choose
-from gen_jax.game import Game, Weights
+from gen_jax.game import Game, Tree, Weights
 from gen_jax.losses import terms
 from gen_jax.objectives import modules
 from gen_jax.objectives.conditioning import check_guidance, drop_labels, guide
@@ -38,7 +38,7 @@ class _Flow:
     guidance: float
     name: str
 
-    def init(self, rng: jax.Array, batch) -> Weights:
+    def init(self, rng: jax.Array, batch: Tree) -> Weights:
         x, t = modules.example(batch), jnp.ones((1,), jnp.float32)
         return modules.init(self.network, rng, x, t, modules.no_labels(1), None)
 

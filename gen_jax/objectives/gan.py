@@ -21,7 +21,7 @@ import optax
 
 from gen_jax import randomness
 from gen_jax.errors import choose
-from gen_jax.game import Context, Game, Player, PlayerState, Tree, Turn, Weights
+from gen_jax.game import Game, Player, PlayerState, Tree, Turn, Weights
 from gen_jax.losses import adversarial
 from gen_jax.objectives import modules
 from gen_jax.ops import Ops
@@ -84,11 +84,11 @@ class _Gan:
     generator_name: str
     discriminator_name: str
 
-    def init_generator(self, rng: jax.Array, batch) -> Weights:
+    def init_generator(self, rng: jax.Array, batch: Tree) -> Weights:
         z = jnp.zeros((1, self.z_dim), jnp.float32)
         return modules.init(self.generator, rng, z, modules.no_labels(1))
 
-    def init_discriminator(self, rng: jax.Array, batch) -> Weights:
+    def init_discriminator(self, rng: jax.Array, batch: Tree) -> Weights:
         x, y = modules.example(batch), modules.no_labels(1)
         return modules.init(self.discriminator, rng, x, y)
 
@@ -119,7 +119,7 @@ class _Gan:
         """D's logits for x, in training, and D's mutable state."""
         return discriminate(self.discriminator, player, x, y, keys, train=True)
 
-    def noise(self, context: Context):
+    def noise(self, context):
         """Keys of z: the player's own, or those that all turns of a step share."""
         return context.shared_keys if self.shared_noise else context.keys
 

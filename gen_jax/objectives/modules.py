@@ -39,7 +39,8 @@ def init(
     module: nn.Module, rng: jax.Array, *args: Any, train: bool = True, **kwargs: Any
 ) -> Weights:
     """Return a module's first weights; the other arguments are those of `apply`."""
-    variables = dict(module.init(rng, *args, **_with_train(module, train), **kwargs))
+    kwargs = {**kwargs, **_with_train(module, train)}
+    variables = dict(module.init(rng, *args, **kwargs))
     return Weights(variables.pop("params", {}), variables)
 
 

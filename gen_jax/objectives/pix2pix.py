@@ -10,13 +10,14 @@ code, G has the non-saturating loss and D's loss is halved.
 """
 
 import dataclasses
+from typing import Any
 
 import flax.linen as nn
 import jax
 import optax
 
 from gen_jax.errors import choose
-from gen_jax.game import Game, Player, Turn, Weights
+from gen_jax.game import Game, Player, Tree, Turn, Weights
 from gen_jax.losses import adversarial, terms
 from gen_jax.objectives import modules
 from gen_jax.ops import Ops
@@ -27,16 +28,16 @@ class _Pix2Pix:
     """G, D, their loss and their players' names."""
 
     generator: nn.Module
-    discriminator: nn.Module | None
+    discriminator: Any  # a module, or None for the L1 loss alone
     gan_loss: adversarial.GanLoss
     l1_weight: float
     generator_name: str
     discriminator_name: str
 
-    def init_generator(self, rng: jax.Array, batch) -> Weights:
+    def init_generator(self, rng: jax.Array, batch: Tree) -> Weights:
         return modules.init(self.generator, rng, modules.example(batch), None)
 
-    def init_discriminator(self, rng: jax.Array, batch) -> Weights:
+    def init_discriminator(self, rng: jax.Array, batch: Tree) -> Weights:
         pair = modules.example(batch), modules.example(batch, "y")
         return modules.init(self.discriminator, rng, *pair)
 
@@ -105,8 +106,8 @@ def pix2pix(
 
     ops: translate(players, x, keys) -> y_hat. Raises UserError for an unknown gan_loss.
     """
-    gan_loss = choose("gan_loss", gan_loss, adversarial.GAN_LOSSES)
-    members = _Pix2Pix(generator, discriminator, gan_loss, l1_weight, *names)
+    chosen = choose("gan_loss", gan_loss, adversarial.GAN_LOSSES)
+    members = _Pix2Pix(generator, discriminator, chosen, l1_weight, *names)
     players = {
         names[0]: Player(
             members.init_generator,
@@ -115,7 +116,7 @@ def pix2pix(
             ema_halflife_images,
         )
     }
-    turns = (Turn(names[:1]),)
+    turns: tuple[Turn, ...] = (Turn(names[:1]),)
     if discriminator is not None:
         players[names[1]] = Player(
             members.init_discriminator,

@@ -1,4 +1,4 @@
-"""Times drawn by their losses: unbiased, and more often where the loss is large."""
+"""Times drawn by their losses: unbiased, and more often at times with a large loss."""
 
 import jax
 import jax.numpy as jnp

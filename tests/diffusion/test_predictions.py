@@ -71,7 +71,7 @@ def test_min_snr_weights_are_hang_et_als(name, weight):
 
 
 @pytest.mark.parametrize("name", ["eps", "v", "mean"])
-def test_min_snr_weighs_the_error_of_the_image_alike(name):
+def test_min_snr_weights_the_error_of_the_image_equally(name):
     x_0, eps = _draws()
     prediction = make_prediction(name, PAPER)
     out = prediction.target(x_0, eps, T) + 0.5

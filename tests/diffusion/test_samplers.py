@@ -318,7 +318,7 @@ GAUSSIAN = 0.3, 0.5  # mean and scale of data whose eps is known
 
 
 def _imperfect(schedule):
-    """The exact eps_hat of the Gaussian, 1 % too large, and 0.01 beside."""
+    """The exact eps_hat of the Gaussian, 1 % too large, and shifted by 0.01."""
     mean, scale = GAUSSIAN
     tables = (schedule.signal, schedule.noise, schedule.alpha_bar)
 
@@ -350,7 +350,7 @@ def test_the_last_steps_of_a_cosine_would_multiply_an_error_by_hundreds():
     ],
 )
 def test_an_imperfect_denoiser_has_the_moments_of_the_data_on_a_cosine(name, options):
-    """To what 50 steps of DDIM and this error cost on the paper's schedule: 11 %."""
+    """Within the error of 50 steps of DDIM on the paper's schedule: 11 %."""
     n, (mean, scale) = 20_000, GAUSSIAN
     x_T = randomness.normal(_keys(n, seed=1), (1,))
     sampler = getattr(samplers, name)
@@ -362,7 +362,7 @@ def test_an_imperfect_denoiser_has_the_moments_of_the_data_on_a_cosine(name, opt
 
 
 def test_an_imperfect_denoiser_leads_back_on_a_cosine():
-    """As near as on the paper's schedule, where no step multiplies errors much."""
+    """As near as on the paper's schedule, in which no step multiplies errors much."""
     x_0 = jnp.linspace(-1, 1, 21)[:, None]
 
     def error(schedule):
@@ -378,8 +378,8 @@ def test_an_imperfect_denoiser_leads_back_on_a_cosine():
     assert error(COSINE) < max(0.05, 2 * error(paper))
 
 
-def test_the_estimate_of_the_step_before_is_handed_on():
-    """Self-conditioning: 0 at first, then what was said a step before."""
+def test_the_previous_estimate_is_passed_to_the_next_step():
+    """Self-conditioning: 0 at first, then the estimate of the step before."""
 
     def denoise(x_t, t, before):
         return Denoised(before + 1)

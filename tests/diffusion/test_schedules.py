@@ -112,7 +112,7 @@ def test_cosine_betas_are_equation_17():
     assert betas.max() == 0.999
 
 
-def test_sampling_begins_where_there_is_signal():
+def test_sampling_begins_at_a_time_with_signal():
     """The paper's schedule, lambda_T = -5.06, at T; the cosine short of its end."""
     assert schedules.last_sampling_step(PAPER) == 1000
     cosine = schedules.make_schedule(schedules.cosine_betas())
@@ -137,7 +137,7 @@ def test_a_respaced_schedule_keeps_alpha_bar_at_its_times(steps):
     )
 
 
-def test_log_variances_enclose_what_is_learned():
+def test_log_variances_bound_the_learned_variance():
     small, large = schedules.log_variances(PAPER)
     betas = np.linspace(1e-4, 0.02, 1000)
     np.testing.assert_allclose(np.exp(large[2:]), betas[1:])
@@ -170,6 +170,6 @@ def test_a_schedule_is_built_from_a_configuration():
         (("linear", 10, (0.1,)), "betas are two"),
     ],
 )
-def test_a_schedule_that_cannot_be_is_named(arguments, message):
+def test_an_invalid_schedule_is_an_error(arguments, message):
     with pytest.raises(UserError, match=message):
         schedules.from_name(*arguments)

@@ -60,9 +60,9 @@ def test_the_last_step_is_the_probability_of_the_grey_level():
 
 
 def test_with_the_exact_denoiser_the_bound_nears_the_entropy_of_gaussian_data():
-    """All of the gap but what the last step's given variance costs goes with T.
+    """As T grows, the only gap left is the cost of the last step's given variance.
 
-    That is KL(N(m, true) || N(m, given)) = (r - 1 - log r) / 2, r = true / given.
+    It is KL(N(m, true) || N(m, given)) = (r - 1 - log r) / 2, r = true / given.
     """
     scale, n = 0.5, 200_000
     key = jax.random.key(0)

@@ -41,7 +41,7 @@ def _written(path, **changes):
         ("{}", "it lacks data"),
     ],
 )
-def test_a_damaged_protocol_is_told_so(tmp_path, text, says):
+def test_a_damaged_protocol_is_an_error(tmp_path, text, says):
     path = tmp_path / "protocol.json"
     path.write_text(text)
     with pytest.raises(UserError, match=says):
@@ -73,7 +73,7 @@ def test_a_damaged_protocol_is_told_so(tmp_path, text, says):
         ("data", None, "data is not a text"),
     ],
 )
-def test_a_field_of_another_kind_is_told_so(tmp_path, field, value, says):
+def test_a_field_of_another_kind_is_an_error(tmp_path, field, value, says):
     path = _written(tmp_path / "protocol.json", **{field: value})
     with pytest.raises(UserError, match=says) as told:
         protocol.read(path)
@@ -105,7 +105,7 @@ def test_the_parameters_of_the_digits_are_as_the_protocol_says():
         ('{"protocol": "x", "trials": {}, "families": {}}', "is of another protocol"),
     ],
 )
-def test_a_damaged_record_is_told_so(tmp_path, text, says):
+def test_a_damaged_record_is_an_error(tmp_path, text, says):
     (tmp_path / "comparison.json").write_text(text)
     with pytest.raises(UserError, match=says):
         compare.read_record(tmp_path, AGREED)
@@ -118,7 +118,7 @@ def test_mistakes_cost_one_line(tmp_path):
     assert "families is not an object" in done.stderr
 
 
-def test_the_parameters_are_counted_and_held_to():
+def test_the_parameters_are_counted_and_checked():
     # Encoder 64-21-(2, 2) and decoder 2-21-64, biases included.
     count = 65 * 21 + 2 * 22 * 2 + 3 * 21 + 22 * 64
     exact, other = (dataclasses.replace(AGREED, parameters=n) for n in (count, 4000))
@@ -133,7 +133,7 @@ def test_a_trial_that_diverged_is_never_the_best():
         compare.best("vae", {"1": None})
 
 
-def test_a_training_that_diverges_is_told_by_its_exit_code(tmp_path):
+def test_a_diverged_training_is_recognised_by_its_exit_code(tmp_path):
     flags = (f"--workdir={tmp_path / 'run'}", "--config.learning_rate=1e30")
     with pytest.raises(DivergedError, match="no longer finite"):
         compare._command("train", *shrunk("vae", 8), *flags)

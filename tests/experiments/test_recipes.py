@@ -42,7 +42,7 @@ def _moves(config: gan.Config) -> dict[str, np.ndarray]:
     }
 
 
-def test_under_sgd_half_a_rate_of_the_discriminator_is_half_its_payoff():
+def test_under_sgd_half_a_rate_of_the_discriminator_is_half_its_loss():
     config = gan.Config(**SMALL, r1=0.0, optimizer="sgd_of_2014", learning_rate=0.1)
     whole = _moves(config)
     half = _moves(dataclasses.replace(config, discriminator_learning_rate=0.05))
@@ -63,7 +63,7 @@ def test_under_sgd_half_a_rate_of_the_discriminator_is_half_its_payoff():
         ("cgan", POINTS, {"generator": "mlp", "discriminator": "maxout"}),
     ],
 )
-def test_auto_goes_by_the_data_and_is_saved_as_what_it_became(name, info, kinds):
+def test_auto_depends_on_the_data_and_is_saved_as_the_chosen_network(name, info, kinds):
     recipe = experiment.find(name)
     assert {configs.flat(recipe.config)[field] for field in kinds} == {"auto"}
     settled = experiment.settled(recipe.config, info)

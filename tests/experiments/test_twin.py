@@ -36,7 +36,7 @@ def test_the_same_weights_and_noise_have_the_same_bound(torch):
     rng = np.random.default_rng(0)
     x = rng.uniform(-1, 1, (6, 4, 4, 1)).astype(np.float32)
     state = init_state(game, jax.random.key(0), {"x": x})
-    # Biases start at 0, where two that are swapped would not show.
+    # Biases start at 0: two that are swapped would not show.
     params = jax.tree.map(
         lambda leaf: leaf + jnp.float32(rng.normal(0, 0.03, leaf.shape)),
         state.players["model"].params,

@@ -58,7 +58,7 @@ def test_the_penalty_of_a_constant_critic_has_a_gradient():
 
 
 @pytest.mark.parametrize("gan_loss", adversarial.GAN_LOSSES)
-def test_payoffs_are_finite_at_extreme_logits_with_their_gradients(gan_loss):
+def test_gan_losses_and_gradients_are_finite_at_extreme_logits(gan_loss):
     extreme = jnp.array([-1e4, 0.0, 1e4])
     real, fake = jnp.repeat(extreme, 3), jnp.tile(extreme, 3)  # all nine pairs
     loss = adversarial.GAN_LOSSES[gan_loss]
@@ -72,7 +72,7 @@ def test_payoffs_are_finite_at_extreme_logits_with_their_gradients(gan_loss):
 @pytest.mark.parametrize(
     ("gan_loss", "best"), [("non_saturating", 0.5), ("least_squares", 0.5)]
 )
-def test_the_best_d_of_equal_densities_says_one_half(gan_loss, best):
+def test_the_best_d_of_equal_densities_is_one_half(gan_loss, best):
     """Goodfellow et al.: D = 1/2; Mao et al.: the mean of both labels."""
     gan_loss = adversarial.GAN_LOSSES[gan_loss]
     logits = jnp.linspace(-3, 3, 6001)

@@ -1,4 +1,4 @@
-"""Every likelihood at what no decoder should give, and at what it should."""
+"""Every likelihood at extreme and at ordinary outputs of a decoder."""
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +18,7 @@ LIKELIHOODS = {
 
 
 @pytest.mark.parametrize("name", LIKELIHOODS)
-def test_values_and_slopes_are_finite_whatever_a_decoder_gives(name):
+def test_values_and_slopes_are_finite_for_extreme_decoder_outputs(name):
     likelihood = LIKELIHOODS[name]
     extreme = (-1e4, -90.0, 0.0, 90.0, 1e4)
     rows = np.stack(np.meshgrid(*[extreme] * likelihood.channels), -1)

@@ -51,7 +51,7 @@ def test_gan_optimal_discriminator_and_its_value():
     assert value(best) > value(best - 0.1)
 
 
-def test_only_the_non_saturating_payoff_moves_a_losing_generator():
+def test_only_the_non_saturating_loss_moves_a_losing_generator():
     losing = jnp.float32(-20.0)
     minimax = jax.grad(terms.log_one_minus_d)(losing)
     non_saturating = jax.grad(lambda logits: -terms.log_d(logits))(losing)
@@ -197,7 +197,7 @@ def test_discretised_likelihoods_are_probabilities_of_the_bins(loss, mean, log_s
 
 @pytest.mark.parametrize("loss", DISCRETISED)
 @pytest.mark.parametrize("log_scale", [-4.9, -7.0])
-def test_slopes_hold_where_a_bin_is_far_away(loss, log_scale):
+def test_slopes_are_right_for_a_bin_far_away(loss, log_scale):
     """Far from the mean m, log p of a bin falls as the density's logarithm at its edge.
 
     The slope in m is 1 / s for a logistic, and z / s, z = (edge - m) / s, for a
@@ -252,7 +252,7 @@ def test_means_and_log_scales_may_be_extreme_together(term):
 
 
 def test_an_exponential_that_became_its_tangent_leads_back():
-    """Beyond e^20 terms go on rising, where a clipped one would have no slope."""
+    """Beyond e^20 terms keep rising; a clipped one would have no slope."""
     far = jnp.array([25.0, 90.0, 1e4])
 
     def slope(term):

@@ -143,7 +143,7 @@ def test_spectral_norm_makes_the_largest_singular_value_one():
     np.testing.assert_allclose(judge(scaled), running, rtol=1e-2)
 
 
-def test_a_generator_is_told_the_label():
+def test_a_generator_uses_the_label():
     module, z = Generator((8, 8, 1), 4, num_classes=3), normal(1, 4).repeat(3, 0)
     y = jnp.array([0, 2, -1])
     x, variables = devices.run_once(
@@ -155,7 +155,7 @@ def test_a_generator_is_told_the_label():
     assert np.abs(x[0] - x[2]).max() > 1e-7
 
 
-def test_a_discriminator_judges_the_match():
+def test_a_discriminator_depends_on_image_and_label_together():
     module = Discriminator(4, num_classes=3)
     x = jnp.broadcast_to(normal(1, 8, 8, 1), (3, 8, 8, 1))
     y = jnp.arange(3)

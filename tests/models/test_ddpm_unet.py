@@ -44,7 +44,7 @@ def test_count_of_the_cifar10_form():
     assert count(variables) == 35_746_307
 
 
-def test_attention_lies_where_it_is_asked_for():
+def test_attention_follows_the_chosen_resolutions():
     variables = variables_of(UNet(), images(1, 32, 32, 3), times(1))
     attentions = [name for name in variables["params"] if "SelfAttention" in name]
     # At 16x16: two on the way down, three on the way up; and one in the middle.

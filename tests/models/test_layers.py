@@ -121,7 +121,7 @@ class TwoDropouts(nn.Module):
         return layers.Dropout(self.rate)(x, keys), layers.Dropout(self.rate)(x, keys)
 
 
-def test_dropout_keeps_its_share_and_the_mean():
+def test_dropout_keeps_its_fraction_and_the_mean():
     keys = jax.random.split(jax.random.key(0), 4)
     first, second = TwoDropouts(0.25).apply({}, jnp.ones((4, 10_000)), keys)
     assert set(np.unique(first)) == {np.float32(0), np.float32(1 / 0.75)}
@@ -191,7 +191,7 @@ def test_batch_norm_knows_the_batch_of_all_devices():
 
 @pytest.mark.parametrize("offset", [0, 1000])
 def test_instance_norm_knows_one_channel_of_one_example(offset):
-    """Also where a picture is nearly flat: 1000 +- 0.1 has a variance in float32."""
+    """Also for a nearly flat image: 1000 +- 0.1 has a variance in float32."""
 
     class Norm(nn.Module):
         @nn.compact

@@ -19,7 +19,7 @@ def small_variables():
 
 
 def pair(*shape, seed=0):
-    """Two pictures, of one channel and of two."""
+    """Two images, of one channel and of two."""
     xy = normal(*shape, 3, seed=seed)
     return xy[..., :1], xy[..., 1:]
 
@@ -56,7 +56,7 @@ def test_the_layers_are_the_papers(layers, widths):
     assert kernels == [
         (size, size, *pair) for pair in zip([6, *widths], widths, strict=False)
     ]
-    # Biases stand where no norm follows to take them away again.
+    # Only layers without a following norm have biases: a norm would remove them.
     biased = {name for name, leaf in params.items() if "bias" in leaf}
     norms = {f"InstanceNorm_{i}" for i in range(len(widths) - 2)}
     assert biased == {*norms, "Conv_0", f"Conv_{len(widths) - 1}"}
@@ -118,7 +118,7 @@ def test_a_pair_does_not_depend_on_its_neighbours(form):
             np.testing.assert_allclose(alone, logits[i : i + 1], atol=1e-5)
 
 
-def test_the_pair_is_judged_not_its_halves():
+def test_logits_depend_on_the_pair_not_on_one_image():
     x, y = pair(3, 9, 9)
     logits = SMALL.apply(small_variables(), x, y)
     assert not np.allclose(logits, SMALL.apply(small_variables(), x[::-1], y), 0.01)
@@ -148,7 +148,7 @@ def test_lowers_for_tpu():
     [(0, 2, ""), (1, 6, "layers=0"), (3, 24, "layers=2"), (5, 96, "layers=4")],
 )
 def test_images_too_small_for_the_patches_are_refused(layers, least, hint):
-    """At the least side every norm still has something to tell apart."""
+    """At the smallest side every norm still sees more than one pixel."""
     patchgan = PatchGan(base_channels=2, layers=layers)
     xy = images(1, least, 96, 1), images(1, least, 96, 1)
     variables_of(patchgan, *xy)
@@ -159,7 +159,7 @@ def test_images_too_small_for_the_patches_are_refused(layers, least, hint):
         variables_of(patchgan, short, short)
 
 
-def test_less_than_no_layers_are_refused():
+def test_negative_layers_are_refused():
     with pytest.raises(UserError, match="0 or more"):
         receptive_field(-1)
 

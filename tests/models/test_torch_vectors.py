@@ -1,6 +1,6 @@
-"""The networks of pictures beside plain PyTorch layers with the same weights.
+"""The networks of images compared with plain PyTorch layers of the same weights.
 
-What PyTorch gave is stored (`tests/vectors`); where it is installed, it is asked again.
+PyTorch's outputs are stored (`tests/vectors`), and computed again if it is installed.
 """
 
 from pathlib import Path
@@ -70,13 +70,13 @@ DISCRIMINATOR = {
 
 
 def stored(name):
-    """What PyTorch gave."""
+    """The stored outputs of PyTorch."""
     with np.load(FOLDER / f"{name}.npz") as arrays:
         return dict(arrays)
 
 
 def repeated(name):
-    """What PyTorch gives here."""
+    """The outputs of PyTorch on this machine."""
     pytest.importorskip("torch", reason=NO_TORCH)
     from vectors import make_dcgan, make_pix2pix
 
@@ -155,5 +155,5 @@ def test_the_dcgans_discriminator(vectors, mode):
 
 
 @pytest.mark.parametrize("name", ["pix2pix", "dcgan"])
-def test_what_is_stored_is_what_the_script_gives(name):
+def test_the_stored_vectors_are_those_of_the_script(name):
     torch_layout.check_same(stored(name), repeated(name))

@@ -69,7 +69,7 @@ def test_the_layers_are_the_papers():
     assert kernels("ConvTranspose") == [
         (4, 4, *pair) for pair in zip(inputs, decoder, strict=True)
     ]
-    # Biases stand where no norm follows to take them away again.
+    # Only layers without a following norm have biases: a norm would remove them.
     biased = [name for name, leaf in params.items() if "bias" in leaf]
     norms = [f"InstanceNorm_{i}" for i in range(6 + 7)]
     assert sorted(biased) == sorted([*norms, "ConvTranspose_7"])
@@ -114,7 +114,7 @@ def test_weights_start_as_isola_says():
 
 
 @pytest.mark.parametrize("form", ["cpu", "tpu"])
-def test_a_picture_does_not_depend_on_its_neighbours(form):
+def test_an_image_does_not_depend_on_its_neighbours(form):
     x, keys = normal(3, 9, 9, 1), keys_of(0, 1, 2)
     y = np.asarray(apply_small(form)(small_variables(), x, keys))
     for i in range(3):

@@ -201,7 +201,7 @@ class Nothing(nn.Module):
 
 
 class Constant(nn.Module):
-    """The same logit for every pixel, whatever z."""
+    """The same logit for every pixel and every z."""
 
     logit: float
 
@@ -343,7 +343,7 @@ def test_an_autoencoder_is_a_vae_without_noise_and_without_a_prior():
     )
 
 
-def test_an_autoencoder_draws_from_the_gaussian_of_its_codes():
+def test_an_autoencoder_samples_the_gaussian_of_its_codes():
     game = autoencoder(Code(), LinearDecoder(), z_dim=2, optimizer=optax.sgd(0.1))
     mean, cov = np.array([1.0, -2.0]), np.array([[2.0, 0.9], [0.9, 0.5]])
     players = {"model": Weights({}, _codes(mean, cov))}
@@ -360,7 +360,7 @@ def test_an_autoencoder_draws_from_the_gaussian_of_its_codes():
 
 @pytest.mark.parametrize("log_var", [-1e4, 1e4])
 @pytest.mark.parametrize("mean", [-1e4, 0.0, 1e4])
-def test_the_loss_is_finite_whatever_the_encoder_says(mean, log_var):
+def test_the_loss_is_finite_for_extreme_encoder_outputs(mean, log_var):
     """And its slope leads the log variance back, up by KL and down by both terms."""
     players = _linear_board(mean)
 

@@ -132,7 +132,7 @@ def test_the_papers_schedule_in_few_steps_is_the_default(options, times):
     "options",
     [{}, {"sampling_steps": 3, "eta": 1.0}, {"sampler": "ancestral"}],
 )
-def test_sampling_finds_the_one_image_there_is(options):
+def test_every_sample_of_one_point_is_that_point(options):
     game = _game(Point(-0.5, train=False), (4, 4, 1))
     keys = jax.random.split(RNG, 3)
     x = jax.jit(lambda keys: game.ops.sample(EMPTY, keys, **options))(keys)
@@ -160,7 +160,7 @@ def test_sampling_depends_on_each_key_alone():
         np.testing.assert_allclose(sample(keys[1:2]), x[1:2], rtol=1e-6)
 
 
-def test_an_image_dissolves_as_equation_4_says():
+def test_diffuse_is_equation_4():
     game, keys = _game(Zero(), (4, 4, 1)), jax.random.split(RNG, 2000)
     x = jnp.full((2000, 4, 4, 1), 0.5)
     for time, t in ((0.0, 0), (0.3, 3), (1.0, 10)):
@@ -174,7 +174,7 @@ def test_an_image_dissolves_as_equation_4_says():
     np.testing.assert_allclose(nats, [expected], rtol=1e-4)
 
 
-def test_an_exact_denoiser_knows_and_restores_the_image_from_any_time():
+def test_an_exact_denoiser_recovers_the_image_from_any_time():
     ops = _game(Point(-0.5, train=False), (4, 4, 1)).ops
     keys, x = jax.random.split(RNG, 3), jnp.full((3, 4, 4, 1), -0.5)
     for time in (0.2, 0.6, 1.0):
@@ -185,7 +185,7 @@ def test_an_exact_denoiser_knows_and_restores_the_image_from_any_time():
         )
 
 
-def test_restoring_half_way_ends_where_diffusing_does():
+def test_denoising_half_way_gives_the_diffused_distribution():
     """With the exact denoiser of one point, both are q(x_t | x_0)."""
     ops = _game(Point(-0.5, train=False), (4, 4, 1)).ops
     keys, x = jax.random.split(RNG, 2000), jnp.full((2000, 4, 4, 1), -0.5)

@@ -31,7 +31,7 @@ class Context:
 
 
 class Gaussian(nn.Module):
-    """The best prediction for data from N(0, SCALE^2), and v = 1 where it is asked."""
+    """The best prediction for data from N(0, SCALE^2), and v = 1 if it is learned."""
 
     prediction: str
     learned: bool = False
@@ -47,11 +47,11 @@ class Gaussian(nn.Module):
 
 
 class Classes(nn.Module):
-    """x_0_hat = what is said of the label: 0.1 without, 0.3 for class 0, 0.5 for 1."""
+    """x_0_hat by the label: 0.1 without one, 0.3 for class 0, 0.5 for class 1."""
 
     def __call__(self, x, t, y, keys):
-        said = jnp.float32([0.3, 0.5, 0.1])[y]
-        return jnp.broadcast_to(said[:, None], x.shape)
+        by_label = jnp.float32([0.3, 0.5, 0.1])[y]
+        return jnp.broadcast_to(by_label[:, None], x.shape)
 
 
 def _game(network, **options):
@@ -69,7 +69,7 @@ def _loss(game, n=5000, players=EMPTY, y=None):
 
 
 @pytest.mark.parametrize("prediction", ["eps", "x_0", "v", "mean"])
-def test_the_best_denoiser_samples_alike_whatever_it_predicts(prediction):
+def test_samples_of_the_best_denoiser_do_not_depend_on_the_prediction(prediction):
     keys = jax.random.split(RNG, 6)
     for options in ({"sampling_steps": 5}, {"sampler": "ancestral"}):
         found, expected = (
@@ -82,7 +82,7 @@ def test_the_best_denoiser_samples_alike_whatever_it_predicts(prediction):
 
 
 @pytest.mark.parametrize("prediction", ["eps", "x_0", "v", "mean"])
-def test_min_snr_weighs_every_prediction_alike(prediction):
+def test_min_snr_gives_every_prediction_the_same_loss(prediction):
     """min(SNR, gamma) |x_0 - x_0_hat|^2, its mean over t in closed form."""
     recipe = {"prediction": prediction, "min_snr": 2.0}
     value, _, _ = _loss(_game(Gaussian(prediction), recipe=recipe))

@@ -49,7 +49,7 @@ def test_the_loss_of_no_velocity_is_the_mean_square_of_the_line():
     np.testing.assert_allclose(value, 1.36, atol=0.08)
 
 
-def test_the_exact_velocity_has_the_least_loss():
+def test_the_exact_velocity_has_the_smallest_loss():
     """Its loss is the variance that x_t leaves in eps - x_0, by quadrature over t."""
     x = SCALE * jax.random.normal(jax.random.key(3), (4000, 2))
     value, _ = _game(Gaussian()).players["model"].loss(EMPTY, {"x": x}, Context)
@@ -73,7 +73,7 @@ def test_solvers_have_their_order_on_the_exact_flow(sampler, order):
     np.testing.assert_allclose(error(20) / error(40), 2**order, rtol=0.3)
 
 
-def test_what_it_says_of_sampling_is_what_it_does():
+def test_sampling_options_are_those_that_sample_uses():
     ops, keys = _game(Gaussian()).ops, jax.random.split(RNG, 5)
     said = ops.sampling_options()
     assert said == {"sampler": "heun", "sampling_steps": 50}
@@ -91,7 +91,7 @@ def test_encode_and_decode_are_inverses():
     np.testing.assert_allclose(ops.decode(EMPTY, z), x, rtol=2e-3)
 
 
-def test_it_dissolves_guesses_and_restores_along_the_line():
+def test_diffuse_predict_x0_and_denoise_between_follow_the_line():
     """Of x_0 from N(0, SCALE^2), E[x_0 | x_t] and the flow are linear in x_t."""
     ops = _game(Gaussian()).ops
     keys = jax.random.split(RNG, 5000)

@@ -96,7 +96,7 @@ def _log_sigmoid(logits):
 
 
 @pytest.mark.parametrize("gan_loss", ["minimax", "non_saturating"])
-def test_payoffs_by_hand(gan_loss):
+def test_gan_losses_by_hand(gan_loss):
     """Losses of linear players, recomputed in NumPy from their own fakes."""
     w, v = np.array([[1.0, -0.5], [0.3, 2.0]]), np.array([[0.7], [-0.4]])
     given = {
@@ -138,7 +138,7 @@ class _Context:
     step: int = 0
 
 
-def test_a_discriminator_that_knows_nothing_is_worth_log_4():
+def test_a_discriminator_without_information_has_value_minus_log_4():
     game = _game(Linear(2), Linear(1))
     given = {"discriminator": {"Dense_0": {"kernel": jnp.zeros((2, 1))}}}
     state = init_state(game, RNG, _batch(), given)
@@ -243,7 +243,7 @@ def test_it_learns_where_the_data_are():
 
 
 def _terms(gan_loss, logits_real, logits_fake):
-    """Every payoff as its paper writes it, in NumPy."""
+    """Every loss as its paper writes it, in NumPy."""
     real, fake = np.float64(logits_real), np.float64(logits_fake)
 
     def relu(x):
@@ -268,7 +268,7 @@ def _terms(gan_loss, logits_real, logits_fake):
 @pytest.mark.parametrize(
     "gan_loss", ["least_squares", "wasserstein", "hinge", "relativistic"]
 )
-def test_later_payoffs_by_hand(gan_loss):
+def test_later_gan_losses_by_hand(gan_loss):
     given = {
         "generator": {"Dense_0": {"kernel": jnp.float32([[1.0, -0.5], [0.3, 2.0]])}},
         "discriminator": {"Dense_0": {"kernel": jnp.float32([[0.7], [-0.4]])}},
@@ -317,7 +317,7 @@ def test_labels_reach_both_players():
     told = game.ops.sample(players, keys, jnp.zeros(4, jnp.int32))
     assert not np.allclose(told[1:], x[1:])
     assert game.ops.score(players, x, y).shape == (4,)
-    # Told nothing, a sample draws its class from its own key.
+    # Without labels the class of a sample is drawn by its own key.
     drawn = {
         int(i)
         for i in jnp.argmin(

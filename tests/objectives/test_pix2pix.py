@@ -124,6 +124,6 @@ def test_it_learns_a_mapping():
     np.testing.assert_allclose(y_hat, batch["y"], atol=0.2)
 
 
-def test_an_unknown_payoff_is_named():
+def test_an_unknown_gan_loss_is_an_error():
     with pytest.raises(UserError, match="minimax, non_saturating"):
         _game(gan_loss="earth_mover")

@@ -5,6 +5,7 @@ for check in CHECKS:
 """
 
 from collections.abc import Callable, Mapping
+from types import ModuleType
 from typing import Any, NamedTuple
 
 from experiments.studies.truth import (
@@ -29,31 +30,22 @@ class Check(NamedTuple):
     short: Mapping[str, Any]
 
 
+def _of(module: ModuleType, **short: Any) -> Check:
+    return Check(module.__name__.rpartition(".")[2], module.check, short)
+
+
 CHECKS = (
-    Check("vae", vae.check, {"stages": (50, 300), "images": 200, "draws": (1, 10)}),
-    Check(
-        "ddpm",
-        ddpm.check,
-        {"steps": 100, "timesteps": 25, "points": 128, "images": 32, "times": (0.5,)},
-    ),
-    Check(
-        "discriminator",
-        discriminator.check,
-        {"gan_losses": ("minimax",), "steps": 200, "points": 1000},
-    ),
-    Check("parzen", parzen.check, {"dims": (2, 16), "numbers": (100, 1000)}),
-    Check("frechet", frechet.check, {"numbers": (100, 1000), "repetitions": 4}),
-    Check("coverage", coverage.check, {"number": 100, "repetitions": 10}),
-    Check(
-        "sensitivity",
-        sensitivity.check,
-        {
-            "network": "pixels",
-            "size": 120,
-            "repetitions": 4,
-            "strengths": {
-                name: values[-1:] for name, values in sensitivity.STRENGTHS.items()
-            },
-        },
+    _of(vae, stages=(50, 300), images=200, draws=(1, 10)),
+    _of(ddpm, steps=100, timesteps=25, points=128, images=32, times=(0.5,)),
+    _of(discriminator, gan_losses=("minimax",), steps=200, points=1000),
+    _of(parzen, dims=(2, 16), numbers=(100, 1000)),
+    _of(frechet, numbers=(100, 1000), repetitions=4),
+    _of(coverage, number=100, repetitions=10),
+    _of(
+        sensitivity,
+        network="pixels",
+        size=120,
+        repetitions=4,
+        strengths={fault: x[-1:] for fault, x in sensitivity.STRENGTHS.items()},
     ),
 )

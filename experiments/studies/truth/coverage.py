@@ -24,10 +24,10 @@ from scipy import stats
 from scipy.ndimage import gaussian_filter
 
 from experiments.studies.truth import densities
-from experiments.studies.truth.finding import Finding, Row, markdown
+from experiments.studies.truth.finding import Finding, Plot, Row, markdown
 from experiments.studies.truth.frechet import draws, exact_distance, pairs
 from gen_jax.evaluation import distances
-from gen_jax.metrics.intervals import Interval, jackknife_interval
+from gen_jax.metrics.intervals import Interval, fraction_interval, jackknife_interval
 
 _LEVEL = 0.95
 _TOLERANCE = 0.02  # of a fraction
@@ -129,9 +129,7 @@ def _rows(of: str, case: _Case, held: dict, found: np.ndarray) -> list[Row]:
 
 def _row(what: str, held: np.ndarray) -> Row:
     """Return the fraction that hold, with Clopper and Pearson's interval."""
-    fraction = stats.binomtest(int(held.sum()), len(held))
-    low, high = fraction.proportion_ci(0.95)
-    estimate = Interval(fraction.statistic, low, high)
+    estimate = fraction_interval(held.mean(), len(held))
     return Row(what, estimate, _LEVEL, tolerance=_TOLERANCE)
 
 
@@ -147,7 +145,7 @@ def _cells(
     ]
 
 
-def _plot(fractions: dict[str, dict[str, float]]):
+def _plot(fractions: dict[str, dict[str, float]]) -> Plot:
     def draw(axes):
         for number, (label, by) in enumerate(fractions.items()):
             marker = "o" if label.startswith("jackknife") else "x"

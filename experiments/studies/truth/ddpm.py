@@ -14,10 +14,9 @@ from flax import linen as nn
 
 from experiments.studies.truth import densities
 from experiments.studies.truth.densities import Mixture
-from experiments.studies.truth.finding import Finding, Row, mean
+from experiments.studies.truth.finding import Finding, Plot, Row, draw_band, mean
 from experiments.studies.truth.training import trained
 from gen_jax import sampling
-from gen_jax.diffusion import samplers
 from gen_jax.diffusion.schedules import (
     Schedule,
     last_sampling_step,
@@ -77,17 +76,12 @@ def check(
     rows = _of_the_exact_network(schedule, points, images)
     ring, rng = densities.ring(), np.random.default_rng((1, 2))
     game = _game(TimeMlp((128, 128, 128)), ring, schedule)
-    state = trained(
-        game,
-        lambda number, rng: densities.sample(ring, number, rng),
-        steps=steps,
-        batch_size=256,
-    )
+    state = trained(game, ring, steps=steps, batch_size=256)
     players = averaged(state.players)
     bound = _bound(game, players, densities.sample(ring, points, rng))
-    minus_entropy = -densities.entropy(ring, 200_000, rng).value
+    log_p = densities.log_density(ring, densities.sample(ring, 200_000, rng))
     what = "DDPM, trained, ring: bound; -entropy"
-    rows.append(Row(what, mean(bound), minus_entropy, "nats", claim="below"))
+    rows.append(Row(what, mean(bound), log_p.mean(), "nats", claim="below"))
     errors = {}
     for t in (round(time * timesteps) for time in times):
         q_t = densities.diffused(ring, schedule.alpha_bar[t])
@@ -150,10 +144,10 @@ def _game(
 
 def _bound(game: Game, players: Players, x: np.ndarray) -> np.ndarray:
     """Return the bound of points [N, D], as `evaluate` computes it: nats [N]."""
-    keys = sample_keys(0, np.arange(len(x), dtype=np.int32))
+    keys = sample_keys(0, np.arange(len(x)))
     inputs = {"x": np.float32(x), "keys": keys}
-    found = sampling.call(game.ops.bound_terms, players, inputs)
-    return -sum(np.float64(term) for term in found.values())
+    found = sampling.call(game.ops.by_name["bound_terms"], players, inputs)
+    return -np.stack(list(found.values())).sum(0, dtype=np.float64)
 
 
 def _excess(
@@ -175,8 +169,7 @@ def _excess_of_one(p: Mixture, schedule: Schedule, variance: str) -> float:
     alpha_bar = schedule.alpha_bar[1:, None]
     left = s * (1 - alpha_bar) / (alpha_bar * s + 1 - alpha_bar)
     small, large = (np.exp(x[1:, None]) for x in log_variances(schedule))
-    v = samplers.VARIANCES[variance]
-    given = small ** (1 - v) * large**v
+    given = small if variance == "fixed_small" else large
     error = posterior_tables(schedule)[0][1:, None] ** 2 * left / given
     steps = 0.5 * (np.log(given / small) + small / given - 1 + error)
     first = 0.5 * (np.log(2 * np.pi * given[0]) + error[0])
@@ -191,7 +184,7 @@ def learned_score(
 ) -> np.ndarray:
     """Return grad log q_t at x_t [N, D], from the network's estimate of x_0: [N, D]."""
     time, inputs = t / last_sampling_step(schedule), {"x_t": np.float32(x_t)}
-    x_0 = sampling.call(game.ops.predict_x0, players, inputs, time=time)
+    x_0 = sampling.call(game.ops.by_name["predict_x0"], players, inputs, time=time)
     alpha_bar = schedule.alpha_bar[t]
     return (alpha_bar**0.5 * x_0 - x_t) / (1 - alpha_bar)
 
@@ -206,18 +199,15 @@ def _relative_error(found: np.ndarray, true: np.ndarray) -> Interval:
     return bootstrap_interval(relative, *squared)
 
 
-def _plot_errors(errors: dict[float, Interval]):
-    values = np.array(list(errors.values()))
-
+def _plot_errors(errors: dict[float, Interval]) -> Plot:
     def draw(axes):
-        axes.fill_between(list(errors), values[:, 1], values[:, 2], alpha=0.3)
-        axes.plot(list(errors), values[:, 0], marker="o", markersize=3)
+        draw_band(axes, errors)
         axes.set(xlabel="t / T", ylabel="error / score (rms)", xscale="log", ylim=0)
 
     return draw
 
 
-def _fields(game: Game, players: Players, p: Mixture, schedule: Schedule):
+def _fields(game: Game, players: Players, p: Mixture, schedule: Schedule) -> Plot:
     line, t = np.linspace(-1.2, 1.2, 13), round(_SHOWN * schedule.T)
     x = np.stack(np.meshgrid(line, line), -1).reshape(-1, 2)
     true = densities.score(densities.diffused(p, schedule.alpha_bar[t]), x)

@@ -20,7 +20,6 @@ import numpy as np
 
 from gen_jax import data, images
 from gen_jax.errors import UserError
-from gen_jax.metrics.intervals import Interval
 
 RADIUS = 0.8  # of the ring, as in the data `ring`, and half a side of the grid
 _ADDED_VARIANCE = 1e-3  # for the mixture of digits, since their corners are constant
@@ -51,11 +50,6 @@ class LinearGaussian(NamedTuple):
     scale: float
 
 
-def gaussian(mean: np.ndarray, covariance: np.ndarray) -> Mixture:
-    """Return N(mean [D], covariance [D, D]) as a mixture of one part."""
-    return mixture(np.ones(1), mean[None], covariance[None])
-
-
 def mixture(weights: np.ndarray, means: np.ndarray, covariances: np.ndarray) -> Mixture:
     """Build a mixture of weights [K], means [K, D] and covariances [K, D, D].
 
@@ -83,20 +77,6 @@ def grid(side: int = 5, scale: float = 0.05) -> Mixture:
     """Build side x side parts evenly in a square of the plane; side 2 or more."""
     line = np.linspace(-RADIUS, RADIUS, side)
     return round_mixture(np.stack(np.meshgrid(line, line), -1).reshape(-1, 2), scale)
-
-
-def first_parts(p: Mixture, number: int) -> Mixture:
-    """Return the first `number` parts alone, with the same relative weights.
-
-    Raises UserError if there are fewer.
-    """
-    if not 1 <= number <= len(p.weights):
-        raise UserError(
-            f"{number} of {len(p.weights)} parts cannot be taken: give 1 to "
-            f"{len(p.weights)}"
-        )
-    weights, *rest = (x[:number] for x in p)
-    return Mixture(weights / weights.sum(), *rest)
 
 
 def digits_mixture(parts: int = 10, contrast: float = 1.0) -> Mixture:
@@ -137,7 +117,8 @@ def linear_gaussian(
 def marginal(model: LinearGaussian) -> Mixture:
     """Return p(x) = N(mean, W W^T + scale^2 I)."""
     noise = model.scale**2 * np.eye(len(model.mean))
-    return gaussian(model.mean, model.weights @ model.weights.T + noise)
+    covariance = model.weights @ model.weights.T + noise
+    return mixture(np.ones(1), model.mean[None], covariance[None])
 
 
 def posterior(model: LinearGaussian, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -181,21 +162,7 @@ def moments(p: Mixture) -> tuple[np.ndarray, np.ndarray]:
     return mean, within + between - np.outer(mean, mean)
 
 
-def entropy(p: Mixture, number: int, rng: np.random.Generator) -> Interval:
-    """Return -E log p in nats with its 95 % interval.
-
-    It is exact for a single Gaussian, otherwise estimated from `number` samples.
-    """
-    if len(p.weights) == 1:
-        value = 0.5 * float(np.log(2 * np.pi * np.e * p.variances).sum())
-        return Interval(value, value, value)
-    values = -log_density(p, sample(p, number, rng))
-    half_width = 1.96 * values.std(ddof=1) / number**0.5
-    value = float(values.mean())
-    return Interval(value, value - half_width, value + half_width)
-
-
-def _library(x: Any):
+def _library(x: Any) -> Any:
     return jnp if isinstance(x, jax.Array) else np
 
 

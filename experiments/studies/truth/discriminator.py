@@ -10,21 +10,25 @@ function. The optimal V is integrated on a grid in the plane.
 
 import dataclasses
 import functools
+from collections.abc import Callable, Mapping
 
 import jax
 import numpy as np
+import scipy.special
 from flax import linen as nn
 
 from experiments.studies.truth import densities
 from experiments.studies.truth.densities import Mixture
-from experiments.studies.truth.finding import Finding, Row, mean
+from experiments.studies.truth.finding import Finding, Plot, Row, mean
 from experiments.studies.truth.training import trained
 from gen_jax import sampling
-from gen_jax.game import Game, Turn
+from gen_jax.game import Game, Players, Turn
 from gen_jax.losses import adversarial
 from gen_jax.models.maxout import Discriminator
 from gen_jax.objectives.gan import gan
 from gen_jax.optimizers import adam
+
+Output = Callable[[np.ndarray], np.ndarray]  # x [N, 2] -> D's output [N]
 
 _P = densities.ring(8, scale=0.2)
 _SCALE = 0.7
@@ -61,12 +65,7 @@ def check(
     rows, curves = [], {}
     for name in gan_losses:
         game = _game(name)
-        state = trained(
-            game,
-            lambda number, rng: densities.sample(_P, number, rng),
-            steps=steps,
-            batch_size=512,
-        )
+        state = trained(game, _P, steps=steps, batch_size=512)
         output = functools.partial(_output, game, state.players, name)
         residual = abs(output(x) - _optimal(x))
         what = f"D, {name}: mean distance from p / (p + q)"
@@ -100,21 +99,19 @@ def _game(gan_loss: str) -> Game:
     return dataclasses.replace(played, turns=(Turn(("discriminator",)),))
 
 
-def _output(game: Game, players, gan_loss: str, x: np.ndarray) -> np.ndarray:
+def _output(game: Game, players: Players, gan_loss: str, x: np.ndarray) -> np.ndarray:
     """Return D's output at x [N, 2], as a probability in float64 [N]."""
     inputs = {"x": np.float32(x)}
-    logits = sampling.call(game.ops.score, players, inputs, batch_size=4096)
+    logits = sampling.call(game.ops.by_name["score"], players, inputs, batch_size=4096)
     output = adversarial.GAN_LOSSES[gan_loss].output
     return np.asarray(output(logits), np.float64)
 
 
 def _optimal(x: np.ndarray) -> np.ndarray:
-    return _fraction(densities.log_density(_P, x), densities.log_density(_Q, x))
-
-
-def _fraction(log_p: np.ndarray, log_q: np.ndarray) -> np.ndarray:
-    """Compute p / (p + q)."""
-    return 1 / (1 + np.exp(log_q - log_p))
+    """Return D* = p / (p + q) at x [N, 2]."""
+    return scipy.special.expit(
+        densities.log_density(_P, x) - densities.log_density(_Q, x)
+    )
 
 
 def optimal_value(p: Mixture, q: Mixture) -> float:
@@ -127,7 +124,7 @@ def optimal_value(p: Mixture, q: Mixture) -> float:
     return float(terms.sum() * _CELL**2)
 
 
-def _plot_line(curves: dict):
+def _plot_line(curves: Mapping[str, Output]) -> Plot:
     line = np.linspace(-1.5, 1.5, 200)
     x = np.stack([line, np.zeros_like(line)], 1)
 
@@ -141,7 +138,7 @@ def _plot_line(curves: dict):
     return draw
 
 
-def _plot_map(output):
+def _plot_map(output: Output) -> Plot:
     line = np.linspace(-2, 2, 101)
     x = np.stack(np.meshgrid(line, line), -1).reshape(-1, 2)
 

@@ -8,6 +8,7 @@ import numpy as np
 from gen_jax.evaluation.result import mean_of
 from gen_jax.metrics.intervals import Interval
 
+Claim = Literal["equal", "below", "moved up", "moved down"]
 Plot = Callable[[Any], None]  # draws on matplotlib's axes
 
 
@@ -25,7 +26,7 @@ class Row(NamedTuple):
     estimate: Interval
     exact: float
     unit: str = ""
-    claim: Literal["equal", "below", "moved up", "moved down"] = "equal"
+    claim: Claim = "equal"
     tolerance: float = 0.0
 
     @property
@@ -66,9 +67,9 @@ class Row(NamedTuple):
 
     def as_json(self) -> dict[str, Any]:
         """Return the row as plain numbers and strings."""
-        estimate = self.estimate._asdict()
-        found = self._replace(estimate={k: float(v) for k, v in estimate.items()})
-        return {**found._asdict(), "exact": float(self.exact), "verdict": self.verdict}
+        estimate = {k: float(v) for k, v in self.estimate._asdict().items()}
+        own = {"estimate": estimate, "exact": float(self.exact)}
+        return {**self._asdict(), **own, "verdict": self.verdict}
 
 
 class Finding(NamedTuple):
@@ -86,6 +87,22 @@ def mean(x: np.ndarray) -> Interval:
     """
     found = mean_of(x)
     return Interval(found.value, found.low, found.high)
+
+
+def draw_band(axes: Any, found: Mapping[float, Interval]) -> None:
+    """Draw a line of values in a band of their intervals; x are the keys."""
+    values = np.array(list(found.values()))
+    axes.fill_between(list(found), values[:, 1], values[:, 2], alpha=0.3)
+    axes.plot(list(found), values[:, 0], marker="o", markersize=3)
+
+
+def draw_lines(
+    axes: Any, x: Sequence[float], curves: Mapping[str, Sequence[float]]
+) -> None:
+    """Draw curves by their labels, each of as many values as x has."""
+    for label, values in curves.items():
+        axes.plot(x, values, marker="o", markersize=3, label=label)
+    axes.legend(frameon=False)
 
 
 def markdown(table: Sequence[Sequence[str]]) -> str:

@@ -4,12 +4,14 @@ The exact distance follows from the known moments. That of N samples of each lie
 it on average, so numbers with different N cannot be compared.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 from scipy.linalg import sqrtm
 
 from experiments.studies.truth import densities
 from experiments.studies.truth.densities import Mixture
-from experiments.studies.truth.finding import Finding, Row
+from experiments.studies.truth.finding import Finding, Plot, Row, draw_lines
 from gen_jax.evaluation import distances
 from gen_jax.metrics.intervals import seeds_interval
 
@@ -23,11 +25,14 @@ def pairs(dim: int) -> dict[str, Pair]:
     return {f"equal, D = {dim}": (one, one), f"moved, D = {dim}": (one, moved)}
 
 
-def draws(pair: Pair, number: int, repetitions: int):
+def draws(
+    pair: Pair, number: int, repetitions: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield a pair of sets of samples, [number, D] each, per repetition."""
     for repetition in range(repetitions):
         rng = np.random.default_rng((1, 4, repetition))
-        yield tuple(densities.sample(p, number, rng) for p in pair)
+        p, q = pair
+        yield densities.sample(p, number, rng), densities.sample(q, number, rng)
 
 
 def check(
@@ -40,17 +45,21 @@ def check(
     The pairs are Gaussians in `dim` dimensions, and digits with half of the parts
     dropped.
     """
-    rows, bias = [], {}
+    rows: list[Row] = []
+    bias: dict[str, list[float]] = {}
     digits = densities.digits_mixture()
-    halved = {"half of the digits' parts": (digits, densities.first_parts(digits, 5))}
-    for name, pair in (pairs(dim) | halved).items():
+    weights, *parts = (x[:5] for x in digits)
+    halved = Mixture(weights / weights.sum(), *parts)
+    cases = {**pairs(dim), "half of the digits' parts": (digits, halved)}
+    for name, pair in cases.items():
         exact = exact_distance(*pair)
+        bias[name] = []
         for number in numbers:
             values = [distances.frechet(*x) for x in draws(pair, number, repetitions)]
             found = seeds_interval(values)
             what = f"Frechet, {name}: mean at N = {number}"
             rows.append(Row(what, found, exact))
-            bias.setdefault(name, []).append(found.value - exact)
+            bias[name].append(found.value - exact)
     return Finding(rows, {"Frechet distance: bias": _plot(bias, numbers)})
 
 
@@ -62,11 +71,9 @@ def exact_distance(p: Mixture, q: Mixture) -> float:
     return float(gap @ gap + np.trace(cov_p + cov_q - 2 * root))
 
 
-def _plot(bias: dict[str, list[float]], numbers: tuple[int, ...]):
+def _plot(bias: dict[str, list[float]], numbers: tuple[int, ...]) -> Plot:
     def draw(axes):
-        for name, values in bias.items():
-            axes.plot(numbers, values, marker="o", markersize=3, label=name)
+        draw_lines(axes, numbers, bias)
         axes.set(xlabel="N", ylabel="mean - exact", xscale="log", yscale="log")
-        axes.legend(frameon=False)
 
     return draw

@@ -1,7 +1,7 @@
 """The findings as one page: a table in Markdown, and a picture of all plots."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -15,19 +15,14 @@ _WIDTH, _HEIGHT = 4.2, 3.4  # inches per plot
 def text(findings: Mapping[str, Finding]) -> str:
     """Return all rows of all findings in one table, followed by the texts."""
     rows = [row for finding in findings.values() for row in finding.rows]
-    parts = [table(rows)]
+    head = ["what", "estimate", "95 % interval", "exact", "verdict"]
+    parts = [markdown([head, *map(_cells, rows)])]
     parts += [
         f"## {name}\n\n{finding.text}"
         for name, finding in findings.items()
         if finding.text
     ]
     return "\n\n".join(parts) + "\n"
-
-
-def table(rows: Iterable[Row]) -> str:
-    """Format estimate, interval, exact value and verdict of each row."""
-    head = ["what", "estimate", "95 % interval", "exact", "verdict"]
-    return markdown([head, *map(_cells, rows)])
 
 
 def picture(findings: Sequence[Finding]) -> np.ndarray:

@@ -8,12 +8,13 @@ lower.
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from experiments.studies.truth import densities
 from experiments.studies.truth.densities import Mixture
-from experiments.studies.truth.finding import Finding, Row
+from experiments.studies.truth.finding import Finding, Plot, Row, draw_lines
 from gen_jax.metrics.intervals import Interval
 from gen_jax.metrics.parzen import SIGMAS, parzen
 
@@ -43,7 +44,9 @@ def check(
     return Finding(rows, {"Parzen windows: bias": _plot(bias, dims, numbers)})
 
 
-def _row(p: Mixture, what: str, number: int, held_out: int, sigmas) -> Row:
+def _row(
+    p: Mixture, what: str, number: int, held_out: int, sigmas: Sequence[float]
+) -> Row:
     """Compare windows on `number` samples of p with log p of the same test points.
 
     Points count as images in [-1, 1]; the estimate is for x in [0, 1].
@@ -59,15 +62,14 @@ def _row(p: Mixture, what: str, number: int, held_out: int, sigmas) -> Row:
     return Row(f"Parzen, {what}, {number} samples: log p", estimate, exact, "nats")
 
 
-def _plot(bias: dict, dims: tuple[int, ...], numbers: tuple[int, ...]):
+def _plot(bias: dict, dims: tuple[int, ...], numbers: tuple[int, ...]) -> Plot:
+    curves = {f"{n} samples": [bias[dim, n] for dim in dims] for n in numbers}
+
     def draw(axes):
-        for number in numbers:
-            values = [bias[dim, number] for dim in dims]
-            axes.plot(dims, values, marker="o", markersize=3, label=f"{number} samples")
+        draw_lines(axes, dims, curves)
         axes.axhline(0, color="grey", linewidth=1)
         axes.set(xlabel="D", ylabel="estimate - log p, nats", xscale="log")
         axes.set_xticks(dims, [str(dim) for dim in dims])
         axes.minorticks_off()
-        axes.legend(frameon=False)
 
     return draw

@@ -21,7 +21,7 @@ import numpy as np
 from scipy import stats
 from scipy.ndimage import gaussian_filter
 
-from experiments.studies.truth.finding import Finding, Row, markdown
+from experiments.studies.truth.finding import Claim, Finding, Plot, Row, markdown
 from gen_jax import data, images
 from gen_jax.evaluation import distances
 from gen_jax.figures.sharpness import fine_energy
@@ -31,14 +31,18 @@ from gen_jax.metrics.neighbours import memorized
 from gen_jax.metrics.networks import features
 from gen_jax.metrics.networks.features import FeatureNetwork
 
+Fault = tuple[str, float]  # its name and strength
+
 METRICS = ("Frechet", "kernel", *distances.MANIFOLD, "sharpness", "memorized")
-_DISTANCES = {"Frechet": "up", "kernel": "up"}
-_LOOKS = {**_DISTANCES, "precision": "down", "density": "down"}
+_UP: Claim = "moved up"
+_DOWN: Claim = "moved down"
+_DISTANCES = {"Frechet": _UP, "kernel": _UP}
+_LOOKS = {**_DISTANCES, "precision": _DOWN, "density": _DOWN}
 CLAIMS = {
-    "blur": {**_LOOKS, "sharpness": "down"},
-    "noise": {**_LOOKS, "sharpness": "up"},
-    "dropped": {**_DISTANCES, "recall": "down", "coverage": "down"},
-    "memorised": {"memorized": "up"},
+    "blur": {**_LOOKS, "sharpness": _DOWN},
+    "noise": {**_LOOKS, "sharpness": _UP},
+    "dropped": {**_DISTANCES, "recall": _DOWN, "coverage": _DOWN},
+    "memorized": {"memorized": _UP},
 }
 # Standard deviations of the blur in pixels and of the noise in units of x; number of
 # dropped classes; fraction of memorized samples.
@@ -46,7 +50,7 @@ STRENGTHS = {
     "blur": (0.4, 0.6, 1.0),
     "noise": (0.1, 0.2, 0.4),
     "dropped": (1, 2, 5),
-    "memorised": (0.25, 0.5, 1.0),
+    "memorized": (0.25, 0.5, 1.0),
 }
 _FRACTIONS = ("precision", "recall", "coverage", "memorized")
 _LEVEL = 0.95
@@ -84,7 +88,8 @@ def check(
     dataset = data.load(data.DataConfig("digits"))
     compare = functools.partial(_compared, features.network(network, dataset), size)
     faults = [(fault, s) for fault in strengths for s in strengths[fault]]
-    real_baseline, residuals = [], {each: [] for each in faults}
+    real_baseline: list[np.ndarray] = []
+    residuals: dict[Fault, list[np.ndarray]] = {each: [] for each in faults}
     for repetition in range(repetitions):
         digits = _drawn(dataset, repetition)
         real_baseline.append(compare(digits, digits.fresh[:size]))
@@ -166,7 +171,7 @@ def _rows(
     Intervals of fractions are clipped, so that no fraction leaves [0, 1].
     """
     rows = []
-    for metric, way in CLAIMS[fault].items():
+    for metric, claim in CLAIMS[fault].items():
         at = METRICS.index(metric)
         perfect = f"{real_baseline[at]:.3g}"
         what = f"digits, {fault} {strength:g}: {metric} - a perfect model's {perfect}"
@@ -174,7 +179,7 @@ def _rows(
         if metric in _FRACTIONS:
             low, high = np.clip(estimate[1:], -real_baseline[at], 1 - real_baseline[at])
             estimate = Interval(estimate.value, float(low), float(high))
-        rows.append(Row(what, estimate, 0.0, claim=f"moved {way}"))
+        rows.append(Row(what, estimate, 0.0, claim=claim))
     return rows
 
 
@@ -187,7 +192,7 @@ def _exceptions(rows: list[Row]) -> str:
     return "\n".join([head, *failed])
 
 
-def _table(moved: dict) -> str:
+def _table(moved: dict[Fault, np.ndarray]) -> str:
     """Format a table in Markdown: one row per fault, one column per metric.
 
     The faults that a metric claims to detect are bold.
@@ -202,7 +207,7 @@ def _table(moved: dict) -> str:
     return markdown(table)
 
 
-def _plot(moved: dict):
+def _plot(moved: dict[Fault, np.ndarray]) -> Plot:
     numbers = np.array(list(moved.values()))
 
     def draw(axes):
@@ -212,16 +217,9 @@ def _plot(moved: dict):
         axes.set_xticks(range(len(METRICS)), METRICS, rotation=40, ha="right")
         axes.set_yticks(range(len(moved)), [f"{f} {s:g}" for f, s in moved], fontsize=8)
         for row, column in np.ndindex(*numbers.shape):
-            value = numbers[row, column]
+            value = float(numbers[row, column])
             colour = "white" if abs(value) > 0.6 * _MAX_SHOWN else "black"
-            axes.text(
-                column,
-                row,
-                f"{round(value)}",
-                ha="center",
-                va="center",
-                color=colour,
-                fontsize=7,
-            )
+            style = {"ha": "center", "va": "center", "color": colour, "fontsize": 7}
+            axes.text(column, row, f"{round(value)}", **style)
 
     return draw

@@ -7,12 +7,14 @@ form (`densities`). So both sides are known for every x, trained or not. The bou
 samples of z (Burda et al. 2016) must close the gap as k grows.
 """
 
+from typing import Any
+
 import jax
 import numpy as np
 
 from experiments.studies.truth import densities
-from experiments.studies.truth.densities import LinearGaussian, Mixture
-from experiments.studies.truth.finding import Finding, Row, mean
+from experiments.studies.truth.densities import LinearGaussian
+from experiments.studies.truth.finding import Finding, Plot, Row, draw_band, mean
 from experiments.studies.truth.training import trained
 from gen_jax import sampling
 from gen_jax.evaluation.bounds import log_mean_weight
@@ -41,9 +43,10 @@ def check(
     data = densities.linear_gaussian(_SHAPE[0], _Z_DIM)
     p = densities.marginal(data)
     x = densities.sample(p, images, np.random.default_rng((1, 0)))
-    game, state, rows, gaps = _game(data.scale), None, [], {}
+    game, state, rows = _game(data.scale), None, []
+    gaps: dict[float, Interval] = {}
     for steps in stages:
-        state = trained(game, _images_of(p), steps=steps, batch_size=128, start=state)
+        state = trained(game, p, shape=_SHAPE, steps=steps, batch_size=128, start=state)
         model = _model_of(state.players, data.scale)
         log_p = densities.log_density(densities.marginal(model), x)
         elbo, divergence = _elbo(game, state.players, x), _kl(state.players, model, x)
@@ -73,10 +76,6 @@ def _game(scale: float) -> Game:
     )
 
 
-def _images_of(p: Mixture):
-    return lambda number, rng: densities.sample(p, number, rng).reshape(-1, *_SHAPE)
-
-
 def _model_of(players: Players, scale: float) -> LinearGaussian:
     """Return the decoder as a model: x = W z + bias + scale eps."""
     (dense,) = jax.device_get(players["model"].params["decoder"]).values()
@@ -99,7 +98,7 @@ def _kl(players: Players, model: LinearGaussian, x: np.ndarray) -> np.ndarray:
 
 def _elbo(game: Game, players: Players, x: np.ndarray) -> np.ndarray:
     """Return the ELBO of images [N, D] by one sample of z, as in `evaluate`: [N]."""
-    return -sum(sampling.call(game.ops.bound_terms, players, _inputs(x)).values())
+    return sampling.call(game.ops.by_name["bound"], players, _inputs(x))
 
 
 def _bound_by_draws(game: Game, players: Players, x: np.ndarray, k: int) -> np.ndarray:
@@ -107,17 +106,14 @@ def _bound_by_draws(game: Game, players: Players, x: np.ndarray, k: int) -> np.n
     return sampling.call(log_mean_weight, players, _inputs(x), weigh=weigh, k=k)
 
 
-def _inputs(x: np.ndarray) -> dict:
-    keys = sample_keys(0, np.arange(len(x), dtype=np.int32))
+def _inputs(x: np.ndarray) -> dict[str, Any]:
+    keys = sample_keys(0, np.arange(len(x)))
     return {"x": x.reshape(-1, *_SHAPE).astype(np.float32), "keys": keys}
 
 
-def _plot(gaps: dict[int, Interval], divergence: float):
-    values = np.array(list(gaps.values()))
-
+def _plot(gaps: dict[float, Interval], divergence: float) -> Plot:
     def draw(axes):
-        axes.fill_between(list(gaps), values[:, 1], values[:, 2], alpha=0.3)
-        axes.plot(list(gaps), values[:, 0], marker="o", markersize=3)
+        draw_band(axes, gaps)
         axes.axhline(0, color="grey", linewidth=1)
         label = "-KL(q, posterior)"
         axes.axhline(-divergence, color="grey", linestyle="--", label=label)

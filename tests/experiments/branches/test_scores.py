@@ -1,4 +1,4 @@
-"""Scores of hidden branches, against hand-drawn pictures and brute force."""
+"""Scores of hidden branches, against hand-drawn masks and brute force."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ def _means(*masks, **options):
 
 
 def _drawn(text):
-    """A picture of # and . as a mask: bool [1, H, W]."""
+    """A drawing of # and . as a mask: bool [1, H, W]."""
     return np.array([[[c == "#" for c in line] for line in text.split()]])
 
 

@@ -1,4 +1,4 @@
-"""Procedural trees: what they are a function of, and what their masks mean."""
+"""Procedural trees: their inputs, and the meaning of their masks."""
 
 import numpy as np
 import pytest
@@ -16,6 +16,11 @@ def trees():
     """Thirty-two held-out trees in leaf and bare."""
     batch = load(DataConfig("branches")).test.read(range(32))
     return batch["x"], batch["y"]
+
+
+def hidden_mask(x, y):
+    """The branches of y that leaves of x hide, bool [N, H, W]."""
+    return branches.branch_mask(y) & branches.leaf_mask(x)
 
 
 def test_trees_are_pairs():
@@ -67,7 +72,7 @@ def test_other_sizes_and_channels_are_refused(size):
 
 def test_leaves_hide_about_half_of_the_branches(trees):
     x, y = trees
-    hidden, branch = branches.hidden_mask(x, y), branches.branch_mask(y)
+    hidden, branch = hidden_mask(x, y), branches.branch_mask(y)
     fraction = hidden.sum((1, 2)) / branch.sum((1, 2))
     assert 0.45 < fraction.mean() < 0.58
     assert (fraction > 0.33).all()
@@ -77,10 +82,10 @@ def test_leaves_hide_about_half_of_the_branches(trees):
 def test_the_masks_agree_with_each_other(trees):
     x, y = trees
     branch, leaf = branches.branch_mask(y), branches.leaf_mask(x)
-    shown, hidden = branches.shown_mask(x), branches.hidden_mask(x, y)
+    shown, hidden = branches.shown_mask(x), hidden_mask(x, y)
     assert not (shown & leaf).any()
     assert not (hidden & ~branch).any()
-    # What copying the input finds is right, and finds none of the hidden.
+    # Copying the input finds true branches, and none of the hidden ones.
     assert not (shown & hidden).any()
     assert (shown & ~branch).sum() < 0.03 * branch.sum()
     assert (branch & ~shown & ~hidden).sum() < 0.03 * branch.sum()
@@ -90,9 +95,7 @@ def test_masks_take_bytes_and_numbers_from_minus_one_to_one(trees):
     x, y = (side / np.float32(127.5) - 1 for side in trees)
     for ours in (branches.leaf_mask, branches.shown_mask):
         np.testing.assert_array_equal(ours(x), ours(trees[0]))
-    np.testing.assert_array_equal(
-        branches.hidden_mask(x, y), branches.hidden_mask(*trees)
-    )
+    np.testing.assert_array_equal(hidden_mask(x, y), hidden_mask(*trees))
     colours = np.uint8([[[[90, 60, 40], [60, 140, 45], [190, 210, 235]]]])
     np.testing.assert_array_equal(branches.shown_mask(colours), [[[1, 0, 0]]])
     np.testing.assert_array_equal(branches.leaf_mask(colours), [[[0, 1, 0]]])

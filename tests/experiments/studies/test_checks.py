@@ -1,4 +1,4 @@
-"""Every check in short form: what has to hold does, however little was trained."""
+"""Every check in short form: its claims hold even after little training."""
 
 import math
 
@@ -55,7 +55,7 @@ def test_the_exact_network_has_the_exact_score():
     np.testing.assert_allclose(score, densities.score(q_t, x_t), rtol=1e-3, atol=1e-3)
 
 
-def test_d_is_worth_what_the_integral_says(found):
+def test_the_value_of_d_is_at_most_the_integral(found):
     (value,) = named(found["discriminator"], "V(D, G)")
     assert value.holds
     (error,) = named(found["discriminator"], "mean distance")
@@ -69,7 +69,7 @@ def test_the_best_value_of_d_in_closed_form():
     assert discriminator.optimal_value(p, q) == pytest.approx(0, abs=1e-6)
 
 
-def test_parzen_windows_lie_below_the_more_the_more_dimensions(found):
+def test_the_parzen_bias_grows_with_the_dimension(found):
     few, many = (
         named(found["parzen"], f"D = {dim}, 1000 samples")[0] for dim in (2, 16)
     )
@@ -77,7 +77,7 @@ def test_parzen_windows_lie_below_the_more_the_more_dimensions(found):
     assert not many.holds
 
 
-def test_a_frechet_distance_is_in_closed_form_and_draws_lie_above_it(found):
+def test_a_frechet_distance_is_in_closed_form_and_samples_lie_above_it(found):
     """|m|^2 + D (1 - s)^2 of N(0, I) and N(m, s^2 I)."""
     pair = frechet.pairs(16)["moved, D = 16"]
     exact = 16 * 0.2**2 + 16 * (1 - 1.2) ** 2
@@ -87,23 +87,23 @@ def test_a_frechet_distance_is_in_closed_form_and_draws_lie_above_it(found):
         assert few > more > named(found["frechet"], name)[0].exact
 
 
-def test_intervals_hold_means_and_not_the_exact_distance(found):
+def test_intervals_contain_means_but_not_the_exact_distance(found):
     for row in named(found["coverage"], "D = 16", "hold the mean"):
         assert row.estimate.value >= 0.8
     assert all(not row.holds for row in named(found["coverage"], "the exact one"))
 
 
-def test_every_fault_moves_a_metric_that_claims_to_see_it(found):
-    for fault in ("blur", "noise", "dropped", "memorised"):
+def test_every_fault_moves_a_metric_that_claims_to_detect_it(found):
+    for fault in ("blur", "noise", "dropped", "memorized"):
         rows = named(found["sensitivity"], fault)
         moved = {row.what.split(": ")[1].split()[0]: row.holds for row in rows}
-        expected = {"dropped": "recall", "memorised": "memorized"}.get(
+        expected = {"dropped": "recall", "memorized": "memorized"}.get(
             fault, "sharpness"
         )
         assert moved[expected], fault
 
 
-def test_intervals_of_shares_are_clipped():
+def test_intervals_of_fractions_are_clipped():
     moved = Interval(*(np.full(8, x) for x in (-0.7, -1.2, -0.2)))
     found = {
         row.what.split(": ")[1].split()[0]: row.estimate
@@ -113,7 +113,7 @@ def test_intervals_of_shares_are_clipped():
     assert found["density"] == (-0.7, -1.2, -0.2)
 
 
-def test_chance_holds_the_next_number_as_often_as_it_says():
+def test_the_next_number_lies_inside_as_often_as_stated():
     rng, inside = np.random.default_rng(0), 0
     for _ in range(400):
         *before, after = rng.normal(size=(9, 2))
@@ -153,7 +153,7 @@ def test_all_is_on_one_page(found):
     assert picture.ndim == 3
 
 
-def test_halves_hold_a_mean_as_often_as_they_say():
+def test_halves_contain_a_mean_as_often_as_stated():
     """Of means of 40 normal numbers and of 60 others: 95 % of intervals hold 0."""
     rng, inside = np.random.default_rng(0), 0
     for _ in range(400):
