@@ -33,7 +33,8 @@ def test_inception_is_that_of_a_file(vectors, tmp_path, monkeypatch):
     path = tmp_path / "weights.pth"
     path.write_bytes(torch_files.streamed(weights))
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    monkeypatch.setitem(inception_weights._SHA256, path.name, sha256)
+    reader = path.name, inception_weights._from_torch
+    monkeypatch.setitem(inception_weights._FILES, sha256, reader)
     network = features.inception(path)
     assert network[:3] == ("inception", 2048, sha256)
     x = vectors["image_grey"]
