@@ -32,13 +32,13 @@ class DrawnRun:
 class DrawnClaim:
     """A claim in figures.json.
 
-    pictures: file names; None in files of versions that did not name them.
+    pictures: file names. seconds: the time that it took.
     numbers: of one run, or a list with an element per run, null if a claim does not
-        apply to it. seconds: the time that it took.
+        apply to it.
     """
 
     what: str = ""
-    pictures: list[str] | None = None
+    pictures: list[str] = dataclasses.field(default_factory=list)
     numbers: Any = None
     seconds: float = 0.0
 

@@ -100,7 +100,7 @@ def _facts(folder: Folder) -> dict[str, str]:
         facts["steps"] = text(round(last["step"])) + total
         if (seen := last.get("images")) is not None:
             facts["images seen"] = text(round(seen))
-        if (seconds := speed.seconds(folder.records)) is not None:
+        if (seconds := last.get("seconds")) is not None:
             facts["time"] = _clock(seconds)
         if meta.seeds:  # the time is that of all seeds
             facts["seeds trained at once"] = text(len(meta.seeds))
