@@ -132,7 +132,7 @@ def by_class(
     A class's real images are split into two halves. Samples are compared with the first
     half, and so is the second half. The values of the second, named `real_*`, are what
     a perfect model would reach. A model that repeats the real images would reach them
-    too, which `neighbours.memorized_fractions` detects. Samples and second half are cut
+    too, which `neighbours.memorized` detects. Samples and second half are cut
     to equal numbers.
 
     Returns a dictionary by class number, and "mean" for the mean over classes. Each

@@ -81,18 +81,6 @@ def memorized(points: np.ndarray, train: np.ndarray) -> np.ndarray:
     return distance[:, 0] < own[where]
 
 
-def memorized_fractions(
-    samples: np.ndarray, train: np.ndarray, held_out: np.ndarray
-) -> dict[str, float]:
-    """Return the fractions of samples and of held-out images that are memorized.
-
-    The keys are memorized and, for held-out images, real_memorized. Images are [N,
-    ...]. Raises UserError as `memorized` does.
-    """
-    fractions = {"memorized": samples, "real_memorized": held_out}
-    return {name: float(memorized(x, train).mean()) for name, x in fractions.items()}
-
-
 def _nearest(
     points: np.ndarray, train: np.ndarray, k: int, rows: int
 ) -> tuple[np.ndarray, np.ndarray]:

@@ -1,7 +1,7 @@
-"""Our metrics beside other packages' own, on the same arrays.
+"""Our metrics compared with those of other packages, on the same arrays.
 
-What they gave is stored (`tests/vectors/make_metrics.py`); where one is installed, it
-is asked again.
+Their results are stored (`tests/vectors/make_metrics.py`). They are computed again if
+the package is installed.
 """
 
 import json
@@ -14,7 +14,7 @@ from scipy.special import softmax
 from vectors import make_metrics
 
 from gen_jax.metrics.frechet import frechet_distance, moments
-from gen_jax.metrics.inception_score import inception_score
+from gen_jax.metrics.inception_score import inception_scores
 from gen_jax.metrics.kernel import squared_mmd
 from gen_jax.metrics.manifold import density_coverage, precision_recall
 from gen_jax.metrics.neighbours import nearest
@@ -26,10 +26,18 @@ NOT_HERE = (
     "repeats the comparison"
 )
 K = make_metrics.K
+
+
+def _mean_and_deviation(scores):
+    return np.mean(scores), np.std(scores)
+
+
 OURS = {
     "frechet_distance": lambda g: frechet_distance(moments(g.real), moments(g.samples)),
     "squared_mmd": lambda g: squared_mmd(g.real, g.samples),
-    "inception_score": lambda g: inception_score(softmax(g.logits, axis=1)),
+    "inception_score": lambda g: _mean_and_deviation(
+        inception_scores(softmax(g.logits, axis=1))
+    ),
     "precision_recall": lambda g: precision_recall(g.real, g.samples, K),
     "density_coverage": lambda g: density_coverage(g.real, g.samples, K),
     "ssim": lambda g: ssim(g.x, g.y),

@@ -1,4 +1,4 @@
-"""The Fréchet distance: in closed form, beside SciPy's root, and merged in parts."""
+"""The Fréchet distance in closed form, and compared with SciPy's matrix root."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -10,9 +10,7 @@ from gen_jax.metrics.frechet import (
     Moments,
     covariance,
     frechet_distance,
-    merge,
     moments,
-    moments_of,
 )
 
 
@@ -40,7 +38,7 @@ def by_sqrtm(a, b):
 def test_moments_are_numpys():
     x = drawn(0)
     found = moments(x)
-    assert found.count == 60
+    assert found.number == 60
     assert found.mean.dtype == found.scatter.dtype == np.float64
     x = x.astype(np.float64)
     np.testing.assert_allclose(found.mean, x.mean(0), rtol=1e-12)
@@ -52,26 +50,10 @@ def test_arrays_of_jax_are_summed_in_float64():
     np.testing.assert_array_equal(ours.scatter, theirs.scatter)
 
 
-@pytest.mark.parametrize("size", [1, 7, 60])
-def test_batches_are_merged_to_the_whole(size):
-    x = drawn(0)
-    parts = moments_of(x[start : start + size] for start in range(0, 60, size))
-    whole = moments(x)
-    assert parts.count == 60
-    np.testing.assert_allclose(parts.mean, whole.mean, rtol=1e-13)
-    np.testing.assert_allclose(parts.scatter, whole.scatter, rtol=1e-12, atol=1e-12)
-
-
-def test_parts_may_be_of_any_size_and_order():
-    x = drawn(0)
-    a, b = moments(x[:3]), moments(x[3:])
-    np.testing.assert_allclose(merge(a, b).scatter, merge(b, a).scatter, rtol=1e-12)
-
-
 def test_a_large_mean_costs_no_digits():
-    """Sums of squares would leave nothing of a deviation of 1 beside 1e8."""
+    """Sums of squares would lose a deviation of 1 next to a mean of 1e8."""
     x = np.random.default_rng(0).standard_normal((1000, 3))
-    far = moments_of(np.split(x + 1e8, 20))
+    far = moments(x + 1e8)
     np.testing.assert_allclose(covariance(far), np.cov(x, rowvar=False), atol=1e-6)
 
 
@@ -139,8 +121,6 @@ def test_bad_input_is_refused():
         (lambda: moments(x[:0]), r"not \[0, 8\]"),
         (lambda: moments(x / 0), "not all finite"),
         (lambda: moments(x.astype(complex)), "real numbers, not complex128"),
-        (lambda: moments_of([]), "no features"),
-        (lambda: moments_of([x, x[:, :3]]), "of 8 and 3"),
         (lambda: frechet_distance(fine, moments(x[:, :3])), "of 8 and 3"),
         (lambda: frechet_distance(fine, moments(x[:8])), "more than 8 .* not 60 and 8"),
         (lambda: frechet_distance(moments(x[:1]), fine), "not 1 and 60"),
