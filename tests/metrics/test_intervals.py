@@ -18,37 +18,33 @@ def test_of_seeds_in_closed_form():
     # Student's t of two degrees is 4.302653 at 0.975; s / sqrt(3) is 0.57735.
     found = seeds_interval([1, 2, 3])
     assert found == pytest.approx((2, 2 - 2.484138, 2 + 2.484138), abs=1e-6)
-    expected = stats.t.interval(0.8, 3, 2.5, stats.sem([1, 2, 3, 4]))
-    assert seeds_interval([4, 1, 3, 2], 0.8)[1:] == pytest.approx(expected)
+    expected = stats.t.interval(0.95, 3, 2.5, stats.sem([1, 2, 3, 4]))
+    assert seeds_interval([4, 1, 3, 2])[1:] == pytest.approx(expected)
     assert seeds_interval([5.0, 5.0]) == (5, 5, 5)
 
 
-@pytest.mark.parametrize("method", ["percentile", "bca"])
-def test_of_a_mean_it_is_that_of_the_normal(method):
+def test_of_a_mean_it_is_that_of_the_normal():
     x = np.random.default_rng(0).standard_normal(1000).astype(np.float32)
-    found = bootstrap_interval(np.mean, x, method=method, draws=4000)
-    mean, reach = float(x.mean()), 1.96 * float(x.std()) / 1000**0.5
+    found = bootstrap_interval(np.mean, x, draws=4000)
+    mean, half_width = float(x.mean()), 1.96 * float(x.std()) / 1000**0.5
     assert found.value == pytest.approx(mean)
-    assert found.low == pytest.approx(mean - reach, abs=0.1 * reach)
-    assert found.high == pytest.approx(mean + reach, abs=0.1 * reach)
-    assert bootstrap_interval(np.mean, x, method=method, draws=4000) == found
-    other = bootstrap_interval(np.mean, x, method=method, draws=4000, seed=1)
+    assert found.low == pytest.approx(mean - half_width, abs=0.1 * half_width)
+    assert found.high == pytest.approx(mean + half_width, abs=0.1 * half_width)
+    assert bootstrap_interval(np.mean, x, draws=4000) == found
+    other = bootstrap_interval(np.mean, x, draws=4000, seed=1)
     assert other != found
-    narrow = bootstrap_interval(np.mean, x, method=method, level=0.5)
-    assert found.low < narrow.low < narrow.high < found.high
 
 
-@pytest.mark.parametrize("method", ["percentile", "bca"])
-def test_it_is_scipys(method):
+def test_it_is_scipys():
     x = np.random.default_rng(0).exponential(size=40)
     theirs = stats.bootstrap(
         (x,),
         np.mean,
         n_resamples=500,
-        method=method,
+        method="percentile",
         random_state=np.random.default_rng(7),
     )
-    found = bootstrap_interval(np.mean, x, method=method, draws=500, seed=7)
+    found = bootstrap_interval(np.mean, x, draws=500, seed=7)
     assert found[1:] == pytest.approx(tuple(theirs.confidence_interval))
 
 
@@ -101,14 +97,10 @@ def test_bad_input_is_refused():
         (lambda: bootstrap_interval(np.mean, x[:1]), r"two examples .* not \[1\]"),
         (lambda: bootstrap_interval(np.mean), r"not \[\]"),
         (lambda: bootstrap_interval(np.dot, x, x[1:]), r"not \[4, 5\]"),
-        (lambda: bootstrap_interval(np.mean, x, level=1), "level=1 is out of range"),
         (lambda: bootstrap_interval(np.mean, x, draws=0), "needs draws=1 or more"),
-        (lambda: bootstrap_interval(np.mean, x, method="t"), "percentile, bca"),
-        (lambda: bootstrap_interval(np.mean, 0 * x, method="bca"), "no finite"),
         (lambda: bootstrap_interval(np.mean, x * np.nan), "no finite"),
         (lambda: seeds_interval([1.0]), r"at least two finite numbers, not \[1.0\]"),
         (lambda: seeds_interval([1.0, np.inf]), "two finite"),
-        (lambda: seeds_interval([1, 2], level=95), "level=95 is out of range"),
     ]:
         with pytest.raises(UserError, match=said):
             call()
