@@ -18,8 +18,10 @@ from gen_jax.evaluation.result import Measured, Record, Result, Value
 
 if TYPE_CHECKING:
     from gen_jax.data import Dataset
+    from gen_jax.evaluation.measure import Measure
     from gen_jax.evaluation.request import Evaluation
     from gen_jax.game import Game, State
+    from gen_jax.metrics.networks.features import FeatureNetwork
 
 __all__ = [
     "PRESETS",
@@ -88,7 +90,7 @@ def run_measures(
     from gen_jax.evaluation import measures, record
     from gen_jax.metrics.networks.features import network
 
-    networks = ()
+    networks: tuple[FeatureNetwork, ...] = ()
     if "sample" in evaluation.capabilities:
         has_both = {"images", "labels"} <= evaluation.capabilities
         names = features or ["classifier" if has_both else "pixels"]
@@ -102,7 +104,7 @@ def run_measures(
     return record.run(this, chosen, folder / record.NAME if folder else None)
 
 
-def _chosen(measures: list, only: Sequence[str]) -> list:
+def _chosen(measures: "list[Measure]", only: Sequence[str]) -> "list[Measure]":
     """Return the measures that are named, or all."""
     known = [measure.name for measure in measures]
     for name in only:

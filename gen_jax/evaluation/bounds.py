@@ -33,7 +33,7 @@ def bound(evaluation: Evaluation) -> Result:
     for split in ("test", "train"):
         x, y = evaluation.real(number, split)
         terms = _terms(evaluation, split, x, y, size)
-        total = -sum(terms.values())
+        total = -sum(terms.values(), start=np.zeros(len(x), np.float32))
         values[f"{split}_bound"] = mean_of(total, unit="nats")
         in_bits = -total / (math.log(2) * x[0].size)
         values[f"{split}_bits_per_dim"] = mean_of(in_bits, unit="bits/dim")
@@ -63,7 +63,7 @@ def _terms(
 
     found = evaluation.chunks.each(f"bound-{split}", len(x), of_chunk, fits, size)
     table = np.concatenate(list(found))
-    return {name: table[name] for name in table.dtype.names}
+    return {name: table[name] for name in table.dtype.names or ()}
 
 
 def importance_bound(evaluation: Evaluation) -> Result:
@@ -106,7 +106,13 @@ def _likelihood(evaluation: Evaluation) -> dict[str, str]:
 
 
 def log_mean_weight(
-    players: Players, x, keys, y=None, *, weigh: Callable, k: int
+    players: Players,
+    x: jax.Array,
+    keys: jax.Array,
+    y: jax.Array | None = None,
+    *,
+    weigh: Callable,
+    k: int,
 ) -> jax.Array:
     """Return log 1/k sum_i p(x, z_i) / q(z_i | x) for k random z, nats [B].
 

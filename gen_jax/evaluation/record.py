@@ -153,12 +153,12 @@ def over_seeds(records: Sequence[Record]) -> Record:
 
 def _combined(each: Sequence[Measured]) -> Measured:
     """Return one measure of several trainings."""
-    first = each[0]
-    values = {
-        key: _over_seeds([one.values[key] for one in each])
-        for key in first.values
-        if all(key in x.values and x.values[key].value is not None for x in each)
-    }
+    first, values = each[0], {}
+    for key in first.values:
+        found = [one.values[key] for one in each if key in one.values]
+        numbers = [value.value for value in found if value.value is not None]
+        if len(numbers) == len(each):
+            values[key] = _over_seeds(numbers, found)
     return Measured(
         values=values,
         what=first.what,
@@ -169,9 +169,9 @@ def _combined(each: Sequence[Measured]) -> Measured:
     )
 
 
-def _mean_by_class(tables: Sequence[dict]) -> dict[str, dict[str, float]]:
+def _mean_by_class(tables: Sequence[dict]) -> dict[str, dict[str, float | None]]:
     """Return the means of tables by class, of cells with a number in every table."""
-    means = {}
+    means: dict[str, dict[str, float | None]] = {}
     for row, cells in tables[0].items():
         each = [table.get(row, {}) for table in tables]
         whole = [k for k in cells if all(one.get(k) is not None for one in each)]
@@ -184,16 +184,17 @@ def _how(measure: Measured) -> dict[str, Any]:
     return {k: v for k, v in measure.context.items() if k != "sha256"}
 
 
-def _over_seeds(values: Sequence[Value]) -> Value:
-    mean, low, high = seeds_interval([value.value for value in values])
-    real_baselines = [value.real_baseline for value in values]
-    first, known = values[0], None not in real_baselines
+def _over_seeds(numbers: Sequence[float], values: Sequence[Value]) -> Value:
+    """Combine the values of several trainings, whose numbers are `numbers`."""
+    mean, low, high = seeds_interval(numbers)
+    baselines = [v.real_baseline for v in values if v.real_baseline is not None]
+    first = values[0]
     return Value(
         mean,
         max(low, 0.0) if first.fraction else low,
         min(high, 1.0) if first.fraction else high,
         f"Student's t over {len(values)} training seeds",
-        float(np.mean(real_baselines)) if known else None,
+        float(np.mean(baselines)) if len(baselines) == len(values) else None,
         first.unit,
         first.fraction,
     )

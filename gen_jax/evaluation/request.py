@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from gen_jax import data, devices, images, sampling
@@ -22,7 +23,7 @@ from gen_jax.errors import UserError
 from gen_jax.evaluation.chunks import Chunks, load_array, save_array
 from gen_jax.evaluation.preset import QUICK, Preset
 from gen_jax.evaluation.samples import Samples
-from gen_jax.game import Game, Players, State, averaged, init_state
+from gen_jax.game import Game, Players, State, Tree, averaged, init_state
 from gen_jax.metrics.networks import classifier
 from gen_jax.metrics.networks.features import FeatureNetwork
 from gen_jax.runs.run import Run, load
@@ -145,7 +146,7 @@ class Evaluation:
 
     def keys(self, number: int, stream: int = 0) -> jax.Array:
         """Return random keys [number]; two streams have no key in common."""
-        index = np.arange(number, dtype=np.int32)
+        index = jnp.arange(number, dtype=jnp.int32)
         return sample_keys((self.seed + 7919 * stream) % 2**32, index)
 
     def labels(self, number: int, start: int = 0) -> np.ndarray:
@@ -160,8 +161,8 @@ class Evaluation:
         players: Players | None = None,
         options: Mapping[str, Any] | None = None,
         **inputs: Any,
-    ) -> np.ndarray:
-        """Apply an op to inputs [N, ...], given by name, in batches.
+    ) -> Tree:
+        """Return an op's results [N, ...] for inputs [N, ...], given by name.
 
         y is left out if the game takes no labels. players: by default the run's.
         options: arguments that are the same for all examples, such as a time. Images
@@ -274,6 +275,7 @@ def of_folder(folder: str | Path, **fields: Any) -> Evaluation:
     is of a game of one's own, whose data are not known.
     """
     run = load(folder)
+    assert run.config is not None  # `load` was not given a game
     dataset = data.load(run.config.data)
     return Evaluation(run, dataset, Path(folder) / "evaluation", **fields)
 

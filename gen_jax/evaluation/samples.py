@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 class Samples:
     """`number` samples of an evaluation's run.
 
-    Sample i has the key and the label that `experiments.sample` gives it. Samples are
-    stored as the data are: images as uint8, points as float32.
+    Sample i has the key that `experiments.sample` gives it, and the i-th label of
+    `Evaluation.labels`. Samples are stored as the data are: images as uint8, points as
+    float32.
     """
 
     def __init__(self, evaluation: "Evaluation", number: int):
@@ -30,13 +31,6 @@ class Samples:
         options = sorted(evaluation.options.items())
         self.key = digest_of_value((evaluation.weights, evaluation.seed, options, SIZE))
         self._chunks = Chunks(evaluation.folder, self.key)
-
-    def labels(self, start: int = 0, stop: int | None = None) -> np.ndarray | None:
-        """Return int32 [stop - start], each class in turn; None if unconditional."""
-        if not self._evaluation.game.num_classes:
-            return None
-        stop = self.number if stop is None else stop
-        return self._evaluation.labels(stop - start, start)
 
     def chunks(self) -> Iterator[np.ndarray]:
         """Yield the stored samples, a thousand at a time; missing ones are sampled."""
@@ -66,15 +60,10 @@ class Samples:
                 break
         return np.concatenate(chunks)
 
-    def first_float(self, number: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return at most `number` samples x float32, images in [-1, 1], and labels y.
-
-        Labels are -1 without conditioning.
-        """
+    def first_float(self, number: int) -> np.ndarray:
+        """Return at most `number` samples float32 [N, ...], images in [-1, 1]."""
         x = self.first(number)
-        y = self.labels(0, len(x))
-        x = images.from_uint8(x) if x.dtype == np.uint8 else x
-        return x, np.full(len(x), -1, np.int32) if y is None else y
+        return images.from_uint8(x) if x.dtype == np.uint8 else x
 
     def _fits(self, kept: np.ndarray) -> bool:
         shape = self._evaluation.dataset.info.shape
@@ -82,14 +71,9 @@ class Samples:
         return kept.shape[1:] == shape and kept.dtype == dtype
 
     def _sample(self, start: int, stop: int) -> np.ndarray:
-        this = self._evaluation
+        this, count = self._evaluation, stop - start
+        y = this.labels(count, start) if this.game.num_classes else None
         x = sampling.draw(
-            this.game,
-            this.players,
-            stop - start,
-            this.seed,
-            self.labels(start, stop),
-            start=start,
-            **this.options,
+            this.game, this.players, count, this.seed, y, start=start, **this.options
         )
         return images.to_uint8(x) if x.ndim == 4 else x

@@ -7,7 +7,9 @@ D also gives 1/2, as it knows nothing. This holds for probabilities. With other 
 """
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -29,9 +31,9 @@ def discriminator_outputs(evaluation: Evaluation) -> Figure:
     run's log. The numbers are of test images and samples, before and after training.
     """
     x, y = evaluation.real(_MAX_IMAGES)
-    gan_loss = getattr(evaluation.run.config, "gan_loss", None)
+    gan_loss = getattr(evaluation.run.config, "gan_loss", "")
     output, unit = _output_of(gan_loss)
-    numbers = {"images": len(x), "unit": unit}
+    numbers: dict[str, Any] = {"images": len(x), "unit": unit}
     players_at = {
         "start": evaluation.first_state().players,
         "end": evaluation.players,
@@ -50,7 +52,7 @@ def discriminator_outputs(evaluation: Evaluation) -> Figure:
     return Figure(pictures, numbers)
 
 
-def _output_of(gan_loss: str | None) -> tuple[adversarial.Term, str]:
+def _output_of(gan_loss: str) -> tuple[Callable[[Any], Any], str]:
     """Return the function from D's logits to its output, and the output's unit.
 
     For an unknown loss the output is the logits.

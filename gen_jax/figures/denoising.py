@@ -6,6 +6,8 @@ the bound, and the distance of its pixels from N(0, 1).
 """
 
 import itertools
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -47,9 +49,9 @@ def restoring(evaluation: Evaluation) -> Figure:
     y = evaluation.labels(_SHOWN)
     path = [evaluation.apply("prior", keys=keys)]
     for start, end in itertools.pairwise(times):
+        inputs: dict[str, Any] = {"x_t": path[-1], "keys": keys, "y": y}
         options = {"start": start, "end": end}
-        inputs = {"x_t": path[-1], "keys": keys, "y": y}
-        path.append(evaluation.apply("denoise_between", **inputs, options=options))
+        path.append(evaluation.apply("denoise_between", options=options, **inputs))
     return Figure(_path_and_estimates(evaluation, path, times, y, "restoring"))
 
 
@@ -77,7 +79,13 @@ def shared_noise(evaluation: Evaluation) -> Figure:
     return Figure(pictures, spread)
 
 
-def _path_and_estimates(evaluation, path, times, y, name) -> dict[str, np.ndarray]:
+def _path_and_estimates(
+    evaluation: Evaluation,
+    path: Sequence[np.ndarray],
+    times: Sequence[float],
+    y: np.ndarray,
+    name: str,
+) -> dict[str, np.ndarray]:
     """Return a picture with a row of x_t for each image, and below it its x_0_hat."""
     estimates = [
         x_t

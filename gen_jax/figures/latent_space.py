@@ -6,6 +6,9 @@ An autoencoder's codes may lie anywhere, with gaps between them. A VAE's fill N(
 the aggregated posterior, which consists of random z.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from gen_jax import images
@@ -14,6 +17,8 @@ from gen_jax.evaluation.request import MAX_CODES, Evaluation
 from gen_jax.figures import charts
 from gen_jax.figures.figure import Figure
 from gen_jax.metrics import gaussian_fit
+
+Mix = Callable[[np.ndarray, np.ndarray, float], np.ndarray]
 
 _PAIRS = 1000
 _ROWS, _COLUMNS = 8, 9  # of interpolations
@@ -53,7 +58,7 @@ def between(evaluation: Evaluation) -> Figure:
         "plain_average_to_nearest_real": gaussian_fit.nearest_rms(average, real),
         "between_the_two_images": gaussian_fit.rms(x[i], x[j]),
     }
-    numbers = {"pairs": len(i), "training_images": len(real)}
+    numbers: dict[str, Any] = {"pairs": len(i), "training_images": len(real)}
     for name, distance in distances.items():
         numbers[name] = gaussian_fit.mean_and_interval(distance, i, j)
     i, j = i[: _ROWS // 2], j[: _ROWS // 2]
@@ -128,7 +133,7 @@ def gaps(evaluation: Evaluation) -> Figure:
         "of_test_images": x,
     }
     classifier = evaluation.classifier
-    numbers = {
+    numbers: dict[str, Any] = {
         "random_z": _PAIRS,
         "test_images": len(x),
         "classifier": {
@@ -172,7 +177,9 @@ def _fractions() -> np.ndarray:
     return np.linspace(0, 1, _COLUMNS, dtype=np.float32)
 
 
-def _decoded_path(evaluation, mix, first, last, y) -> np.ndarray:
+def _decoded_path(
+    evaluation: Evaluation, mix: Mix, first: np.ndarray, last: np.ndarray, y: np.ndarray
+) -> np.ndarray:
     """Return codes [N, ...] mixed in _COLUMNS steps and decoded: [N, _COLUMNS, ...]."""
     z = np.stack([mix(first, last, fraction) for fraction in _fractions()], axis=1)
     x = evaluation.apply(

@@ -1,6 +1,7 @@
 """The command that repeats a run, and its configuration next to the recipe's."""
 
 import shlex
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from gen_jax import config as configs
@@ -71,7 +72,9 @@ def written(value: Any) -> str:
     return str(value)
 
 
-def _fields(saved: dict[str, Any], prefix: str = "", depth: int = 0):
+def _fields(
+    saved: dict[str, Any], prefix: str = "", depth: int = 0
+) -> Iterator[tuple[str, str]]:
     """Yield (dotted name, text) of a saved configuration."""
     for name, value in saved.items():
         if isinstance(value, dict) and depth < 3:

@@ -32,7 +32,12 @@ def comparisons(folders: Sequence[Folder], album: Album) -> list[Comparison]:
     return [_compared(name, folders, found, album) for name in names]
 
 
-def _compared(name, folders, found, album) -> Comparison:
+def _compared(
+    name: str,
+    folders: Sequence[Folder],
+    found: Sequence[dict[str, Measured]],
+    album: Album,
+) -> Comparison:
     pairs = zip(folders, found, strict=True)
     measured = [(folder, m.get(name, Measured({}))) for folder, m in pairs]
     keys = dict.fromkeys(key for _, each in measured for key in each.values)

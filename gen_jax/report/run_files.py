@@ -1,5 +1,6 @@
 """The files of a run's folder as a report reads them; damage is told, one line each."""
 
+import contextlib
 import dataclasses
 import json
 from collections.abc import Callable
@@ -101,16 +102,15 @@ def labels(paths: list[Path]) -> list[str]:
     """Return the shortest ends of paths that tell them apart; "" for one path."""
     if len(paths) == 1:
         return [""]
-    parts = [path.absolute().parts for path in paths]
-    longest = max(map(len, parts))
-    for length in range(1, longest + 1):
-        found = ["/".join(each[-length:]) for each in parts]
-        if len(set(found)) == len(set(parts)):
-            return found
-    return [str(path) for path in paths]
+    parts, length = [path.absolute().parts for path in paths], 1
+    while len({each[-length:] for each in parts}) < len(set(parts)):
+        length += 1
+    return ["/".join(each[-length:]) for each in parts]
 
 
-def _read(path: Path, name: str, parse: Callable[[str], Any], left_out: list[str]):
+def _read(
+    path: Path, name: str, parse: Callable[[str], _T], left_out: list[str]
+) -> _T | None:
     """Return the parsed text of a file; None if it is missing or damaged."""
     try:
         return parse((path / name).read_text(encoding="utf-8"))
@@ -142,21 +142,24 @@ def _json(path: Path, name: str, kind: type[_T], left_out: list[str]) -> _T | No
 def _records(path: Path, left_out: list[str]) -> list[dict[str, float | None]]:
     """Return the lines of metrics.jsonl; the last one of each step."""
     lines = _read(path, "metrics.jsonl", str.splitlines, left_out) or []
-    records = [record for line in lines if (record := _record(line))]
-    if damaged := len(lines) - len(records):
+    by_step, damaged = {}, 0
+    for line in lines:
+        record = _record(line)
+        if (step := record.get("step")) is None:
+            damaged += 1
+        else:
+            by_step[step] = record
+    if damaged:
         left_out.append(f"metrics.jsonl: {damaged} of {len(lines)} lines are damaged")
-    by_step = {record["step"]: record for record in records}
     return [by_step[step] for step in sorted(by_step)]
 
 
-def _record(line: str) -> dict[str, float | None] | None:
-    """Return the numbers of a line; None if it is damaged or has no step."""
-    try:
+def _record(line: str) -> dict[str, float | None]:
+    """Return the numbers of a line; none if it is damaged."""
+    with contextlib.suppress(ValueError, RecursionError):
         content = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    record = typed_json.read(dict[str, float | None], content, [])
-    return record if record and record.get("step") is not None else None
+        return typed_json.read(dict[str, float | None], content, []) or {}
+    return {}
 
 
 def _samples(folder: Path) -> list[tuple[int, Path]]:

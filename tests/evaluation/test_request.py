@@ -36,7 +36,7 @@ def test_images_are_clipped_as_in_a_file(op, tmp_path):
     assert (x.min(), x.max()) == (-1, 1)
     raw = this.game.ops.by_name[op](this.players, keys=this.keys(3))
     np.testing.assert_array_equal(images.to_uint8(x), images.to_uint8(raw))
-    assert np.abs(this.samples.first_float(5)[0]).max() == 1
+    assert np.abs(this.samples.first_float(5)).max() == 1
 
 
 def test_noise_and_points_are_as_they_are(tmp_path):
@@ -44,7 +44,7 @@ def test_noise_and_points_are_as_they_are(tmp_path):
     assert this.apply("prior", keys=this.keys(3)).max() == LOUD
     this = evaluation_of(tmp_path / "ring", game_of(loud_ops((2,))), spec="ring")
     assert this.apply("decode", keys=this.keys(3)).max() == LOUD
-    assert np.abs(this.samples.first_float(5)[0]).max() == LOUD
+    assert np.abs(this.samples.first_float(5)).max() == LOUD
 
 
 def test_the_classifier_sees_clipped_images(tmp_path):

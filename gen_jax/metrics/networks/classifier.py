@@ -37,7 +37,8 @@ from gen_jax import devices, randomness
 from gen_jax.data import Dataset, Info, MemorySplit, Split, batches, prepare
 from gen_jax.data.dataset import digest_of, digest_of_value
 from gen_jax.errors import UserError
-from gen_jax.game import Game, Player, Weights, averaged, init_state
+from gen_jax.game import Game, Player, Tree, Weights, averaged, init_state
+from gen_jax.images import from_uint8
 from gen_jax.models import layers
 from gen_jax.objectives import modules
 from gen_jax.optimizers import adam
@@ -164,7 +165,9 @@ def trained(dataset: Dataset, seed: int = 0, recipe: Recipe = _RECIPE) -> Classi
     return classifier
 
 
-def _apply(network: Network, weights: Weights, x: jax.Array):
+def _apply(
+    network: Network, weights: Weights, x: jax.Array
+) -> tuple[jax.Array, jax.Array]:
     (logits, features), _ = modules.apply(network, weights, x)
     return jax.nn.softmax(logits), features
 
@@ -188,7 +191,8 @@ def _accuracy(classifier: Classifier, test: MemorySplit) -> float:
 
 def _normalised(batch: dict) -> dict:
     """Convert a batch at rest to one with x float32 in [-1, 1]."""
-    return prepare()(batch, None)
+    x = batch["x"]
+    return {**batch, "x": from_uint8(x) if x.dtype == np.uint8 else x}
 
 
 def _labelled(split: Split, info: Info) -> MemorySplit:
@@ -231,7 +235,9 @@ def _game(network: Network, recipe: Recipe, num_images: int) -> Game:
     return Game({"model": model}, (("model",),))
 
 
-def _changed(x, y, keys, recipe):
+def _changed(
+    x: jax.Array, y: jax.Array, keys: jax.Array, recipe: Recipe
+) -> tuple[jax.Array, jax.Array]:
     """Blend some images x and their y [B, K] with the one before, shuffle others."""
     which, amount, order = randomness.split(keys, 3)
     kind = (randomness.uniform(which, ()) + 1) / 2
@@ -285,7 +291,9 @@ def _prepared(pixels: int, batch: dict, keys: jax.Array) -> dict:
     return {**batch, "x": jax.vmap(shifted)(batch["x"], place(keys))}
 
 
-def _fingerprint(train, test, info, recipe, seed) -> str:
+def _fingerprint(
+    train: MemorySplit, test: MemorySplit, info: Info, recipe: Recipe, seed: int
+) -> str:
     """Return a hash of all that the classifier and its accuracy depend on."""
     examples = digest_of((train.x, train.y, test.x, test.y))
     return digest_of_value((recipe, info, seed, examples))
@@ -305,7 +313,7 @@ def _read(path: Path, like: Weights) -> tuple[Weights, float] | None:
     return None
 
 
-def _shapes(weights: Weights):
+def _shapes(weights: Weights) -> Tree:
     return jax.tree.map(lambda x: (x.shape, str(x.dtype)), weights._asdict())
 
 

@@ -96,8 +96,9 @@ def vgg16() -> FeatureNetwork:
     params = lpips_weights.read("vgg")["net"]
 
     def apply(params, x):
-        x = normalised(from_uint8(_enlarged(x)))
-        return jnp.mean(Vgg16().apply({"params": params}, x)[-1], axis=(1, 2))
+        x = normalised(_enlarged(x).astype(jnp.float32) / 127.5 - 1)
+        maps: Any = Vgg16().apply({"params": params}, x)
+        return jnp.mean(maps[-1], axis=(1, 2))
 
     sha256 = lpips_weights.sha256("vgg")
     return FeatureNetwork("vgg16", 512, sha256, _of_images(apply, params))
