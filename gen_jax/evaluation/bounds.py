@@ -57,11 +57,7 @@ def _terms(
             table[name] = term
         return table
 
-    def fits(table: np.ndarray) -> bool:
-        names = table.dtype.names or ()
-        return bool(names) and all(np.isfinite(table[name]).all() for name in names)
-
-    found = evaluation.chunks.each(f"bound-{split}", len(x), of_chunk, fits, size)
+    found = evaluation.chunks.each(f"bound-{split}", len(x), of_chunk, size)
     table = np.concatenate(list(found))
     return {name: table[name] for name in table.dtype.names or ()}
 
@@ -82,11 +78,8 @@ def importance_bound(evaluation: Evaluation) -> Result:
         players = evaluation.players
         return sampling.call(log_mean_weight, players, inputs, weigh=weigh, k=k)
 
-    def fits(kept: np.ndarray) -> bool:
-        return kept.ndim == 1 and bool(np.isfinite(kept).all())
-
     name = f"weights-{k}"
-    found = evaluation.chunks.each(name, len(x), of_chunk, fits, _IMPORTANCE_CHUNK)
+    found = evaluation.chunks.each(name, len(x), of_chunk, _IMPORTANCE_CHUNK)
     log_p = np.concatenate(list(found))
     x, y = evaluation.real(preset.bound_images)
     means = evaluation.apply("encode", x=x, y=y)

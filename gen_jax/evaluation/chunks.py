@@ -19,7 +19,6 @@ SIZE = 1000
 _LONG_SECONDS = 60.0
 
 Make = Callable[[int, int], np.ndarray]  # (start, stop) -> [stop - start, ...]
-Fits = Callable[[np.ndarray], bool]
 
 
 class Chunks:
@@ -29,7 +28,7 @@ class Chunks:
         self._folder, self._key = folder, key
 
     def each(
-        self, name: str, number: int, make: Make, fits: Fits, size: int
+        self, name: str, number: int, make: Make, size: int
     ) -> Iterator[np.ndarray]:
         """Yield chunks of `size`, `number` examples in all; tell if it takes long."""
         starts = range(0, number, size)
@@ -37,24 +36,20 @@ class Chunks:
         hidden = told or not sys.stderr.isatty()
         for start in tqdm(starts, desc=name, disable=hidden, leave=False):
             stop, began = min(start + size, number), time.monotonic()
-            yield self.one(name, start, stop, make, fits)
+            yield self.one(name, start, stop, make)
             seconds = (time.monotonic() - began) * (number - stop) / size
             if not told and seconds > _LONG_SECONDS:
                 line = f"{name}: about {seconds / 60:.0f} minutes for the rest"
                 print(f"{line} of {number:,}", file=sys.stderr, flush=True)
                 told = True
 
-    def one(
-        self, name: str, start: int, stop: int, make: Make, fits: Fits
-    ) -> np.ndarray:
+    def one(self, name: str, start: int, stop: int, make: Make) -> np.ndarray:
         """Return a chunk from its file, or compute it and write the file.
 
-        fits: returns whether an array from a file has the form that `make` gives. A
-        damaged chunk is computed again.
+        A damaged chunk is computed again.
         """
         path = self._folder / f"{self._key}-{name}-{start:06d}-{stop:06d}.npy"
-        kept = load_array(path)
-        if kept is not None and kept.shape[:1] == (stop - start,) and fits(kept):
+        if (kept := load_array(path)) is not None:
             return kept
         made = make(start, stop)
         save_array(path, made)

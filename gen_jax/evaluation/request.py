@@ -222,8 +222,7 @@ class Evaluation:
         name = f"{self.dataset.digest}-{network.name}-{network.sha256[:16]}"
         path = devices.cache_folder("features")
         path /= f"{name}-{digest_of((places,))[:16]}.npy"
-        kept = load_array(path)
-        if kept is not None and kept.shape == (len(places), network.dim):
+        if (kept := load_array(path)) is not None:
             return kept
         train = self.dataset.train
         parts = np.array_split(places, -(-len(places) // 1000))

@@ -34,20 +34,18 @@ class Samples:
 
     def chunks(self) -> Iterator[np.ndarray]:
         """Yield the stored samples, a thousand at a time; missing ones are sampled."""
-        return self._chunks.each("samples", self.number, self._sample, self._fits, SIZE)
+        return self._chunks.each("samples", self.number, self._sample, SIZE)
 
     def features(self, network: FeatureNetwork) -> np.ndarray:
         """Return features float32 [number, dim] on a network."""
 
         def of_chunk(start: int, stop: int) -> np.ndarray:
-            x = self._chunks.one("samples", start, stop, self._sample, self._fits)
-            return network.features(x)
-
-        def fits(kept: np.ndarray) -> bool:
-            return kept.shape[1:] == (network.dim,) and bool(np.isfinite(kept).all())
+            return network.features(
+                self._chunks.one("samples", start, stop, self._sample)
+            )
 
         name = f"{network.name}-{network.sha256[:12]}"
-        chunks = self._chunks.each(name, self.number, of_chunk, fits, SIZE)
+        chunks = self._chunks.each(name, self.number, of_chunk, SIZE)
         return np.concatenate(list(chunks))
 
     def first(self, number: int) -> np.ndarray:
@@ -64,11 +62,6 @@ class Samples:
         """Return at most `number` samples float32 [N, ...], images in [-1, 1]."""
         x = self.first(number)
         return images.from_uint8(x) if x.dtype == np.uint8 else x
-
-    def _fits(self, kept: np.ndarray) -> bool:
-        shape = self._evaluation.dataset.info.shape
-        dtype = np.uint8 if len(shape) == 3 else np.float32
-        return kept.shape[1:] == shape and kept.dtype == dtype
 
     def _sample(self, start: int, stop: int) -> np.ndarray:
         this, count = self._evaluation, stop - start

@@ -107,17 +107,6 @@ def test_samples_are_drawn_once_and_a_damaged_chunk_again(tmp_path, monkeypatch)
     assert other.samples.key != this.samples.key
 
 
-def test_a_chunk_of_another_shape_is_drawn_again(tmp_path):
-    pool = np.zeros((1, 8, 8, 1), np.float32)
-    quick = QUICK._replace(samples=70)
-    this = on_pixels(tmp_path, pool, quick)
-    this.samples.first(1)
-    [path] = (tmp_path / "evaluation").glob("*samples*.npy")
-    np.save(path, np.zeros((70, 3, 3, 1), np.uint8))
-    assert this.samples.first(70).shape == (70, 8, 8, 1)
-    assert len(this.samples.features(this.networks[0])) == 70
-
-
 @pytest.mark.parametrize(
     "junk", [b"", b"PK\x03\x04", b"\x93NUMPY\x01\x00v\x00{'descr': ("]
 )
@@ -129,18 +118,6 @@ def test_a_chunk_of_junk_is_drawn_again(tmp_path, junk):
     [path] = (tmp_path / "evaluation").glob("*samples*.npy")
     path.write_bytes(junk + path.read_bytes()[len(junk) :] if junk else junk)
     np.testing.assert_array_equal(this.samples.first(70), whole)
-
-
-def test_a_chunk_without_terms_is_computed_again(tmp_path):
-    x = np.zeros((3, 2), np.float32)
-    terms = {"bound_terms": lambda players, x, keys: {"kl": jnp.sum(x + 1, axis=1)}}
-    this = evaluation_of(tmp_path, draws(x, **terms), spec="ring")
-    first = bounds._terms(this, "test", x, np.zeros(3, int), 2)
-    np.testing.assert_array_equal(first["kl"], [2, 2, 2])
-    for path in (tmp_path / "evaluation").glob("*bound-test*.npy"):
-        np.save(path, np.zeros(len(np.load(path)), np.float32))
-    again = bounds._terms(this, "test", x, np.zeros(3, int), 2)
-    np.testing.assert_array_equal(again["kl"], first["kl"])
 
 
 def test_without_a_pair_the_other_real_images_stay_in_their_halves():
