@@ -6,10 +6,10 @@ others that it is asked for, and leaves the rest as it is. So the file may hold 
 of different steps or weights; each one's context says which.
 """
 
-import dataclasses
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -51,13 +51,13 @@ def run(
             failed.append(f"{measure.name}: {error}")
             continue
         if path:
-            _with(described, before.measures | found).write(path)
+            replace(described, measures=before.measures | found).write(path)
     if failed:
         raise UserError("; ".join(failed))
     rest = {name: x for name, x in before.measures.items() if name not in found}
     if path:
-        _with(described, found | rest).write(path)
-    return _with(described, found)
+        replace(described, measures=found | rest).write(path)
+    return replace(described, measures=found)
 
 
 def measured(evaluation: Evaluation, measure: Measure) -> Measured:
@@ -126,10 +126,6 @@ def _described(evaluation: Evaluation) -> Record:
     return Record({}, about, environment.describe(jax.devices()))
 
 
-def _with(record: Record, measures: dict[str, Measured]) -> Record:
-    return dataclasses.replace(record, measures=measures)
-
-
 def over_seeds(records: Sequence[Record]) -> Record:
     """Combine the records of several trainings: means and intervals over trainings.
 
@@ -148,7 +144,7 @@ def over_seeds(records: Sequence[Record]) -> Record:
         "training_seed": [record.run["training_seed"] for record in records],
         "folder": str(Path(first.run["folder"]).parent),
     }
-    return dataclasses.replace(first, run=about, measures=measures)
+    return replace(first, run=about, measures=measures)
 
 
 def _combined(each: Sequence[Measured]) -> Measured:

@@ -129,7 +129,7 @@ def _save(
         }
         first = next(iter(titled.values()))
         images.save_png(
-            out / f"{name}.png", images.beside(titled) if several else first
+            out / f"{name}.png", images.titled_row(titled) if several else first
         )
         written.append(f"{name}.png")
     for number, (each, figure) in enumerate(drawn):

@@ -137,9 +137,9 @@ def by_class(
 
     Returns a dictionary by class number, and "mean" for the mean over classes. Each
     holds label_accuracy (fraction of samples that the classifier assigns to the class
-    asked for), precision, recall and diversity. real_agreement is label_accuracy for
-    all real images of the class. real_precision, real_recall and real_diversity are
-    those of the second half.
+    asked for), precision, recall and diversity. real_label_accuracy is that of all real
+    images of the class. real_precision, real_recall and real_diversity are those of the
+    second half.
 
     Raises UserError if a class has at most k samples or 2 k real images.
     """
@@ -152,7 +152,7 @@ def by_class(
             raise UserError(f"class {label}: {error}") from None
         table[str(label)] = {
             "label_accuracy": float(np.mean(samples.found[mine] == label)),
-            "real_agreement": float(np.mean(real.found[yours] == label)),
+            "real_label_accuracy": float(np.mean(real.found[yours] == label)),
             **scores,
         }
     if not table:

@@ -14,7 +14,7 @@ fraction of samples with that of held-out real images. Distances are Euclidean, 
 pixels or features as given.
 """
 
-import hashlib
+from hashlib import blake2b
 from typing import NamedTuple
 
 import numpy as np
@@ -68,7 +68,7 @@ def memorized(points: np.ndarray, train: np.ndarray) -> np.ndarray:
     Equal images of train [M, ...] count as one. Raises UserError as `nearest` does, and
     if fewer than two training images differ.
     """
-    digests = {_digest(x): place for place, x in enumerate(train)}
+    digests = {blake2b(x.tobytes()).digest(): n for n, x in enumerate(train)}
     if len(digests) < 2:
         raise UserError(
             f"memorized samples cannot be found among {len(train)} equal training "
@@ -108,7 +108,3 @@ def _nearest(
 
 def _gap(points: np.ndarray, others: np.ndarray) -> np.ndarray:
     return np.linalg.norm(points - as_float(others), axis=1)
-
-
-def _digest(x: np.ndarray) -> bytes:
-    return hashlib.blake2b(x.tobytes(), digest_size=16).digest()

@@ -1,6 +1,5 @@
 """The files of a run's folder as a report reads them; damage is told, one line each."""
 
-import contextlib
 import dataclasses
 import json
 from collections.abc import Callable
@@ -140,26 +139,22 @@ def _json(path: Path, name: str, kind: type[_T], left_out: list[str]) -> _T | No
 
 
 def _records(path: Path, left_out: list[str]) -> list[dict[str, float | None]]:
-    """Return the lines of metrics.jsonl; the last one of each step."""
+    """Return the lines of metrics.jsonl that have a step."""
     lines = _read(path, "metrics.jsonl", str.splitlines, left_out) or []
-    by_step, damaged = {}, 0
-    for line in lines:
-        record = _record(line)
-        if (step := record.get("step")) is None:
-            damaged += 1
-        else:
-            by_step[step] = record
-    if damaged:
+    records = [record for line in lines if (record := _record(line))]
+    if damaged := len(lines) - len(records):
         left_out.append(f"metrics.jsonl: {damaged} of {len(lines)} lines are damaged")
-    return [by_step[step] for step in sorted(by_step)]
+    return records
 
 
 def _record(line: str) -> dict[str, float | None]:
-    """Return the numbers of a line; none if it is damaged."""
-    with contextlib.suppress(ValueError, RecursionError):
+    """Return the numbers of a line; none if it is damaged or has no step."""
+    try:
         content = json.loads(line)
-        return typed_json.read(dict[str, float | None], content, []) or {}
-    return {}
+    except (ValueError, RecursionError):
+        return {}
+    record = typed_json.read(dict[str, float | None], content, []) or {}
+    return {} if record.get("step") is None else record
 
 
 def _samples(folder: Path) -> list[tuple[int, Path]]:

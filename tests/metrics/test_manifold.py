@@ -162,7 +162,7 @@ def test_each_class_is_measured_by_itself():
     assert out["0"]["label_accuracy"] == 1
     assert out["1"]["label_accuracy"] == 0.6
     assert out["mean"]["label_accuracy"] == 0.8
-    assert out["mean"]["real_agreement"] == 1
+    assert out["mean"]["real_label_accuracy"] == 1
     # Class 0: -10, -8 .. -2 against five neighbouring numbers, and against -9 .. -1.
     reference = real[:10:2]
     assert out["0"]["recall"] == precision_recall(reference, samples[:5], 1)[1] == 0.6

@@ -38,7 +38,7 @@ CLAIMS = {
     "blur": {**_LOOKS, "sharpness": "down"},
     "noise": {**_LOOKS, "sharpness": "up"},
     "dropped": {**_DISTANCES, "recall": "down", "coverage": "down"},
-    "memorised": {"memorized": "up"},
+    "memorized": {"memorized": "up"},
 }
 # Standard deviations of the blur in pixels and of the noise in units of x; number of
 # dropped classes; fraction of memorized samples.
@@ -46,7 +46,7 @@ STRENGTHS = {
     "blur": (0.4, 0.6, 1.0),
     "noise": (0.1, 0.2, 0.4),
     "dropped": (1, 2, 5),
-    "memorised": (0.25, 0.5, 1.0),
+    "memorized": (0.25, 0.5, 1.0),
 }
 _FRACTIONS = ("precision", "recall", "coverage", "memorized")
 _LEVEL = 0.95

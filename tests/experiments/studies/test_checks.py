@@ -94,10 +94,10 @@ def test_intervals_hold_means_and_not_the_exact_distance(found):
 
 
 def test_every_fault_moves_a_metric_that_claims_to_see_it(found):
-    for fault in ("blur", "noise", "dropped", "memorised"):
+    for fault in ("blur", "noise", "dropped", "memorized"):
         rows = named(found["sensitivity"], fault)
         moved = {row.what.split(": ")[1].split()[0]: row.holds for row in rows}
-        expected = {"dropped": "recall", "memorised": "memorized"}.get(
+        expected = {"dropped": "recall", "memorized": "memorized"}.get(
             fault, "sharpness"
         )
         assert moved[expected], fault
