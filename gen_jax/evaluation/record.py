@@ -38,7 +38,8 @@ def run(
     A measure that fails does not stop the others. Raises UserError at the end, with
     every measure that failed.
     """
-    before, described = read(path) if path else Record(), _described(evaluation)
+    before, machine = read(path) if path else Record(), jax.devices()
+    described = Record({}, evaluation.about_run, environment.describe(machine))
     found, failed = {}, []
     for measure in measures:
         if kept := _kept(evaluation, measure, before):
@@ -112,18 +113,6 @@ def _key(evaluation: Evaluation, measure: Measure) -> str:
         measure.network.sha256 if measure.network else None,
     )
     return digest_of_value(depends)
-
-
-def _described(evaluation: Evaluation) -> Record:
-    """Return a record without measures."""
-    folder = evaluation.run.folder
-    about = {
-        "folder": str(folder) if folder else None,
-        "experiment": evaluation.name,
-        "data": evaluation.spec,
-        "training_seed": evaluation.training_seed,
-    }
-    return Record({}, about, environment.describe(jax.devices()))
 
 
 def over_seeds(records: Sequence[Record]) -> Record:

@@ -79,14 +79,20 @@ class Evaluation:
         return self.run.name or "a game of its own"
 
     @property
-    def spec(self) -> str:
-        """Return the specification of the run's data; "" if it has no configuration."""
-        return getattr(getattr(self.run.config, "data", None), "spec", "")
-
-    @property
     def training_seed(self) -> int | None:
         """Return the seed of the training; None if it has no configuration."""
-        return getattr(self.run.config, "seed", None)
+        return self.run.config.seed if self.run.config else None
+
+    @property
+    def about_run(self) -> dict[str, Any]:
+        """Return the run's folder, experiment, data and training seed, as JSON."""
+        folder, config = self.run.folder, self.run.config
+        return {
+            "folder": str(folder) if folder else None,
+            "experiment": self.name,
+            "data": config.data.spec if config else "",
+            "training_seed": self.training_seed,
+        }
 
     @functools.cached_property
     def weights(self) -> str:

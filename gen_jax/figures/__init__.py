@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from gen_jax import images
 from gen_jax.errors import UserError, hint
-from gen_jax.figures.figure import DrawnClaim, DrawnRun, Figure, FiguresRecord
+from gen_jax.figures.figure import DrawnClaim, Figure, FiguresRecord
 from gen_jax.runs.manifest import write_json
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def draw(
     applying = [claims(each) for each in evaluations]
     chosen = _chosen(applying, only)
     out.mkdir(parents=True, exist_ok=True)
-    runs, drawn, paths = [_described(each) for each in evaluations], {}, []
+    runs, drawn, paths = list(map(_described, evaluations)), {}, []
     for claim in chosen:
         started = time.monotonic()
         figures = [
@@ -100,16 +100,13 @@ def _chosen(applying: Sequence[Sequence], only: Sequence[str]) -> list:
     return [claim for claim in found if not only or claim.name in only]
 
 
-def _described(evaluation: "Evaluation") -> DrawnRun:
-    folder = evaluation.run.folder
-    return DrawnRun(
-        str(folder) if folder else None,
-        evaluation.name,
-        evaluation.run.step,
-        evaluation.which_weights,
-        evaluation.spec,
-        evaluation.seed,
-    )
+def _described(evaluation: "Evaluation") -> dict[str, Any]:
+    return {
+        **evaluation.about_run,
+        "step": evaluation.run.step,
+        "weights": evaluation.which_weights,
+        "seed": evaluation.seed,
+    }
 
 
 def _save(

@@ -17,18 +17,6 @@ class Figure(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class DrawnRun:
-    """A run that figures.json is about. seed: of all random numbers in the figures."""
-
-    folder: str | None = None
-    experiment: str = "run"
-    step: int | None = None
-    weights: str = ""
-    data: str = ""
-    seed: int = 0
-
-
-@dataclasses.dataclass(frozen=True)
 class DrawnClaim:
     """A claim in figures.json.
 
@@ -45,7 +33,10 @@ class DrawnClaim:
 
 @dataclasses.dataclass(frozen=True)
 class FiguresRecord:
-    """The content of figures.json."""
+    """The content of figures.json.
 
-    runs: list[DrawnRun] = dataclasses.field(default_factory=list)
+    runs: folder, experiment, data, training_seed, step, weights and seed of each run.
+    """
+
+    runs: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     claims: dict[str, DrawnClaim] = dataclasses.field(default_factory=dict)

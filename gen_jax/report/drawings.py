@@ -1,6 +1,5 @@
 """The figures of runs in a page: each claim's pictures and its numbers."""
 
-import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -37,9 +36,7 @@ def figures(folders: Sequence[Folder], album: Album) -> list[Figure]:
 def shown_runs(folders: Sequence[Folder]) -> list[tuple[str, str]]:
     """Return (run, line): the steps and weights that the figures show."""
     return [
-        (folder.label, text(dataclasses.asdict(run)))
-        for folder in folders
-        for run in folder.figures.runs
+        (folder.label, text(run)) for folder in folders for run in folder.figures.runs
     ]
 
 
@@ -70,15 +67,16 @@ def _figure(name: str, folders: Sequence[Folder], album: Album) -> Figure:
 
 def _columns(folder: Folder, claim: DrawnClaim) -> list[tuple[str, dict[str, Any]]]:
     """Return (run, numbers) of a claim; figures --against have two runs."""
-    runs, columns = folder.figures.runs, []
     each = claim.numbers if isinstance(claim.numbers, list) else [claim.numbers]
-    for place, numbers in enumerate(each):
-        label = "run"
-        if place < len(runs):
-            step = "?" if runs[place].step is None else runs[place].step
-            label = f"{runs[place].experiment}, step {step}"
-        columns.append((cut(folder.of(label)), numbers))
-    return [(label, x if isinstance(x, dict) else {}) for label, x in columns]
+    runs = [
+        f"{run.get('experiment', 'run')}, step {run.get('step', '?')}"
+        for run in folder.figures.runs
+    ]
+    labels = runs + ["run"] * len(each)  # the runs may be damaged
+    return [
+        (cut(folder.of(label)), numbers if isinstance(numbers, dict) else {})
+        for label, numbers in zip(labels, each, strict=False)
+    ]
 
 
 def _of_no_claim(folder: Folder) -> list[str]:
