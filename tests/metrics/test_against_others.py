@@ -48,21 +48,21 @@ OURS = {
 
 
 def stored(package):
-    """What the package gave."""
+    """The package's results, stored."""
     path = Path(make_metrics.__file__).with_name("metrics.json")
     return json.loads(path.read_text())[package]
 
 
 def repeated(package):
-    """What the package gives here."""
+    """The package's results, computed here."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # theirs are none of ours
+        warnings.simplefilter("ignore")  # of the package
         pytest.importorskip(package, reason=NOT_HERE)
         return make_metrics.PACKAGES[package]()
 
 
 def agree(package, ask, **tolerances):
-    """Ours and theirs, to a relative 1e-10 where nothing else is said."""
+    """Compare our numbers with the package's, to a relative 1e-10 by default."""
     for name, theirs in ask(package).items():
         ours = np.array(OURS[name](make_metrics.inputs()))
         assert ours.dtype == np.float64
@@ -77,26 +77,26 @@ by_all = pytest.mark.parametrize("ask", [stored, repeated])
 
 @by_all
 def test_torch_fidelity(ask):
-    """torch-fidelity 0.4.0: 1e-13, of features [4000, 2048] 6e-14; shares 1e-8.
+    """torch-fidelity 0.4.0 differs by 1e-13, or 6e-14 for features [4000, 2048].
 
-    Precision and recall are means in float32 there.
+    Precision and recall differ by 1e-8: torch-fidelity averages in float32.
     """
     agree("torch_fidelity", ask, precision_recall=1e-7)
 
 
 @by_all
 def test_prdc(ask):
-    """prdc 0.2: equal. A point on a ball's edge is in ours, and not in theirs."""
+    """prdc 0.2 is equal. A point on a ball's edge is inside here, outside in prdc."""
     agree("prdc", ask)
 
 
 @by_all
 def test_skimage(ask):
-    """scikit-image 0.26.0: 2e-16."""
+    """scikit-image 0.26.0 differs by 2e-16."""
     agree("skimage", ask)
 
 
 @by_all
 def test_sklearn(ask):
-    """scikit-learn 1.9.1: 4e-15."""
+    """scikit-learn 1.9.1 differs by 4e-15."""
     agree("sklearn", ask)

@@ -13,7 +13,7 @@ def test_closed_cases():
     assert inception_scores(sure) == pytest.approx([4] * 10)
     assert inception_scores(np.full((40, 4), 0.25)) == pytest.approx([1] * 10)
     assert inception_scores(sure[::4]) == pytest.approx([1] * 10)
-    # In the order of their classes each part is of one class.
+    # Sorted by class, each part has one class.
     ordered = np.repeat(np.eye(4), 10, axis=0)
     assert inception_scores(ordered, 4) == pytest.approx([1] * 4)
     assert inception_scores(ordered, 1) == pytest.approx([4])

@@ -29,21 +29,21 @@ LAYERS += [*(f"Mixed_6{c}" for c in "abcde"), *(f"Mixed_7{c}" for c in "abc")]
 
 @pytest.fixture(autouse=True)
 def _full_precision():
-    """As `features.inception` asks for it; a GPU would else round to 10 bits."""
+    """As in `features.inception`; otherwise a GPU would round to 10 bits."""
     with jax.default_matmul_precision("highest"):
         yield
 
 
 @functools.cache
 def stored():
-    """What PyTorch gave."""
+    """PyTorch's results."""
     with np.load(Path(torch_layout.__file__).with_name("inception.npz")) as arrays:
         return dict(arrays)
 
 
 @functools.cache
 def drawn():
-    """The drawn weights by PyTorch's names."""
+    """The random weights by PyTorch's names."""
     layout = torch_layout.read_layout(stored()["layout"])
     return torch_layout.draw_deep(layout, int(stored()["seed"]))
 
@@ -153,7 +153,7 @@ def test_preprocessing_repeats_grey_and_centres():
 
 
 def arrays_as_pytorch_counts():
-    """Those of a BatchNorm that has been trained: with its count of batches."""
+    """The weights with the counts of batches that trained BatchNorms have."""
     counts = {
         name.replace("running_mean", "num_batches_tracked"): np.array(7, np.int64)
         for name in drawn()
