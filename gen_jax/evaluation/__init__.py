@@ -7,7 +7,6 @@
 """
 
 import dataclasses
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,10 +63,8 @@ def evaluate(
     """
     from gen_jax.evaluation.request import of_game
 
-    with tempfile.TemporaryDirectory() as temporary:
-        stored = Path(folder or temporary) / "evaluation"
-        fields = {"seed": seed, "raw": raw, "options": dict(options or {})}
-        evaluation = of_game(game, state, dataset, folder, stored, **fields)
+    fields = {"seed": seed, "raw": raw, "options": dict(options or {})}
+    with of_game(game, state, dataset, folder, **fields) as evaluation:
         return run_measures(evaluation, preset, features, only)
 
 

@@ -9,6 +9,7 @@ Measures compute numbers of it, figures draw it.
 import contextlib
 import dataclasses
 import functools
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -255,22 +256,24 @@ class Evaluation:
         return {"samples": self.samples.number, **sampling(**self.options)}
 
 
+@contextlib.contextmanager
 def of_game(
     game: Game,
     state: State,
     dataset: data.Dataset,
     folder: str | Path | None,
-    stored: Path,
     **fields: Any,
-) -> Evaluation:
-    """Return the evaluation of a game of one's own.
+) -> Iterator[Evaluation]:
+    """Yield the evaluation of a game of one's own.
 
-    folder: the run's, if it has one. stored: where samples are stored.
-    fields: of `Evaluation`.
+    folder: the run's folder; without one, samples are stored for as long as the context
+        lasts. fields: of `Evaluation`.
     """
     place = Path(folder) if folder else None
     run = Run(None, dataset.info, game, None, state, int(state.step), place)
-    return Evaluation(run, dataset, stored, **fields)
+    with tempfile.TemporaryDirectory() as temporary:
+        stored = (place or Path(temporary)) / "evaluation"
+        yield Evaluation(run, dataset, stored, **fields)
 
 
 def of_folder(folder: str | Path, **fields: Any) -> Evaluation:

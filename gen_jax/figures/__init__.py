@@ -6,7 +6,6 @@
 """
 
 import dataclasses
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -44,9 +43,7 @@ def draw_game(
     """
     from gen_jax.evaluation.request import of_game
 
-    with tempfile.TemporaryDirectory() as temporary:
-        stored = Path(folder or temporary) / "evaluation"
-        evaluation = of_game(game, state, dataset, folder, stored, **fields)
+    with of_game(game, state, dataset, folder, **fields) as evaluation:
         return draw([evaluation], Path(out), only)
 
 

@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from gen_jax import images
 from gen_jax.evaluation.request import Evaluation
-from gen_jax.figures.figure import Figure
+from gen_jax.figures.figure import Figure, grid_of
 
 _MAX_IMAGES = 1000
 _SHOWN = 4
@@ -75,7 +74,7 @@ def shared_noise(evaluation: Evaluation) -> Figure:
         )
         rows.append(np.concatenate([one, x_t, restored]))
         spread[f"spread_when_shared_at_{time}"] = float(restored.std(0).mean())
-    pictures = _grid("shared_noise", np.concatenate(rows), 2 + _SHARING)
+    pictures = grid_of("shared_noise", np.concatenate(rows), 2 + _SHARING)
     return Figure(pictures, spread)
 
 
@@ -94,12 +93,7 @@ def _path_and_estimates(
         for x_t, time in zip(path, times, strict=True)
     ]
     both = np.stack([np.stack(path, 1), np.stack(estimates, 1)], axis=1)
-    return _grid(name, both.reshape(-1, *both.shape[3:]), len(times))
-
-
-def _grid(name: str, x: np.ndarray, columns: int) -> dict[str, np.ndarray]:
-    """Return a grid of images; no picture of points."""
-    return {name: images.grid(x, columns)} if x.ndim == 4 else {}
+    return grid_of(name, both.reshape(-1, *both.shape[3:]), len(times))
 
 
 def _normality(noise: np.ndarray, x: np.ndarray) -> dict[str, float]:

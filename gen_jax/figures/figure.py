@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gen_jax import images
+
 Picture = np.ndarray  # uint8 [H, W, 1 or 3]
 
 
@@ -14,6 +16,11 @@ class Figure(NamedTuple):
     pictures: dict[str, Picture]
     numbers: dict[str, Any] = {}  # noqa: RUF012
     films: dict[str, list[Picture]] = {}  # noqa: RUF012  frames of one size
+
+
+def grid_of(name: str, x: np.ndarray, columns: int) -> dict[str, Picture]:
+    """Return a grid of images [N, H, W, C] by name; no picture of points [N, D]."""
+    return {name: images.grid(x, columns)} if x.ndim == 4 else {}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -77,11 +77,13 @@ def flat(
 
 def nested(numbers: Mapping[str, Any]) -> list[Table]:
     """Return a table of each object whose objects have equal names, as by class."""
-    return [
-        Table(words(name), list(map(words, _names(value))), _rows(value))
-        for name, value in numbers.items()
-        if _is_table(value)
-    ]
+    tables = []
+    for name, table in numbers.items():
+        if _is_table(table):
+            names = list(next(iter(table.values())))
+            rows = [(words(k), [text(x[n]) for n in names]) for k, x in table.items()]
+            tables.append(Table(words(name), list(map(words, names)), rows))
+    return tables
 
 
 def _is_table(x: Any) -> bool:
@@ -93,15 +95,6 @@ def _is_table(x: Any) -> bool:
         and all(each == inner[0] for each in inner)
         and not any(isinstance(y, Mapping) and _interval(y) for y in x.values())
     )
-
-
-def _names(x: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    return list(next(iter(x.values())))
-
-
-def _rows(x: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, list[str]]]:
-    names = _names(x)
-    return [(words(key), [text(row[n]) for n in names]) for key, row in x.items()]
 
 
 def table_of(
