@@ -99,10 +99,9 @@ def principal_axes(z: np.ndarray, number: int) -> tuple[np.ndarray, np.ndarray]:
     If D <= `number` the codes keep their own axes, about 0. An axis points in the
     direction in which its largest component is positive.
     """
+    from sklearn.decomposition import PCA
+
     if z.shape[1] <= number:
         return np.zeros(z.shape[1]), np.eye(number, z.shape[1])
-    centre = z.mean(0)
-    _, _, axes = np.linalg.svd(z - centre, full_matrices=False)
-    axes = axes[:number]
-    largest = np.take_along_axis(axes, np.abs(axes).argmax(1)[:, None], axis=1)
-    return centre, axes * np.sign(largest)
+    fitted = PCA(number, svd_solver="full").fit(z)
+    return fitted.mean_, fitted.components_
