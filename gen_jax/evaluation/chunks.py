@@ -30,18 +30,18 @@ class Chunks:
     def each(
         self, name: str, number: int, make: Make, size: int
     ) -> Iterator[np.ndarray]:
-        """Yield chunks of `size`, `number` examples in all; tell if it takes long."""
+        """Yield chunks of `size`, `number` examples in all; print if it takes long."""
         starts = range(0, number, size)
-        told = len(starts) == 1
-        hidden = told or not sys.stderr.isatty()
+        printed = len(starts) == 1
+        hidden = printed or not sys.stderr.isatty()
         for start in tqdm(starts, desc=name, disable=hidden, leave=False):
             stop, began = min(start + size, number), time.monotonic()
             yield self.one(name, start, stop, make)
             seconds = (time.monotonic() - began) * (number - stop) / size
-            if not told and seconds > _LONG_SECONDS:
+            if not printed and seconds > _LONG_SECONDS:
                 line = f"{name}: about {seconds / 60:.0f} minutes for the rest"
                 print(f"{line} of {number:,}", file=sys.stderr, flush=True)
-                told = True
+                printed = True
 
     def one(self, name: str, start: int, stop: int, make: Make) -> np.ndarray:
         """Return a chunk from its file, or compute it and write the file.

@@ -1,4 +1,4 @@
-"""A model's samples on disk, in chunks, so that any number is sampled once.
+"""A model's samples on disk, in chunks, so that each is computed once.
 
 At most one chunk is in memory at a time. A chunk's name holds a hash of the weights,
 the seed and the sampler's options.

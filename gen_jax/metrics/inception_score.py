@@ -25,7 +25,7 @@ def inception_scores(probabilities: np.ndarray, splits: int = 10) -> list[float]
     Raises UserError if a row is not a distribution or there are fewer samples than
     parts.
     """
-    check_features(drawn=probabilities)
+    check_features(sampled=probabilities)
     p = np.asarray(probabilities, np.float64)
     if (p < 0).any() or (abs(p.sum(1) - 1) > 1e-3).any():
         raise UserError(

@@ -47,8 +47,8 @@ def precision_recall(
 
     Raises UserError if a set has no k-th neighbours or the sets do not match.
     """
-    check_features(real=real, drawn=samples)
-    _check_k("precision and recall", k, real=real, drawn=samples)
+    check_features(real=real, sampled=samples)
+    _check_k("precision and recall", k, real=real, sampled=samples)
     return _covered(samples, real, k), _covered(real, samples, k)
 
 
@@ -62,7 +62,7 @@ def density_coverage(
 
     Raises UserError if real images have no k-th neighbours or the sets do not match.
     """
-    check_features(real=real, drawn=samples)
+    check_features(real=real, sampled=samples)
     _check_k("density and coverage", k, real=real)
     radius = _radii(real, k)
     count, reached = 0, np.zeros(len(real), bool)
@@ -81,11 +81,11 @@ def diversity(real: np.ndarray, samples: np.ndarray) -> float:
 
     Raises UserError if there are fewer, the sets do not match or real points are equal.
     """
-    check_features(real=real, drawn=samples)
+    check_features(real=real, sampled=samples)
     if min(len(real), len(samples)) < 2:
         raise UserError(
             f"diversity needs at least two images of each kind; {len(real)} are real "
-            f"and {len(samples)} drawn"
+            f"and {len(samples)} sampled"
         )
     if not (of_real := _mean_distance(real)):
         raise UserError(

@@ -48,7 +48,7 @@ def nearest(points: np.ndarray, train: np.ndarray, k: int = 1) -> Neighbours:
             f"no neighbours for {list(points.shape)} in {list(train.shape)}: give "
             "points and training images of one shape, at least one of each"
         )
-    check_finite(drawn=points, training=train)
+    check_finite(sampled=points, training=train)
     if not 1 <= k <= len(train):
         raise UserError(
             f"k={k} neighbours of {len(train)} do not exist: give 1 to {len(train)}"

@@ -13,14 +13,14 @@ class Comparison(NamedTuple):
     """One measure of several runs.
 
     columns: labels of the runs. rows: (name, values), a value per run.
-    said: (runs, line): how intervals were computed, contexts and notes.
+    remarks: (runs, line): how intervals were computed, contexts and notes.
     """
 
     name: str
     what: str
     columns: list[str]
     rows: list[tuple[str, list[Value | None]]]
-    said: list[tuple[str, str]]
+    remarks: list[tuple[str, str]]
     by_class: list[Table]
     pictures: list[tuple[str, Picture]]
 

@@ -1,4 +1,4 @@
-"""The files of a run's folder as a report reads them; damage is told, one line each."""
+"""The files of a run's folder as a report reads them, with a line for each damage."""
 
 import dataclasses
 import json
@@ -12,7 +12,7 @@ from gen_jax.evaluation.result import Record
 from gen_jax.figures.figure import FiguresRecord
 
 _T = TypeVar("_T")
-_TOLD = 3  # problems of one file that are told
+_MAX_PROBLEMS = 3  # of one file, that are shown
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,9 +132,9 @@ def _json(path: Path, name: str, kind: type[_T], left_out: list[str]) -> _T | No
     if found is None:
         left_out.append(f"{name} is damaged")
         return None
-    left_out += [f"{name}: {problem}" for problem in problems[:_TOLD]]
-    if len(problems) > _TOLD:
-        left_out.append(f"{name}: {len(problems) - _TOLD} more parts are damaged")
+    left_out += [f"{name}: {problem}" for problem in problems[:_MAX_PROBLEMS]]
+    if (more := len(problems) - _MAX_PROBLEMS) > 0:
+        left_out.append(f"{name}: {more} more parts are damaged")
     return found
 
 

@@ -125,14 +125,14 @@ def test_repeated_points_cover_only_themselves():
 def test_undefined_numbers_are_refused():
     three, four = column(0, 1, 2), column(0, 1, 2, 3)
     for call, said in [
-        (lambda: precision_recall(four, three), "3 are drawn"),
+        (lambda: precision_recall(four, three), "3 are sampled"),
         (lambda: precision_recall(three, four), "3 are real"),
         (lambda: precision_recall(four, four, 0), "k=0"),
         (lambda: precision_recall(four, np.zeros((4, 2))), r"\[4, 1\] with \[4, 2\]"),
-        (lambda: precision_recall(four, four / 0), "drawn images are not all finite"),
+        (lambda: precision_recall(four, four / 0), "sampled images are not all finite"),
         (lambda: density_coverage(four, three, 4), "k=4 .* 4 are real"),
         (lambda: density_coverage(four, three[:0], 1), r"not \[4, 1\] with \[0, 1\]"),
-        (lambda: diversity(four, four[:1]), "1 drawn"),
+        (lambda: diversity(four, four[:1]), "1 sampled"),
         (lambda: diversity(four * 0, four), "all 4 real images are equal"),
     ]:
         with np.errstate(all="ignore"), pytest.raises(UserError, match=said):

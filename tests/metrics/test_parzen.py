@@ -70,10 +70,10 @@ def test_bad_input_is_refused():
     x = images(0, 5, 4)
     for call, said in [
         (lambda: log_likelihood(x, x[:, :3], 1), r"\[5, 4\] with \[5, 3\]"),
-        (lambda: log_likelihood(x, x[:0], 1), "no drawn images"),
+        (lambda: log_likelihood(x, x[:0], 1), "no sampled images"),
         (
             lambda: log_likelihood(x, 3 * x, 1),
-            r"drawn images must lie in \[-1, 1\], not",
+            r"sampled images must lie in \[-1, 1\], not",
         ),
         (
             lambda: log_likelihood(x / 0, x, 1),

@@ -193,11 +193,10 @@ def _normalised(batch: dict) -> dict:
 
 def _labelled(split: Split, info: Info) -> MemorySplit:
     """Return the split's labelled examples, in memory; an even selection if many."""
-    if info.num_classes < 2 or info.target_shape:
+    if info.target_shape:
         raise UserError(
             "a classifier needs labels of two classes or more; these examples have "
-            + ("images for labels" if info.target_shape else str(info.num_classes))
-            + ": use a labelled dataset"
+            "images for labels: use a labelled dataset"
         )
     size = math.prod(info.shape) * (1 if len(info.shape) == 3 else 4)  # bytes
     number = min(len(split), _MAX_EXAMPLES, max(1, _MAX_BYTES // size))
