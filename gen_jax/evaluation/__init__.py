@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gen_jax.errors import UserError, hint
-from gen_jax.evaluation.preset import PRESETS, QUICK, Preset, find_preset
+from gen_jax.evaluation.preset import PRESETS, QUICK, Preset
 from gen_jax.evaluation.result import Measured, Record, Result, Value
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ __all__ = [
     "Result",
     "Value",
     "evaluate",
-    "find_preset",
     "run_measures",
 ]
 
