@@ -77,13 +77,7 @@ def flat(
 
 def nested(numbers: Mapping[str, Any]) -> list[Table]:
     """Return a table of each object whose objects have equal names, as by class."""
-    tables = []
-    for name, table in numbers.items():
-        if _is_table(table):
-            names = list(next(iter(table.values())))
-            rows = [(words(k), [text(x[n]) for n in names]) for k, x in table.items()]
-            tables.append(Table(words(name), list(map(words, names)), rows))
-    return tables
+    return [by_row(words(k), x) for k, x in numbers.items() if _is_table(x)]
 
 
 def _is_table(x: Any) -> bool:
@@ -104,3 +98,10 @@ def table_of(
     names = dict.fromkeys(name for _, cells in columns for name in cells)
     rows = [(name, [cells.get(name, NONE) for _, cells in columns]) for name in names]
     return Table(title, [label for label, _ in columns], rows)
+
+
+def by_row(title: str, rows: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Return a table with a row for each object of `rows`."""
+    names = dict.fromkeys(name for row in rows.values() for name in row)
+    cells = [(words(k), [text(row.get(n)) for n in names]) for k, row in rows.items()]
+    return Table(title, list(map(words, names)), cells)
