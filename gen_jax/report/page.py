@@ -171,16 +171,11 @@ def _axis(folders: Sequence[Folder]) -> str:
 def _speed(folders: Sequence[Folder]) -> line_charts.Chart | None:
     """Return a chart of the speed of all runs; None if it is not known."""
     x = _axis(folders)
-    every = enumerate(folders)
-    curves = [
-        curve
-        for place, folder in every
-        if (
-            curve := line_charts.series(
-                folder.label, speed.rates(folder.records), x, speed.RATE, place
-            )
-        )
+    each = [
+        line_charts.series(f.label, speed.rates(f.records), x, speed.RATE, place)
+        for place, f in enumerate(folders)
     ]
+    curves = [curve for curve in each if curve]
     return line_charts.chart(speed.RATE, x, curves) if curves else None
 
 
