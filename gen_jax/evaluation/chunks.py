@@ -30,7 +30,7 @@ class Chunks:
     def each(
         self, name: str, number: int, make: Make, size: int
     ) -> Iterator[np.ndarray]:
-        """Yield chunks of `size`, `number` examples in all; print if it takes long."""
+        """Yield chunks [size, ...] of `number` examples; print if it takes long."""
         starts = range(0, number, size)
         printed = len(starts) == 1
         hidden = printed or not sys.stderr.isatty()
@@ -44,7 +44,7 @@ class Chunks:
                 printed = True
 
     def one(self, name: str, start: int, stop: int, make: Make) -> np.ndarray:
-        """Return a chunk from its file, or compute it and write the file.
+        """Return a chunk [stop - start, ...] from its file, or compute and write it.
 
         A damaged chunk is computed again.
         """
@@ -57,7 +57,7 @@ class Chunks:
 
 
 def load_array(path: Path) -> np.ndarray | None:
-    """Return the array of an .npy file; None if it is missing or damaged."""
+    """Return the array [...] of an .npy file; None if it is missing or damaged."""
     with contextlib.suppress(Exception), path.open("rb") as file:
         found = np.load(file, allow_pickle=False)
         return found if isinstance(found, np.ndarray) else None
@@ -65,7 +65,7 @@ def load_array(path: Path) -> np.ndarray | None:
 
 
 def save_array(path: Path, array: np.ndarray) -> None:
-    """Write an .npy file in one piece, and its folder if it is missing."""
+    """Write an array [...] as an .npy file in one piece; make the folder if needed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with written_whole(path) as unfinished, unfinished.open("wb") as file:
         np.save(file, array)

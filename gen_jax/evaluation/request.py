@@ -132,7 +132,7 @@ class Evaluation:
         return any(given is read for step in traced.eqns for read in step.invars)
 
     def real(self, number: int, split: str = "test") -> tuple[np.ndarray, np.ndarray]:
-        """Return at most `number` examples x of a split, and y as it is stored.
+        """Return N <= number examples x [N, ...] of a split, and y [N] as it is stored.
 
         They are a random choice, the same at every call: the first examples of a file
         may all be of one class.
@@ -143,7 +143,7 @@ class Evaluation:
         return images.from_uint8(x) if x.dtype == np.uint8 else x, batch["y"]
 
     def held_out(self, number: int) -> np.ndarray:
-        """Return at most `number` random test examples x as they are stored."""
+        """Return N <= number random test examples [N, ...] as they are stored."""
         test = self.dataset.test
         return test.read(shuffled(len(test))[:number])["x"]
 
@@ -211,7 +211,7 @@ class Evaluation:
         return len(self.dataset.train) // 2
 
     def reference(self) -> np.ndarray:
-        """Return places of random training examples, twice as many as samples.
+        """Return places int [2 N] of random training examples for N samples.
 
         Samples are compared with the first half of them.
         """
@@ -289,7 +289,7 @@ def of_folder(folder: str | Path, **fields: Any) -> Evaluation:
 
 
 def shuffled(number: int) -> np.ndarray:
-    """Return the places 0 .. number - 1 in a random order, always the same."""
+    """Return 0 .. number - 1 in a fixed random order: int [number]."""
     return np.random.default_rng(0).permutation(number)
 
 

@@ -33,7 +33,7 @@ class Samples:
         self._chunks = Chunks(evaluation.folder, self.key)
 
     def chunks(self) -> Iterator[np.ndarray]:
-        """Yield the stored samples, a thousand at a time; missing ones are sampled."""
+        """Yield the stored samples, at most [1000, ...]; compute missing ones."""
         return self._chunks.each("samples", self.number, self._sample, SIZE)
 
     def features(self, network: FeatureNetwork) -> np.ndarray:
@@ -49,7 +49,7 @@ class Samples:
         return np.concatenate(list(chunks))
 
     def first(self, number: int) -> np.ndarray:
-        """Return at most `number` samples as they are stored."""
+        """Return N <= number samples [N, ...] as they are stored."""
         chunks, count = [], 0
         for chunk in self.chunks():
             chunks.append(chunk[: number - count])
@@ -59,7 +59,7 @@ class Samples:
         return np.concatenate(chunks)
 
     def first_float(self, number: int) -> np.ndarray:
-        """Return at most `number` samples float32 [N, ...], images in [-1, 1]."""
+        """Return N <= number samples float32 [N, ...], images in [-1, 1]."""
         x = self.first(number)
         return images.from_uint8(x) if x.dtype == np.uint8 else x
 
