@@ -114,22 +114,30 @@ def _save(
     Returns the names of the files.
     """
     written, several = [], len(evaluations) > 1
-    drawn = [(e, f) for e, f in zip(evaluations, figures, strict=True) if f]
-    for name in {name: None for _, figure in drawn for name in figure.pictures}:
+    runs = zip(_titles(evaluations), evaluations, figures, strict=True)
+    drawn = [(title, each, figure) for title, each, figure in runs if figure]
+    for name in dict.fromkeys(name for *_, figure in drawn for name in figure.pictures):
         titled = {
-            f"{each.name}, step {each.run.step}": figure.pictures[name]
-            for each, figure in drawn
+            title: figure.pictures[name]
+            for title, _, figure in drawn
             if name in figure.pictures
         }
         first = next(iter(titled.values()))
-        images.save_png(
-            out / f"{name}.png", images.titled_row(titled) if several else first
-        )
+        picture = images.titled_row(titled) if several else first
+        images.save_png(out / f"{name}.png", picture)
         written.append(f"{name}.png")
-    for number, (each, figure) in enumerate(drawn):
+    for number, (_, each, figure) in enumerate(drawn, 1):
         for name, frames in figure.films.items():
-            suffix = f"_{number + 1}_{each.name}" if several else ""
+            suffix = f"_{number}_{each.name}" if several else ""
             if frames:
                 images.save_gif(out / f"{name}{suffix}.gif", frames)
                 written.append(f"{name}{suffix}.gif")
     return written
+
+
+def _titles(evaluations: Sequence["Evaluation"]) -> list[str]:
+    """Return the runs' titles, numbered if two are equal."""
+    titles = [f"{each.name}, step {each.run.step}" for each in evaluations]
+    if len(set(titles)) < len(titles):
+        return [f"{number}: {title}" for number, title in enumerate(titles, 1)]
+    return titles

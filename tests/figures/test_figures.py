@@ -5,10 +5,12 @@ import dataclasses
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import Image
 from scipy.special import expit
 
-from gen_jax import experiment
+from gen_jax import experiment, figures
 from gen_jax.figures import adversaries, denoising, latent_space, sharpness
+from gen_jax.figures.figure import Figure
 from tests.evaluation.hand_made import evaluation_of, game_of
 
 
@@ -75,3 +77,13 @@ def test_a_score_is_not_called_a_probability(gan_loss, output, unit, tmp_path):
     for when in ("start", "end"):
         assert numbers[f"d_real_at_{when}"] == pytest.approx(output(-2.0))
         assert numbers[f"d_fake_at_{when}"] == pytest.approx(output(3.0))
+
+
+def test_two_runs_of_one_experiment_and_step_are_both_drawn(tmp_path):
+    runs = [evaluation_of(tmp_path, game_of({}))] * 2
+    drawn = [Figure({"x": np.full((8, 300, 1), level, np.uint8)}) for level in (0, 99)]
+    assert figures._save(tmp_path, runs, drawn) == ["x.png"]
+    with Image.open(tmp_path / "x.png") as picture:
+        assert picture.size[0] > 600
+        levels = np.unique(np.asarray(picture)[-1])
+    assert {0, 99} < set(levels)
