@@ -17,7 +17,7 @@ from absl import flags
 
 from experiments import flags as parsing
 from gen_jax import devices
-from gen_jax.errors import UserError
+from gen_jax.errors import UserError, choose
 from gen_jax.runs import checkpoint, seeds
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def _evaluated(folder: Path) -> "Record":
     from gen_jax import evaluation
     from gen_jax.evaluation.request import of_folder
 
-    preset = evaluation.find_preset(_PRESET.value)
+    preset = choose("preset", _PRESET.value, evaluation.PRESETS)
     if _SAMPLES.value:
         preset = preset._replace(samples=_SAMPLES.value)
     this = of_folder(folder, raw=_RAW.value, seed=_SEED.value)

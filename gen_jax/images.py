@@ -159,7 +159,7 @@ def encode_png(x: np.ndarray) -> bytes:
     return png.getvalue()
 
 
-def beside(pictures: Mapping[str, np.ndarray]) -> np.ndarray:
+def titled_row(pictures: Mapping[str, np.ndarray]) -> np.ndarray:
     """Arrange pictures with their titles next to each other, uint8 [H, W, 3] on white.
 
     pictures: title -> uint8 [H_i, W_i, 1 or 3]; aligned at the top.

@@ -176,7 +176,7 @@ class Comparison:
             samples = self.folder / name / "seeds" / "seed_0" / "samples"
             path = samples / f"{family.steps}.png"
             pictures[name] = np.atleast_3d(np.asarray(PIL.Image.open(path)))
-        return images.beside(pictures)
+        return images.titled_row(pictures)
 
 
 def recipe_of(name: str, protocol: Protocol) -> tuple[experiment.Experiment, Any]:

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from gen_jax import experiment, typed_json
 from gen_jax.errors import UserError
+from gen_jax.files import write_json
 from gen_jax.report import command, run_files, speed
 from gen_jax.report.line_charts import short
-from gen_jax.runs.manifest import write_json
 
 BEGIN, END = "<!-- table of experiments -->\n", "<!-- end of the table -->\n"
 # (measure, value, name) in order of preference: a row has the first that its run has.

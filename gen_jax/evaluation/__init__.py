@@ -7,19 +7,20 @@
 """
 
 import dataclasses
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gen_jax.errors import UserError, hint
-from gen_jax.evaluation.preset import PRESETS, QUICK, Preset, find_preset
+from gen_jax.evaluation.preset import PRESETS, QUICK, Preset
 from gen_jax.evaluation.result import Measured, Record, Result, Value
 
 if TYPE_CHECKING:
     from gen_jax.data import Dataset
+    from gen_jax.evaluation.measure import Measure
     from gen_jax.evaluation.request import Evaluation
     from gen_jax.game import Game, State
+    from gen_jax.metrics.networks.features import FeatureNetwork
 
 __all__ = [
     "PRESETS",
@@ -29,7 +30,6 @@ __all__ = [
     "Result",
     "Value",
     "evaluate",
-    "find_preset",
     "run_measures",
 ]
 
@@ -62,10 +62,8 @@ def evaluate(
     """
     from gen_jax.evaluation.request import of_game
 
-    with tempfile.TemporaryDirectory() as temporary:
-        stored = Path(folder or temporary) / "evaluation"
-        fields = {"seed": seed, "raw": raw, "options": dict(options or {})}
-        evaluation = of_game(game, state, dataset, folder, stored, **fields)
+    fields = {"seed": seed, "raw": raw, "options": dict(options or {})}
+    with of_game(game, state, dataset, folder, **fields) as evaluation:
         return run_measures(evaluation, preset, features, only)
 
 
@@ -88,7 +86,7 @@ def run_measures(
     from gen_jax.evaluation import measures, record
     from gen_jax.metrics.networks.features import network
 
-    networks = ()
+    networks: tuple[FeatureNetwork, ...] = ()
     if "sample" in evaluation.capabilities:
         has_both = {"images", "labels"} <= evaluation.capabilities
         names = features or ["classifier" if has_both else "pixels"]
@@ -102,7 +100,7 @@ def run_measures(
     return record.run(this, chosen, folder / record.NAME if folder else None)
 
 
-def _chosen(measures: list, only: Sequence[str]) -> list:
+def _chosen(measures: "list[Measure]", only: Sequence[str]) -> "list[Measure]":
     """Return the measures that are named, or all."""
     known = [measure.name for measure in measures]
     for name in only:

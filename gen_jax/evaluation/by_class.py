@@ -10,7 +10,6 @@ import contextlib
 
 import numpy as np
 
-from gen_jax import images
 from gen_jax.errors import UserError
 from gen_jax.evaluation.distances import frechet
 from gen_jax.evaluation.request import Evaluation, random_halves
@@ -33,10 +32,10 @@ _COMPARED = ("precision", "recall", "diversity")
 
 def by_class(evaluation: Evaluation) -> Result:
     """Measure label accuracy, precision, recall and diversity by class."""
-    classifier, labels = evaluation.classifier, evaluation.samples.labels()
+    classifier = evaluation.classifier
     number = min(evaluation.samples.number, evaluation.preset.pairwise)
-    x = images.from_uint8(evaluation.samples.first(number))
-    samples = manifold.classified(classifier, x, labels[:number])
+    x = evaluation.samples.first_float(number)
+    samples = manifold.classified(classifier, x, evaluation.labels(number))
     x_real, y_real = evaluation.real(2 * evaluation.preset.pairwise, "train")
     real = _in_pairs(manifold.classified(classifier, x_real, y_real))
     table = manifold.by_class(samples, real)
@@ -73,7 +72,9 @@ def _accuracy(classifier: Classifier) -> Value:
     return fraction_of(np.arange(classifier.num_test) < right)
 
 
-def _of_classes(samples: Classified, real: Classified, table) -> dict[str, Interval]:
+def _of_classes(
+    samples: Classified, real: Classified, table: dict[str, dict[str, float]]
+) -> dict[str, Interval]:
     """Return the means over classes; their intervals are over images, not classes.
 
     The jackknife leaves out real images in pairs, so that the others stay in their
@@ -117,7 +118,7 @@ def _picked(images: Classified, places: np.ndarray) -> Classified:
 def class_fractions(evaluation: Evaluation) -> Result:
     """Measure the fraction of samples in each class, and with a clear class."""
     classifier, number = evaluation.classifier, evaluation.preset.pairwise
-    x = images.from_uint8(evaluation.samples.first(number))
+    x = evaluation.samples.first_float(number)
     real, _ = evaluation.real(2 * len(x), "train")
     p, p_real = classifier.probabilities(x), classifier.probabilities(real)
     found, of_real = p.argmax(1), p_real.argmax(1)

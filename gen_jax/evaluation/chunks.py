@@ -19,7 +19,6 @@ SIZE = 1000
 _LONG_SECONDS = 60.0
 
 Make = Callable[[int, int], np.ndarray]  # (start, stop) -> [stop - start, ...]
-Fits = Callable[[np.ndarray], bool]
 
 
 class Chunks:
@@ -29,32 +28,28 @@ class Chunks:
         self._folder, self._key = folder, key
 
     def each(
-        self, name: str, number: int, make: Make, fits: Fits, size: int
+        self, name: str, number: int, make: Make, size: int
     ) -> Iterator[np.ndarray]:
-        """Yield chunks of `size`, `number` examples in all; tell if it takes long."""
+        """Yield chunks [size, ...] of `number` examples; print if it takes long."""
         starts = range(0, number, size)
-        told = len(starts) == 1
-        hidden = told or not sys.stderr.isatty()
+        printed = len(starts) == 1
+        hidden = printed or not sys.stderr.isatty()
         for start in tqdm(starts, desc=name, disable=hidden, leave=False):
             stop, began = min(start + size, number), time.monotonic()
-            yield self.one(name, start, stop, make, fits)
+            yield self.one(name, start, stop, make)
             seconds = (time.monotonic() - began) * (number - stop) / size
-            if not told and seconds > _LONG_SECONDS:
+            if not printed and seconds > _LONG_SECONDS:
                 line = f"{name}: about {seconds / 60:.0f} minutes for the rest"
                 print(f"{line} of {number:,}", file=sys.stderr, flush=True)
-                told = True
+                printed = True
 
-    def one(
-        self, name: str, start: int, stop: int, make: Make, fits: Fits
-    ) -> np.ndarray:
-        """Return a chunk from its file, or compute it and write the file.
+    def one(self, name: str, start: int, stop: int, make: Make) -> np.ndarray:
+        """Return a chunk [stop - start, ...] from its file, or compute and write it.
 
-        fits: returns whether an array from a file has the form that `make` gives. A
-        damaged chunk is computed again.
+        A damaged chunk is computed again.
         """
         path = self._folder / f"{self._key}-{name}-{start:06d}-{stop:06d}.npy"
-        kept = load_array(path)
-        if kept is not None and kept.shape[:1] == (stop - start,) and fits(kept):
+        if (kept := load_array(path)) is not None:
             return kept
         made = make(start, stop)
         save_array(path, made)
@@ -62,7 +57,7 @@ class Chunks:
 
 
 def load_array(path: Path) -> np.ndarray | None:
-    """Return the array of an .npy file; None if it is missing or damaged."""
+    """Return the array [...] of an .npy file; None if it is missing or damaged."""
     with contextlib.suppress(Exception), path.open("rb") as file:
         found = np.load(file, allow_pickle=False)
         return found if isinstance(found, np.ndarray) else None
@@ -70,7 +65,7 @@ def load_array(path: Path) -> np.ndarray | None:
 
 
 def save_array(path: Path, array: np.ndarray) -> None:
-    """Write an .npy file in one piece, and its folder if it is missing."""
+    """Write an array [...] as an .npy file in one piece; make the folder if needed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with written_whole(path) as unfinished, unfinished.open("wb") as file:
         np.save(file, array)

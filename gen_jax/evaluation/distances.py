@@ -40,8 +40,10 @@ def on_network(evaluation: Evaluation, network: FeatureNetwork) -> Result:
     if evaluation.preset.whole_reference:
         everything = shuffled(len(evaluation.dataset.train))
         reference = evaluation.features(network, everything)
-    is_inception, pairwise = network.logits is not None, evaluation.preset.pairwise
-    names = ("fid", "kid") if is_inception else ("frechet_distance", "kernel_distance")
+    pairwise = evaluation.preset.pairwise
+    names = ("frechet_distance", "kernel_distance")
+    if network.logits:
+        names = ("fid", "kid")
     values = _compared(frechet, names[:1], reference, samples, real)
     fewer = reference[:pairwise], samples[:pairwise], real[: 2 * pairwise]
     values |= _compared(squared_mmd, names[1:], *fewer)
@@ -49,8 +51,8 @@ def on_network(evaluation: Evaluation, network: FeatureNetwork) -> Result:
     for name, value in _compared(manifold, MANIFOLD, *fewer).items():
         number = min(len(reference), len(samples), pairwise)
         values[name] = value if name == "density" else as_fraction(value, number)
-    if is_inception:
-        values["inception_score"] = _inception_score(network, samples)
+    if network.logits:
+        values["inception_score"] = _inception_score(network.logits, samples)
     context = {
         "network": network.name,
         "sha256": network.sha256,
@@ -64,7 +66,11 @@ def on_network(evaluation: Evaluation, network: FeatureNetwork) -> Result:
 
 
 def _compared(
-    metric: Callable, names: Sequence[str], reference, samples, real
+    metric: Callable,
+    names: Sequence[str],
+    reference: np.ndarray,
+    samples: np.ndarray,
+    real: np.ndarray,
 ) -> dict[str, Value]:
     """Return a metric of samples, with the baseline of halves of the real features."""
     interval = jackknife_interval(metric, reference, samples)
@@ -122,8 +128,10 @@ def _deviation(real: np.ndarray, samples: np.ndarray) -> float:
     return kernel_distance(real, samples, subsets=_SUBSETS, size=size)[1]
 
 
-def _inception_score(network: FeatureNetwork, samples: np.ndarray) -> Value:
-    logits = network.logits(np.random.default_rng(0).permutation(samples))
+def _inception_score(
+    logits_of: Callable[[np.ndarray], np.ndarray], samples: np.ndarray
+) -> Value:
+    logits = logits_of(np.random.default_rng(0).permutation(samples))
     p = np.exp(logits - logits.max(1, keepdims=True))
     scores = inception_scores(p / p.sum(1, keepdims=True))
     how = f"Student's t over {len(scores)} parts of the samples"

@@ -31,4 +31,4 @@ class Measure(NamedTuple):
     def what(self) -> str:
         """Return one line that describes the measure."""
         function = getattr(self.run, "func", self.run)
-        return function.__doc__.splitlines()[0]
+        return (function.__doc__ or "").partition("\n")[0]

@@ -2,8 +2,6 @@
 
 from typing import NamedTuple
 
-from gen_jax.errors import choose
-
 
 class Preset(NamedTuple):
     """Numbers of images. Each is a maximum: a smaller dataset gives fewer.
@@ -50,8 +48,3 @@ _PAPER = Preset(
     importance_samples=5000,
 )
 PRESETS = {preset.name: preset for preset in (QUICK, _PAPER)}
-
-
-def find_preset(name: str) -> Preset:
-    """Return the preset of a name. Raises UserError for an unknown name."""
-    return choose("preset", name, PRESETS)

@@ -6,10 +6,10 @@ others that it is asked for, and leaves the rest as it is. So the file may hold 
 of different steps or weights; each one's context says which.
 """
 
-import dataclasses
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,8 @@ def run(
     A measure that fails does not stop the others. Raises UserError at the end, with
     every measure that failed.
     """
-    before, described = read(path) if path else Record(), _described(evaluation)
+    before, machine = read(path) if path else Record(), jax.devices()
+    described = Record({}, evaluation.about_run, environment.describe(machine))
     found, failed = {}, []
     for measure in measures:
         if kept := _kept(evaluation, measure, before):
@@ -51,13 +52,13 @@ def run(
             failed.append(f"{measure.name}: {error}")
             continue
         if path:
-            _with(described, before.measures | found).write(path)
+            replace(described, measures=before.measures | found).write(path)
     if failed:
         raise UserError("; ".join(failed))
     rest = {name: x for name, x in before.measures.items() if name not in found}
     if path:
-        _with(described, found | rest).write(path)
-    return _with(described, found)
+        replace(described, measures=found | rest).write(path)
+    return replace(described, measures=found)
 
 
 def measured(evaluation: Evaluation, measure: Measure) -> Measured:
@@ -114,22 +115,6 @@ def _key(evaluation: Evaluation, measure: Measure) -> str:
     return digest_of_value(depends)
 
 
-def _described(evaluation: Evaluation) -> Record:
-    """Return a record without measures."""
-    folder = evaluation.run.folder
-    about = {
-        "folder": str(folder) if folder else None,
-        "experiment": evaluation.name,
-        "data": evaluation.spec,
-        "training_seed": evaluation.training_seed,
-    }
-    return Record({}, about, environment.describe(jax.devices()))
-
-
-def _with(record: Record, measures: dict[str, Measured]) -> Record:
-    return dataclasses.replace(record, measures=measures)
-
-
 def over_seeds(records: Sequence[Record]) -> Record:
     """Combine the records of several trainings: means and intervals over trainings.
 
@@ -148,17 +133,17 @@ def over_seeds(records: Sequence[Record]) -> Record:
         "training_seed": [record.run["training_seed"] for record in records],
         "folder": str(Path(first.run["folder"]).parent),
     }
-    return dataclasses.replace(first, run=about, measures=measures)
+    return replace(first, run=about, measures=measures)
 
 
 def _combined(each: Sequence[Measured]) -> Measured:
     """Return one measure of several trainings."""
-    first = each[0]
-    values = {
-        key: _over_seeds([one.values[key] for one in each])
-        for key in first.values
-        if all(key in x.values and x.values[key].value is not None for x in each)
-    }
+    first, values = each[0], {}
+    for key in first.values:
+        found = [one.values[key] for one in each if key in one.values]
+        numbers = [value.value for value in found if value.value is not None]
+        if len(numbers) == len(each):
+            values[key] = _over_seeds(numbers, found)
     return Measured(
         values=values,
         what=first.what,
@@ -169,9 +154,9 @@ def _combined(each: Sequence[Measured]) -> Measured:
     )
 
 
-def _mean_by_class(tables: Sequence[dict]) -> dict[str, dict[str, float]]:
+def _mean_by_class(tables: Sequence[dict]) -> dict[str, dict[str, float | None]]:
     """Return the means of tables by class, of cells with a number in every table."""
-    means = {}
+    means: dict[str, dict[str, float | None]] = {}
     for row, cells in tables[0].items():
         each = [table.get(row, {}) for table in tables]
         whole = [k for k in cells if all(one.get(k) is not None for one in each)]
@@ -184,16 +169,17 @@ def _how(measure: Measured) -> dict[str, Any]:
     return {k: v for k, v in measure.context.items() if k != "sha256"}
 
 
-def _over_seeds(values: Sequence[Value]) -> Value:
-    mean, low, high = seeds_interval([value.value for value in values])
-    real_baselines = [value.real_baseline for value in values]
-    first, known = values[0], None not in real_baselines
+def _over_seeds(numbers: Sequence[float], values: Sequence[Value]) -> Value:
+    """Combine the values of several trainings, whose numbers are `numbers`."""
+    mean, low, high = seeds_interval(numbers)
+    baselines = [v.real_baseline for v in values if v.real_baseline is not None]
+    first = values[0]
     return Value(
         mean,
         max(low, 0.0) if first.fraction else low,
         min(high, 1.0) if first.fraction else high,
         f"Student's t over {len(values)} training seeds",
-        float(np.mean(real_baselines)) if known else None,
+        float(np.mean(baselines)) if len(baselines) == len(values) else None,
         first.unit,
         first.fraction,
     )

@@ -9,11 +9,13 @@ Measures compute numbers of it, figures draw it.
 import contextlib
 import dataclasses
 import functools
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from gen_jax import data, devices, images, sampling
@@ -22,7 +24,7 @@ from gen_jax.errors import UserError
 from gen_jax.evaluation.chunks import Chunks, load_array, save_array
 from gen_jax.evaluation.preset import QUICK, Preset
 from gen_jax.evaluation.samples import Samples
-from gen_jax.game import Game, Players, State, averaged, init_state
+from gen_jax.game import Game, Players, State, Tree, averaged, init_state
 from gen_jax.metrics.networks import classifier
 from gen_jax.metrics.networks.features import FeatureNetwork
 from gen_jax.runs.run import Run, load
@@ -78,14 +80,20 @@ class Evaluation:
         return self.run.name or "a game of its own"
 
     @property
-    def spec(self) -> str:
-        """Return the specification of the run's data; "" if it has no configuration."""
-        return getattr(getattr(self.run.config, "data", None), "spec", "")
-
-    @property
     def training_seed(self) -> int | None:
         """Return the seed of the training; None if it has no configuration."""
-        return getattr(self.run.config, "seed", None)
+        return self.run.config.seed if self.run.config else None
+
+    @property
+    def about_run(self) -> dict[str, Any]:
+        """Return the run's folder, experiment, data and training seed, as JSON."""
+        folder, config = self.run.folder, self.run.config
+        return {
+            "folder": str(folder) if folder else None,
+            "experiment": self.name,
+            "data": config.data.spec if config else "",
+            "training_seed": self.training_seed,
+        }
 
     @functools.cached_property
     def weights(self) -> str:
@@ -124,7 +132,7 @@ class Evaluation:
         return any(given is read for step in traced.eqns for read in step.invars)
 
     def real(self, number: int, split: str = "test") -> tuple[np.ndarray, np.ndarray]:
-        """Return at most `number` examples x of a split, and y as it is stored.
+        """Return N <= number examples x [N, ...] of a split, and y [N] as it is stored.
 
         They are a random choice, the same at every call: the first examples of a file
         may all be of one class.
@@ -135,7 +143,7 @@ class Evaluation:
         return images.from_uint8(x) if x.dtype == np.uint8 else x, batch["y"]
 
     def held_out(self, number: int) -> np.ndarray:
-        """Return at most `number` random test examples x as they are stored."""
+        """Return N <= number random test examples [N, ...] as they are stored."""
         test = self.dataset.test
         return test.read(shuffled(len(test))[:number])["x"]
 
@@ -145,7 +153,7 @@ class Evaluation:
 
     def keys(self, number: int, stream: int = 0) -> jax.Array:
         """Return random keys [number]; two streams have no key in common."""
-        index = np.arange(number, dtype=np.int32)
+        index = jnp.arange(number, dtype=jnp.int32)
         return sample_keys((self.seed + 7919 * stream) % 2**32, index)
 
     def labels(self, number: int, start: int = 0) -> np.ndarray:
@@ -160,8 +168,8 @@ class Evaluation:
         players: Players | None = None,
         options: Mapping[str, Any] | None = None,
         **inputs: Any,
-    ) -> np.ndarray:
-        """Apply an op to inputs [N, ...], given by name, in batches.
+    ) -> Tree:
+        """Return an op's results [N, ...] for inputs [N, ...], given by name.
 
         y is left out if the game takes no labels. players: by default the run's.
         options: arguments that are the same for all examples, such as a time. Images
@@ -203,7 +211,7 @@ class Evaluation:
         return len(self.dataset.train) // 2
 
     def reference(self) -> np.ndarray:
-        """Return places of random training examples, twice as many as samples.
+        """Return places int [2 N] of random training examples for N samples.
 
         Samples are compared with the first half of them.
         """
@@ -221,8 +229,7 @@ class Evaluation:
         name = f"{self.dataset.digest}-{network.name}-{network.sha256[:16]}"
         path = devices.cache_folder("features")
         path /= f"{name}-{digest_of((places,))[:16]}.npy"
-        kept = load_array(path)
-        if kept is not None and kept.shape == (len(places), network.dim):
+        if (kept := load_array(path)) is not None:
             return kept
         train = self.dataset.train
         parts = np.array_split(places, -(-len(places) // 1000))
@@ -249,22 +256,24 @@ class Evaluation:
         return {"samples": self.samples.number, **sampling(**self.options)}
 
 
+@contextlib.contextmanager
 def of_game(
     game: Game,
     state: State,
     dataset: data.Dataset,
     folder: str | Path | None,
-    stored: Path,
     **fields: Any,
-) -> Evaluation:
-    """Return the evaluation of a game of one's own.
+) -> Iterator[Evaluation]:
+    """Yield the evaluation of a game of one's own.
 
-    folder: the run's, if it has one. stored: where samples are stored.
-    fields: of `Evaluation`.
+    folder: the run's folder; without one, samples are stored for as long as the context
+        lasts. fields: of `Evaluation`.
     """
     place = Path(folder) if folder else None
     run = Run(None, dataset.info, game, None, state, int(state.step), place)
-    return Evaluation(run, dataset, stored, **fields)
+    with tempfile.TemporaryDirectory() as temporary:
+        stored = (place or Path(temporary)) / "evaluation"
+        yield Evaluation(run, dataset, stored, **fields)
 
 
 def of_folder(folder: str | Path, **fields: Any) -> Evaluation:
@@ -274,12 +283,13 @@ def of_folder(folder: str | Path, **fields: Any) -> Evaluation:
     is of a game of one's own, whose data are not known.
     """
     run = load(folder)
+    assert run.config is not None  # `load` was not given a game
     dataset = data.load(run.config.data)
     return Evaluation(run, dataset, Path(folder) / "evaluation", **fields)
 
 
 def shuffled(number: int) -> np.ndarray:
-    """Return the places 0 .. number - 1 in a random order, always the same."""
+    """Return 0 .. number - 1 in a fixed random order: int [number]."""
     return np.random.default_rng(0).permutation(number)
 
 

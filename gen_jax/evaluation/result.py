@@ -137,6 +137,7 @@ def as_fraction(value: Value, number: int) -> Value:
     """
     from gen_jax.metrics.intervals import fraction_interval
 
+    assert value.value is not None  # as in a file only
     _, low, high = fraction_interval(value.value, number)
     return dataclasses.replace(
         value,

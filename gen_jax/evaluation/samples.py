@@ -1,4 +1,4 @@
-"""A model's samples on disk, in chunks, so that any number is sampled once.
+"""A model's samples on disk, in chunks, so that each is computed once.
 
 At most one chunk is in memory at a time. A chunk's name holds a hash of the weights,
 the seed and the sampler's options.
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 class Samples:
     """`number` samples of an evaluation's run.
 
-    Sample i has the key and the label that `experiments.sample` gives it. Samples are
-    stored as the data are: images as uint8, points as float32.
+    Sample i has the key that `experiments.sample` gives it, and the i-th label of
+    `Evaluation.labels`. Samples are stored as the data are: images as uint8, points as
+    float32.
     """
 
     def __init__(self, evaluation: "Evaluation", number: int):
@@ -31,33 +32,24 @@ class Samples:
         self.key = digest_of_value((evaluation.weights, evaluation.seed, options, SIZE))
         self._chunks = Chunks(evaluation.folder, self.key)
 
-    def labels(self, start: int = 0, stop: int | None = None) -> np.ndarray | None:
-        """Return int32 [stop - start], each class in turn; None if unconditional."""
-        if not self._evaluation.game.num_classes:
-            return None
-        stop = self.number if stop is None else stop
-        return self._evaluation.labels(stop - start, start)
-
     def chunks(self) -> Iterator[np.ndarray]:
-        """Yield the stored samples, a thousand at a time; missing ones are sampled."""
-        return self._chunks.each("samples", self.number, self._sample, self._fits, SIZE)
+        """Yield the stored samples, at most [1000, ...]; compute missing ones."""
+        return self._chunks.each("samples", self.number, self._sample, SIZE)
 
     def features(self, network: FeatureNetwork) -> np.ndarray:
         """Return features float32 [number, dim] on a network."""
 
         def of_chunk(start: int, stop: int) -> np.ndarray:
-            x = self._chunks.one("samples", start, stop, self._sample, self._fits)
-            return network.features(x)
-
-        def fits(kept: np.ndarray) -> bool:
-            return kept.shape[1:] == (network.dim,) and bool(np.isfinite(kept).all())
+            return network.features(
+                self._chunks.one("samples", start, stop, self._sample)
+            )
 
         name = f"{network.name}-{network.sha256[:12]}"
-        chunks = self._chunks.each(name, self.number, of_chunk, fits, SIZE)
+        chunks = self._chunks.each(name, self.number, of_chunk, SIZE)
         return np.concatenate(list(chunks))
 
     def first(self, number: int) -> np.ndarray:
-        """Return at most `number` samples as they are stored."""
+        """Return N <= number samples [N, ...] as they are stored."""
         chunks, count = [], 0
         for chunk in self.chunks():
             chunks.append(chunk[: number - count])
@@ -66,30 +58,15 @@ class Samples:
                 break
         return np.concatenate(chunks)
 
-    def first_float(self, number: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return at most `number` samples x float32, images in [-1, 1], and labels y.
-
-        Labels are -1 without conditioning.
-        """
+    def first_float(self, number: int) -> np.ndarray:
+        """Return N <= number samples float32 [N, ...], images in [-1, 1]."""
         x = self.first(number)
-        y = self.labels(0, len(x))
-        x = images.from_uint8(x) if x.dtype == np.uint8 else x
-        return x, np.full(len(x), -1, np.int32) if y is None else y
-
-    def _fits(self, kept: np.ndarray) -> bool:
-        shape = self._evaluation.dataset.info.shape
-        dtype = np.uint8 if len(shape) == 3 else np.float32
-        return kept.shape[1:] == shape and kept.dtype == dtype
+        return images.from_uint8(x) if x.dtype == np.uint8 else x
 
     def _sample(self, start: int, stop: int) -> np.ndarray:
-        this = self._evaluation
+        this, count = self._evaluation, stop - start
+        y = this.labels(count, start) if this.game.num_classes else None
         x = sampling.draw(
-            this.game,
-            this.players,
-            stop - start,
-            this.seed,
-            self.labels(start, stop),
-            start=start,
-            **this.options,
+            this.game, this.players, count, this.seed, y, start=start, **this.options
         )
         return images.to_uint8(x) if x.ndim == 4 else x

@@ -6,7 +6,6 @@
 """
 
 import dataclasses
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from gen_jax import images
 from gen_jax.errors import UserError, hint
-from gen_jax.figures.figure import DrawnClaim, DrawnRun, Figure, FiguresRecord
+from gen_jax.figures.figure import DrawnClaim, Figure, FiguresRecord
 from gen_jax.files import write_json
 
 if TYPE_CHECKING:
@@ -44,9 +43,7 @@ def draw_game(
     """
     from gen_jax.evaluation.request import of_game
 
-    with tempfile.TemporaryDirectory() as temporary:
-        stored = Path(folder or temporary) / "evaluation"
-        evaluation = of_game(game, state, dataset, folder, stored, **fields)
+    with of_game(game, state, dataset, folder, **fields) as evaluation:
         return draw([evaluation], Path(out), only)
 
 
@@ -66,7 +63,7 @@ def draw(
     applying = [claims(each) for each in evaluations]
     chosen = _chosen(applying, only)
     out.mkdir(parents=True, exist_ok=True)
-    runs, drawn, paths = [_described(each) for each in evaluations], {}, []
+    runs, drawn, paths = list(map(_described, evaluations)), {}, []
     for claim in chosen:
         started = time.monotonic()
         figures = [
@@ -100,16 +97,13 @@ def _chosen(applying: Sequence[Sequence], only: Sequence[str]) -> list:
     return [claim for claim in found if not only or claim.name in only]
 
 
-def _described(evaluation: "Evaluation") -> DrawnRun:
-    folder = evaluation.run.folder
-    return DrawnRun(
-        str(folder) if folder else None,
-        evaluation.name,
-        evaluation.run.step,
-        evaluation.which_weights,
-        evaluation.spec,
-        evaluation.seed,
-    )
+def _described(evaluation: "Evaluation") -> dict[str, Any]:
+    return {
+        **evaluation.about_run,
+        "step": evaluation.run.step,
+        "weights": evaluation.which_weights,
+        "seed": evaluation.seed,
+    }
 
 
 def _save(
@@ -120,22 +114,30 @@ def _save(
     Returns the names of the files.
     """
     written, several = [], len(evaluations) > 1
-    drawn = [(e, f) for e, f in zip(evaluations, figures, strict=True) if f]
-    for name in {name: None for _, figure in drawn for name in figure.pictures}:
+    runs = zip(_titles(evaluations), evaluations, figures, strict=True)
+    drawn = [(title, each, figure) for title, each, figure in runs if figure]
+    for name in dict.fromkeys(name for *_, figure in drawn for name in figure.pictures):
         titled = {
-            f"{each.name}, step {each.run.step}": figure.pictures[name]
-            for each, figure in drawn
+            title: figure.pictures[name]
+            for title, _, figure in drawn
             if name in figure.pictures
         }
         first = next(iter(titled.values()))
-        images.save_png(
-            out / f"{name}.png", images.beside(titled) if several else first
-        )
+        picture = images.titled_row(titled) if several else first
+        images.save_png(out / f"{name}.png", picture)
         written.append(f"{name}.png")
-    for number, (each, figure) in enumerate(drawn):
+    for number, (_, each, figure) in enumerate(drawn, 1):
         for name, frames in figure.films.items():
-            suffix = f"_{number + 1}_{each.name}" if several else ""
+            suffix = f"_{number}_{each.name}" if several else ""
             if frames:
                 images.save_gif(out / f"{name}{suffix}.gif", frames)
                 written.append(f"{name}{suffix}.gif")
     return written
+
+
+def _titles(evaluations: Sequence["Evaluation"]) -> list[str]:
+    """Return the runs' titles, numbered if two are equal."""
+    titles = [f"{each.name}, step {each.run.step}" for each in evaluations]
+    if len(set(titles)) < len(titles):
+        return [f"{number}: {title}" for number, title in enumerate(titles, 1)]
+    return titles

@@ -7,7 +7,9 @@ D also gives 1/2, as it knows nothing. This holds for probabilities. With other 
 """
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -29,9 +31,9 @@ def discriminator_outputs(evaluation: Evaluation) -> Figure:
     run's log. The numbers are of test images and samples, before and after training.
     """
     x, y = evaluation.real(_MAX_IMAGES)
-    gan_loss = getattr(evaluation.run.config, "gan_loss", None)
+    gan_loss = getattr(evaluation.run.config, "gan_loss", "")
     output, unit = _output_of(gan_loss)
-    numbers = {"images": len(x), "unit": unit}
+    numbers: dict[str, Any] = {"images": len(x), "unit": unit}
     players_at = {
         "start": evaluation.first_state().players,
         "end": evaluation.players,
@@ -43,14 +45,14 @@ def discriminator_outputs(evaluation: Evaluation) -> Figure:
             logits = evaluation.apply("score", players=players, x=images, y=y)
             numbers[f"{name}_at_{when}"] = float(output(logits).mean())
     pictures = {}
-    if curves := logged(evaluation.run.folder, _CURVES):
+    if curves := _logged(evaluation.run.folder):
         level = _OPTIMUM.get(gan_loss)
         label = f"D's mean {unit}"
         pictures["adversaries"] = charts.lines(curves, "step", label, level=level)
     return Figure(pictures, numbers)
 
 
-def _output_of(gan_loss: str | None) -> tuple[adversarial.Term, str]:
+def _output_of(gan_loss: str) -> tuple[Callable[[Any], Any], str]:
     """Return the function from D's logits to its output, and the output's unit.
 
     For an unknown loss the output is the logits.
@@ -85,10 +87,10 @@ def match(evaluation: Evaluation) -> Figure:
     return Figure({"match": chart}, numbers)
 
 
-def logged(folder: Path | None, names: dict[str, str]) -> dict:
-    """Return curves (steps, values) of metrics.jsonl, by "player: shown name".
+def _logged(folder: Path | None) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Return D's curves (steps [N], values [N]) of metrics.jsonl, by "player: name".
 
-    names: metric -> shown name. Returns no curves without a folder or a log.
+    Returns no curves without a folder or a log.
     """
     path = folder / "metrics.jsonl" if folder else None
     if path is None or not path.exists():
@@ -97,9 +99,9 @@ def logged(folder: Path | None, names: dict[str, str]) -> dict:
     curves = {}
     for metric in records[0] if records else ():
         player, _, kind = metric.partition("/")
-        if kind in names:
+        if kind in _CURVES:
             points = [(r["step"], r[metric]) for r in records if metric in r]
             # null, a value that was not finite, becomes NaN.
             step, value = np.array(points, float).T
-            curves[f"{player}: {names[kind]}"] = step, value
+            curves[f"{player}: {_CURVES[kind]}"] = step, value
     return curves

@@ -2,10 +2,15 @@
 
 import io
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gen_jax.errors import UserError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _GREY = "#7d7c78"  # can be read on white and on black paper
 
@@ -33,8 +38,8 @@ def by_class(
     """Draw points [N, 2] coloured by their class y [N]: uint8 [H, W, 3]."""
     figure, axes = chart(6.0, 5.4)
     for label in np.unique(y):
-        mine = points[y == label]
-        axes.scatter(*mine.T, s=9, alpha=0.8, label=str(label), linewidths=0)
+        x_1, x_2 = points[y == label].T
+        axes.scatter(x_1, x_2, s=9, alpha=0.8, label=str(label), linewidths=0)
     axes.set(xlabel=x_label, ylabel=y_label)
     axes.legend(
         frameon=False, markerscale=2, loc="center left", bbox_to_anchor=(1, 0.5)
@@ -54,26 +59,22 @@ def bars(
     return rendered(figure)
 
 
-def canvas(width_inches: float, height_inches: float):
+def canvas(width_inches: float, height_inches: float) -> "Figure":
     """Return a matplotlib Figure that needs no window.
 
     Raises UserError if matplotlib is missing.
     """
     try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError:
         raise UserError(
             "charts need matplotlib: pip install 'gen_jax[figures]'"
         ) from None
-    figure = Figure(
-        figsize=(width_inches, height_inches), dpi=110, layout="constrained"
-    )
-    FigureCanvasAgg(figure)
-    return figure
+    size = width_inches, height_inches
+    return Figure(figsize=size, dpi=110, layout="constrained")
 
 
-def chart(width_inches: float, height_inches: float):
+def chart(width_inches: float, height_inches: float) -> "tuple[Figure, Axes]":
     """Return a matplotlib Figure with one set of axes, and the axes."""
     figure = canvas(width_inches, height_inches)
     axes = figure.subplots()
@@ -81,13 +82,16 @@ def chart(width_inches: float, height_inches: float):
     return figure, axes
 
 
-def rendered(figure) -> np.ndarray:
+def rendered(figure: "Figure") -> np.ndarray:
     """Return the picture of a matplotlib Figure: uint8 [H, W, 3]."""
-    figure.canvas.draw()
-    return np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
-def svg(figure) -> bytes:
+def svg(figure: "Figure") -> bytes:
     """Return a matplotlib Figure as SVG without a background, axes and text in grey.
 
     Equal figures give equal bytes.

@@ -37,7 +37,7 @@ class Claim(NamedTuple):
     @property
     def what(self) -> str:
         """Return one line that describes the picture."""
-        return self.show.__doc__.splitlines()[0]
+        return (self.show.__doc__ or "").partition("\n")[0]
 
 
 CLAIMS = (

@@ -13,7 +13,8 @@ _ROWS, _COLUMNS = 16, 10  # at most, of the grid
 
 def classes(evaluation: Evaluation) -> Figure:
     """Show samples of a conditional model, a row per class."""
-    x, y = evaluation.samples.first_float(_COLUMNS * evaluation.game.num_classes)
+    x = evaluation.samples.first_float(_COLUMNS * evaluation.game.num_classes)
+    y = evaluation.labels(len(x))
     rows = [x[y == label] for label in range(min(evaluation.game.num_classes, _ROWS))]
     return Figure({"classes": images.grid(np.concatenate(rows), columns=_COLUMNS)})
 
@@ -25,6 +26,6 @@ def class_fractions(evaluation: Evaluation) -> Figure:
     """
     [measure] = [m for m in measures.MEASURES if m.name == "class_fractions"]
     table = record.measured(evaluation, measure).by_class
-    heights = {label: row["fraction"] for label, row in table.items()}
+    heights = {label: row["fraction"] or 0.0 for label, row in table.items()}
     chart = charts.bars(heights, "fraction of samples", level=1 / len(heights))
     return Figure({"diversity": chart})

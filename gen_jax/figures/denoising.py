@@ -6,12 +6,13 @@ the bound, and the distance of its pixels from N(0, 1).
 """
 
 import itertools
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from gen_jax import images
 from gen_jax.evaluation.request import Evaluation
-from gen_jax.figures.figure import Figure
+from gen_jax.figures.figure import Figure, grid_of
 
 _MAX_IMAGES = 1000
 _SHOWN = 4
@@ -47,9 +48,9 @@ def restoring(evaluation: Evaluation) -> Figure:
     y = evaluation.labels(_SHOWN)
     path = [evaluation.apply("prior", keys=keys)]
     for start, end in itertools.pairwise(times):
+        inputs: dict[str, Any] = {"x_t": path[-1], "keys": keys, "y": y}
         options = {"start": start, "end": end}
-        inputs = {"x_t": path[-1], "keys": keys, "y": y}
-        path.append(evaluation.apply("denoise_between", **inputs, options=options))
+        path.append(evaluation.apply("denoise_between", options=options, **inputs))
     return Figure(_path_and_estimates(evaluation, path, times, y, "restoring"))
 
 
@@ -73,11 +74,17 @@ def shared_noise(evaluation: Evaluation) -> Figure:
         )
         rows.append(np.concatenate([one, x_t, restored]))
         spread[f"spread_when_shared_at_{time}"] = float(restored.std(0).mean())
-    pictures = _grid("shared_noise", np.concatenate(rows), 2 + _SHARING)
+    pictures = grid_of("shared_noise", np.concatenate(rows), 2 + _SHARING)
     return Figure(pictures, spread)
 
 
-def _path_and_estimates(evaluation, path, times, y, name) -> dict[str, np.ndarray]:
+def _path_and_estimates(
+    evaluation: Evaluation,
+    path: Sequence[np.ndarray],
+    times: Sequence[float],
+    y: np.ndarray,
+    name: str,
+) -> dict[str, np.ndarray]:
     """Return a picture with a row of x_t for each image, and below it its x_0_hat."""
     estimates = [
         x_t
@@ -86,12 +93,7 @@ def _path_and_estimates(evaluation, path, times, y, name) -> dict[str, np.ndarra
         for x_t, time in zip(path, times, strict=True)
     ]
     both = np.stack([np.stack(path, 1), np.stack(estimates, 1)], axis=1)
-    return _grid(name, both.reshape(-1, *both.shape[3:]), len(times))
-
-
-def _grid(name: str, x: np.ndarray, columns: int) -> dict[str, np.ndarray]:
-    """Return a grid of images; no picture of points."""
-    return {name: images.grid(x, columns)} if x.ndim == 4 else {}
+    return grid_of(name, both.reshape(-1, *both.shape[3:]), len(times))
 
 
 def _normality(noise: np.ndarray, x: np.ndarray) -> dict[str, float]:

@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gen_jax import images
+
 Picture = np.ndarray  # uint8 [H, W, 1 or 3]
 
 
@@ -16,36 +18,32 @@ class Figure(NamedTuple):
     films: dict[str, list[Picture]] = {}  # noqa: RUF012  frames of one size
 
 
-@dataclasses.dataclass(frozen=True)
-class DrawnRun:
-    """A run that figures.json is about. seed: of all random numbers in the figures."""
-
-    folder: str | None = None
-    experiment: str = "run"
-    step: int | None = None
-    weights: str = ""
-    data: str = ""
-    seed: int = 0
+def grid_of(name: str, x: np.ndarray, columns: int) -> dict[str, Picture]:
+    """Return a grid of images [N, H, W, C] by name; no picture of points [N, D]."""
+    return {name: images.grid(x, columns)} if x.ndim == 4 else {}
 
 
 @dataclasses.dataclass(frozen=True)
 class DrawnClaim:
     """A claim in figures.json.
 
-    pictures: file names; None in files of versions that did not name them.
+    pictures: file names. seconds: the time that it took.
     numbers: of one run, or a list with an element per run, null if a claim does not
-        apply to it. seconds: the time that it took.
+        apply to it.
     """
 
     what: str = ""
-    pictures: list[str] | None = None
+    pictures: list[str] = dataclasses.field(default_factory=list)
     numbers: Any = None
     seconds: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
 class FiguresRecord:
-    """The content of figures.json."""
+    """The content of figures.json.
 
-    runs: list[DrawnRun] = dataclasses.field(default_factory=list)
+    runs: folder, experiment, data, training_seed, step, weights and seed of each run.
+    """
+
+    runs: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     claims: dict[str, DrawnClaim] = dataclasses.field(default_factory=dict)

@@ -6,14 +6,19 @@ An autoencoder's codes may lie anywhere, with gaps between them. A VAE's fill N(
 the aggregated posterior, which consists of random z.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from gen_jax import images
 from gen_jax.evaluation.by_class import SURE, fraction_sure
 from gen_jax.evaluation.request import MAX_CODES, Evaluation
 from gen_jax.figures import charts
-from gen_jax.figures.figure import Figure
+from gen_jax.figures.figure import Figure, grid_of
 from gen_jax.metrics import gaussian_fit
+
+Mix = Callable[[np.ndarray, np.ndarray, float], np.ndarray]
 
 _PAIRS = 1000
 _ROWS, _COLUMNS = 8, 9  # of interpolations
@@ -30,7 +35,7 @@ def interpolation(evaluation: Evaluation) -> Figure:
     )
     y = evaluation.labels(_ROWS)
     x = _decoded_path(evaluation, _great_circle, first, last, y)
-    return Figure(_rows(x, "interpolation"))
+    return Figure(grid_of("interpolation", x, _COLUMNS))
 
 
 def between(evaluation: Evaluation) -> Figure:
@@ -53,7 +58,7 @@ def between(evaluation: Evaluation) -> Figure:
         "plain_average_to_nearest_real": gaussian_fit.nearest_rms(average, real),
         "between_the_two_images": gaussian_fit.rms(x[i], x[j]),
     }
-    numbers = {"pairs": len(i), "training_images": len(real)}
+    numbers: dict[str, Any] = {"pairs": len(i), "training_images": len(real)}
     for name, distance in distances.items():
         numbers[name] = gaussian_fit.mean_and_interval(distance, i, j)
     i, j = i[: _ROWS // 2], j[: _ROWS // 2]
@@ -61,8 +66,9 @@ def between(evaluation: Evaluation) -> Figure:
         [_line(x[i], x[j], fraction) for fraction in _fractions()], axis=1
     )
     decoded = _decoded_path(evaluation, mix, z[i], z[j], y[i])
-    both = np.stack([blended, decoded], axis=1).reshape(-1, *blended.shape[1:])
-    return Figure(_rows(both, "between"), numbers)
+    both = np.stack([blended, decoded.reshape(blended.shape)], axis=1)
+    rows = both.reshape(-1, *x.shape[1:])
+    return Figure(grid_of("between", rows, _COLUMNS), numbers)
 
 
 def scatter(evaluation: Evaluation) -> Figure:
@@ -128,7 +134,7 @@ def gaps(evaluation: Evaluation) -> Figure:
         "of_test_images": x,
     }
     classifier = evaluation.classifier
-    numbers = {
+    numbers: dict[str, Any] = {
         "random_z": _PAIRS,
         "test_images": len(x),
         "classifier": {
@@ -145,7 +151,7 @@ def gaps(evaluation: Evaluation) -> Figure:
 
 
 def style(evaluation: Evaluation) -> Figure:
-    """Show one latent a row and one class a column: the content of z but the class.
+    """Show one latent a row and one class a column: z holds all but the class.
 
     The number is the standard deviation of pixels within a class, relative to that of
     real images: 0 if z changes nothing.
@@ -172,13 +178,13 @@ def _fractions() -> np.ndarray:
     return np.linspace(0, 1, _COLUMNS, dtype=np.float32)
 
 
-def _decoded_path(evaluation, mix, first, last, y) -> np.ndarray:
-    """Return codes [N, ...] mixed in _COLUMNS steps and decoded: [N, _COLUMNS, ...]."""
-    z = np.stack([mix(first, last, fraction) for fraction in _fractions()], axis=1)
-    x = evaluation.apply(
-        "decode", z=z.reshape(-1, *z.shape[2:]), y=np.repeat(y, _COLUMNS)
-    )
-    return x.reshape(*z.shape[:2], *x.shape[1:])
+def _decoded_path(
+    evaluation: Evaluation, mix: Mix, first: np.ndarray, last: np.ndarray, y: np.ndarray
+) -> np.ndarray:
+    """Decode paths from first [N, ...] to last: [N * _COLUMNS, ...], path by path."""
+    mixed = np.stack([mix(first, last, fraction) for fraction in _fractions()], axis=1)
+    z = mixed.reshape(-1, *first.shape[1:])
+    return evaluation.apply("decode", z=z, y=np.repeat(y, _COLUMNS))
 
 
 def _line(first: np.ndarray, last: np.ndarray, fraction: float) -> np.ndarray:
@@ -200,10 +206,3 @@ def _great_circle(first: np.ndarray, last: np.ndarray, fraction: float) -> np.nd
 
 def _flat(z: np.ndarray) -> np.ndarray:
     return z.reshape(len(z), -1)
-
-
-def _rows(x: np.ndarray, name: str) -> dict[str, np.ndarray]:
-    """Return a picture of paths [N, _COLUMNS, H, W, C]; none of points."""
-    if x.ndim != 5:
-        return {}
-    return {name: images.grid(x.reshape(-1, *x.shape[2:]), x.shape[1])}

@@ -21,7 +21,7 @@ def learning(evaluation: Evaluation) -> Figure:
     folder = evaluation.run.folder
     found = (folder / "samples").glob("*.png") if folder else ()
     paths = sorted(found, key=lambda path: int(path.stem))
-    frames = [_untrained(evaluation)] if paths else []
+    frames = _untrained(evaluation) if paths else []
     for path in paths:
         with Image.open(path) as image:
             frame = np.asarray(image)
@@ -30,12 +30,14 @@ def learning(evaluation: Evaluation) -> Figure:
     return Figure({}, {"frames_at_step": steps}, {"learning": frames})
 
 
-def _untrained(evaluation: Evaluation) -> np.ndarray:
+def _untrained(evaluation: Evaluation) -> list[np.ndarray]:
     """Return the picture that the run would have drawn before its first step."""
     held_out = None
     if evaluation.game.ops.translate is not None:
         x, y = evaluation.real(_TEST_PAIRS)
         held_out = {"x": x, "y": y}
     draw, arrange = picture_functions(evaluation.game, held_out)
+    if draw is None or arrange is None:
+        return []
     players = averaged(evaluation.first_state().players)
-    return arrange(np.asarray(draw(players, evaluation.training_seed or 0)))
+    return [arrange(np.asarray(draw(players, evaluation.training_seed or 0)))]

@@ -4,7 +4,7 @@ import numpy as np
 
 from gen_jax.errors import UserError
 
-_ROUNDING = 1e-3  # by this much images may leave [-1, 1]
+_ROUNDING = 1e-3  # images may exceed [-1, 1] by this much
 
 
 def check_features(**sets: np.ndarray) -> None:

@@ -8,16 +8,8 @@ Nash equilibrium", after Dowson & Landau (1982). With means m and covariances C,
 It is called FID if the features are Inception's. It is 0 for equal statistics. Small
 sets lie further apart than large ones of the same kind, so compare only numbers from
 sets of equal size.
-
-Sets are read batch by batch and never lie in memory. Two parts are merged as in Chan,
-Golub & LeVeque (1983), "Algorithms for computing the sample variance", which stays
-exact for large means. With scatters S = sum_i (x_i - m)(x_i - m)^T and n = n_a + n_b,
-
-    S = S_a + S_b + n_a n_b / n (m_b - m_a)(m_b - m_a)^T
 """
 
-import functools
-from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -29,12 +21,12 @@ from gen_jax.metrics.checks import check_features
 class Moments(NamedTuple):
     """The statistics of a set that the distance needs.
 
-    count: number of examples N.
+    number: of examples, N.
     mean: float64 [D].
     scatter: float64 [D, D], N - 1 times the covariance.
     """
 
-    count: int
+    number: int
     mean: np.ndarray
     scatter: np.ndarray
 
@@ -51,39 +43,14 @@ def moments(features: np.ndarray) -> Moments:
     return Moments(len(features), mean, residuals.T @ residuals)
 
 
-def merge(a: Moments, b: Moments) -> Moments:
-    """Merge the moments of two sets into those of both together.
-
-    Raises UserError if their features do not have one dimension.
-    """
-    _check_match(a, b)
-    count = a.count + b.count
-    gap = b.mean - a.mean
-    scatter = a.scatter + b.scatter
-    scatter += a.count * (b.count / count) * np.outer(gap, gap)
-    return Moments(count, a.mean + b.count / count * gap, scatter)
-
-
-def moments_of(batches: Iterable[np.ndarray]) -> Moments:
-    """Compute the moments of all features that come in batches [B, D].
-
-    Raises UserError as `moments` does, and if there is no batch.
-    """
-    parts = map(moments, batches)
-    first = next(parts, None)
-    if first is None:
-        raise UserError("there are no features: give at least one batch [B, D]")
-    return functools.reduce(merge, parts, first)
-
-
 def covariance(a: Moments) -> np.ndarray:
     """Return the unbiased covariance, divided by N - 1: float64 [D, D].
 
     Raises UserError if there is a single example.
     """
-    if a.count < 2:
+    if a.number < 2:
         raise UserError("a covariance needs at least two examples, not 1: give more")
-    return a.scatter / (a.count - 1)
+    return a.scatter / (a.number - 1)
 
 
 def frechet_distance(a: Moments, b: Moments) -> float:
@@ -92,12 +59,16 @@ def frechet_distance(a: Moments, b: Moments) -> float:
     Raises UserError if a set has N <= D examples, too few for a covariance of full
     rank. Also raises it if the sets differ in D or a moment is not finite.
     """
-    _check_match(a, b)
+    if a.mean.shape != b.mean.shape:
+        raise UserError(
+            f"the moments have different numbers of features, of {len(a.mean)} and "
+            f"{len(b.mean)}: use one feature network for both sets"
+        )
     size = len(a.mean)
-    if min(a.count, b.count) <= size:
+    if min(a.number, b.number) <= size:
         raise UserError(
             f"a Fréchet distance of {size} features needs more than {size} examples of "
-            f"each kind, for covariances of full rank, not {a.count} and {b.count}; "
+            f"each kind, for covariances of full rank, not {a.number} and {b.number}; "
             "give more samples"
         )
     if not all(np.isfinite(x).all() for x in (*a[1:], *b[1:])):
@@ -119,11 +90,3 @@ def _factor(covariance: np.ndarray) -> np.ndarray:
     values, vectors = np.linalg.eigh(covariance)
     rounding = len(values) * np.finfo(np.float64).eps * values[-1]
     return vectors * np.sqrt(np.where(values > rounding, values, 0))
-
-
-def _check_match(a: Moments, b: Moments) -> None:
-    if a.mean.shape != b.mean.shape:
-        raise UserError(
-            f"the moments have different numbers of features, of {len(a.mean)} and "
-            f"{len(b.mean)}: use one feature network for both sets"
-        )

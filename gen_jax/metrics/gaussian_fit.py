@@ -13,11 +13,9 @@ _DRAWS = 1000  # bootstrap resamples
 
 
 def pairs(
-    y: np.ndarray | None, number: int, most: int, seed: int = 0
+    y: np.ndarray | None, number: int, maximum: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return `most` random different pairs i < j of `number` examples: int [P] each.
-
-    If there are fewer pairs it returns all.
+    """Return random pairs i < j of `number` examples, P <= `maximum`: int [P] each.
 
     y: labels, int32 [number]; pairs are then of one class only.
     """
@@ -25,7 +23,7 @@ def pairs(
     if y is not None:
         same = y[i] == y[j]
         i, j = i[same], j[same]
-    chosen = np.random.default_rng(seed).permutation(len(i))[:most]
+    chosen = np.random.default_rng(0).permutation(len(i))[:maximum]
     return i[chosen], j[chosen]
 
 
@@ -41,7 +39,7 @@ def nearest_rms(x: np.ndarray, real: np.ndarray) -> np.ndarray:
 
 
 def mean_and_interval(
-    value: np.ndarray, i: np.ndarray, j: np.ndarray, seed: int = 0
+    value: np.ndarray, i: np.ndarray, j: np.ndarray
 ) -> dict[str, float]:
     """Compute the mean over pairs (i, j) [N] of examples, and its 95 % interval.
 
@@ -53,7 +51,7 @@ def mean_and_interval(
     """
     examples, places = np.unique(np.concatenate([i, j]), return_inverse=True)
     first, second = places[: len(i)], places[len(i) :]
-    rng, size = np.random.default_rng(seed), len(examples)
+    rng, size = np.random.default_rng(0), len(examples)
     means = []
     for _ in range(_DRAWS):
         times = np.bincount(rng.integers(0, size, size), minlength=size)
@@ -101,10 +99,9 @@ def principal_axes(z: np.ndarray, number: int) -> tuple[np.ndarray, np.ndarray]:
     If D <= `number` the codes keep their own axes, about 0. An axis points in the
     direction in which its largest component is positive.
     """
+    from sklearn.decomposition import PCA
+
     if z.shape[1] <= number:
         return np.zeros(z.shape[1]), np.eye(number, z.shape[1])
-    centre = z.mean(0)
-    _, _, axes = np.linalg.svd(z - centre, full_matrices=False)
-    axes = axes[:number]
-    largest = np.take_along_axis(axes, np.abs(axes).argmax(1)[:, None], axis=1)
-    return centre, axes * np.sign(largest)
+    fitted = PCA(number, svd_solver="full").fit(z)
+    return fitted.mean_, fitted.components_

@@ -16,12 +16,6 @@ from gen_jax.errors import UserError
 from gen_jax.metrics.checks import check_features
 
 
-def inception_score(probabilities: np.ndarray, splits: int = 10) -> tuple[float, float]:
-    """Return mean and standard deviation of `inception_scores`, as papers report it."""
-    scores = inception_scores(probabilities, splits)
-    return float(np.mean(scores)), float(np.std(scores))
-
-
 def inception_scores(probabilities: np.ndarray, splits: int = 10) -> list[float]:
     """Return the score of each of `splits` equal parts of the samples.
 
@@ -31,7 +25,7 @@ def inception_scores(probabilities: np.ndarray, splits: int = 10) -> list[float]
     Raises UserError if a row is not a distribution or there are fewer samples than
     parts.
     """
-    check_features(drawn=probabilities)
+    check_features(sampled=probabilities)
     p = np.asarray(probabilities, np.float64)
     if (p < 0).any() or (abs(p.sum(1) - 1) > 1e-3).any():
         raise UserError(

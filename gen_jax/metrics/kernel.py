@@ -21,11 +21,11 @@ def squared_mmd(x: np.ndarray, y: np.ndarray) -> float:
 
     Raises UserError if there are fewer, or if sets do not match.
     """
-    check_features(real=x, drawn=y)
+    check_features(real=x, sampled=y)
     if min(len(x), len(y)) < 2:
         raise UserError(
             f"a kernel distance needs at least two images of each kind, not {len(x)} "
-            f"real and {len(y)} drawn"
+            f"real and {len(y)} sampled"
         )
     x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
     return _among(x) + _among(y) - 2 * float(_kernel(x, y).mean())
@@ -52,7 +52,7 @@ def kernel_distance(
     Raises UserError if there is no subset, a size is below 2, and as `squared_mmd`
     does.
     """
-    check_features(real=real, drawn=samples)
+    check_features(real=real, sampled=samples)
     if subsets < 1 or size < 2:
         raise UserError(
             f"a kernel distance needs at least one subset of at least two images, not "

@@ -47,8 +47,8 @@ def precision_recall(
 
     Raises UserError if a set has no k-th neighbours or the sets do not match.
     """
-    check_features(real=real, drawn=samples)
-    _check_k("precision and recall", k, real=real, drawn=samples)
+    check_features(real=real, sampled=samples)
+    _check_k("precision and recall", k, real=real, sampled=samples)
     return _covered(samples, real, k), _covered(real, samples, k)
 
 
@@ -62,7 +62,7 @@ def density_coverage(
 
     Raises UserError if real images have no k-th neighbours or the sets do not match.
     """
-    check_features(real=real, drawn=samples)
+    check_features(real=real, sampled=samples)
     _check_k("density and coverage", k, real=real)
     radius = _radii(real, k)
     count, reached = 0, np.zeros(len(real), bool)
@@ -81,11 +81,11 @@ def diversity(real: np.ndarray, samples: np.ndarray) -> float:
 
     Raises UserError if there are fewer, the sets do not match or real points are equal.
     """
-    check_features(real=real, drawn=samples)
+    check_features(real=real, sampled=samples)
     if min(len(real), len(samples)) < 2:
         raise UserError(
             f"diversity needs at least two images of each kind; {len(real)} are real "
-            f"and {len(samples)} drawn"
+            f"and {len(samples)} sampled"
         )
     if not (of_real := _mean_distance(real)):
         raise UserError(
@@ -132,14 +132,14 @@ def by_class(
     A class's real images are split into two halves. Samples are compared with the first
     half, and so is the second half. The values of the second, named `real_*`, are what
     a perfect model would reach. A model that repeats the real images would reach them
-    too, which `neighbours.memorized_fractions` detects. Samples and second half are cut
+    too, which `neighbours.memorized` detects. Samples and second half are cut
     to equal numbers.
 
     Returns a dictionary by class number, and "mean" for the mean over classes. Each
     holds label_accuracy (fraction of samples that the classifier assigns to the class
-    asked for), precision, recall and diversity. real_agreement is label_accuracy for
-    all real images of the class. real_precision, real_recall and real_diversity are
-    those of the second half.
+    asked for), precision, recall and diversity. real_label_accuracy is that of all real
+    images of the class. real_precision, real_recall and real_diversity are those of the
+    second half.
 
     Raises UserError if a class has at most k samples or 2 k real images.
     """
@@ -152,7 +152,7 @@ def by_class(
             raise UserError(f"class {label}: {error}") from None
         table[str(label)] = {
             "label_accuracy": float(np.mean(samples.found[mine] == label)),
-            "real_agreement": float(np.mean(real.found[yours] == label)),
+            "real_label_accuracy": float(np.mean(real.found[yours] == label)),
             **scores,
         }
     if not table:

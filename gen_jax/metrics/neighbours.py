@@ -14,7 +14,7 @@ fraction of samples with that of held-out real images. Distances are Euclidean, 
 pixels or features as given.
 """
 
-import hashlib
+from hashlib import blake2b
 from typing import NamedTuple
 
 import numpy as np
@@ -48,7 +48,7 @@ def nearest(points: np.ndarray, train: np.ndarray, k: int = 1) -> Neighbours:
             f"no neighbours for {list(points.shape)} in {list(train.shape)}: give "
             "points and training images of one shape, at least one of each"
         )
-    check_finite(drawn=points, training=train)
+    check_finite(sampled=points, training=train)
     if not 1 <= k <= len(train):
         raise UserError(
             f"k={k} neighbours of {len(train)} do not exist: give 1 to {len(train)}"
@@ -68,7 +68,7 @@ def memorized(points: np.ndarray, train: np.ndarray) -> np.ndarray:
     Equal images of train [M, ...] count as one. Raises UserError as `nearest` does, and
     if fewer than two training images differ.
     """
-    digests = {_digest(x): place for place, x in enumerate(train)}
+    digests = {blake2b(x.tobytes()).digest(): n for n, x in enumerate(train)}
     if len(digests) < 2:
         raise UserError(
             f"memorized samples cannot be found among {len(train)} equal training "
@@ -79,18 +79,6 @@ def memorized(points: np.ndarray, train: np.ndarray) -> np.ndarray:
     used, where = np.unique(place[:, 0], return_inverse=True)
     own = nearest(train[used], train, 2).distance[:, 1]  # the first is the image itself
     return distance[:, 0] < own[where]
-
-
-def memorized_fractions(
-    samples: np.ndarray, train: np.ndarray, held_out: np.ndarray
-) -> dict[str, float]:
-    """Return the fractions of samples and of held-out images that are memorized.
-
-    The keys are memorized and, for held-out images, real_memorized. Images are [N,
-    ...]. Raises UserError as `memorized` does.
-    """
-    fractions = {"memorized": samples, "real_memorized": held_out}
-    return {name: float(memorized(x, train).mean()) for name, x in fractions.items()}
 
 
 def _nearest(
@@ -120,7 +108,3 @@ def _nearest(
 
 def _gap(points: np.ndarray, others: np.ndarray) -> np.ndarray:
     return np.linalg.norm(points - as_float(others), axis=1)
-
-
-def _digest(x: np.ndarray) -> bytes:
-    return hashlib.blake2b(x.tobytes(), digest_size=16).digest()

@@ -82,7 +82,7 @@ def _log_likelihoods(
     x: np.ndarray, samples: np.ndarray, sigmas: Sequence[float]
 ) -> np.ndarray:
     """Compute `log_likelihood` for each sigma: [S, N]."""
-    check_images(**{"held-out": x, "drawn": samples})
+    check_images(**{"held-out": x, "sampled": samples})
     if x.shape[1:] != samples.shape[1:]:
         raise UserError(
             f"held-out images and samples must have one shape, not {list(x.shape)} "

@@ -3,6 +3,8 @@
 import shlex
 from typing import Any, NamedTuple
 
+from flax.traverse_util import flatten_dict
+
 from gen_jax import config as configs
 from gen_jax import experiment
 from gen_jax.errors import UserError
@@ -28,7 +30,7 @@ class Settings(NamedTuple):
 def settings(meta: Meta) -> Settings:
     """Return the configuration that a run was trained with, readable here or not."""
     saved, name = meta.config, meta.experiment
-    bare = dict(_fields(saved))
+    bare = {cut(k): cut(str(x)) for k, x in flatten_dict(saved, sep=".").items()}
     if name is None:
         why = "It is a game of its own: repeat it with the program that trained it."
         return Settings(None, why if meta != Meta() else "", bare, {})
@@ -69,12 +71,3 @@ def written(value: Any) -> str:
     if isinstance(value, tuple) and value:
         return ",".join(map(str, value))
     return str(value)
-
-
-def _fields(saved: dict[str, Any], prefix: str = "", depth: int = 0):
-    """Yield (dotted name, text) of a saved configuration."""
-    for name, value in saved.items():
-        if isinstance(value, dict) and depth < 3:
-            yield from _fields(value, f"{prefix}{name}.", depth + 1)
-        else:
-            yield cut(prefix + name), cut(str(value))

@@ -6,21 +6,21 @@ from typing import NamedTuple
 from gen_jax.evaluation.result import Measured, Value
 from gen_jax.report.pictures import Album, Picture
 from gen_jax.report.run_files import Folder
-from gen_jax.report.tables import NONE, Table, cut, flat, table_of, text, words
+from gen_jax.report.tables import Table, by_row, cut, flat, text, words
 
 
 class Comparison(NamedTuple):
     """One measure of several runs.
 
     columns: labels of the runs. rows: (name, values), a value per run.
-    said: (runs, line): how intervals were computed, contexts and notes.
+    remarks: (runs, line): how intervals were computed, contexts and notes.
     """
 
     name: str
     what: str
     columns: list[str]
     rows: list[tuple[str, list[Value | None]]]
-    said: list[tuple[str, str]]
+    remarks: list[tuple[str, str]]
     by_class: list[Table]
     pictures: list[tuple[str, Picture]]
 
@@ -32,7 +32,12 @@ def comparisons(folders: Sequence[Folder], album: Album) -> list[Comparison]:
     return [_compared(name, folders, found, album) for name in names]
 
 
-def _compared(name, folders, found, album) -> Comparison:
+def _compared(
+    name: str,
+    folders: Sequence[Folder],
+    found: Sequence[dict[str, Measured]],
+    album: Album,
+) -> Comparison:
     pairs = zip(folders, found, strict=True)
     measured = [(folder, m.get(name, Measured({}))) for folder, m in pairs]
     keys = dict.fromkeys(key for _, each in measured for key in each.values)
@@ -44,7 +49,11 @@ def _compared(name, folders, found, album) -> Comparison:
         [folder.label for folder in folders],
         [(words(k), [each.values.get(k) for _, each in measured]) for k in keys],
         _by_run(hows) + _by_run(contexts),
-        [table for f, each in measured if (table := _by_class(f.label, each))],
+        [
+            by_row(f"{folder.label}, by class".removeprefix(", "), each.by_class)
+            for folder, each in measured
+            if any(each.by_class.values())
+        ],
         [
             (folder.label, picture)
             for folder, each in measured
@@ -72,17 +81,6 @@ def _by_run(lines: list[tuple[str, str]]) -> list[tuple[str, str]]:
     if len(runs) == 1:
         return [("", line) for line in runs if line]
     return [(", ".join(mine), line) for line, mine in runs.items() if line]
-
-
-def _by_class(label: str, measure: Measured) -> Table | None:
-    """Return a table of a measure's numbers, a row per class."""
-    cells = {words(name): flat(row) for name, row in measure.by_class.items()}
-    columns = dict.fromkeys(column for row in cells.values() for column in row)
-    by_column = [
-        (c, {name: row.get(c, NONE) for name, row in cells.items()}) for c in columns
-    ]
-    title = f"{label}, by class" if label else "by class"
-    return table_of(by_column, title) if by_column else None
 
 
 def _pictures(folder: Folder, measure: Measured, album: Album) -> list[Picture]:

@@ -1,8 +1,6 @@
 """The figures of runs in a page: each claim's pictures and its numbers."""
 
-import dataclasses
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from gen_jax.figures.figure import DrawnClaim
@@ -25,22 +23,12 @@ class Figure(NamedTuple):
 
 def figures(folders: Sequence[Folder], album: Album) -> list[Figure]:
     """Return every claim about any run, then the pictures that belong to no claim."""
-    found, used = [], [set() for _ in folders]
     names = dict.fromkeys(name for f in folders for name in f.figures.claims)
-    for name in names:
-        pictures, columns, what = [], [], ""
-        for folder, seen in zip(folders, used, strict=True):
-            if claim := folder.figures.claims.get(name):
-                what = what or claim.what
-                paths = _paths(folder, name, claim)
-                seen |= set(paths)
-                pictures += _embedded(folder, paths, album)
-                columns += _columns(folder, claim)
-        found.append(_figure(name, what, pictures, columns))
+    found = [_figure(name, folders, album) for name in names]
     others = [
         picture
-        for folder, seen in zip(folders, used, strict=True)
-        for picture in _embedded(folder, sorted(set(_files(folder)) - seen), album)
+        for folder in folders
+        for picture in _embedded(folder, _of_no_claim(folder), album)
     ]
     return found + ([Figure("others", "", others, None, [])] if others else [])
 
@@ -48,13 +36,18 @@ def figures(folders: Sequence[Folder], album: Album) -> list[Figure]:
 def shown_runs(folders: Sequence[Folder]) -> list[tuple[str, str]]:
     """Return (run, line): the steps and weights that the figures show."""
     return [
-        (folder.label, text(dataclasses.asdict(run)))
-        for folder in folders
-        for run in folder.figures.runs
+        (folder.label, text(run)) for folder in folders for run in folder.figures.runs
     ]
 
 
-def _figure(name, what, pictures, columns) -> Figure:
+def _figure(name: str, folders: Sequence[Folder], album: Album) -> Figure:
+    claims = [(f, f.figures.claims[name]) for f in folders if name in f.figures.claims]
+    pictures = [
+        picture
+        for folder, claim in claims
+        for picture in _embedded(folder, claim.pictures, album)
+    ]
+    columns = [each for pair in claims for each in _columns(*pair)]
     cells = [(label, flat(numbers)) for label, numbers in columns]
     table = table_of([(label, mine) for label, mine in cells if mine])
     if len(columns) == 1:
@@ -66,6 +59,7 @@ def _figure(name, what, pictures, columns) -> Figure:
         for label, numbers in columns
         for each in nested(numbers)
     ]
+    what = next((claim.what for _, claim in claims if claim.what), "")
     return Figure(
         words(name), cut(what), pictures, table if table.rows else None, tables
     )
@@ -73,32 +67,35 @@ def _figure(name, what, pictures, columns) -> Figure:
 
 def _columns(folder: Folder, claim: DrawnClaim) -> list[tuple[str, dict[str, Any]]]:
     """Return (run, numbers) of a claim; figures --against have two runs."""
-    runs, columns = folder.figures.runs, []
     each = claim.numbers if isinstance(claim.numbers, list) else [claim.numbers]
-    for place, numbers in enumerate(each):
-        label = "run"
-        if place < len(runs):
-            step = "?" if runs[place].step is None else runs[place].step
-            label = f"{runs[place].experiment}, step {step}"
-        columns.append((cut(folder.of(label)), numbers))
-    return [(label, x if isinstance(x, dict) else {}) for label, x in columns]
+    runs = [
+        f"{run.get('experiment', 'run')}, step {run.get('step', '?')}"
+        for run in folder.figures.runs
+    ]
+    labels = runs + ["run"] * len(each)  # the runs may be damaged
+    return [
+        (cut(folder.of(label)), numbers if isinstance(numbers, dict) else {})
+        for label, numbers in zip(labels, each, strict=False)
+    ]
 
 
-def _files(folder: Folder) -> list[Path]:
-    place = folder.path / "figures"
-    return sorted(path for path in place.glob("*") if path.suffix in _SUFFIXES)
+def _of_no_claim(folder: Folder) -> list[str]:
+    """Return the names of the pictures in a folder that no claim names."""
+    claims = folder.figures.claims.values()
+    named = {name for claim in claims for name in claim.pictures}
+    return [name for name in _drawn(folder) if name not in named]
 
 
-def _paths(folder: Folder, name: str, claim: DrawnClaim) -> list[Path]:
-    """Return a claim's pictures: those it names, or in old files those of its name."""
-    drawn = _files(folder)
-    if claim.pictures is not None:
-        return [path for path in drawn if path.name in claim.pictures]
-    return [path for path in drawn if path.stem == name or f"{name}_" in path.stem]
+def _drawn(folder: Folder) -> list[str]:
+    paths = (folder.path / "figures").glob("*")
+    return sorted(path.name for path in paths if path.suffix in _SUFFIXES)
 
 
-def _embedded(folder: Folder, paths: list[Path], album: Album):
-    """Yield (caption, picture) of each file that can be shown."""
-    for path in paths:
-        if picture := album.add(path, folder.of(f"figures/{path.name}")):
+def _embedded(
+    folder: Folder, names: Sequence[str], album: Album
+) -> Iterator[tuple[str, Picture]]:
+    """Yield (caption, picture) of those files that can be shown."""
+    for name in _drawn(folder):
+        path = folder.path / "figures" / name
+        if name in names and (picture := album.add(path, folder.of(f"figures/{name}"))):
             yield folder.of(words(path.stem)), picture

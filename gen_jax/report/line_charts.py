@@ -47,11 +47,14 @@ def series(
     """Return the numbers `y` over the numbers `x` of records; None if there is none."""
     pairs = ((record.get(x), record.get(y)) for record in records)
     points = [
-        (a, b) for a, b in pairs if None not in (a, b) and max(abs(a), abs(b)) < _MAX
+        (a, b)
+        for a, b in pairs
+        if a is not None and b is not None and max(abs(a), abs(b)) < _MAX
     ]
     if not points:
         return None
-    return Series(name, *np.asarray(points, np.float64).T, color)
+    along, values = np.asarray(points, np.float64).T
+    return Series(name, along, values, color)
 
 
 def chart(title: str, x_label: str, curves: list[Series]) -> Chart:
@@ -75,15 +78,15 @@ def draw(axes: Any, curves: list[Series]) -> str:
         if len(x) < len(curve.x):
             axes.fill_between(x, low, high, color=color, alpha=0.22, linewidth=0)
     every = np.concatenate([curve.y for curve in curves])
-    low, high, is_logarithmic = _range(every)
+    bottom, top, is_logarithmic = _range(every)
     if is_logarithmic:
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter("{x:g}")
         axes.yaxis.set_minor_formatter("")
-    axes.set_ylim(low, high)
+    axes.set_ylim(bottom, top)
     axes.grid(axis="y", alpha=0.25)
     notes = ["logarithmic"] if is_logarithmic else []
-    if strays := int(((every < low) | (every > high)).sum()):
+    if strays := int(((every < bottom) | (every > top)).sum()):
         notes.append(f"{strays} of {every.size} values lie outside")
     return ", ".join(notes)
 

@@ -89,7 +89,8 @@ def _title(folders: Sequence[Folder]) -> str:
 
 def _facts(folder: Folder) -> dict[str, str]:
     """Return the first things to know of a run."""
-    facts, meta = {}, folder.meta
+    facts: dict[str, str] = {}
+    meta = folder.meta
     if folder.label:
         facts |= {"experiment": folder.experiment, "data": meta.spec or NONE}
     for name, label in (("train", "training examples"), ("test", "test examples")):
@@ -97,10 +98,10 @@ def _facts(folder: Folder) -> dict[str, str]:
     if folder.records:
         last, of = folder.records[-1], meta.config.get("steps")
         total = f" of {text(of)}" if of and of != last["step"] else ""
-        facts["steps"] = text(round(last["step"])) + total
+        facts["steps"] = text(round(last["step"] or 0)) + total
         if (seen := last.get("images")) is not None:
             facts["images seen"] = text(round(seen))
-        if (seconds := speed.seconds(folder.records)) is not None:
+        if (seconds := last.get("seconds")) is not None:
             facts["time"] = _clock(seconds)
         if meta.seeds:  # the time is that of all seeds
             facts["seeds trained at once"] = text(len(meta.seeds))
@@ -152,8 +153,8 @@ def _curves(folders: Sequence[Folder]) -> list[line_charts.Chart]:
                 continue
             if curve := line_charts.series(line, folder.records, x, name, color):
                 groups.setdefault(title, []).append(curve)
-    names = sorted(groups, key=lambda name: (not name.endswith("loss"), name))
-    return [line_charts.chart(words(name), x, groups[name]) for name in names]
+    titles = sorted(groups, key=lambda title: (not title.endswith("loss"), title))
+    return [line_charts.chart(words(title), x, groups[title]) for title in titles]
 
 
 def _axis(folders: Sequence[Folder]) -> str:
@@ -170,16 +171,11 @@ def _axis(folders: Sequence[Folder]) -> str:
 def _speed(folders: Sequence[Folder]) -> line_charts.Chart | None:
     """Return a chart of the speed of all runs; None if it is not known."""
     x = _axis(folders)
-    every = enumerate(folders)
-    curves = [
-        curve
-        for place, folder in every
-        if (
-            curve := line_charts.series(
-                folder.label, speed.rates(folder.records), x, speed.RATE, place
-            )
-        )
+    each = [
+        line_charts.series(f.label, speed.rates(f.records), x, speed.RATE, place)
+        for place, f in enumerate(folders)
     ]
+    curves = [curve for curve in each if curve]
     return line_charts.chart(speed.RATE, x, curves) if curves else None
 
 

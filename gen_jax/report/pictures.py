@@ -31,7 +31,8 @@ class Album:
     """Embeds pictures until `limit` bytes are used; `left_out` lists the others."""
 
     def __init__(self, limit: int = LIMIT):
-        self._left, self.left_out = limit, []
+        self._left = limit
+        self.left_out: list[str] = []
 
     def add(self, path: Path, name: str) -> Picture | None:
         """Return the picture of a PNG or GIF file; None if it is damaged or too large.
@@ -61,11 +62,10 @@ def _read(path: Path) -> tuple[str, bytes, Picture]:
 
     content = path.read_bytes()
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "error"
-        )  # PIL only warns of images that would fill the memory
+        # PIL only warns of images that would fill the memory.
+        warnings.simplefilter("error")
         with Image.open(io.BytesIO(content), formats=list(_TYPES)) as image:
-            (width, height), kind = image.size, image.format
+            (width, height), kind = image.size, str(image.format)
             if width * height > _MAX_PIXELS:
                 raise ValueError("too large")
             pixels = np.asarray(image)

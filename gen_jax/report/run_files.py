@@ -1,4 +1,4 @@
-"""The files of a run's folder as a report reads them; damage is told, one line each."""
+"""The files of a run's folder as a report reads them, with a line for each damage."""
 
 import dataclasses
 import json
@@ -12,7 +12,7 @@ from gen_jax.evaluation.result import Record
 from gen_jax.figures.figure import FiguresRecord
 
 _T = TypeVar("_T")
-_TOLD = 3  # problems of one file that are told
+_MAX_PROBLEMS = 3  # of one file, that are shown
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,16 +101,15 @@ def labels(paths: list[Path]) -> list[str]:
     """Return the shortest ends of paths that tell them apart; "" for one path."""
     if len(paths) == 1:
         return [""]
-    parts = [path.absolute().parts for path in paths]
-    longest = max(map(len, parts))
-    for length in range(1, longest + 1):
-        found = ["/".join(each[-length:]) for each in parts]
-        if len(set(found)) == len(set(parts)):
-            return found
-    return [str(path) for path in paths]
+    parts, length = [path.absolute().parts for path in paths], 1
+    while len({each[-length:] for each in parts}) < len(set(parts)):
+        length += 1
+    return ["/".join(each[-length:]) for each in parts]
 
 
-def _read(path: Path, name: str, parse: Callable[[str], Any], left_out: list[str]):
+def _read(
+    path: Path, name: str, parse: Callable[[str], _T], left_out: list[str]
+) -> _T | None:
     """Return the parsed text of a file; None if it is missing or damaged."""
     try:
         return parse((path / name).read_text(encoding="utf-8"))
@@ -133,30 +132,29 @@ def _json(path: Path, name: str, kind: type[_T], left_out: list[str]) -> _T | No
     if found is None:
         left_out.append(f"{name} is damaged")
         return None
-    left_out += [f"{name}: {problem}" for problem in problems[:_TOLD]]
-    if len(problems) > _TOLD:
-        left_out.append(f"{name}: {len(problems) - _TOLD} more parts are damaged")
+    left_out += [f"{name}: {problem}" for problem in problems[:_MAX_PROBLEMS]]
+    if (more := len(problems) - _MAX_PROBLEMS) > 0:
+        left_out.append(f"{name}: {more} more parts are damaged")
     return found
 
 
 def _records(path: Path, left_out: list[str]) -> list[dict[str, float | None]]:
-    """Return the lines of metrics.jsonl; the last one of each step."""
+    """Return the lines of metrics.jsonl that have a step."""
     lines = _read(path, "metrics.jsonl", str.splitlines, left_out) or []
     records = [record for line in lines if (record := _record(line))]
     if damaged := len(lines) - len(records):
         left_out.append(f"metrics.jsonl: {damaged} of {len(lines)} lines are damaged")
-    by_step = {record["step"]: record for record in records}
-    return [by_step[step] for step in sorted(by_step)]
+    return records
 
 
-def _record(line: str) -> dict[str, float | None] | None:
-    """Return the numbers of a line; None if it is damaged or has no step."""
+def _record(line: str) -> dict[str, float | None]:
+    """Return the numbers of a line; none if it is damaged or has no step."""
     try:
         content = json.loads(line)
     except (ValueError, RecursionError):
-        return None
-    record = typed_json.read(dict[str, float | None], content, [])
-    return record if record and record.get("step") is not None else None
+        return {}
+    record = typed_json.read(dict[str, float | None], content, []) or {}
+    return {} if record.get("step") is None else record
 
 
 def _samples(folder: Path) -> list[tuple[int, Path]]:

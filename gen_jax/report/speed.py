@@ -31,18 +31,6 @@ def usual(records: Sequence[Mapping[str, Any]]) -> float | None:
     return statistics.median(found[len(found) // 2 :]) if found else None
 
 
-def seconds(records: Sequence[Mapping[str, Any]]) -> float | None:
-    """Return the seconds of the whole run.
-
-    Old runs' clocks began again when they were resumed: then the parts are added.
-    """
-    times = [t for record in records if (t := record.get("seconds")) is not None]
-    if not times:
-        return None
-    pairs = itertools.pairwise(times)
-    return times[0] + sum(b - a if b >= a else b for a, b in pairs)
-
-
 def _increase(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> float:
     """Return the increase of a field; 0 if it decreased or is not known."""
     low, high = before.get(name), after.get(name)

@@ -77,37 +77,26 @@ def flat(
 
 def nested(numbers: Mapping[str, Any]) -> list[Table]:
     """Return a table of each object whose objects have equal names, as by class."""
-    return [
-        Table(words(name), list(map(words, _names(value))), _rows(value))
-        for name, value in numbers.items()
-        if _is_table(value)
-    ]
+    return [by_row(words(k), x) for k, x in numbers.items() if _is_table(x)]
 
 
 def _is_table(x: Any) -> bool:
-    if not isinstance(x, Mapping) or len(x) < 2:
-        return False
-    inner = [set(y) if isinstance(y, Mapping) else set() for y in x.values()]
-    return (
-        bool(inner[0])
-        and all(each == inner[0] for each in inner)
-        and not any(isinstance(y, Mapping) and _interval(y) for y in x.values())
+    rows = list(x.values()) if isinstance(x, Mapping) else []
+    return len(rows) > 1 and all(
+        isinstance(y, Mapping) and y and y.keys() == rows[0].keys() and not _interval(y)
+        for y in rows
     )
 
 
-def _names(x: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    return list(next(iter(x.values())))
-
-
-def _rows(x: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, list[str]]]:
-    names = _names(x)
-    return [(words(key), [text(row[n]) for n in names]) for key, row in x.items()]
-
-
-def table_of(
-    columns: Sequence[tuple[str, Mapping[str, str]]], title: str = ""
-) -> Table:
+def table_of(columns: Sequence[tuple[str, Mapping[str, str]]]) -> Table:
     """Return a table of columns, each (label, name -> cell); cells may be missing."""
     names = dict.fromkeys(name for _, cells in columns for name in cells)
     rows = [(name, [cells.get(name, NONE) for _, cells in columns]) for name in names]
-    return Table(title, [label for label, _ in columns], rows)
+    return Table("", [label for label, _ in columns], rows)
+
+
+def by_row(title: str, rows: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Return a table with a row for each object of `rows`."""
+    names = dict.fromkeys(name for row in rows.values() for name in row)
+    cells = [(words(k), [text(row.get(n)) for n in names]) for k, row in rows.items()]
+    return Table(title, list(map(words, names)), cells)

@@ -19,7 +19,7 @@ class Run(NamedTuple):
 
     name: its experiment; None for a game of one's own. info: the shapes of its data;
     None if its meta has none. config: None if the game was given to `load`.
-    folder: the run's folder, not that of the checkpoint.
+    folder: the run's folder, not that of the checkpoint; None if it has none.
     """
 
     name: str | None
@@ -28,7 +28,7 @@ class Run(NamedTuple):
     config: experiment.RunConfig | None
     state: State
     step: int
-    folder: Path
+    folder: Path | None
 
 
 def make_meta(name: str, config: Any, info: Info) -> dict[str, Any]:

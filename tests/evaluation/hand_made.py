@@ -19,7 +19,7 @@ from tests.games import untrained_game
 
 
 def game_of(ops: dict, **fields) -> Game:
-    """A game of one player that has these ops and learns nothing."""
+    """A game of one player with these ops and no loss."""
     return untrained_game(Ops(**ops), **fields)
 
 
@@ -44,7 +44,7 @@ def evaluation_of(
 
 
 def draws(pool: np.ndarray, **ops) -> Game:
-    """A model whose samples are drawn from a pool of images [N, ...]."""
+    """A model whose samples are random images of a pool [N, ...]."""
 
     def sample(players, keys):
         pick = jax.vmap(lambda key: jax.random.randint(key, (), 0, len(pool)))(keys)
@@ -54,7 +54,7 @@ def draws(pool: np.ndarray, **ops) -> Game:
 
 
 def on_pixels(folder, pool, preset=QUICK, **fields) -> Evaluation:
-    """An evaluation of `draws` of a pool, compared with real images on pixels."""
+    """An evaluation of `draws(pool)`, compared with real images on pixels."""
     this = evaluation_of(
         folder, draws(pool), {"pool": jnp.asarray(pool)}, preset=preset, **fields
     )

@@ -1,4 +1,4 @@
-"""Measures of models whose samples are known: real images, copies, one class alone."""
+"""Measures of models whose samples are real images, copies or of one class."""
 
 import jax
 import jax.numpy as jnp
@@ -29,8 +29,8 @@ def real(tmp_path_factory):
     return evaluation_of(folder, draws(np.zeros(1))).real(5000, "train")
 
 
-def measured(tmp_path, pool, most=150):
-    quick = QUICK._replace(samples=most, pairwise=most)
+def measured(tmp_path, pool, number=150):
+    quick = QUICK._replace(samples=number, pairwise=number)
     this = on_pixels(tmp_path, pool, quick)
     return distances.on_network(this, this.networks[0]).values
 
@@ -50,7 +50,7 @@ def test_real_images_reach_the_baseline_and_one_class_does_not(tmp_path, real):
     assert zeros["coverage"].value < 0.2
 
 
-def test_a_model_that_copies_is_detected(tmp_path, real):
+def test_a_model_that_memorized_is_detected(tmp_path, real):
     x, _ = real
     quick = QUICK._replace(samples=200, pairwise=200)
     this = on_pixels(tmp_path, x, quick)
@@ -60,11 +60,11 @@ def test_a_model_that_copies_is_detected(tmp_path, real):
     assert result.pictures["nearest"].ndim == 3
 
 
-def test_a_model_that_repeats_the_training_set_is_found_by_copies_alone(tmp_path):
+def test_only_copies_detects_a_model_that_repeats_the_training_set(tmp_path):
     """Its recall is that of real images."""
 
     def sample(players, keys, y):
-        pick = jax.vmap(lambda key, most: jax.random.randint(key, (), 0, most))
+        pick = jax.vmap(lambda key, end: jax.random.randint(key, (), 0, end))
         return ordered[first[y] + pick(keys, count[y])]
 
     game = game_of({"sample": sample}, num_classes=10)
@@ -85,7 +85,7 @@ def test_a_model_that_repeats_the_training_set_is_found_by_copies_alone(tmp_path
     assert memorized.context["real"] == "1637 training images"
 
 
-def test_samples_are_drawn_once_and_a_damaged_chunk_again(tmp_path, monkeypatch):
+def test_samples_are_computed_once_and_a_damaged_chunk_again(tmp_path, monkeypatch):
     monkeypatch.setattr("gen_jax.evaluation.samples.SIZE", 100)
     pool = np.linspace(-1, 1, 64 * 40, dtype=np.float32).reshape(40, 8, 8, 1)
     quick = QUICK._replace(samples=250)
@@ -107,21 +107,10 @@ def test_samples_are_drawn_once_and_a_damaged_chunk_again(tmp_path, monkeypatch)
     assert other.samples.key != this.samples.key
 
 
-def test_a_chunk_of_another_shape_is_drawn_again(tmp_path):
-    pool = np.zeros((1, 8, 8, 1), np.float32)
-    quick = QUICK._replace(samples=70)
-    this = on_pixels(tmp_path, pool, quick)
-    this.samples.first(1)
-    [path] = (tmp_path / "evaluation").glob("*samples*.npy")
-    np.save(path, np.zeros((70, 3, 3, 1), np.uint8))
-    assert this.samples.first(70).shape == (70, 8, 8, 1)
-    assert len(this.samples.features(this.networks[0])) == 70
-
-
 @pytest.mark.parametrize(
     "junk", [b"", b"PK\x03\x04", b"\x93NUMPY\x01\x00v\x00{'descr': ("]
 )
-def test_a_chunk_of_junk_is_drawn_again(tmp_path, junk):
+def test_a_chunk_of_junk_is_computed_again(tmp_path, junk):
     pool = np.zeros((1, 8, 8, 1), np.float32)
     quick = QUICK._replace(samples=70)
     this = on_pixels(tmp_path, pool, quick)
@@ -131,19 +120,7 @@ def test_a_chunk_of_junk_is_drawn_again(tmp_path, junk):
     np.testing.assert_array_equal(this.samples.first(70), whole)
 
 
-def test_a_chunk_without_terms_is_computed_again(tmp_path):
-    x = np.zeros((3, 2), np.float32)
-    terms = {"bound_terms": lambda players, x, keys: {"kl": jnp.sum(x + 1, axis=1)}}
-    this = evaluation_of(tmp_path, draws(x, **terms), spec="ring")
-    first = bounds._terms(this, "test", x, np.zeros(3, int), 2)
-    np.testing.assert_array_equal(first["kl"], [2, 2, 2])
-    for path in (tmp_path / "evaluation").glob("*bound-test*.npy"):
-        np.save(path, np.zeros(len(np.load(path)), np.float32))
-    again = bounds._terms(this, "test", x, np.zeros(3, int), 2)
-    np.testing.assert_array_equal(again["kl"], first["kl"])
-
-
-def test_without_a_pair_the_other_real_images_stay_in_their_halves():
+def test_if_a_pair_is_left_out_other_real_images_stay_in_their_halves():
     rng = np.random.default_rng(0)
     label = rng.permutation(np.repeat([0, 1, 2], [5, 8, 7]))
     real = Classified(label, label, np.arange(20.0)[:, None])
@@ -151,7 +128,7 @@ def test_without_a_pair_the_other_real_images_stay_in_their_halves():
     assert len(paired.label) == 4 + 8 + 6
 
     def halves(classified):
-        """The features of each class's first half, as `by_class` deals them."""
+        """The features of each class's first half in `manifold.by_class`."""
         return {
             x
             for k in range(3)
@@ -166,7 +143,7 @@ def test_without_a_pair_the_other_real_images_stay_in_their_halves():
 
 
 def test_real_images_are_a_random_choice(tmp_path):
-    """Of the ring's points, which come mode by mode, every other one is of four."""
+    """The points of the ring are stored mode by mode."""
     this = evaluation_of(tmp_path, draws(np.zeros((1, 2))), spec="ring")
     train = this.dataset.train
     labels = train.read(range(len(train)))["y"]
@@ -180,7 +157,7 @@ def test_real_images_are_a_random_choice(tmp_path):
     assert x.shape == (80, 2)
 
 
-def test_too_few_images_for_a_covariance_are_refused_before_any_is_drawn(tmp_path):
+def test_too_few_images_for_a_covariance_are_refused_before_sampling(tmp_path):
     pool = np.zeros((1, 8, 8, 1))
     this = on_pixels(tmp_path, pool, QUICK._replace(samples=64))
     with pytest.raises(UserError, match="more than 64 images in each set, and these"):
@@ -190,12 +167,12 @@ def test_too_few_images_for_a_covariance_are_refused_before_any_is_drawn(tmp_pat
 
 
 def linear_gaussian():
-    """p(z) = N(0, 1), p(x|z) = N(z, 1) a pixel; q is the prior, not the posterior."""
+    """p(z) = N(0, 1), p(x|z) = N(z, 1) for each pixel, and q(z|x) is the prior."""
 
     def weights(players, x, keys, y=None):
         z = jax.vmap(lambda key: jax.random.normal(key))(keys)
-        apart = x.reshape(len(x), -1) - z[:, None]
-        return -0.5 * jnp.sum(apart**2 + jnp.log(2 * jnp.pi), axis=1)
+        residual = x.reshape(len(x), -1) - z[:, None]
+        return -0.5 * jnp.sum(residual**2 + jnp.log(2 * jnp.pi), axis=1)
 
     def encode(players, x, keys=None, y=None):
         first = x.reshape(len(x), -1)[:, :1]
@@ -204,8 +181,8 @@ def linear_gaussian():
     return {"importance_weights": weights, "encode": encode}
 
 
-def test_the_importance_bound_nears_log_p(tmp_path, monkeypatch):
-    """log N(x; 0, I + 11^T) of images that are noughts but for four pixels."""
+def test_the_importance_bound_approaches_log_p(tmp_path, monkeypatch):
+    """log p(x) = log N(x; 0, I + 11^T); x is 0 except for four pixels."""
     ops = linear_gaussian()
     quick = QUICK._replace(importance_images=5, importance_samples=4000)
     this = evaluation_of(tmp_path, game_of(ops), preset=quick)
@@ -225,7 +202,7 @@ def test_the_importance_bound_nears_log_p(tmp_path, monkeypatch):
 
 
 def test_trees_also_get_scores_of_their_branches(tmp_path, monkeypatch):
-    """A translator that paints all black finds all branches, and joins them."""
+    """An all-black translation has every branch, and joins all of them."""
 
     def no_weights(net):
         raise UserError("LPIPS is left out")
@@ -243,12 +220,12 @@ def test_trees_also_get_scores_of_their_branches(tmp_path, monkeypatch):
 
 
 def _padded(x):
-    """[5, 6, 6, 1], nought around; in two of the codes nothing changes."""
+    """Pad x [5, 2, 2, 1] with zeros to [5, 6, 6, 1]; so one of three codes varies."""
     return np.pad(x, ((0, 0), (3, 1), (3, 1), (0, 0)))
 
 
-def test_the_jackknife_of_a_mean_covers_it():
-    """Of means of 40 normal numbers and of 60 others: 95 % of intervals hold 0."""
+def test_the_jackknife_contains_the_difference_of_means_in_95_percent():
+    """The difference between means of 40 and 60 normal numbers is 0."""
     rng, inside = np.random.default_rng(0), 0
     for _ in range(400):
         a, b = rng.normal(size=40), 2 * rng.normal(size=60)

@@ -45,7 +45,7 @@ def trained(tmp_path_factory):
     return game, state, dataset, folder
 
 
-def test_it_is_measured_without_a_folder(trained):
+def test_a_game_is_measured_without_a_folder(trained):
     game, state, dataset, _ = trained
     only = ["copies"]
     record = evaluate(game, state, dataset, preset=FEW, features=["pixels"], only=only)
@@ -57,7 +57,7 @@ def test_it_is_measured_without_a_folder(trained):
         evaluate(game, state, dataset, features=["pixels"], only=["copeis"])
 
 
-def test_it_is_measured_drawn_and_reported_in_its_folder(trained):
+def test_a_game_is_measured_drawn_and_reported_in_its_folder(trained):
     game, state, dataset, folder = trained
     record = evaluate(
         game, state, dataset, folder=folder, preset=FEW, features=["pixels"]

@@ -46,7 +46,7 @@ def test_a_measure_is_kept_as_long_as_it_is_valid(tmp_path, real):
     assert taken().values == first.values
 
 
-def test_other_measures_are_left_and_name_their_own_seed(tmp_path, real):
+def test_other_measures_stay_and_name_their_own_seed(tmp_path, real):
     x, _ = real
     quick = QUICK._replace(samples=80, pairwise=80)
     path = tmp_path / "evaluation.json"
@@ -65,7 +65,7 @@ def test_other_measures_are_left_and_name_their_own_seed(tmp_path, real):
     assert kept["copies"].context["seed"] == 1
     content = json.loads(path.read_text())["measures"]
     path.write_text(json.dumps({"measures": {**content, "bound": {}, "parzen": 3}}))
-    assert result.read(path).measures == kept  # the damaged ones alone are lost
+    assert result.read(path).measures == kept  # without the damaged ones
 
 
 def test_a_measure_that_fails_does_not_stop_the_others(tmp_path, real):
@@ -75,7 +75,7 @@ def test_a_measure_that_fails_does_not_stop_the_others(tmp_path, real):
     [copies] = [m for m in measures(this) if m.name == "copies"]
 
     def fails(evaluation):
-        """Never."""
+        """Raise an error."""
         raise UserError("not of this")
 
     broken = copies._replace(name="broken", run=fails)
@@ -97,7 +97,7 @@ def test_another_network_leaves_other_measures_valid(tmp_path, real):
     assert record.run(other, [copies], path).measures["copies"] == first
 
 
-def test_several_seeds_are_one_with_a_t_interval():
+def test_several_seeds_are_combined_with_a_t_interval():
     numbers = [1.0, 2.0, 4.0]
 
     def content(seed, number, k=1):
@@ -120,7 +120,7 @@ def test_several_seeds_are_one_with_a_t_interval():
     mean = together.measures["m"].by_class["3"]["label_accuracy"]
     assert mean == pytest.approx(np.mean(numbers) / 4)
     fraction = together.measures["m"].values["fraction"]
-    assert (fraction.low, fraction.high) == (0.0, 1.0)  # t's would leave them
+    assert (fraction.low, fraction.high) == (0.0, 1.0)  # the t interval is wider
     assert together.run["training_seed"] == [0, 1, 2]
     assert together.run["folder"] == "runs/x"
     otherwise = [content(s, x, k=1 + s) for s, x in enumerate(numbers)]

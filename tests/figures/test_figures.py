@@ -5,14 +5,16 @@ import dataclasses
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import Image
 from scipy.special import expit
 
-from gen_jax import experiment
+from gen_jax import experiment, figures
 from gen_jax.figures import adversaries, denoising, latent_space, sharpness
+from gen_jax.figures.figure import Figure
 from tests.evaluation.hand_made import evaluation_of, game_of
 
 
-def test_fine_energy_is_that_of_fast_waves():
+def test_fine_energy_is_the_energy_of_fast_waves():
     """A wave cos(2 pi f n) of N pixels has |F|^2 = (N / 2)^2 at f and at -f."""
     n = np.arange(16)
     slow, fast = (np.cos(2 * np.pi * k * n / 16) for k in (2, 6))
@@ -23,7 +25,7 @@ def test_fine_energy_is_that_of_fast_waves():
     np.testing.assert_allclose(sharpness.fine_energy(slow + 3 * fast), 9 * expected)
 
 
-def test_a_great_circle_keeps_the_length_and_meets_both_ends():
+def test_a_great_circle_keeps_the_length_and_reaches_both_ends():
     first, last = np.eye(3, dtype=np.float32)[None, 0], np.eye(3)[None, 1]
     for fraction in (0, 0.25, 0.5, 1):
         angle = fraction * np.pi / 2
@@ -35,7 +37,7 @@ def test_a_great_circle_keeps_the_length_and_meets_both_ends():
     np.testing.assert_allclose(same, first, atol=1e-6)
 
 
-def test_noise_is_told_from_noise_that_contains_the_image():
+def test_noise_that_contains_the_image_is_detected():
     rng = np.random.default_rng(0)
     x = rng.uniform(-1, 1, (1000, 8, 8, 1))
     noise = rng.standard_normal(x.shape)
@@ -49,7 +51,7 @@ def test_noise_is_told_from_noise_that_contains_the_image():
 
 
 @pytest.mark.parametrize(
-    ("gan_loss", "said", "unit"),
+    ("gan_loss", "output", "unit"),
     [
         ("minimax", expit, "probability"),
         ("non_saturating", expit, "probability"),
@@ -58,8 +60,8 @@ def test_noise_is_told_from_noise_that_contains_the_image():
         ("hinge", np.asarray, "score"),
     ],
 )
-def test_a_score_is_not_called_a_probability(gan_loss, said, unit, tmp_path):
-    """A discriminator with logit 3 for a white corner, as samples have, else -2."""
+def test_a_score_is_not_called_a_probability(gan_loss, output, unit, tmp_path):
+    """The discriminator's logit is 3 for a white corner, as in samples, else -2."""
 
     def sample(players, keys, y=None):
         return jnp.ones((len(keys), 8, 8, 1), jnp.float32)
@@ -73,5 +75,15 @@ def test_a_score_is_not_called_a_probability(gan_loss, said, unit, tmp_path):
     numbers = adversaries.discriminator_outputs(this).numbers
     assert numbers["unit"] == unit
     for when in ("start", "end"):
-        assert numbers[f"d_real_at_{when}"] == pytest.approx(said(-2.0))
-        assert numbers[f"d_fake_at_{when}"] == pytest.approx(said(3.0))
+        assert numbers[f"d_real_at_{when}"] == pytest.approx(output(-2.0))
+        assert numbers[f"d_fake_at_{when}"] == pytest.approx(output(3.0))
+
+
+def test_two_runs_of_one_experiment_and_step_are_both_drawn(tmp_path):
+    runs = [evaluation_of(tmp_path, game_of({}))] * 2
+    drawn = [Figure({"x": np.full((8, 300, 1), level, np.uint8)}) for level in (0, 99)]
+    assert figures._save(tmp_path, runs, drawn) == ["x.png"]
+    with Image.open(tmp_path / "x.png") as picture:
+        assert picture.size[0] > 600
+        levels = np.unique(np.asarray(picture)[-1])
+    assert {0, 99} < set(levels)

@@ -1,7 +1,7 @@
-"""Our metrics beside other packages' own, on the same arrays.
+"""Our metrics compared with those of other packages, on the same arrays.
 
-What they gave is stored (`tests/vectors/make_metrics.py`); where one is installed, it
-is asked again.
+Their results are stored (`tests/vectors/make_metrics.py`). They are computed again if
+the package is installed.
 """
 
 import json
@@ -14,7 +14,7 @@ from scipy.special import softmax
 from vectors import make_metrics
 
 from gen_jax.metrics.frechet import frechet_distance, moments
-from gen_jax.metrics.inception_score import inception_score
+from gen_jax.metrics.inception_score import inception_scores
 from gen_jax.metrics.kernel import squared_mmd
 from gen_jax.metrics.manifold import density_coverage, precision_recall
 from gen_jax.metrics.neighbours import nearest
@@ -26,10 +26,18 @@ NOT_HERE = (
     "repeats the comparison"
 )
 K = make_metrics.K
+
+
+def _mean_and_deviation(scores):
+    return np.mean(scores), np.std(scores)
+
+
 OURS = {
     "frechet_distance": lambda g: frechet_distance(moments(g.real), moments(g.samples)),
     "squared_mmd": lambda g: squared_mmd(g.real, g.samples),
-    "inception_score": lambda g: inception_score(softmax(g.logits, axis=1)),
+    "inception_score": lambda g: _mean_and_deviation(
+        inception_scores(softmax(g.logits, axis=1))
+    ),
     "precision_recall": lambda g: precision_recall(g.real, g.samples, K),
     "density_coverage": lambda g: density_coverage(g.real, g.samples, K),
     "ssim": lambda g: ssim(g.x, g.y),
@@ -40,21 +48,21 @@ OURS = {
 
 
 def stored(package):
-    """What the package gave."""
+    """The package's results, stored."""
     path = Path(make_metrics.__file__).with_name("metrics.json")
     return json.loads(path.read_text())[package]
 
 
 def repeated(package):
-    """What the package gives here."""
+    """The package's results, computed here."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # theirs are none of ours
+        warnings.simplefilter("ignore")  # of the package
         pytest.importorskip(package, reason=NOT_HERE)
         return make_metrics.PACKAGES[package]()
 
 
 def agree(package, ask, **tolerances):
-    """Ours and theirs, to a relative 1e-10 where nothing else is said."""
+    """Compare our numbers with the package's, to a relative 1e-10 by default."""
     for name, theirs in ask(package).items():
         ours = np.array(OURS[name](make_metrics.inputs()))
         assert ours.dtype == np.float64
@@ -69,26 +77,26 @@ by_all = pytest.mark.parametrize("ask", [stored, repeated])
 
 @by_all
 def test_torch_fidelity(ask):
-    """torch-fidelity 0.4.0: 1e-13, of features [4000, 2048] 6e-14; shares 1e-8.
+    """torch-fidelity 0.4.0 differs by 1e-13, or 6e-14 for features [4000, 2048].
 
-    Precision and recall are means in float32 there.
+    Precision and recall differ by 1e-8: torch-fidelity averages in float32.
     """
     agree("torch_fidelity", ask, precision_recall=1e-7)
 
 
 @by_all
 def test_prdc(ask):
-    """prdc 0.2: equal. A point on a ball's edge is in ours, and not in theirs."""
+    """prdc 0.2 is equal. A point on a ball's edge is inside here, outside in prdc."""
     agree("prdc", ask)
 
 
 @by_all
 def test_skimage(ask):
-    """scikit-image 0.26.0: 2e-16."""
+    """scikit-image 0.26.0 differs by 2e-16."""
     agree("skimage", ask)
 
 
 @by_all
 def test_sklearn(ask):
-    """scikit-learn 1.9.1: 4e-15."""
+    """scikit-learn 1.9.1 differs by 4e-15."""
     agree("sklearn", ask)

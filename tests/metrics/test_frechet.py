@@ -1,4 +1,4 @@
-"""The Fréchet distance: in closed form, beside SciPy's root, and merged in parts."""
+"""The Fréchet distance in closed form, and compared with SciPy's matrix root."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -10,9 +10,7 @@ from gen_jax.metrics.frechet import (
     Moments,
     covariance,
     frechet_distance,
-    merge,
     moments,
-    moments_of,
 )
 
 
@@ -23,24 +21,24 @@ def gaussian(mean, covariance, count=1000):
 
 
 def drawn(seed, count=60, size=8):
-    """Features of which some depend on others, float32."""
+    """Correlated features [count, size], float32."""
     rng = np.random.default_rng(seed)
     x = rng.standard_normal((count, size)) @ rng.standard_normal((size, size))
     return (x + rng.standard_normal(size)).astype(np.float32)
 
 
 def by_sqrtm(a, b):
-    """The formula as it stands, of features."""
+    """The formula of the module docstring, for features."""
     first, second = (np.atleast_2d(np.cov(x, rowvar=False)) for x in (a, b))
     gap = a.mean(0) - b.mean(0)
     root = sqrtm(first @ second).real
     return gap @ gap + np.trace(first + second - 2 * root)
 
 
-def test_moments_are_numpys():
+def test_moments_equal_those_of_numpy():
     x = drawn(0)
     found = moments(x)
-    assert found.count == 60
+    assert found.number == 60
     assert found.mean.dtype == found.scatter.dtype == np.float64
     x = x.astype(np.float64)
     np.testing.assert_allclose(found.mean, x.mean(0), rtol=1e-12)
@@ -52,42 +50,26 @@ def test_arrays_of_jax_are_summed_in_float64():
     np.testing.assert_array_equal(ours.scatter, theirs.scatter)
 
 
-@pytest.mark.parametrize("size", [1, 7, 60])
-def test_batches_are_merged_to_the_whole(size):
-    x = drawn(0)
-    parts = moments_of(x[start : start + size] for start in range(0, 60, size))
-    whole = moments(x)
-    assert parts.count == 60
-    np.testing.assert_allclose(parts.mean, whole.mean, rtol=1e-13)
-    np.testing.assert_allclose(parts.scatter, whole.scatter, rtol=1e-12, atol=1e-12)
-
-
-def test_parts_may_be_of_any_size_and_order():
-    x = drawn(0)
-    a, b = moments(x[:3]), moments(x[3:])
-    np.testing.assert_allclose(merge(a, b).scatter, merge(b, a).scatter, rtol=1e-12)
-
-
 def test_a_large_mean_costs_no_digits():
-    """Sums of squares would leave nothing of a deviation of 1 beside 1e8."""
+    """Sums of squares would lose a deviation of 1 next to a mean of 1e8."""
     x = np.random.default_rng(0).standard_normal((1000, 3))
-    far = moments_of(np.split(x + 1e8, 20))
+    far = moments(x + 1e8)
     np.testing.assert_allclose(covariance(far), np.cov(x, rowvar=False), atol=1e-6)
 
 
 def test_gaussians_in_closed_form():
-    # Along one axis, (m_1 - m_2)^2 + (s_1 - s_2)^2.
+    # In one dimension the distance is (m_1 - m_2)^2 + (s_1 - s_2)^2.
     one = gaussian([1], [[4]])
     assert frechet_distance(one, gaussian([3], [[25]])) == pytest.approx(4 + 9)
-    # Of covariances with the same axes, the sum over them.
+    # For covariances with the same axes it is the sum over the axes.
     turn = np.linalg.qr(np.random.default_rng(0).standard_normal((3, 3)))[0]
     first = gaussian([0, 0, 0], turn @ np.diag([1, 4, 9]) @ turn.T)
     second = gaussian([1, 2, 3], turn @ np.diag([16, 4, 0]) @ turn.T)
     expected = 14 + (9 + 0 + 9)
     assert frechet_distance(first, second) == pytest.approx(expected, rel=1e-14)
     assert frechet_distance(second, first) == pytest.approx(expected, rel=1e-14)
-    # Two directions in a plane, where neither of the products is symmetric: the
-    # trace of the root of a 2x2 matrix is sqrt(tr + 2 sqrt(det)).
+    # Covariances with different axes have a product that is not symmetric. The trace
+    # of the root of a 2x2 matrix is sqrt(tr + 2 sqrt(det)).
     a, b = np.array([[2.0, 1], [1, 2]]), np.array([[3.0, -1], [-1, 1]])
     product = a @ b
     root = np.sqrt(np.trace(product) + 2 * np.sqrt(np.linalg.det(product)))
@@ -96,7 +78,7 @@ def test_gaussians_in_closed_form():
 
 
 @pytest.mark.parametrize("size", [1, 8, 50])
-def test_it_is_scipys(size):
+def test_it_equals_the_formula_with_scipys_root(size):
     a, b = drawn(0, size=size), drawn(1, 55, size)
     distance = frechet_distance(moments(a), moments(b))
     expected = by_sqrtm(a.astype(float), b.astype(float))
@@ -110,10 +92,10 @@ def test_singular_covariances():
     zeros = np.zeros((60, 5), np.float32)
     with_zeros = [moments(np.concatenate([x, zeros], 1)) for x in (a, b)]
     assert frechet_distance(*with_zeros) == pytest.approx(least, rel=1e-12)
-    # Of x beside itself all lengths grow by sqrt(2), and squares of them by 2.
+    # If features are repeated, lengths grow by sqrt(2) and squared lengths by 2.
     twice = [moments(np.concatenate([x, x], 1)) for x in (a, b)]
     assert frechet_distance(*twice) == pytest.approx(2 * least, rel=1e-12)
-    # Of all that is constant only the means differ.
+    # For constant features only the means differ.
     ones = moments(np.ones((60, 5))), moments(3 * np.ones((60, 5)))
     assert frechet_distance(*ones) == 20
 
@@ -123,8 +105,8 @@ def test_equal_sets_are_at_zero():
     assert 0 <= frechet_distance(a, a) < 1e-12 * np.trace(covariance(a))
 
 
-def test_it_finds_what_it_is_told_of():
-    """Large sets of known Gaussians lie as far apart as the Gaussians."""
+def test_samples_of_gaussians_reach_the_distance_of_the_gaussians():
+    """Large sets from known Gaussians are as far apart as the Gaussians."""
     rng = np.random.default_rng(0)
     a = rng.standard_normal((50_000, 4))
     b = 1 + 3 * rng.standard_normal((50_000, 4))
@@ -139,8 +121,6 @@ def test_bad_input_is_refused():
         (lambda: moments(x[:0]), r"not \[0, 8\]"),
         (lambda: moments(x / 0), "not all finite"),
         (lambda: moments(x.astype(complex)), "real numbers, not complex128"),
-        (lambda: moments_of([]), "no features"),
-        (lambda: moments_of([x, x[:, :3]]), "of 8 and 3"),
         (lambda: frechet_distance(fine, moments(x[:, :3])), "of 8 and 3"),
         (lambda: frechet_distance(fine, moments(x[:8])), "more than 8 .* not 60 and 8"),
         (lambda: frechet_distance(moments(x[:1]), fine), "not 1 and 60"),
@@ -149,4 +129,4 @@ def test_bad_input_is_refused():
     ]:
         with np.errstate(all="ignore"), pytest.raises(UserError, match=said):
             call()
-    assert frechet_distance(fine, moments(x[:9])) > 0  # the fewest that there may be
+    assert frechet_distance(fine, moments(x[:9])) > 0  # the minimum number

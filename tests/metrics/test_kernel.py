@@ -1,4 +1,4 @@
-"""The kernel distance: by brute force, unbiased, and over subsets."""
+"""The kernel distance: compared with brute force, unbiased, and over subsets."""
 
 import itertools
 
@@ -31,28 +31,28 @@ def test_by_brute_force():
 
 
 def test_in_closed_form():
-    """Of all that is 1 and all that is 0, k is 8, 1 and 1."""
+    """Between vectors of ones k is 8, and with zeros it is 1."""
     ones, zeros = np.ones((5, 4), np.uint8), np.zeros((7, 4), np.uint8)
     assert squared_mmd(ones, zeros) == 8 + 1 - 2
     assert kernel_distance(ones, zeros, subsets=3) == (7, 0)
 
 
 def test_it_is_unbiased():
-    """Of pairs beside triples. Theirs with themselves counted in, it would be 9."""
+    """For sets of two and three. With k(x, x) included the mean would be 9."""
     alike = [squared_mmd(drawn(2 * i, 2), drawn(2 * i + 1, 3)) for i in range(4000)]
     error = np.std(alike) / len(alike) ** 0.5
     assert abs(np.mean(alike)) < 3 * error < 0.3
-    # In one dimension E (xy + 1)^3 = m_3^2 + 3 m_2^2 + 3 m_1^2 + 1 of moments m: the
-    # squared distance is that sum of their differences. Here of N(1, 1) and N(0, 1).
-    apart = [
+    # In one dimension E (xy + 1)^3 = m_3^2 + 3 m_2^2 + 3 m_1^2 + 1 for moments m. The
+    # squared distance is this sum for the differences of moments of N(1, 1), N(0, 1).
+    different = [
         squared_mmd(drawn(2 * i, 5, 1)[:, :1], drawn(2 * i + 1, 5)[:, :1])
         for i in range(4000)
     ]
-    error = np.std(apart) / len(apart) ** 0.5
-    assert np.mean(apart) == pytest.approx(4**2 + 3 * 1 + 3 * 1, abs=3 * error)
+    error = np.std(different) / len(different) ** 0.5
+    assert np.mean(different) == pytest.approx(4**2 + 3 * 1 + 3 * 1, abs=3 * error)
 
 
-def test_subsets_are_drawn_by_the_seed():
+def test_subsets_depend_on_the_seed():
     real, samples = drawn(0, 50), drawn(1, 40, 0.5)
     options = {"subsets": 30, "size": 20}
     mean, deviation = kernel_distance(real, samples, **options)
@@ -63,8 +63,8 @@ def test_subsets_are_drawn_by_the_seed():
     assert deviation > 0
 
 
-def test_fewer_are_taken_whole():
-    """None of them twice: a subset as large as the set is the set."""
+def test_a_subset_as_large_as_the_set_is_the_set():
+    """A subset has no example twice."""
     real, samples = drawn(0, 30), drawn(1, 30, 0.5)
     mean, deviation = kernel_distance(real, samples, subsets=4)
     assert mean == pytest.approx(squared_mmd(real, samples), rel=1e-12)
@@ -76,11 +76,11 @@ def test_bad_input_is_refused():
     for call, said in [
         (lambda: kernel_distance(x, x[:, :2]), r"\[5, 3\] with \[5, 2\]"),
         (lambda: kernel_distance(x, x[:0]), r"\[0, 3\]"),
-        (lambda: kernel_distance(x, x[:1]), "5 real and 1 drawn|1 real and 1 drawn"),
+        (lambda: kernel_distance(x, x[:1]), "1 real and 1 sampled"),
         (lambda: kernel_distance(x, x, subsets=0), "0 of 1000"),
         (lambda: kernel_distance(x, x, size=1), "100 of 1"),
-        (lambda: squared_mmd(x[:1], x), "1 real and 5 drawn"),
-        (lambda: squared_mmd(x, x / 0), "drawn images are not all finite"),
+        (lambda: squared_mmd(x[:1], x), "1 real and 5 sampled"),
+        (lambda: squared_mmd(x, x / 0), "sampled images are not all finite"),
     ]:
         with np.errstate(all="ignore"), pytest.raises(UserError, match=said):
             call()

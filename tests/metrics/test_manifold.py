@@ -1,4 +1,4 @@
-"""Precision, recall, density, coverage and variety: by brute force, and on digits."""
+"""Precision, recall, density, coverage and diversity: brute force, and digits."""
 
 import json
 
@@ -56,7 +56,7 @@ def test_closed_cases():
     np.testing.assert_allclose(precision_recall(real, samples, 1), [0.5, 0])
     assert precision_recall(real, real, 1) == (1, 1)
     assert precision_recall(real, real + 100, 1) == (0, 0)
-    # A wide set of samples covers all, though few of them are near.
+    # A wide set of samples covers all real points, though few samples are near.
     np.testing.assert_allclose(
         precision_recall(real, column(-50, 5, 60), 1), [1 / 3, 1]
     )
@@ -81,12 +81,12 @@ def test_density_and_coverage_by_brute_force(k, block, monkeypatch):
 
 def test_density_and_coverage_in_closed_cases():
     real = column(0, 1, 2, 10)  # of radii 1, 1, 1, 8
-    # On three balls, on the last one's edge, and on none.
+    # In three balls, on the edge of the last one, and in none.
     assert density_coverage(real, column(1, 18, 18.1), 1) == (4 / 3, 1)
-    # In the wide ball alone.
+    # In the wide ball only.
     assert density_coverage(real, column(5, 6, 7), 1) == (1, 0.25)
     assert density_coverage(real, real + 100, 1) == (0, 0)
-    # One stray real image makes all of these samples real, and two real ones sampled.
+    # One real outlier makes all of these samples count as real.
     real = np.concatenate([np.zeros((99, 1)), column(1000)])
     real[:99, 0] = np.arange(99)
     far = np.linspace(200, 900, 50)[:, None]
@@ -95,8 +95,8 @@ def test_density_and_coverage_in_closed_cases():
     assert (density, coverage) == (pytest.approx(1 / 3), 0.01)
 
 
-def test_density_and_coverage_by_chance():
-    """Of equal kinds: 1, and the share that Naeem et al. derive."""
+def test_density_and_coverage_of_equal_distributions():
+    """They are 1, and the coverage that Naeem et al. derive."""
     m, n, k = 60, 40, 3
     both = (np.random.default_rng(i).standard_normal((m + n, 2)) for i in range(500))
     found = [density_coverage(x[:m], x[m:], k) for x in both]
@@ -106,12 +106,12 @@ def test_density_and_coverage_by_chance():
     assert (error < 0.01).all()
 
 
-def test_variety_of_closed_cases():
+def test_diversity_in_closed_cases():
     real = column(0, 1, 3)  # distances 1, 2, 3
     assert diversity(real, real) == 1
     assert diversity(real, 5 * real + 7) == pytest.approx(5)
     assert diversity(real, column(4, 4, 4, 4)) == 0
-    # Ten different points, each twice: pairs of equal ones are 1 in 19.
+    # Of ten points, each twice, 1 pair in 19 consists of equal points.
     ten = np.random.default_rng(0).standard_normal((10, 3))
     assert diversity(ten, np.concatenate([ten, ten])) == pytest.approx(18 / 19)
 
@@ -122,17 +122,17 @@ def test_repeated_points_cover_only_themselves():
     assert precision_recall(real, few) == (1, 0.1)
 
 
-def test_what_has_no_answer_is_refused():
+def test_undefined_numbers_are_refused():
     three, four = column(0, 1, 2), column(0, 1, 2, 3)
     for call, said in [
-        (lambda: precision_recall(four, three), "3 are drawn"),
+        (lambda: precision_recall(four, three), "3 are sampled"),
         (lambda: precision_recall(three, four), "3 are real"),
         (lambda: precision_recall(four, four, 0), "k=0"),
         (lambda: precision_recall(four, np.zeros((4, 2))), r"\[4, 1\] with \[4, 2\]"),
-        (lambda: precision_recall(four, four / 0), "drawn images are not all finite"),
+        (lambda: precision_recall(four, four / 0), "sampled images are not all finite"),
         (lambda: density_coverage(four, three, 4), "k=4 .* 4 are real"),
         (lambda: density_coverage(four, three[:0], 1), r"not \[4, 1\] with \[0, 1\]"),
-        (lambda: diversity(four, four[:1]), "1 drawn"),
+        (lambda: diversity(four, four[:1]), "1 sampled"),
         (lambda: diversity(four * 0, four), "all 4 real images are equal"),
     ]:
         with np.errstate(all="ignore"), pytest.raises(UserError, match=said):
@@ -140,7 +140,7 @@ def test_what_has_no_answer_is_refused():
 
 
 def made_up_classifier():
-    """Takes the sign of a point for its class, the point itself for its features."""
+    """A classifier by the sign of a point, whose feature is the point."""
     return Classifier(
         lambda x: np.stack([x[:, 0] < 0, x[:, 0] >= 0], 1).astype(np.float32),
         lambda x: x,
@@ -150,10 +150,10 @@ def made_up_classifier():
     )
 
 
-def test_each_class_is_measured_by_itself():
+def test_each_class_is_measured_alone():
     real = column(*range(-10, 10))
     labels = np.repeat([0, 1], 10)
-    samples = column(*range(-10, -5), *range(-4, 6))  # of class 1, four are not
+    samples = column(*range(-10, -5), *range(-4, 6))  # four of class 1 are negative
     asked = np.repeat([0, 1], [5, 10])
     of_real = classified(made_up_classifier(), real, labels)
     of_samples = classified(made_up_classifier(), samples, asked)
@@ -162,7 +162,7 @@ def test_each_class_is_measured_by_itself():
     assert out["0"]["label_accuracy"] == 1
     assert out["1"]["label_accuracy"] == 0.6
     assert out["mean"]["label_accuracy"] == 0.8
-    assert out["mean"]["real_agreement"] == 1
+    assert out["mean"]["real_label_accuracy"] == 1
     # Class 0: -10, -8 .. -2 against five neighbouring numbers, and against -9 .. -1.
     reference = real[:10:2]
     assert out["0"]["recall"] == precision_recall(reference, samples[:5], 1)[1] == 0.6
@@ -182,7 +182,7 @@ def test_each_class_is_measured_by_itself():
 
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory):
-    """Real digits of both splits as (x, y), and their judge, trained anew."""
+    """Real digits of both splits as (x, y), and a newly trained classifier."""
     data = load(DataConfig("digits"))
     splits = (split.read(np.arange(len(split))) for split in (data.train, data.test))
     train, test = ((b["x"].astype(np.float32) / 127.5 - 1, b["y"]) for b in splits)
@@ -191,7 +191,7 @@ def digits(tmp_path_factory):
         return train, test, trained(data)
 
 
-def test_the_judge_of_digits_is_right(digits):
+def test_the_classifier_of_digits_is_right(digits):
     _, (x, y), classifier = digits
     p = classifier.probabilities(x)
     assert classifier.num_test == len(x) == 160
@@ -201,7 +201,7 @@ def test_the_judge_of_digits_is_right(digits):
     assert np.mean(p.argmax(1)[sure] == y[sure]) > 0.98
 
 
-def test_the_judge_of_digits_is_not_sure_of_what_is_none(digits):
+def test_the_classifier_of_digits_is_unsure_of_other_images(digits):
     _, (x, y), classifier = digits
     rng = np.random.default_rng(0)
     noise = classifier.probabilities(rng.uniform(-1, 1, x.shape).astype(np.float32))
@@ -213,8 +213,8 @@ def test_the_judge_of_digits_is_not_sure_of_what_is_none(digits):
 
 
 @pytest.mark.parametrize("images", [1, 10])
-def test_memorised_digits_fail(digits, images):
-    """A few training images of each class, repeated till there are 80."""
+def test_memorized_digits_fail(digits, images):
+    """A few training images of each class are repeated until there are 80."""
     (x, y), _, classifier = digits
     chosen = np.concatenate([np.flatnonzero(y == k)[:images] for k in range(10)])
     chosen = np.repeat(chosen, 80 // images)

@@ -1,4 +1,4 @@
-"""Nearest neighbours and copies: by brute force, by chance, and planted ones."""
+"""Nearest neighbours and memorized images: brute force, random and planted ones."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from scipy.spatial.distance import cdist
 
 from gen_jax.errors import UserError
 from gen_jax.metrics import neighbours
-from gen_jax.metrics.neighbours import memorized, memorized_fractions, nearest
+from gen_jax.metrics.neighbours import memorized, nearest
 
 
 def uniform(seed, *shape):
@@ -14,7 +14,7 @@ def uniform(seed, *shape):
 
 
 @pytest.mark.parametrize("k", [1, 4, 40])
-@pytest.mark.parametrize("block", [2**23, 60])  # of the latter, five rows
+@pytest.mark.parametrize("block", [2**23, 60])  # 60 numbers are five rows
 def test_by_brute_force(k, block, monkeypatch):
     monkeypatch.setattr(neighbours, "_BLOCK", block)
     points, train = uniform(0, 33, 2, 2, 3), uniform(1, 40, 2, 2, 3)
@@ -27,7 +27,7 @@ def test_by_brute_force(k, block, monkeypatch):
 
 @pytest.mark.parametrize("block", [2**23, 6])
 def test_distances_are_exact(block, monkeypatch):
-    """Far from the origin, where products of float64 tell nothing apart."""
+    """Far from the origin, products of float64 lose all digits of a distance."""
     monkeypatch.setattr(neighbours, "_BLOCK", block)
     train = 1e9 + np.array([[0.0, 0], [1, 0], [0, 2]])
     moved = np.array([[0.25, 0], [0, 0], [0, 0]])
@@ -43,7 +43,7 @@ def test_the_first_of_equals_comes_first():
     np.testing.assert_array_equal(distance, 0)
 
 
-def test_images_at_rest_are_those_in_minus_one_to_one():
+def test_uint8_images_equal_those_in_minus_one_to_one():
     train = np.random.default_rng(0).integers(0, 256, (20, 4, 4, 1), np.uint8)
     x = train[5:8].astype(np.float64) / 127.5 - 1
     for points in (train[5:8], x):
@@ -52,21 +52,21 @@ def test_images_at_rest_are_those_in_minus_one_to_one():
         np.testing.assert_array_equal(distance, 0)
 
 
-@pytest.mark.parametrize(("size", "chance"), [(1, 2 / 3), (2, 0.6215)])
-def test_how_many_are_copied_by_chance(size, chance):
-    """Schilling's: on a line 2/3, in a plane 6 pi / (8 pi + 3 sqrt 3)."""
+@pytest.mark.parametrize(("size", "fraction"), [(1, 2 / 3), (2, 0.6215)])
+def test_how_many_independent_points_count_as_memorized(size, fraction):
+    """By Schilling 2/3 on a line, and 6 pi / (8 pi + 3 sqrt 3) in a plane."""
     train, points = np.random.default_rng(0).uniform(size=(2, 4000, size))
-    error = (chance * (1 - chance) / len(points)) ** 0.5
-    assert memorized(points, train).mean() == pytest.approx(chance, abs=4 * error)
+    error = (fraction * (1 - fraction) / len(points)) ** 0.5
+    assert memorized(points, train).mean() == pytest.approx(fraction, abs=4 * error)
 
 
 def test_hubs_are_nearest_to_many():
-    """Why held-out images are asked too: in many dimensions chance may copy few."""
+    """In many dimensions few independent points count as memorized."""
     train, points = np.random.default_rng(0).standard_normal((2, 1000, 200))
     assert memorized(points, train).mean() < 0.2
 
 
-def test_copied_by_brute_force():
+def test_memorized_by_brute_force():
     train, points = uniform(0, 60, 3), uniform(1, 50, 3)
     every, own = cdist(points, train), cdist(train, train)
     np.fill_diagonal(own, np.inf)
@@ -77,14 +77,15 @@ def test_copied_by_brute_force():
 
 
 def test_copies_are_found():
-    """Training images under a little noise; also where the training set repeats one."""
+    """Training images with a little noise, also if the training set has duplicates."""
     train, held_out = uniform(0, 300, 5), uniform(1, 300, 5)
     copies = train[:200] + 1e-3 * uniform(2, 200, 5)
-    fractions = memorized_fractions(copies, train, held_out)
-    assert fractions["memorized"] == 1
-    assert fractions["real_memorized"] == memorized(held_out, train).mean() < 0.75
+    of_held_out = memorized(held_out, train)
+    assert memorized(copies, train).all()
+    assert of_held_out.mean() < 0.75
     again = np.concatenate([train, train[:200]])
-    assert memorized_fractions(copies, again, held_out) == fractions
+    assert memorized(copies, again).all()
+    np.testing.assert_array_equal(memorized(held_out, again), of_held_out)
     assert memorized(train, again).all()
     assert not memorized(train + 100, train).any()
 

@@ -1,4 +1,4 @@
-"""The Parzen window: beside SciPy's Gaussians, in closed form, at tiny widths."""
+"""The Parzen window: SciPy's Gaussians, closed forms and tiny widths."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ def images(seed, *shape):
     return np.random.default_rng(seed).uniform(-1, 1, shape).astype(np.float32)
 
 
-@pytest.mark.parametrize("block", [2**21, 40])  # of the latter, two rows
+@pytest.mark.parametrize("block", [2**21, 40])  # 40 distances are two rows
 def test_it_is_a_mixture_of_scipys_gaussians(block, monkeypatch):
     monkeypatch.setattr(module, "_BLOCK", block)
     x, samples = images(0, 7, 2, 3, 1), images(1, 20, 2, 3, 1)
@@ -36,7 +36,7 @@ def test_one_sample_in_closed_form():
         assert log_likelihood(x, x, sigma) == pytest.approx([-volume])
 
 
-def test_images_at_rest_are_in_0_to_1():
+def test_uint8_images_are_taken_in_0_to_1():
     x = np.random.default_rng(0).integers(0, 256, (5, 4, 4, 1), np.uint8)
     samples = np.random.default_rng(1).integers(0, 256, (9, 4, 4, 1), np.uint8)
     as_float = [a.astype(np.float32) / 127.5 - 1 for a in (x, samples)]
@@ -53,7 +53,7 @@ def test_the_width_is_chosen_on_validation_data():
         for _ in range(2)
     ]
     found = parzen(centres, *noisy)
-    assert found.sigma == pytest.approx(10 ** (-6 / 9))  # of the ten, next to 0.2
+    assert found.sigma == pytest.approx(10 ** (-6 / 9))  # the nearest of the ten to 0.2
     values = log_likelihood(noisy[1], centres, found.sigma)
     assert found.mean == pytest.approx(values.mean())
     assert found.standard_error == pytest.approx(values.std(ddof=1) / 200**0.5)
@@ -70,10 +70,10 @@ def test_bad_input_is_refused():
     x = images(0, 5, 4)
     for call, said in [
         (lambda: log_likelihood(x, x[:, :3], 1), r"\[5, 4\] with \[5, 3\]"),
-        (lambda: log_likelihood(x, x[:0], 1), "no drawn images"),
+        (lambda: log_likelihood(x, x[:0], 1), "no sampled images"),
         (
             lambda: log_likelihood(x, 3 * x, 1),
-            r"drawn images must lie in \[-1, 1\], not",
+            r"sampled images must lie in \[-1, 1\], not",
         ),
         (
             lambda: log_likelihood(x / 0, x, 1),

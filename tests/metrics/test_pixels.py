@@ -9,7 +9,7 @@ from gen_jax.metrics.pixels import l1, psnr, ssim
 
 
 def pair(*shape):
-    """Images and noisy ones of them, the second less so, float32."""
+    """Images and noisy versions, the second with less noise, float32."""
     rng = np.random.default_rng(0)
     x = rng.uniform(-1, 1, shape)
     noise = (
@@ -56,7 +56,7 @@ def test_ssim_by_brute_force(block, monkeypatch):
 
 
 def test_ssim_of_constants_in_closed_form():
-    """No variance: the second factor is 1, the first that of the means."""
+    """Without variance the second factor is 1, and the first that of the means."""
     x, y = np.full((1, 16, 16, 1), 0.5), np.full((1, 16, 16, 1), -0.25)
     expected = (2 * 0.5 * -0.25 + 0.0004) / (0.25 + 0.0625 + 0.0004)
     assert ssim(x, y) == pytest.approx([expected])
@@ -79,7 +79,7 @@ def test_equal_images():
 
 
 @pytest.mark.parametrize("metric", [l1, psnr, ssim])
-def test_images_at_rest_are_those_in_minus_one_to_one(metric):
+def test_uint8_images_equal_those_in_minus_one_to_one(metric):
     a, b = np.random.default_rng(0).integers(0, 256, (2, 3, 12, 12, 1), np.uint8)
     as_float = [(x.astype(np.float32) / 127.5 - 1) for x in (a, b)]
     np.testing.assert_allclose(metric(a, b), metric(*as_float), rtol=1e-5)

@@ -1,4 +1,4 @@
-"""Chromium without a window, asked over a pipe by the DevTools protocol."""
+"""Chromium without a window, controlled over a pipe by the DevTools protocol."""
 
 import base64
 import contextlib
@@ -17,13 +17,13 @@ SECONDS = 60
 
 
 def find() -> str | None:
-    """The browser's path, None where none is installed."""
+    """Return the browser's path; None if none is installed."""
     return next(filter(None, map(shutil.which, NAMES)), None)
 
 
 @contextlib.contextmanager
 def opened():
-    """A Page of a browser of its own, which ends with it."""
+    """Yield a Page of a new browser, and end the browser afterwards."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         (told, tell), (hear, said) = os.pipe(), os.pipe()
         high = [fcntl.fcntl(end, fcntl.F_DUPFD, 10) for end in (told, said)]
@@ -48,7 +48,7 @@ def opened():
 
 
 class Page:
-    """One tab. errors: messages of its console, and resources it did not load."""
+    """One tab. errors: messages of its console, and resources that did not load."""
 
     def __init__(self, tell: int, hear: int):
         self._tell, self._hear, self._rest = tell, hear, b""
@@ -62,7 +62,7 @@ class Page:
             self.ask(f"{domain}.enable")
 
     def ask(self, method: str, **params):
-        """A command's result."""
+        """Send a command and return its result."""
         number = next(self._numbers)
         message = {"id": number, "method": method, "params": params}
         if self._session:
@@ -74,7 +74,7 @@ class Page:
         return answer["result"]
 
     def open(self, path: Path, width: int = 1280, dark: bool = False, script=True):
-        """Loads a file, in a window so many pixels wide."""
+        """Load a file in a window of `width` pixels."""
         size = {"width": width, "height": 900, "deviceScaleFactor": 1}
         self.ask("Emulation.setDeviceMetricsOverride", **size, mobile=width < 600)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
@@ -92,17 +92,17 @@ class Page:
         return answer["result"].get("value")
 
     def screenshot(self, out: Path) -> None:
-        """Writes the whole page as a PNG file."""
+        """Write the whole page as a PNG file."""
         answer = self.ask("Page.captureScreenshot", captureBeyondViewport=True)
         Path(out).write_bytes(base64.b64decode(answer["data"]))
 
     def pdf(self, out: Path) -> None:
-        """Writes the page as it is printed."""
+        """Write the printed page as a PDF file."""
         answer = self.ask("Page.printToPDF", printBackground=False)
         Path(out).write_bytes(base64.b64decode(answer["data"]))
 
     def _next(self) -> dict:
-        """The next message; those that tell of errors are noted."""
+        """Return the next message; errors are also kept in `errors`."""
         deadline = time.monotonic() + SECONDS
         while b"\0" not in self._rest:
             assert time.monotonic() < deadline, "the browser does not answer"

@@ -1,4 +1,4 @@
-"""Run folders that are written by hand, and pages read as a browser reads them."""
+"""Run folders written by hand, and pages parsed as a browser does."""
 
 import json
 from html.parser import HTMLParser
@@ -51,7 +51,7 @@ def grid(step: int, size: int = 8) -> np.ndarray:
 
 
 def write(folder: Path, name: str = "vae", steps=(4, 8, 12), **fields) -> Path:
-    """A whole run's folder: everything that a report shows."""
+    """Write a run's folder with everything that a report shows."""
     recipe = experiment.find(name)
     config = recipe.config
     for field, text in fields.items():
@@ -80,7 +80,7 @@ def write(folder: Path, name: str = "vae", steps=(4, 8, 12), **fields) -> Path:
 
 
 class Page(HTMLParser):
-    """tags: (name, attributes). text: what is read, tables' cells apart by |."""
+    """A parsed page. tags: (name, attributes). text: visible text, | after cells."""
 
     VOID = ("meta", "link", "img", "input", "line", "path", "br")
 
@@ -117,7 +117,7 @@ class Page(HTMLParser):
 
 
 def page(*folders: Path, out: Path | None = None) -> Page:
-    """The report of folders, read."""
+    """The parsed report of folders."""
     out = out or folders[0] / report.NAME
     report.write(folders, out)
     return Page(out.read_text(encoding="utf-8"))

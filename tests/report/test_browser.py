@@ -1,6 +1,6 @@
-"""A page in a real browser: no error, nothing wider than a phone, a slider that works.
+"""A page in a real browser: no errors, narrow enough for a phone, a working slider.
 
-Left out where no Chromium is installed (Debian, Ubuntu: apt install chromium).
+Skipped if Chromium is not installed (Debian, Ubuntu: apt install chromium).
 """
 
 import browser
@@ -34,7 +34,7 @@ def test_no_errors_and_nothing_overflows(pages):
         assert tab.errors == []
 
 
-def test_the_slider_shows_what_a_run_had_reached(pages):
+def test_the_slider_shows_the_last_grid_up_to_a_step(pages):
     move = "const s = document.querySelector('input'); s.value = {}; "
     move += "s.dispatchEvent(new Event('input'))"
     with browser.opened() as tab:
@@ -55,15 +55,15 @@ def test_without_scripts_the_last_grid_is_shown(pages):
         assert tab.value("document.querySelector('.control').offsetHeight") == 0
 
 
-def test_it_is_printed(pages, tmp_path):
+def test_a_page_can_be_printed(pages, tmp_path):
     with browser.opened() as tab:
         tab.open(pages[0])
         tab.pdf(tmp_path / "x.pdf")
         assert (tmp_path / "x.pdf").read_bytes().startswith(b"%PDF")
 
 
-def test_an_error_would_be_seen(tmp_path):
-    """The other tests would pass for ever if nothing were heard."""
+def test_errors_of_a_page_are_found(tmp_path):
+    """Otherwise the other tests would pass without a working connection."""
     path = tmp_path / "x.html"
     for fault in ("<script>nothing()</script>", "<script>console.error(1)</script>"):
         path.write_text(f"<!doctype html>{fault}")

@@ -1,13 +1,11 @@
-"""Files of weights as `torch.save` writes them, written without PyTorch.
+"""Files of weights as `torch.save` wrote them before PyTorch 1.6, without PyTorch.
 
 The pickle is put together from protocol 0, which is text: GLOBAL c, MARK (, TUPLE t,
 UNICODE V, INT I, REDUCE R, PERSID Q, DICT d, SETITEM s, STOP.
 """
 
-import io
 import math
 import pickle
-import zipfile
 
 import numpy as np
 from vectors.torch_layout import Arrays
@@ -42,17 +40,6 @@ def _tensor(key: int, array: np.ndarray) -> str:
 
 def _tuple(numbers) -> str:
     return "".join(["(", *(f"I{n}\n" for n in numbers), "t"])
-
-
-def zipped(arrays: Arrays, content: bytes | None = None) -> bytes:
-    """The file of PyTorch 1.6 and later. content: its pickle, if another."""
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w") as archive:
-        archive.writestr("weights/data.pkl", content or pickled(arrays))
-        archive.writestr("weights/version", "3\n")
-        for key, array in enumerate(arrays.values()):
-            archive.writestr(f"weights/data/{key}", array.tobytes())
-    return file.getvalue()
 
 
 def streamed(arrays: Arrays, content: bytes | None = None) -> bytes:

@@ -20,8 +20,6 @@ import dataclasses
 import hashlib
 import itertools
 import math
-import zipfile
-import zlib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -39,6 +37,7 @@ from gen_jax.data.dataset import digest_of, digest_of_value
 from gen_jax.errors import UserError
 from gen_jax.files import written_whole
 from gen_jax.game import Game, Player, Weights, averaged, init_state
+from gen_jax.images import from_uint8
 from gen_jax.models import layers
 from gen_jax.objectives import modules
 from gen_jax.optimizers import adam
@@ -138,11 +137,9 @@ def trained(dataset: Dataset, seed: int = 0, recipe: Recipe = _RECIPE) -> Classi
         )
     network = Network(info.num_classes, recipe)
     game = _game(network, recipe, _num_images(train, recipe))
-    example, rng = _normalised(train.read([0])), jax.random.key(0)
-    like = jax.eval_shape(game.players["model"].init, rng, example)
     name = _fingerprint(train, test, info, recipe, seed) + ".npz"
     path = devices.cache_folder("classifiers") / name
-    weights, accuracy = _read(path, like) or (None, None)
+    weights, accuracy = _read(path) or (None, None)
     if weights is None:
         weights = _fit(game, train, recipe, seed)
     apply = partial(devices.jit(partial(_apply, network)), jax.device_put(weights))
@@ -164,7 +161,9 @@ def trained(dataset: Dataset, seed: int = 0, recipe: Recipe = _RECIPE) -> Classi
     return classifier
 
 
-def _apply(network: Network, weights: Weights, x: jax.Array):
+def _apply(
+    network: Network, weights: Weights, x: jax.Array
+) -> tuple[jax.Array, jax.Array]:
     (logits, features), _ = modules.apply(network, weights, x)
     return jax.nn.softmax(logits), features
 
@@ -188,16 +187,16 @@ def _accuracy(classifier: Classifier, test: MemorySplit) -> float:
 
 def _normalised(batch: dict) -> dict:
     """Convert a batch at rest to one with x float32 in [-1, 1]."""
-    return prepare()(batch, None)
+    x = batch["x"]
+    return {**batch, "x": from_uint8(x) if x.dtype == np.uint8 else x}
 
 
 def _labelled(split: Split, info: Info) -> MemorySplit:
     """Return the split's labelled examples, in memory; an even selection if many."""
-    if info.num_classes < 2 or info.target_shape:
+    if info.target_shape:
         raise UserError(
             "a classifier needs labels of two classes or more; these examples have "
-            + ("images for labels" if info.target_shape else str(info.num_classes))
-            + ": use a labelled dataset"
+            "images for labels: use a labelled dataset"
         )
     size = math.prod(info.shape) * (1 if len(info.shape) == 3 else 4)  # bytes
     number = min(len(split), _MAX_EXAMPLES, max(1, _MAX_BYTES // size))
@@ -231,7 +230,9 @@ def _game(network: Network, recipe: Recipe, num_images: int) -> Game:
     return Game({"model": model}, (("model",),))
 
 
-def _changed(x, y, keys, recipe):
+def _changed(
+    x: jax.Array, y: jax.Array, keys: jax.Array, recipe: Recipe
+) -> tuple[jax.Array, jax.Array]:
     """Blend some images x and their y [B, K] with the one before, shuffle others."""
     which, amount, order = randomness.split(keys, 3)
     kind = (randomness.uniform(which, ()) + 1) / 2
@@ -285,28 +286,23 @@ def _prepared(pixels: int, batch: dict, keys: jax.Array) -> dict:
     return {**batch, "x": jax.vmap(shifted)(batch["x"], place(keys))}
 
 
-def _fingerprint(train, test, info, recipe, seed) -> str:
+def _fingerprint(
+    train: MemorySplit, test: MemorySplit, info: Info, recipe: Recipe, seed: int
+) -> str:
     """Return a hash of all that the classifier and its accuracy depend on."""
     examples = digest_of((train.x, train.y, test.x, test.y))
     return digest_of_value((recipe, info, seed, examples))
 
 
-def _read(path: Path, like: Weights) -> tuple[Weights, float] | None:
-    """Read weights and accuracy; None if missing, damaged or of another shape."""
-    damage = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
-    with contextlib.suppress(*damage), path.open("rb") as file:
+def _read(path: Path) -> tuple[Weights, float] | None:
+    """Read weights and accuracy; None if missing or damaged."""
+    with contextlib.suppress(Exception), path.open("rb") as file:
         with np.load(file, allow_pickle=False) as arrays:
             flat = {name: arrays[name] for name in arrays.files}
         accuracy = float(flat.pop("accuracy"))
         tree = unflatten_dict(flat, sep="/")
-        weights = Weights(tree["params"], tree["mutable"])
-        if _shapes(weights) == _shapes(like):
-            return weights, accuracy
+        return Weights(tree["params"], tree["mutable"]), accuracy
     return None
-
-
-def _shapes(weights: Weights):
-    return jax.tree.map(lambda x: (x.shape, str(x.dtype)), weights._asdict())
 
 
 def _write(path: Path, weights: Weights, accuracy: float) -> None:

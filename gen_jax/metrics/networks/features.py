@@ -24,7 +24,7 @@ from gen_jax.metrics.networks.inception import DIM, Inception, preprocessed
 from gen_jax.metrics.networks.lpips import SMALLEST_SIDE, Vgg16, normalised
 from gen_jax.sampling import in_batches, on_all_devices
 
-_MAX = 32  # images per device at a time
+_PER_DEVICE = 32  # images at a time
 
 
 class FeatureNetwork(NamedTuple):
@@ -96,8 +96,9 @@ def vgg16() -> FeatureNetwork:
     params = lpips_weights.read("vgg")["net"]
 
     def apply(params, x):
-        x = normalised(from_uint8(_enlarged(x)))
-        return jnp.mean(Vgg16().apply({"params": params}, x)[-1], axis=(1, 2))
+        x = normalised(_enlarged(x).astype(jnp.float32) / 127.5 - 1)
+        maps: Any = Vgg16().apply({"params": params}, x)
+        return jnp.mean(maps[-1], axis=(1, 2))
 
     sha256 = lpips_weights.sha256("vgg")
     return FeatureNetwork("vgg16", 512, sha256, _of_images(apply, params))
@@ -147,7 +148,7 @@ def _of_images(
     The lower precision that accelerators use by default would change the numbers.
     """
     compiled = on_all_devices(apply, variables)
-    batch_size = _MAX * jax.local_device_count()
+    batch_size = _PER_DEVICE * jax.local_device_count()
 
     def features(x):
         _check(x)

@@ -28,9 +28,7 @@ import numpy as np
 from flax import linen as nn
 
 SIDE = 299  # pixels
-SMALLEST_SIDE = 75  # pixels; minimum side of the network's input
 DIM = 2048  # features
-NUM_LOGITS = 1008
 
 
 def preprocessed(x: jax.Array) -> jax.Array:

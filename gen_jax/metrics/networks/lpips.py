@@ -27,7 +27,6 @@ from gen_jax.sampling import in_batches
 SMALLEST_SIDE = 32  # pixels; AlexNet reduces 31 to a single one
 _MEAN = (-0.030, -0.088, -0.188)  # ImageNet's channels, for images in [-1, 1]
 _SCALE = (0.458, 0.448, 0.450)
-_LAYERS = 5
 
 
 class Vgg16(nn.Module):

@@ -1,27 +1,23 @@
 """Weights from pickles, including PyTorch's, read without running code in them.
 
 A pickle is a program that may call any function. Here it can call the functions that
-make arrays, and nothing else. PyTorch is not needed.
+make arrays, and nothing else. PyTorch is not needed. Callers compare the content's
+SHA-256 with the published one first, so it is not searched for damage here.
 
-PyTorch's `torch.save` writes a pickle in which tensors are views of named storages. The
-storages are kept next to it. Since 1.6 the file is an uncompressed zip,
-
-    NAME/data.pkl  NAME/data/KEY  ...
-
-Before that it was one stream. It begins with three pickles: a magic number, a version
-and the machine's kind. Then come the pickle of the tensors and that of the storages'
-keys. For each key follow the number of elements, in 8 bytes, and the elements.
+PyTorch's `torch.save` wrote one stream before version 1.6. It begins with three
+pickles: a magic number, a version and the machine's kind. Then come the pickle of the
+tensors, which are views of named storages, and that of the storages' names. For each
+name follow the number of elements, in 8 bytes, and the elements.
 """
 
 import collections
 import io
-import math
 import pickle
-import zipfile
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+
+Shape = tuple[int, ...]
 
 _RECONSTRUCT = np.zeros(0).__reduce__()[0]  # these have no public names in NumPy
 _FROM_BUFFER = np.zeros(0).__reduce_ex__(5)[0]
@@ -33,14 +29,12 @@ _MAKES_ARRAYS = {  # an array is pickled as a call of these
     ("numpy", "ndarray"): np.ndarray,
     ("numpy", "dtype"): np.dtype,
 }
-_MAGIC = 0x1950A86A20F9469CFC6C  # first number in PyTorch's stream
-_ZIP = b"PK\x03\x04"
 
 
-class ArrayUnpickler(pickle.Unpickler):
+class _ArrayUnpickler(pickle.Unpickler):
     """An unpickler of containers, numbers, strings and numpy arrays only."""
 
-    def find_class(self, module: str, name: str):
+    def find_class(self, module: str, name: str) -> Any:
         """Return one of numpy's constructors of arrays.
 
         Raises pickle.UnpicklingError for anything else.
@@ -61,12 +55,12 @@ class _Storage(NamedTuple):
 class _TensorUnpickler(pickle.Unpickler):
     """An unpickler of containers, numbers, strings and tensors on storages only."""
 
-    def __init__(self, file: io.BytesIO, storage: Callable[[Any, str, int], _Storage]):
-        """Set the storage function: (dtype, key, number of elements) -> the storage."""
+    def __init__(self, file: io.BytesIO):
+        """Begin without storages."""
         super().__init__(file)
-        self._storage = storage
+        self.storages: dict[str, _Storage] = {}
 
-    def find_class(self, module: str, name: str):
+    def find_class(self, module: str, name: str) -> Any:
         """Return a constructor of tensors, or the dtype of a storage."""
         if (module, name) not in _MAKES_TENSORS:
             raise pickle.UnpicklingError(
@@ -75,32 +69,23 @@ class _TensorUnpickler(pickle.Unpickler):
         return _MAKES_TENSORS[module, name]
 
     def persistent_load(self, pid: Any) -> _Storage:
-        """Return the storage that a tensor is a view of."""
+        """Return the storage that a tensor is a view of; its elements come later."""
         _, dtype, key, _, count, *_ = pid
-        if not isinstance(dtype, np.dtype) or not _whole(count):
-            raise pickle.UnpicklingError("a storage has an unknown kind")
-        return self._storage(dtype, key, count)
+        return self.storages.setdefault(key, _Storage(np.zeros(count, dtype)))
 
 
-def _tensor(storage: _Storage, offset, shape, strides, *_) -> np.ndarray:
-    """Return a view of a storage; raise UnpicklingError if it would lie outside."""
-    if not all(map(_whole, (offset, *shape, *strides))) or len(shape) != len(strides):
-        raise pickle.UnpicklingError("a tensor's shape is invalid")
+def _tensor(
+    storage: _Storage, offset: int, shape: Shape, strides: Shape, *_: Any
+) -> np.ndarray:
+    """Return a view of a storage; strides count elements."""
     elements = storage.elements
-    last = offset + sum((n - 1) * step for n, step in zip(shape, strides, strict=True))
-    if math.prod(shape) and last >= len(elements):
-        raise pickle.UnpicklingError("a tensor reaches beyond its storage")
     steps = tuple(step * elements.itemsize for step in strides)
     return np.lib.stride_tricks.as_strided(elements[offset:], shape, steps)
 
 
-def _parameter(tensor: np.ndarray, *_) -> np.ndarray:
+def _parameter(tensor: np.ndarray, *_: Any) -> np.ndarray:
     """Return a trainable tensor, which is treated like any other."""
     return tensor
-
-
-def _whole(number: Any) -> bool:
-    return type(number) is int and number >= 0
 
 
 _MAKES_TENSORS = {  # a tensor is pickled as a call of these
@@ -115,60 +100,24 @@ _MAKES_TENSORS = {  # a tensor is pickled as a call of these
 def read_arrays(content: bytes) -> Any:
     """Read a pickle of containers and numpy arrays [...].
 
-    Raises pickle.UnpicklingError if it holds anything else. A damaged pickle raises
-    that or another error of `pickle.load`.
+    Raises pickle.UnpicklingError if it calls anything else.
     """
-    return ArrayUnpickler(io.BytesIO(content)).load()
+    return _ArrayUnpickler(io.BytesIO(content)).load()
 
 
-def is_torch(content: bytes) -> bool:
-    """Return whether PyTorch wrote this, judging by its first bytes."""
-    return content.startswith((_ZIP, pickle.dumps(_MAGIC, 2)))
+def read_torch(content: bytes) -> dict[str, np.ndarray]:
+    """Read a file by `torch.save` before 1.6: tensors [...] by name, as numpy arrays.
 
-
-def read_torch(content: bytes) -> Any:
-    """Read a file by `torch.save`: float32 and int64 tensors as numpy arrays [...].
-
-    Raises pickle.UnpicklingError if it holds anything else. A damaged file raises that
-    or another error of `zipfile` or `pickle.load`.
+    Raises pickle.UnpicklingError if it calls anything but constructors of tensors.
     """
-    if content.startswith(_ZIP):
-        return _read_zip(content)
-    return _read_stream(io.BytesIO(content), len(content))
-
-
-def _read_zip(content: bytes) -> Any:
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        (pickled,) = (n for n in archive.namelist() if n.endswith("/data.pkl"))
-        folder = pickled.removesuffix(".pkl")
-        storages: dict[str, _Storage] = {}
-
-        def storage(dtype, key, count):
-            if key not in storages:
-                elements = np.frombuffer(archive.read(f"{folder}/{key}"), dtype)
-                storages[key] = _Storage(elements)
-            return storages[key]
-
-        return _TensorUnpickler(io.BytesIO(archive.read(pickled)), storage).load()
-
-
-def _read_stream(file: io.BytesIO, size: int) -> Any:
-    magic, _, machine = (ArrayUnpickler(file).load() for _ in range(3))
-    if magic != _MAGIC or not machine["little_endian"]:
-        raise pickle.UnpicklingError(
-            "the file is not from PyTorch on a little-endian machine"
-        )
-    storages: dict[str, _Storage] = {}
-
-    def storage(dtype, key, count):
-        if count * dtype.itemsize > size:
-            raise pickle.UnpicklingError("a storage is larger than the file")
-        return storages.setdefault(key, _Storage(np.zeros(count, dtype)))
-
-    found = _TensorUnpickler(file, storage).load()
-    for key in ArrayUnpickler(file).load():  # the views exist before the elements
-        elements = storages[key].elements
+    file = io.BytesIO(content)
+    for _ in range(3):  # the magic number, the version and the machine's kind
+        _ArrayUnpickler(file).load()
+    unpickler = _TensorUnpickler(file)
+    tensors = unpickler.load()
+    for key in _ArrayUnpickler(file).load():
+        elements = unpickler.storages[key].elements
         count = int.from_bytes(file.read(8), "little")
         raw = file.read(count * elements.itemsize)
-        elements[:] = np.frombuffer(raw, elements.dtype, len(elements))
-    return found
+        elements[:] = np.frombuffer(raw, elements.dtype)
+    return tensors

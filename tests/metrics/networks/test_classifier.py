@@ -22,7 +22,7 @@ def cache(tmp_path, monkeypatch):
 
 
 def images(count, shape=(8, 8, 1), num_classes=3, seed=0):
-    """Images of noise, of whose halves one is bright: the left, right or upper."""
+    """Images of noise with one bright half: the left, right or upper one."""
     rng = np.random.default_rng(seed)
     y = (np.arange(count) % num_classes).astype(np.int32)
     x = rng.integers(0, 100, (count, *shape)).astype(np.uint8)
@@ -63,7 +63,7 @@ def test_any_shape_of_images(shape):
     np.testing.assert_allclose(p.sum(1), 1, rtol=1e-5)
     assert classifier.num_test == 40
     assert classifier.accuracy == np.mean(p.argmax(1) == y) >= 0.9
-    # One by one or many together: the same numbers.
+    # One image alone gets the same numbers as among many.
     np.testing.assert_allclose(classifier.probabilities(x[3:4]), p[3:4], atol=1e-5)
 
 
@@ -151,7 +151,7 @@ def test_examples_without_a_label_are_left_out(cache):
     assert np.isnan(classifier.accuracy)
 
 
-def test_what_has_no_classes_is_refused():
+def test_data_without_two_classes_are_refused():
     none, one = images(20), images(20)
     none.y[:] = -1
     one.y[:] = 1

