@@ -17,8 +17,8 @@ usage='./launch.sh [train|sample|evaluate|figures|report|import_weights|benchmar
   ./launch.sh benchmark       compare the speed of training with the bare step
   ./launch.sh truth [--short] compare estimates with exact values, on known densities
   ./launch.sh test [--quick] [--slow] [--gpu] [FLAGS OF PYTEST]
-                              lint, check the format and test; --quick skips the
-                              end-to-end tests, --slow adds tests that take
+                              lint, check format and types, and test; --quick skips
+                              the end-to-end tests, --slow adds tests that take
                               minutes, --gpu runs only those for an NVIDIA GPU
   ./launch.sh train --help    list every flag of a command
 
@@ -150,6 +150,7 @@ run_tests() {
     cd -- "$repository"
     "$venv/bin/ruff" check --quiet .
     "$venv/bin/ruff" format --quiet --check .
+    "$venv/bin/mypy" --no-error-summary
     exec "$venv/bin/python" -m pytest "$@"
 }
 

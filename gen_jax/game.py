@@ -136,7 +136,7 @@ class Game:
     """
 
     players: Mapping[str, Player]
-    turns: tuple[Turn, ...]
+    turns: tuple[Any, ...]  # Turn, or a tuple of names, which becomes one
     ops: Ops = NO_OPS
     num_classes: int = 0
 

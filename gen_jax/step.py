@@ -201,7 +201,7 @@ class Step:
     def __call__(
         self, state: State, batch: Tree, rng: jax.Array
     ) -> tuple[State, Metrics]:
-        """Check that the batch divides, then take the step.
+        """Check that the batch, arrays [B, ...], divides; then take the step.
 
         The state is moved to its devices first: jit would compile once for a new state
         and once for the result of a step.

@@ -5,23 +5,25 @@ which halves it. `XLA_FLAGS=--xla_backend_optimization_level=3 ./launch.sh test`
 compiles with them.
 """
 
-import importlib.metadata
 import os
 import tempfile
 from pathlib import Path
+
+import fast_compilation
 
 os.environ["JAX_PLATFORMS"] = os.environ.get("GEN_JAX_TEST_PLATFORM", "cpu")
 # Four devices on two cores meet in a collective only if XLA has threads for all.
 os.environ["PJRT_NPROC"] = "16"
 # Of small matrices most of what BLAS's threads do is to wait for each other, at work.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-_FLAGS = ["--xla_force_host_platform_device_count=4"]
-if os.environ["JAX_PLATFORMS"] == "cpu":
-    _FLAGS.append("--xla_backend_optimization_level=0")
-    if importlib.metadata.version("jaxlib").startswith("0.10."):
-        _FLAGS.append("--xla_cpu_use_fusion_emitters=false")  # unknown to newer ones
 # Of a flag that stands twice XLA takes the last one: the caller's.
-os.environ["XLA_FLAGS"] = " ".join([*_FLAGS, os.environ.get("XLA_FLAGS", "")])
+os.environ["XLA_FLAGS"] = " ".join(
+    (
+        "--xla_force_host_platform_device_count=4",
+        *(fast_compilation.FLAGS if os.environ["JAX_PLATFORMS"] == "cpu" else ()),
+        os.environ.get("XLA_FLAGS", ""),
+    )
+)
 
 import jax
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from gen_jax import experiment, typed_json
 from gen_jax.errors import UserError
 from gen_jax.files import write_json
-from gen_jax.report import command, run_files, speed
+from gen_jax.report import command, run_files
 from gen_jax.report.line_charts import short
 
 BEGIN, END = "<!-- table of experiments -->\n", "<!-- end of the table -->\n"
@@ -53,15 +53,16 @@ def row(path: Path) -> tuple[str, Row]:
     Raises UserError if it was not trained to the end, or not evaluated.
     """
     folder = run_files.read(path)
-    seconds = speed.seconds(folder.records)
-    if folder.meta.experiment is None or seconds is None:
+    last = folder.records[-1] if folder.records else {}
+    steps, seconds = last.get("step"), last.get("seconds")
+    if folder.meta.experiment is None or steps is None or seconds is None:
         raise UserError(f"{path} has no finished training of an experiment")
     name, value, samples = _number(folder)
     machine = folder.meta.environment
     return folder.meta.experiment, Row(
         command=command.settings(folder.meta).command or "",
         data=folder.meta.spec,
-        steps=round(folder.records[-1]["step"] or 0),
+        steps=round(steps),
         seconds=round(seconds, 1),
         name=name,
         **value,

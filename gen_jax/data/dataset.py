@@ -175,7 +175,7 @@ def fingerprint(dataset: Dataset) -> dict[str, int | str]:
 
 
 def digest_of(arrays: Iterable[np.ndarray]) -> str:
-    """Return a hash of the shapes, types and bytes of arrays, in their order."""
+    """Return a hash of the shapes, types and bytes of arrays [...], in their order."""
     total = hashlib.blake2b(digest_size=16)
     for array in arrays:
         total.update(f"{array.dtype} {array.shape}".encode())

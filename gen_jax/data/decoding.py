@@ -59,7 +59,7 @@ def to_array(image: "Image.Image", size: int, channels: int) -> np.ndarray:
 
 
 def to_shape(image: "Image.Image", shape: tuple[int, ...]) -> np.ndarray:
-    """Return a PIL image as uint8 of `shape` (H, W, 1 or 3), cropped to fit it."""
+    """Return a PIL image as uint8 [H, W, 1 or 3] of `shape`, cropped to fit it."""
     from PIL import Image, ImageOps
 
     height, width, channels = shape

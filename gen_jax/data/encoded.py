@@ -259,7 +259,7 @@ def open_image(encoded: EncodedImage, remedy: str = _SKIP) -> "Image.Image":
 def fitted(
     image: "Image.Image", name: str, shape: tuple[int, ...], config: DataConfig
 ) -> np.ndarray:
-    """Return a PIL image as uint8 of `shape` (H, W, C), resized if image_size is set.
+    """Return a PIL image as uint8 [H, W, C] of `shape`, resized if image_size is set.
 
     image: of mode L or RGB.
 

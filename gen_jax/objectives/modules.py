@@ -38,7 +38,7 @@ def single_model_game(
 def init(
     module: nn.Module, rng: jax.Array, *args: Any, train: bool = True, **kwargs: Any
 ) -> Weights:
-    """Return a module's first weights; the other arguments are those of `apply`."""
+    """Return a module's first weights; args [B, ...] are those of `apply`."""
     kwargs = {**kwargs, **_with_train(module, train)}
     variables = dict(module.init(rng, *args, **kwargs))
     return Weights(variables.pop("params", {}), variables)
