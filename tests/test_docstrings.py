@@ -1,4 +1,4 @@
-"""A public function that takes or returns arrays says their shapes, as in [B, H, W, C]."""
+"""A public function that takes or returns arrays says their shapes, as in [B, H, W]."""
 
 import ast
 from collections.abc import Iterator

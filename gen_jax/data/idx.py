@@ -83,7 +83,7 @@ def _arrays(
 
 
 def read_idx(file: Path, rank: int) -> np.ndarray:
-    """Return the uint8 [N, ...] of an IDX file of unsigned bytes with `rank` dimensions.
+    """Return the uint8 [N, ...] of an IDX file of unsigned bytes, `rank` dimensions.
 
     Raises UserError that names the file if it is anything else or incomplete.
     """
