@@ -14,8 +14,8 @@ from gen_jax.errors import UserError
 from gen_jax.game import Players
 from gen_jax.ops import Op
 from gen_jax.runs.checkpoint import step_directories
-from gen_jax.runs.pictures import class_columns, whole_rows
 from gen_jax.runs.run import Run, load
+from gen_jax.runs.sample_grids import class_columns, whole_rows
 from gen_jax.sampling import call, draw
 from gen_jax.step import sample_keys
 

@@ -36,6 +36,11 @@ def uniform(keys: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     return jax.vmap(draw)(keys)
 
 
+def fraction(keys: jax.Array, shape: tuple[int, ...] = ()) -> jax.Array:
+    """Draw uniformly from [0, 1): float32 [B, *shape]."""
+    return (1 + uniform(keys, shape)) / 2
+
+
 def integers(keys: jax.Array, low: int, high: int) -> jax.Array:
     """Draw uniformly from low..high, both included: int32 [B]."""
     return jax.vmap(lambda key: jax.random.randint(key, (), low, high + 1))(keys)

@@ -58,6 +58,15 @@ def test_models_and_objectives_do_not_know_each_other(path):
     assert breaks(path, others.get(room, "nothing")) == []
 
 
+@pytest.mark.parametrize(
+    "path", [p for p in LIBRARY if p.parent.name == "models"], ids=name
+)
+def test_models_know_only_models_errors_and_devices(path):
+    known = {"gen_jax.models", "gen_jax.errors", "gen_jax.devices"}
+    mine = [m for m in imported(path) if m.startswith("gen_jax.")]
+    assert all(".".join(m.split(".")[:2]) in known for m in mine), mine
+
+
 def test_configurations_know_no_data_and_no_experiments():
     path = ROOT / "gen_jax" / "config.py"
     assert breaks(path, "gen_jax.data", "gen_jax.experiment") == []

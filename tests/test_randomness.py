@@ -15,6 +15,8 @@ def test_distributions():
     assert scipy.stats.kstest(normal.ravel(), "norm").pvalue > 0.01
     uniform = np.asarray(randomness.uniform(KEYS, (2,)))
     assert scipy.stats.kstest(uniform.ravel(), "uniform", (-1, 2)).pvalue > 0.01
+    fraction = np.asarray(randomness.fraction(KEYS, (2,)))
+    assert scipy.stats.kstest(fraction.ravel(), "uniform").pvalue > 0.01
     t = np.asarray(randomness.integers(KEYS, 1, 4))
     assert t.dtype == np.int32
     values, counts = np.unique(t, return_counts=True)

@@ -9,7 +9,7 @@ import numpy as np
 from gen_jax.evaluation.request import Evaluation
 from gen_jax.figures.figure import Figure
 from gen_jax.game import averaged
-from gen_jax.runs.pictures import picture_functions
+from gen_jax.runs.sample_grids import picture_functions
 
 _TEST_PAIRS = 12  # as in a run's own pictures
 

@@ -18,8 +18,7 @@ def drop_labels(y: jax.Array, keys: jax.Array, rate: float) -> jax.Array:
 
     keys: one an example, [B].
     """
-    u = (1 + randomness.uniform(keys, ())) / 2
-    return jnp.where(u < rate, -1, y)
+    return jnp.where(randomness.fraction(keys) < rate, -1, y)
 
 
 def guide(out: jax.Array, out_without_label: jax.Array, w: float) -> jax.Array:

@@ -53,7 +53,7 @@ class _Flow:
         x_0, y = batch["x"], modules.labels(batch)
         if self.label_dropout:
             y = drop_labels(y, keys_label, self.label_dropout)
-        t = (1 + randomness.uniform(keys_t, ())) / 2
+        t = randomness.fraction(keys_t)
         eps = randomness.normal(keys_eps, self.shape)
         fraction = modules.per_example(t, x_0)
         x_t = (1 - fraction) * x_0 + fraction * eps

@@ -30,7 +30,7 @@ from gen_jax.ops import Ops
 PRIORS = {
     "normal": randomness.normal,
     "uniform": randomness.uniform,  # on [-1, 1)
-    "unit_cube": lambda keys, shape: (1 + randomness.uniform(keys, shape)) / 2,
+    "unit_cube": randomness.fraction,
     # On +-sqrt(3), with variance 1.
     "unit_uniform": lambda keys, shape: 3**0.5 * randomness.uniform(keys, shape),
 }
@@ -140,7 +140,7 @@ class _Gan:
             return self.discriminate(mine, x, y, keys_real)[0]
 
         if self.regularization.gradient:
-            u = (1 + randomness.uniform(keys_u, ())) / 2
+            u = randomness.fraction(keys_u)
             penalty = adversarial.gradient_penalty(score, x, x_fake, u).mean()
             value += self.regularization.gradient * penalty
             metrics["gradient_penalty"] = penalty

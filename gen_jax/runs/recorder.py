@@ -21,7 +21,7 @@ from gen_jax.game import Game, State, Tree
 from gen_jax.runs import checkpoint, environment, metrics_log, writer
 from gen_jax.runs import seeds as several
 from gen_jax.runs.folder import Folder
-from gen_jax.runs.pictures import Pictures
+from gen_jax.runs.sample_grids import Pictures
 
 
 class Recorder:

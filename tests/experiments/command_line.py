@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 import jax
+from environment import FOUR_DEVICES
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT = 300  # seconds
@@ -47,10 +48,9 @@ RECORDED = {"log_every_steps": 1, "sample_every_steps": 4}
 
 def environment(**variables: str) -> dict[str, str]:
     """A user's: one device, none of the tests' strictness; but the tests' cache."""
-    devices = "--xla_force_host_platform_device_count=4"
     return {
         **os.environ,
-        "XLA_FLAGS": os.environ["XLA_FLAGS"].replace(devices, ""),
+        "XLA_FLAGS": os.environ["XLA_FLAGS"].replace(FOUR_DEVICES, ""),
         "PYTHONPATH": str(ROOT),
         "JAX_COMPILATION_CACHE_DIR": jax.config.jax_compilation_cache_dir,
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.01",

@@ -123,23 +123,18 @@ CASES = {
 }
 
 
-def compute(case: str) -> dict:
-    """Train the case's recipe for three steps, draw four samples; JSON-ready values."""
-    import jax
-    import jax.numpy as jnp
+def built(case: str):
+    """The game of a case, and the function from a step to its batch."""
     import numpy as np
 
     from gen_jax import config as configs
-    from gen_jax import devices, experiment, train_step
+    from gen_jax import experiment
     from gen_jax.data import Info
-    from gen_jax.game import averaged, init_state
-    from gen_jax.step import sample_keys
 
     name, shape, target, fields = CASES[case]
     recipe, config = experiment.find(name), experiment.find(name).config
     config = configs.override_all(config, [(f, str(x)) for f, x in fields.items()])
     size = fields.get("batch_size", BATCH)
-    game = recipe.build(config, Info(shape, 0 if target else CLASSES, target))
 
     def batch(step):
         rng = np.random.default_rng(step)
@@ -147,6 +142,20 @@ def compute(case: str) -> dict:
         y = (rng.integers(0, 256, (size, *target)) / 127.5 - 1).astype(np.float32)
         return {"x": x, "y": y if target else np.arange(size, dtype=np.int32) % CLASSES}
 
+    return recipe.build(config, Info(shape, 0 if target else CLASSES, target)), batch
+
+
+def compute(case: str) -> dict:
+    """Train the case's recipe for three steps, draw four samples; JSON-ready values."""
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+
+    from gen_jax import devices, train_step
+    from gen_jax.game import averaged, init_state
+    from gen_jax.step import sample_keys
+
+    game, batch = built(case)
     state = init_state(game, jax.random.key(0), batch(0))
     step = devices.jit(functools.partial(train_step, game=game))
     losses = []
@@ -155,7 +164,7 @@ def compute(case: str) -> dict:
         losses.append({k: float(v) for k, v in sorted(metrics.items())})
     keys = sample_keys(0, jnp.arange(SAMPLES, dtype=jnp.int32))
     players = averaged(state.players)
-    if target:
+    if CASES[case][2]:
         x = batch(9)["x"][:SAMPLES]
         drawn = devices.jit(game.ops.translate)(players, x, keys)
     else:

@@ -1,4 +1,4 @@
-"""Payoffs, penalties and clipping against closed forms."""
+"""GAN losses, penalties and clipping against closed forms."""
 
 import jax
 import jax.numpy as jnp
@@ -55,6 +55,42 @@ def test_the_penalty_of_a_constant_critic_has_a_gradient():
     value, slope = jax.value_and_grad(penalty)(jnp.float32(0))
     np.testing.assert_allclose(value, 1, rtol=1e-5)
     assert np.isfinite(slope)
+
+
+def _softplus(x):
+    return np.log1p(np.exp(x))
+
+
+# The papers' formulas in NumPy, of float64 logits: (real, fake) -> (of D, of G).
+FORMULAS = {
+    "minimax": lambda r, f: (
+        _softplus(-r).mean() + _softplus(f).mean(),
+        -_softplus(f).mean(),
+    ),
+    "non_saturating": lambda r, f: (
+        _softplus(-r).mean() + _softplus(f).mean(),
+        _softplus(-f).mean(),
+    ),
+    "least_squares": lambda r, f: (
+        ((r - 1) ** 2).mean() / 2 + (f**2).mean() / 2,
+        ((f - 1) ** 2).mean() / 2,
+    ),
+    "wasserstein": lambda r, f: (f.mean() - r.mean(), -f.mean()),
+    "hinge": lambda r, f: (
+        np.maximum(0, 1 - r).mean() + np.maximum(0, 1 + f).mean(),
+        -f.mean(),
+    ),
+    "relativistic": lambda r, f: (_softplus(f - r).mean(), _softplus(r - f).mean()),
+}
+
+
+@pytest.mark.parametrize("gan_loss", adversarial.GAN_LOSSES)
+def test_gan_losses_are_the_papers_formulas(gan_loss):
+    real, fake = np.array([-3, -0.5, 0, 1.5, 4]), np.array([2, 0.25, -1, -2.5, 0])
+    loss = adversarial.GAN_LOSSES[gan_loss]
+    logits = jnp.float32(real), jnp.float32(fake)
+    found = loss.discriminator(*logits), loss.generator(*logits)
+    np.testing.assert_allclose(found, FORMULAS[gan_loss](real, fake), rtol=1e-5)
 
 
 @pytest.mark.parametrize("gan_loss", adversarial.GAN_LOSSES)

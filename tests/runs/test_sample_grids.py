@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from gen_jax.ops import Ops
-from gen_jax.runs.pictures import class_columns, picture_functions, whole_rows
+from gen_jax.runs.sample_grids import class_columns, picture_functions, whole_rows
 from tests.games import untrained_game
 
 
