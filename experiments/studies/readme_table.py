@@ -111,7 +111,10 @@ def write(path: Path, rows: Mapping[str, Row]) -> None:
 
 def markdown(rows: Mapping[str, Row]) -> str:
     """Return the table: a line per registered experiment, in alphabetical order."""
-    lines = ["| name | what | number [95 % interval] | time |", "|---|---|---|---|"]
+    lines = [
+        "| name | experiment | number [95 % interval] | time |",
+        "|---|---|---|---|",
+    ]
     for name in experiment.names():
         about = experiment.find(name).about
         number, time = "", ""

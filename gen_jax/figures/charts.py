@@ -59,8 +59,15 @@ def bars(
     return rendered(figure)
 
 
-def canvas(width_inches: float, height_inches: float) -> "Figure":
+def canvas(
+    width_inches: float,
+    height_inches: float,
+    margins: Mapping[str, float] | None = None,
+) -> "Figure":
     """Return a matplotlib Figure that needs no window.
+
+    margins: left, right, bottom and top of the axes, fractions of the figure. None
+        measures all texts for it, which draws the figure twice.
 
     Raises UserError if matplotlib is missing.
     """
@@ -71,12 +78,20 @@ def canvas(width_inches: float, height_inches: float) -> "Figure":
             "charts need matplotlib: pip install 'gen_jax[figures]'"
         ) from None
     size = width_inches, height_inches
-    return Figure(figsize=size, dpi=110, layout="constrained")
+    if margins is None:
+        return Figure(figsize=size, dpi=110, layout="constrained")
+    figure = Figure(figsize=size, dpi=110)
+    figure.subplots_adjust(**margins)
+    return figure
 
 
-def chart(width_inches: float, height_inches: float) -> "tuple[Figure, Axes]":
-    """Return a matplotlib Figure with one set of axes, and the axes."""
-    figure = canvas(width_inches, height_inches)
+def chart(
+    width_inches: float,
+    height_inches: float,
+    margins: Mapping[str, float] | None = None,
+) -> "tuple[Figure, Axes]":
+    """Return a matplotlib Figure with one set of axes, and the axes; see `canvas`."""
+    figure = canvas(width_inches, height_inches, margins)
     axes = figure.subplots()
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
