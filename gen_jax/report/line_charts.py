@@ -85,6 +85,7 @@ def draw(axes: Any, curves: list[Series]) -> str:
         axes.yaxis.set_major_formatter("{x:g}")
         axes.yaxis.set_minor_formatter("")
     axes.set_ylim(bottom, top)
+    axes.locator_params("x", nbins=5)  # more labels of large steps would overlap
     axes.grid(axis="y", alpha=0.25)
     notes = ["logarithmic"] if is_logarithmic else []
     if strays := int(((every < bottom) | (every > top)).sum()):
