@@ -168,7 +168,7 @@ def single_player_game(
 def parameter_counts(game: Game, batch: Tree) -> dict[str, int]:
     """Count each player's parameters, without allocating any.
 
-    batch: as for `init_state`.
+    batch: an example batch, arrays [B, ...].
     """
     rng = jax.random.key(0)
     state = jax.eval_shape(lambda b: init_state(game, rng, b), batch)
