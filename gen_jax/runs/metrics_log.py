@@ -80,9 +80,9 @@ class MetricsLog:
         self._write_event(step, summary={"value": [{"tag": tag, "image": image}]})
 
     def flush(self) -> None:
-        """Return when metrics.jsonl is on the disk: call it before a checkpoint.
+        """Flush metrics.jsonl to disk.
 
-        Without the lines before a checkpoint a resumed run's log would have a gap.
+        Call it before a checkpoint; otherwise a resumed run's log has a gap.
         """
         self._lines.flush()
         os.fsync(self._lines.fileno())
