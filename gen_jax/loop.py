@@ -53,8 +53,8 @@ def fit(
     """Train to `config.steps`, resuming from the newest checkpoint in `workdir`.
 
     batches: `batches(s)` yields the batches of steps s, s + 1, ..., trees of arrays
-        [B, ...], the same batch whenever it is asked for the same step. With several
-        processes, each yields its own slice of the global batch.
+        [B, ...]. A step's batch is always the same. With several processes, each yields
+        its own slice of the global batch.
     workdir: folder of checkpoints, metrics and images; None saves nothing.
     backend, mesh, prepare: see `make_train_step`; mesh: by default all devices.
     meta: further entries of the checkpoints' description (`make_meta`).

@@ -32,7 +32,7 @@ class Chunks:
     ) -> Iterator[np.ndarray]:
         """Yield chunks [size, ...] of `number` examples.
 
-        Print the remaining time once, if a chunk's pace makes it more than a minute.
+        Print the remaining time once if it exceeds a minute.
         """
         starts = range(0, number, size)
         printed = len(starts) == 1

@@ -260,7 +260,7 @@ class _Ddpm:
         return samplers.ddim_inverse(denoise, self.schedule, x, steps=self.few_steps)
 
     def decode(self, players, z, y=None):
-        """Return DDIM's x_0 [B, *shape] of x_T = z, not noisy, clipped or guided."""
+        """Return DDIM's x_0 [B, *shape] of x_T = z: no noise, clipping or guidance."""
         denoise = self.denoiser(players, modules.labels_or_none(y, z), 0.0)
         keys = jax.random.split(jax.random.key(0), len(z))  # not used without noise
         return samplers.ddim(
@@ -309,7 +309,7 @@ class _Ddpm:
         return -sum(self.bound_terms(players, x, keys, y).values())
 
     def bound_terms(self, players, x, keys, y=None):
-        """Return equation 5's terms (Ho et al.), nats [B]: prior, steps, step 1."""
+        """Return equation 5's terms, nats [B]: the prior, steps T to 2, and step 1."""
         denoise = self.denoiser(players, modules.labels_or_none(y, x), 0.0)
 
         def term(t):

@@ -112,7 +112,7 @@ class _Gan:
         return PRIORS[self.prior_name](keys, (self.z_dim,))
 
     def draw(self, players, y, keys):
-        """Return G(z, y) [B, ...] in training, one by each key, and G's new state."""
+        """Return G(z, y) [B, ...] in training, z by the keys, and G's mutable state."""
         keys_z, keys_dropout = randomness.split(keys, 2)
         z, mine = self.prior(players, keys_z), players[self.generator_name]
         return modules.apply(self.generator, mine, z, y, train=True, keys=keys_dropout)

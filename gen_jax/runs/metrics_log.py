@@ -26,8 +26,8 @@ class MetricsLog:
     metrics.jsonl has one JSON object per logged step: step, images, every metric and
     seconds. A value that is not finite is null, since JSON has no NaN.
 
-    Opening drops the lines after `resume_step` and a last line torn by a kill, so the
-    file of a resumed run ends as if it had never stopped. TensorBoard drops the same
+    Opening drops the lines after `resume_step`, and a last line torn by a kill. So a
+    resumed run's file looks as if the run had never stopped. TensorBoard drops the same
     steps.
 
     Every method raises OSError if the disk is full or the folder is gone.
