@@ -69,7 +69,7 @@ class State(NamedTuple):
 
 
 class Context(NamedTuple):
-    """A loss's third argument, besides the players and its batch of B examples.
+    """A loss's third argument, after the players and its batch of B examples.
 
     Under pmap B counts this device's examples and `batch_size` those of all devices.
     """
