@@ -252,7 +252,7 @@ def test_an_older_run_lacks_a_field_and_a_newer_one_has_more():
     saved = configs.to_dict(Recipe(rate=0.5))
     del saved["payoff"]
     assert configs.from_dict(Recipe(payoff="non_saturating"), saved).rate == 0.5
-    with pytest.raises(UserError, match=r"has no field data\.colour"):
+    with pytest.raises(UserError, match=r"the saved run has the field data\.colour"):
         configs.from_dict(Recipe(), {"data": {"colour": 1}})
 
 
