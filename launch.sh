@@ -9,7 +9,7 @@ usage='./launch.sh [train|sample|evaluate|figures|report|import_weights|benchmar
   ./launch.sh FLAGS           train: --experiment=NAME --workdir=DIR ...
   ./launch.sh sample FLAGS    draw samples: --workdir=DIR --out=FILE.png ...
   ./launch.sh evaluate FLAGS  measure a run: --workdir=DIR [--preset=paper] ...
-  ./launch.sh figures FLAGS   draw the typical figures of a run: --workdir=DIR ...
+  ./launch.sh figures FLAGS   draw the figures of a run: --workdir=DIR ...
   ./launch.sh report FLAGS    write one HTML page on one or more runs: --workdir=DIR ...
   ./launch.sh import_weights FLAGS
                               make a run from published weights:
@@ -21,6 +21,8 @@ usage='./launch.sh [train|sample|evaluate|figures|report|import_weights|benchmar
                               the end-to-end tests, --slow adds tests that take
                               minutes, --gpu runs only those for an NVIDIA GPU
   ./launch.sh train --help    list every flag of a command
+
+Other commands: .venv/bin/python -m experiments.NAME (compare, twin, table)
 
 The environment is the folder .venv next to this file. It is made with python3 if that
 is version 3.11 to 3.13, else with the newest of these versions on this machine.
@@ -67,11 +69,11 @@ choose_python() {
         [[ $code != 3 ]] || without_venv=$candidate
     done
     [[ -z $without_venv ]] || fail "$without_venv has no venv module: install it\
- (Debian, Ubuntu: apt install python3-venv), or give another PYTHON=/path/to/python"
+ (Debian, Ubuntu: apt install python3-venv), or set PYTHON=/path/to/python"
     [[ -z ${PYTHON-} ]] || fail "PYTHON=$PYTHON is not a working Python 3.11 to 3.13:\
  give the path of one, or leave PYTHON out"
     fail "no Python 3.11 to 3.13 found: install one (https://www.python.org/downloads),\
- or give PYTHON=/path/to/python"
+ or set PYTHON=/path/to/python"
 }
 
 # Prints the extra of jax that this machine's accelerator needs; nothing for a CPU.

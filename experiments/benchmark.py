@@ -71,8 +71,9 @@ def _time_fit(
 ) -> float:
     """Return the seconds of the timed steps of a whole run, from step `first` on.
 
-    The clock is read when a batch is requested. At the first reading fit is then as far
-    ahead of the device as at the last.
+    The clock is read when a batch is requested. fit queues steps ahead of the device.
+    The queue has the same length at both readings, so the difference is the time of the
+    steps.
     """
     readings = {}
 

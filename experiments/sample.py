@@ -47,7 +47,7 @@ _INPUT = flags.DEFINE_string(
 
 
 def main(overrides: list[tuple[str, str]]) -> None:
-    """Load, sample or translate, write the file and print its path."""
+    """Load a run, sample or translate, save the images and print the file's path."""
     source = parsing.folder_of_a_run(overrides, _CHECKPOINT.value or _WORKDIR.value)
     step_directories(source)  # a missing run is reported before a wrong --out
     default = Path(_WORKDIR.value or ".") / "samples.png"

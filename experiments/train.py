@@ -112,7 +112,7 @@ def main(overrides: list[tuple[str, str]]) -> None:
 
 
 def _about(name: str) -> str:
-    """Return the line about an experiment; a broken plugin's is its error."""
+    """Return an experiment's description, or the error of its plugin."""
     try:
         return experiment.find(name).about
     except UserError as error:

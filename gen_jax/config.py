@@ -242,7 +242,9 @@ def _names(cls: Any) -> list[str]:
 def parse(text: str, kind: Any, path: str) -> Any:
     """Convert `text`, with or without quotes, to a value of type `kind`.
 
-    Lists are written as 1,2 or (1, 2). path: name of the value in errors.
+    Lists are written as 1,2 or (1, 2).
+
+    path: name of the value in errors.
     """
     if kind is str or typing.get_origin(kind) is typing.Literal:
         return _typed(text, kind, path)
@@ -322,7 +324,12 @@ def from_dict(config: Any, saved: Mapping[str, Any], prefix: str = "") -> Any:
     hints, values = typing.get_type_hints(type(config)), {}
     for name, value in saved.items():
         if name not in _names(config):
-            raise UserError(f"this version has no field {prefix}{name}")
+            from gen_jax import __version__  # a cycle at import time
+
+            raise UserError(
+                f"the saved run has the field {prefix}{name}, which gen_jax "
+                f"{__version__} lacks: install the version that wrote it"
+            )
         old = getattr(config, name)
         if dataclasses.is_dataclass(old):
             if kind_of(config, name) and isinstance(value, Mapping):

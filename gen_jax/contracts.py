@@ -52,8 +52,8 @@ def check_loss(name: str, mutable: Any, result: Any) -> None:
     mutable: the player's mutable state, arrays; the loss must return the same
         structure, shapes and dtypes.
 
-    Raises UserError for another form, a value or a metric that is not a scalar, a
-    metric whose name the step uses, or another mutable state.
+    Raises UserError for another form or another mutable state. It does too for a value
+    or metric that is not a scalar, and for a metric whose name the step uses.
     """
     pair = isinstance(result, tuple) and len(result) == 2
     if not pair or not (isinstance(result[1], tuple) and len(result[1]) == 2):

@@ -1,7 +1,7 @@
 """Differences between platforms: the device axis, kernels, compiler options.
 
-Measured on two CPU cores: XLA's default code for a convolution's weight gradient is
-about ten times slower than with the option below, and the transposed convolution and
+Measured on two CPU cores, XLA's default code for a convolution's weight gradient is
+about ten times slower than with the option below. The transposed convolution and
 attention have forms that suit a CPU better than the native ones (`models/layers.py`).
 """
 

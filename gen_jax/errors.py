@@ -55,5 +55,7 @@ def choose(what: str, name: str, options: Mapping[str, T]) -> T:
     Raises UserError if `name` is not an option; it lists the options.
     """
     if name not in options:
-        raise UserError(f"{what} {name!r} is not one of: {', '.join(options)}")
+        raise UserError(
+            f"{what} {name!r} is unknown: choose one of {', '.join(options)}"
+        )
     return options[name]

@@ -69,7 +69,7 @@ class State(NamedTuple):
 
 
 class Context(NamedTuple):
-    """A loss's third argument, besides the players and its batch of B examples.
+    """A loss's third argument, after the players and its batch of B examples.
 
     Under pmap B counts this device's examples and `batch_size` those of all devices.
     """
@@ -168,7 +168,7 @@ def single_player_game(
 def parameter_counts(game: Game, batch: Tree) -> dict[str, int]:
     """Count each player's parameters, without allocating any.
 
-    batch: as for `init_state`.
+    batch: an example batch, arrays [B, ...].
     """
     rng = jax.random.key(0)
     state = jax.eval_shape(lambda b: init_state(game, rng, b), batch)

@@ -75,10 +75,10 @@ def grid(x: np.ndarray, columns: int | None = None, min_side: int = 512) -> np.n
 def side_by_side(*columns: np.ndarray, per_row: int = 2) -> np.ndarray:
     """Arrange the images [N, H, W, C_i] of several columns next to each other.
 
-    Returns one picture, as `grid` does. Grey columns are shown as RGB if another is
-    RGB.
+    per_row: number of examples in a row.
 
-    per_row: examples in a row.
+    Returns one picture, uint8 [H', W', 1 or 3]. Grey columns become RGB if any column
+    is RGB.
     """
     shown = [to_uint8(x) for x in columns]
     shown = [x[..., : 1 if x.shape[-1] < 3 else 3] for x in shown]

@@ -53,8 +53,8 @@ def fit(
     """Train to `config.steps`, resuming from the newest checkpoint in `workdir`.
 
     batches: `batches(s)` yields the batches of steps s, s + 1, ..., trees of arrays
-        [B, ...], the same batch whenever it is asked for the same step. Of several
-        processes each yields its own slice of the global batch.
+        [B, ...]. A step's batch is always the same. With several processes, each yields
+        its own slice of the global batch.
     workdir: folder of checkpoints, metrics and images; None saves nothing.
     backend, mesh, prepare: see `make_train_step`; mesh: by default all devices.
     meta: further entries of the checkpoints' description (`make_meta`).
@@ -196,7 +196,7 @@ class _Stepper:
         self._ahead: collections.deque[Tree] = collections.deque()
         # Forced host devices meet in a collective only if steps do not queue.
         platform = mesh.devices.flat[0].platform
-        self._most_ahead = 0 if platform == "cpu" and mesh.size > 1 else _STEPS_AHEAD
+        self._max_ahead = 0 if platform == "cpu" and mesh.size > 1 else _STEPS_AHEAD
 
     @contextlib.contextmanager
     def compiling(self, state: State, batch: Tree) -> Iterator[None]:
@@ -243,7 +243,7 @@ class _Stepper:
         batch = self._to_devices(batches)
         state, metrics = self._steps[count](state, batch, self._rng)
         self._ahead.append(metrics)
-        if len(self._ahead) > self._most_ahead:
+        if len(self._ahead) > self._max_ahead:
             jax.block_until_ready(self._ahead.popleft())
         return state, metrics, count
 

@@ -15,7 +15,7 @@ from gen_jax.game import Tree
 
 
 def size(tree: Tree) -> int:
-    """Return the number of bytes of a tree's arrays or ShapeDtypeStructs."""
+    """Return the number of bytes of a tree's arrays or ShapeDtypeStructs [...]."""
     return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
 
 

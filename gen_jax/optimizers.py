@@ -83,8 +83,8 @@ def averaged_weights(
 ) -> tuple[Weights, ...]:
     """Return the player's averages after an update to `params` and `mutable`.
 
-    BatchNorm's statistics are averaged like the parameters. Integers, such as counts,
-    are copied.
+    An average has the shapes [...] and dtypes of the weights. BatchNorm's statistics
+    are averaged like the parameters. Integers, such as counts, are copied.
     """
 
     def average(ema, halflife_images):

@@ -289,11 +289,13 @@ def _prepared(prepare, batch, rng, step, axis_name):
 
 def _check_backend(backend: str, spec: Any, over_seeds: bool) -> None:
     if backend not in ("jit", "pmap"):
-        raise UserError(f"backend {backend!r} is neither 'jit' nor 'pmap'")
+        raise UserError(f"backend {backend!r} is unknown: give 'jit' or 'pmap'")
     if backend == "pmap" and spec is not None:
         raise UserError("spec shards a state, which pmap cannot: use backend='jit'")
     if backend == "pmap" and over_seeds:
-        raise UserError("several seeds at once need the backend jit, not pmap")
+        raise UserError(
+            "several seeds at once need the backend jit, not pmap: use --backend=jit"
+        )
 
 
 def check_divides(size: int, game: Game, mesh: Mesh, microbatches: int) -> None:

@@ -252,7 +252,7 @@ def test_an_older_run_lacks_a_field_and_a_newer_one_has_more():
     saved = configs.to_dict(Recipe(rate=0.5))
     del saved["payoff"]
     assert configs.from_dict(Recipe(payoff="non_saturating"), saved).rate == 0.5
-    with pytest.raises(UserError, match=r"has no field data\.colour"):
+    with pytest.raises(UserError, match=r"the saved run has the field data\.colour"):
         configs.from_dict(Recipe(), {"data": {"colour": 1}})
 
 
@@ -294,7 +294,7 @@ def test_an_invalid_saved_configuration_is_refused(saved, message):
     [
         ({"kind": "wide"}, r"network\.kind=wide is not one of auto, narrow, deep"),
         ({"width": 3}, r"network\.kind=None is not one of"),
-        ({"kind": "deep", "width": 3}, r"this version has no field network\.width"),
+        ({"kind": "deep", "width": 3}, r"has the field network\.width, which gen_jax"),
         ({"kind": "deep", "depth": 1}, r"network\.depth=1 is out of range"),
         ("deep", "network was saved as 'deep', which has no fields"),
     ],

@@ -377,7 +377,7 @@ def test_the_step_lowers_for_tpu():
 @pytest.mark.parametrize(
     ("options", "size", "message"),
     [
-        ({"backend": "xmap"}, 24, "'xmap' is neither 'jit' nor 'pmap'"),
+        ({"backend": "xmap"}, 24, "'xmap' is unknown: give 'jit' or 'pmap'"),
         ({"backend": "pmap", "spec": PartitionSpec()}, 24, "spec shards a state"),
         ({"mesh": 4}, 6, "a batch of 6 does not divide by 8 = 4 devices x 2 parts"),
         ({"mesh": 4, "microbatches": 2}, 24, "24 does not divide by 16 = "),

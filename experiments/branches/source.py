@@ -102,7 +102,7 @@ def shown_mask(x: np.ndarray) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Trees:
-    """The trees of a split; if `in_memory`, each is drawn only once and kept."""
+    """The trees of a split. With `in_memory`, drawn trees are cached."""
 
     name: str
     size: int

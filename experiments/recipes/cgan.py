@@ -13,10 +13,10 @@ the true label of held-out digits to a wrong one in 90 % of cases. Before the fi
 its output is 0.500 for real and 0.499 for generated images.
 
 `cgan_mnist` is the paper's own recipe, not run; the paper reports a Parzen-window
-log-likelihood of 132 +- 1.8 nats. Three things differ from the paper: the last step is
-kept instead of the best by the likelihood of validation images, pixels lie in [-1, 1]
-instead of [0, 1], and first weights are uniform up to 0.05, which the paper does not
-state.
+log-likelihood of 132 +- 1.8 nats. Three things differ from the paper. The last step is
+kept instead of the best by the likelihood of validation images. Pixels lie in [-1, 1]
+instead of [0, 1]. First weights are uniform up to 0.05; the paper does not state its
+own.
 """
 
 import dataclasses

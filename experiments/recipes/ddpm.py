@@ -2,8 +2,8 @@
 
     python -m experiments.train --experiment=ddpm --workdir=runs/ddpm
 
-`ddpm` adapts to any dataset and is sized for digits on two CPU cores, which take 102 s
-for its 600 steps on a quiet machine. `experiments.evaluate`, 818 samples (DDIM, 50
+`ddpm` adapts to any dataset and is sized for digits on two CPU cores. Its 600 steps
+take 102 s on a quiet machine. `experiments.evaluate`, 818 samples (DDIM, 50
 steps, averaged weights), features of a classifier of digits: Fréchet distance 4.84
 [4.26, 5.41] (between halves of the real images 1.17), precision 0.48, recall 0.81
 (0.88, 0.88); all ten classes, 61 to 95 samples in each. The bound on 32 held-out digits

@@ -85,7 +85,7 @@ class Mlp:
     hidden: tuple[int, ...] = within(1, None, default=(256, 256, 256))
 
     def build(self, info: Info, num_classes: int, out_channels: int) -> nn.Module:
-        """Return the network for points [B, D]."""
+        """Return the MLP for points [B, D]."""
         return mlp.TimeMlp(
             hidden=self.hidden, out_dim=out_channels, num_classes=num_classes
         )

@@ -8,9 +8,10 @@ restored. The discriminator wins early, and the generator then learns from the L
 
 Trees behind leaves: `--data=branches --config.discriminator.patch=16
 --config.l1_weight=300 --config.ema_halflife_images=2000 --config.flip=true
---batch_size=4 --steps=5000`; for L1 alone `--config.discriminator=none` in place of the
-patch. 19 and 20 minutes on two CPU cores with other work. `experiments.evaluate`, 200
-held-out trees, one training of each; IoU and recall are of pixels behind leaves:
+--batch_size=4 --steps=5000`. For L1 alone, `--config.discriminator=none` replaces the
+patch. The two took 19 and 20 minutes on two CPU cores with other work.
+`experiments.evaluate`, 200 held-out trees, one training of each. IoU and recall are of
+pixels behind leaves:
 
                     IoU     recall   joined F1   same count   LPIPS (AlexNet)
     pix2pix         0.556   0.669    0.595       0.030        0.041
@@ -27,9 +28,10 @@ places (IoU 0.513, L1 0.523).
 Colour to drawings, 1,755 pairs of OpenMoji at 64x64, 220 held out: `--data=pairs:DIR
 --config.data.image_size=64 --config.data.direction=b_to_a
 --config.discriminator.patch=16 --config.l1_weight=300 --config.flip=true
---config.jitter=6 --config.ema_halflife_images=2000 --batch_size=4 --steps=6000`; for L1
-alone `--config.discriminator=none` in place of the patch. 29 and 21 minutes on two CPU
-cores with other work. `experiments.evaluate`, averaged weights, one training of each:
+--config.jitter=6 --config.ema_halflife_images=2000 --batch_size=4 --steps=6000`. For L1
+alone, `--config.discriminator=none` replaces the patch. The two took 29 and 21 minutes
+on two CPU cores with other work. `experiments.evaluate`, averaged weights, one training
+of each:
 
                     LPIPS (AlexNet)  LPIPS (VGG)   L1      SSIM
     pix2pix         0.0372           0.0428        0.0586  0.898
@@ -40,18 +42,20 @@ cores with other work. `experiments.evaluate`, averaged weights, one training of
 At 3000 steps LPIPS is 0.0419 and 0.0431 (AlexNet). pix2pix is closer to the target than
 L1 alone in 77 % of the pairs then, and in 80 % at 6000.
 
-From drawings to colour pix2pix is worse than L1 alone: LPIPS 0.119 and 0.116 at best
-(5000 steps, `--config.l1_weight=500`, averages; with the paper's 100 it is 0.131 and
-0.113). D makes colours vivid, but a drawing does not determine its colours, and the one
-tan of L1 is closer on average. More training does not change that: twice the width,
-batches of 16 and 110 epochs on an NVIDIA H100 (`--config.generator.base_channels=64
+From drawings to colour pix2pix is worse than L1 alone. Its LPIPS is 0.119 at best, that
+of L1 alone 0.116 (5000 steps, `--config.l1_weight=500`, averages). With the paper's 100
+they are 0.131 and 0.113. D makes colours vivid, but a drawing does not determine its
+colours, and the one tan of L1 is closer on average.
+
+More training does not change that: twice the width, batches of 16 and 110 epochs on an
+NVIDIA H100 (`--config.generator.base_channels=64
 --config.discriminator.base_channels=64 --config.discriminator.patch=16
 --config.flip=true --config.jitter=6 --config.ema_halflife_images=4000 --batch_size=16`,
-the paper's 100) reached 0.1225 after 12,265 steps and 93 s, L1 alone 0.1128 after
-12,030 and 76 s.
+the paper's 100). pix2pix reached 0.1225 after 12,265 steps and 93 s. L1 alone reached
+0.1128 after 12,030 steps and 76 s.
 
-The paper reports, for Cityscapes' labels to photographs, that a segmentation network
-labels 0.66 of the pixels correctly, and 0.42 with L1 alone. `pix2pix_facades` is its
+The paper translates Cityscapes' labels to photographs. A segmentation network labels
+0.66 of their pixels correctly, and 0.42 with L1 alone. `pix2pix_facades` is the paper's
 recipe for facades, not run.
 """
 

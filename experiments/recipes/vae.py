@@ -14,9 +14,9 @@ held-out codes. The Fréchet distance of the aggregated posterior to N(0, I) is 
 as many normal samples it is 0.074, of the plain autoencoder's codes 319.
 
 On Fashion-MNIST's 10,000 held-out images the bound is -247.1 nats per image (last
-weights, 5000 steps, mean of three seeds), 0.12 below that of the same model in plain
-PyTorch: `python -m experiments.twin --data=idx:DIR --seeds=3`. The paper shows its
-bounds, of MNIST and Frey Face, as curves without numbers.
+weights, 5000 steps, mean of three seeds). It is 0.12 below that of the same model in
+plain PyTorch: `python -m experiments.twin --data=idx:DIR --seeds=3`. The paper shows
+its bounds, of MNIST and Frey Face, as curves without numbers.
 """
 
 import dataclasses

@@ -23,7 +23,10 @@ class Budget:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Trials:
-    """Trainings that choose the learning rate. learning_rate: multiples of it."""
+    """The search for the learning rate.
+
+    learning_rate: factors by which the recipe's rate is multiplied.
+    """
 
     seed: int = at_least(0)
     learning_rate: list[float] = dataclasses.field(metadata={"minimum": 0})

@@ -85,7 +85,7 @@ class Split(Protocol):
 
     @property
     def in_memory(self) -> bool:
-        """Whether reading only gathers; otherwise it decodes."""
+        """Return whether reading only gathers; otherwise it decodes."""
 
     def __len__(self) -> int:
         """Return N, the number of examples."""
@@ -151,7 +151,7 @@ class Subset:
 
     @property
     def in_memory(self) -> bool:
-        """Whether reading only gathers."""
+        """Return whether reading only gathers."""
         return self.split.in_memory
 
     def __len__(self) -> int:

@@ -32,7 +32,7 @@ class _Files:
 
 
 def describe(config: DataConfig) -> Info:
-    """Return the shape of the first image, and the classes by the subfolders.
+    """Return the shape of the first image, and the class names from the subfolders.
 
     The first image decides between grey and RGB if config.channels is 0.
 

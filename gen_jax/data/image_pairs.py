@@ -71,8 +71,8 @@ def describe(config: PairsConfig) -> Info:
 def load(config: PairsConfig) -> Dataset:
     """Load all pairs, decoded or streamed.
 
-    Raises UserError that names the file if a partner is missing, an aligned image's
-    width is odd, or the two images of a pair differ in size.
+    Raises UserError that names the file. The reasons are a missing partner, an odd
+    width of an aligned image, and a pair of two sizes.
     """
     train, test = _find(config.path)
     return encoded_dataset(_info(train, config), config, train, test, _decode)

@@ -34,7 +34,7 @@ def load(config: DataConfig) -> Dataset:
 
 
 def _read(config: DataConfig) -> tuple[Info, list[Arrays]]:
-    """Return the description and the splits, checked."""
+    """Read, validate and return the dataset's Info and its splits."""
     file = config.path
     arrays = _arrays(file)
     train = "x" if "x" in arrays else "x_train"

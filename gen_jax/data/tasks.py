@@ -148,7 +148,9 @@ def _check(info: Info, config: DataConfig) -> None:
         )
     if config.task == "holes" and min(height, width) < 2:
         raise UserError(
-            f"{config.spec} holds images of {height}x{width}, too small for {task}"
+            f"{config.spec} holds images of {height}x{width}, too small for {task}: it "
+            "needs sides of at least 2 pixels; use another dataset or raise "
+            "--config.data.image_size"
         )
     allowed = {"edges": (1, 3), "grey": (3,)}.get(config.task, (channels,))
     if channels not in allowed:

@@ -129,7 +129,10 @@ def _builder(config: DataConfig) -> Any:
 
 
 def _features(name: str, features: Any) -> tuple[str, str | None]:
-    """Return the keys of the image and of the label, found by type."""
+    """Return the keys of the image and label features.
+
+    The label's is None if there is no unique one.
+    """
     import tensorflow_datasets as tfds
 
     def keys(kind: type, usual: str) -> list[str]:
@@ -151,7 +154,10 @@ def _records(config: DataConfig, builder: Any, split: str) -> _DataSource:
 
     if split not in builder.info.splits:
         known = ", ".join(builder.info.splits)
-        raise UserError(f"{config.spec} has no split {split!r}, only {known}")
+        raise UserError(
+            f"{config.spec} has no split {split!r}; its splits are {known}: choose one "
+            "of them"
+        )
     if importlib.util.find_spec("array_record") is None:
         raise UserError(
             f"reading {config.spec} needs array_record: pip install array-record "

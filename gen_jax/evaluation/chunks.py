@@ -30,7 +30,10 @@ class Chunks:
     def each(
         self, name: str, number: int, make: Make, size: int
     ) -> Iterator[np.ndarray]:
-        """Yield chunks [size, ...] of `number` examples; print if it takes long."""
+        """Yield chunks [size, ...] of `number` examples.
+
+        Print the remaining time once if it exceeds a minute.
+        """
         starts = range(0, number, size)
         printed = len(starts) == 1
         hidden = printed or not sys.stderr.isatty()

@@ -28,7 +28,7 @@ class Measure(NamedTuple):
     version: int = 1
 
     @property
-    def what(self) -> str:
+    def description(self) -> str:
         """Return one line that describes the measure."""
         function = getattr(self.run, "func", self.run)
         return (function.__doc__ or "").partition("\n")[0]

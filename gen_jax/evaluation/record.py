@@ -84,7 +84,7 @@ def compute(evaluation: Evaluation, measure: Measure) -> Measured:
     }
     return Measured(
         values=dict(result.values),
-        what=measure.what,
+        description=measure.description,
         context=context,
         by_class={label: dict(row) for label, row in result.by_class.items()},
         note=result.note,
@@ -146,7 +146,7 @@ def _combined(each: Sequence[Measured]) -> Measured:
             values[key] = _over_seeds(numbers, found)
     return Measured(
         values=values,
-        what=first.what,
+        description=first.description,
         context=_how(first),
         by_class=_mean_by_class([one.by_class for one in each]),
         note=first.note,

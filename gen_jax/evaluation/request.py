@@ -110,9 +110,9 @@ class Evaluation:
     def capabilities(self) -> set[str]:
         """Return the names of everything that the run and its data offer.
 
-        These are the game's ops, and "images" (the data are images), "labels" (the data
-        have labels), "conditional" or "unconditional" (whether the game takes labels)
-        and "random_denoising" (denoising adds noise).
+        They are the names of the game's ops, and these: "images" (the data are images),
+        "labels" (the data have labels), "conditional" or "unconditional" (whether the
+        game takes labels), "random_denoising" (denoising adds noise).
         """
         info, found = self.dataset.info, set(self.game.ops.by_name)
         found |= {"images"} if len(info.shape) == 3 else set()

@@ -54,12 +54,12 @@ class Result(NamedTuple):
 class Measured:
     """A measure's part of evaluation.json.
 
-    what: one line that describes the measure. pictures: file names.
+    description: one line on the measure. pictures: file names.
     seconds: the time that it took. key: a hash of everything that it depends on.
     """
 
     values: dict[str, Value]
-    what: str = ""
+    description: str = ""
     context: dict[str, Any] = dataclasses.field(default_factory=dict)
     by_class: dict[str, dict[str, float | None]] = dataclasses.field(
         default_factory=dict

@@ -73,7 +73,7 @@ def draw(
         names = _save(out, evaluations, figures)
         numbers = [figure.numbers if figure else None for figure in figures]
         drawn[claim.name] = DrawnClaim(
-            claim.what,
+            claim.description,
             names,
             numbers if len(numbers) > 1 else numbers[0],
             round(time.monotonic() - started, 1),

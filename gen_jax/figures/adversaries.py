@@ -27,8 +27,9 @@ _CURVES = {"d_real": "of real images", "d_fake": "of generated images"}
 def discriminator_outputs(evaluation: Evaluation) -> Figure:
     """Show D's mean output through training, for real images and for samples.
 
-    In the units of the run's loss: probabilities, or scores. The curves are from the
-    run's log. The numbers are of test images and samples, before and after training.
+    Outputs are in the units of the run's loss: probabilities, or scores. The curves are
+    from the run's log. The numbers come from test images and samples, before and after
+    training.
     """
     x, y = evaluation.real(_MAX_IMAGES)
     gan_loss = getattr(evaluation.run.config, "gan_loss", "")

@@ -35,7 +35,7 @@ class Claim(NamedTuple):
     needs: tuple[str, ...]
 
     @property
-    def what(self) -> str:
+    def description(self) -> str:
         """Return one line that describes the picture."""
         return (self.show.__doc__ or "").partition("\n")[0]
 

@@ -32,7 +32,7 @@ class DrawnClaim:
         apply to it.
     """
 
-    what: str = ""
+    description: str = ""
     pictures: list[str] = dataclasses.field(default_factory=list)
     numbers: Any = None
     seconds: float = 0.0

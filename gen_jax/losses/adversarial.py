@@ -109,8 +109,8 @@ def discriminator_loss(
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """Return the loss of D, [], and the means of its outputs as metrics.
 
-    real, fake: D's logits of real and of generated images, [B] or a map of them
-        [B, H, W]; the loss is a mean, so that a map counts no more than one logit.
+    real, fake: D's logits of real and generated images, [B] or [B, H, W]. The loss is a
+        mean, so a map has the weight of one logit.
     """
     value, output = gan_loss.discriminator(real, fake), gan_loss.output
     return value, {"d_real": output(real).mean(), "d_fake": output(fake).mean()}

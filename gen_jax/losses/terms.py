@@ -41,8 +41,8 @@ def bernoulli_log_likelihood(logits: jax.Array, x: jax.Array) -> jax.Array:
     """Return x log p + (1 - x) log(1 - p) per element, float32 [B, ...] in nats.
 
     logits: l, [B, ...].
-    x: [B, ...] in [0, 1]. A grey x gives the expectation over its random binarisation b
-        ~ Bernoulli(x).
+    x: [B, ...] in [0, 1]. A value strictly between 0 and 1 gives the expectation over
+        its random binarisation b ~ Bernoulli(x).
 
     Kingma & Welling (2013), appendix C.1. Raises ValueError if the shapes differ.
     """

@@ -30,7 +30,8 @@ def check_finite(**sets: np.ndarray) -> None:
             )
         if not np.isfinite(x).all():
             raise UserError(
-                f"features of {name} images are not all finite; check them for NaN"
+                f"features of {name} images contain NaN or infinity: check images and "
+                "weights"
             )
 
 

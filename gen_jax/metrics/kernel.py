@@ -17,9 +17,9 @@ from gen_jax.metrics.checks import check_features
 
 
 def squared_mmd(x: np.ndarray, y: np.ndarray) -> float:
-    """Compute the MMD^2 above of features [N, D] and [M, D], N and M 2 or more.
+    """Compute the unbiased MMD^2 of the module's docstring, of [N, D] and [M, D].
 
-    Raises UserError if there are fewer, or if sets do not match.
+    Raises UserError if N or M is below 2, or if the sets do not match.
     """
     check_features(real=x, sampled=y)
     if min(len(x), len(y)) < 2:

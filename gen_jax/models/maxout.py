@@ -76,7 +76,7 @@ class Discriminator(nn.Module):
     """The discriminator: images or points to the logit of being real.
 
     hidden: numbers of maxout units of the joint layers.
-    pieces: linear functions per joint unit.
+    pieces: linear functions per unit of the joint layers.
     x_hidden, y_hidden: units of the first layers of x and of y, if conditional.
     x_pieces: linear functions per unit of those first layers.
     num_classes: number of classes of y; 0 for no labels.

@@ -32,8 +32,8 @@ class UNet(nn.Module):
     dropout: fraction of features dropped in the three innermost blocks of the decoder.
 
     The depth follows the image. It is halved, rounding up, until its smaller side is
-    one pixel: 8 times at 256 pixels, 5 times at 28. So a smaller image lacks the inner
-    levels, first those of 512 channels, and a larger one has more of them.
+    one pixel: 8 times at 256 pixels, 5 times at 28. A smaller image omits inner levels,
+    first those of 512 channels. A larger image adds some.
     """
 
     out_channels: int

@@ -92,6 +92,7 @@ class _Autoencoder:
     prior: ClassVar[Op]
 
     def init(self, rng: jax.Array, batch: Tree) -> Weights:
+        """Return the first weights of both modules, for a batch of x [B, ...]."""
         rng_encoder, rng_decoder = jax.random.split(rng)
         x, z = modules.example(batch), jnp.zeros((1, self.z_dim), jnp.float32)
         y = modules.no_labels(1)
@@ -103,18 +104,21 @@ class _Autoencoder:
         )
 
     def log_prob(self, mine, x, z, y, train=False):
-        """log p(x|z, y), nats [B], and the mutable state after it."""
+        """Return log p(x|z, y), nats [B], and the mutable state after it."""
         out, mutable = decode(self.decoder, mine, z, y, train)
         return terms.sum_per_example(self.likelihood.log_prob(x, out)), mutable
 
     def sample(self, players, keys, y=None):
+        """Return x_hat [B, ...] for a z of the prior by each key."""
         y = modules.labels_or_drawn(y, keys, self.num_classes)
         return self.decode(players, self.prior(players, keys), y)
 
     def decode(self, players, z, y=None):
+        """Return x_hat [B, ...], the mean of p(x|z, y)."""
         return self.likelihood.mean(decode(self.decoder, players[self.name], z, y)[0])
 
     def reconstruct(self, players, x, keys=None, y=None):
+        """Return x_hat [B, ...], decoded from the z that `encode` returns."""
         return self.decode(players, self.encode(players, x, keys, y), y)
 
 
@@ -123,15 +127,18 @@ class _Plain(_Autoencoder):
     """z = f(x), and a Gaussian of the codes as mutable state."""
 
     def init(self, rng: jax.Array, batch: Tree) -> Weights:
+        """Return the first weights, with N(0, I) as the Gaussian of codes [z_dim]."""
         weights = super().init(rng, batch)
         codes = {"mean": jnp.zeros(self.z_dim), "cov": jnp.eye(self.z_dim)}
         return weights._replace(mutable={**weights.mutable, "codes": codes})
 
     def encode(self, players, x, keys=None, y=None):
+        """Return z = f(x, y), [B, z_dim]; keys are ignored."""
         (z,), _ = encode(self.encoder, players[self.name], x, y)
         return z
 
     def loss(self, players, batch, context):
+        """Compute the mean of -log p(x|z, y), nats []; update the codes' Gaussian."""
         x, y, mine = batch["x"], modules.labels(batch), players[self.name]
         (z,), mutable = encode(self.encoder, mine, x, y, train=True)
         mine = mine._replace(mutable=mutable)
@@ -140,7 +147,10 @@ class _Plain(_Autoencoder):
         return -log_p.mean(), (mutable, {"reconstruction": log_p.mean()})
 
     def fitted(self, mine, z):
-        """Mean and covariance of all codes so far; older ones weigh less."""
+        """Return the Gaussian of all codes so far; z: the newest codes, [B, z_dim].
+
+        mean: [z_dim]. cov: [z_dim, z_dim]. Older codes weigh less.
+        """
         z, codes = jax.lax.stop_gradient(z), mine.mutable["codes"]
         fraction = jnp.maximum(_CODES, 1 / (mine.updates.astype(jnp.float32) + 1))
         mean = codes["mean"] + fraction * (z.mean(axis=0) - codes["mean"])
@@ -149,7 +159,7 @@ class _Plain(_Autoencoder):
         return {"mean": mean, "cov": codes["cov"] + fraction * (cov - codes["cov"])}
 
     def prior(self, players, keys):
-        """z from the Gaussian fitted to the training codes."""
+        """Return z [B, z_dim] from the Gaussian fitted to the training codes."""
         codes = players[self.name].mutable["codes"]
         # A direction that the codes do not use has an eigenvalue of 0, or just below.
         variance, axes = jnp.linalg.eigh(codes["cov"])
@@ -167,7 +177,7 @@ class _Variational(_Autoencoder):
     draws: int
 
     def elbo_terms(self, mine, x, keys, y, train=False):
-        """Equation 3's two terms, nats [B] each, and the mutable state after them."""
+        """Return equation 3's two terms, nats [B] each, and the new mutable state."""
         (mean, log_var), mutable = encode(self.encoder, mine, x, y, train)
         # 1. KL, in closed form
         kl = terms.sum_per_example(terms.gaussian_kl(mean, log_var))
@@ -182,6 +192,7 @@ class _Variational(_Autoencoder):
         return kl, total / len(streams), mutable
 
     def loss(self, players, batch, context):
+        """Compute the mean of beta KL - log p(x|z, y), nats []."""
         x, y, mine = batch["x"], modules.labels(batch), players[self.name]
         kl, log_p, mutable = self.elbo_terms(mine, x, context.keys, y, train=True)
         metrics = {
@@ -193,14 +204,14 @@ class _Variational(_Autoencoder):
         return value, (mutable, metrics)
 
     def weight(self, step):
-        """beta, reached linearly from 0."""
+        """Return the KL's weight at a step: beta, reached linearly from 0."""
         if not self.kl_warmup_steps:
             return self.beta
         fraction = (step.astype(jnp.float32) + 1) / self.kl_warmup_steps
         return self.beta * jnp.minimum(fraction, 1)
 
     def bound(self, players, x, keys, y=None):
-        """ELBO(x), nats [B], for any beta."""
+        """Return ELBO(x), nats [B], for any beta."""
         return -sum(self.bound_terms(players, x, keys, y).values())
 
     def bound_terms(self, players, x, keys, y=None):
@@ -209,9 +220,10 @@ class _Variational(_Autoencoder):
         return {"kl": kl, "reconstruction": -log_p}
 
     def importance_weights(self, players, x, keys, y=None):
-        """log p(x, z) - log q(z|x) of one z ~ q, nats [B]; equation 8 of Burda et al.
+        """Return log p(x, z) - log q(z|x) of one z ~ q, nats [B].
 
-        The log of the mean of their exponentials bounds log p(x); more z, tighter.
+        The log of the mean of their exponentials bounds log p(x); more z make the bound
+        tighter. Burda et al. (2016), equation 8.
         """
         mine = players[self.name]
         (mean, log_var), _ = encode(self.encoder, mine, x, y)
@@ -223,11 +235,12 @@ class _Variational(_Autoencoder):
         return self.log_prob(mine, x, z, y)[0] + ratio
 
     def encode(self, players, x, keys=None, y=None):
+        """Return z [B, z_dim] from q(z|x, y), one by each key; its mean for None."""
         (mean, log_var), _ = encode(self.encoder, players[self.name], x, y)
         return reparameterise(mean, log_var, keys)
 
     def prior(self, players, keys):
-        """z from N(0, I)."""
+        """Return z [B, z_dim] from N(0, I), one by each key."""
         return randomness.normal(keys, (self.z_dim,))
 
 
@@ -279,7 +292,7 @@ def vae(
     beta: weight of the KL (Higgins et al. 2017); 1 for the bound itself.
     kl_warmup_steps: steps over which beta rises linearly from 0 (Bowman et al. 2016).
     draws: number of z for each image, L in Kingma & Welling.
-    name: of the one player.
+    name: name of the player.
 
     The player's parameters are {"encoder", "decoder"}. It reports the ELBO and its two
     terms: `kl` and `reconstruction` = log p(x|z). ops: sample, prior, encode, decode,

@@ -90,6 +90,7 @@ class _Ddpm:
     name: str
 
     def init(self, rng: jax.Array, batch: Tree) -> Weights:
+        """Return the first weights, for a batch of x [B, *shape]."""
         x, t = modules.example(batch), jnp.ones((1,), jnp.int32)
         if x.shape[1:] != self.shape:
             raise ValueError(
@@ -104,9 +105,9 @@ class _Ddpm:
         return weights._replace(mutable={**weights.mutable, **history})
 
     def out(self, mine, x_t, t, y, x0_prev, keys=None, train=False):
-        """Return the network's output at x_t, v of `Denoised`, and the mutable state.
+        """Return the network's output [B, *shape], v of `Denoised`, and mutable state.
 
-        keys: for dropout. v may leave its range: the loss can then lead it back.
+        keys: [B], for dropout. v may leave its range: the loss can then lead it back.
         """
         if self.recipe.self_conditioning:
             x_t = jnp.concatenate([x_t, x0_prev], axis=-1)
@@ -121,7 +122,7 @@ class _Ddpm:
         return out, (v + 1) / 2, mutable
 
     def denoise(self, players, y, guidance, x_t, t, x0_prev):
-        """Return the denoiser of samplers and bound, guided by w = `guidance`."""
+        """Denoise x_t [B, *shape] at t int32 [B], guided by w = `guidance`."""
         mine = players[self.name]
         out, v, _ = self.out(mine, x_t, t, y, x0_prev)
         if v is not None:  # the optimum lies in [0, 1]; far outside, it overflows
@@ -132,7 +133,7 @@ class _Ddpm:
         return Denoised(self.prediction.x_0(out, x_t, t), v)
 
     def loss(self, players, batch, context):
-        """Compute the chosen loss, by one random t and eps for each example."""
+        """Compute the chosen loss, float32 [], by one random t and eps per example."""
         mine, keys = players[self.name], randomness.split(context.keys, 5)
         keys_t, keys_eps, keys_dropout, keys_label, keys_self = keys
         t, weight = self.draw_t(mine, keys_t)
@@ -171,7 +172,7 @@ class _Ddpm:
         return losses
 
     def step_term(self, denoised, x_0, x_t, t):
-        """L_{t-1} of the variational bound, nats [B]."""
+        """Return L_{t-1} of the variational bound, nats [B]."""
         return variational.step_term(
             self.schedule,
             denoised,
@@ -183,7 +184,7 @@ class _Ddpm:
         )
 
     def estimate_x0_prev(self, mine, x_t, t, y, keys):
-        """x_0_hat without a gradient for half of the examples, 0 for the others."""
+        """Return x_0_hat [B, *shape], gradient stopped; 0 for a random half of them."""
         zeros = jnp.zeros_like(x_t)
         out, _, _ = self.out(mine, x_t, t, y, zeros, train=True)
         x_0_hat = jax.lax.stop_gradient(self.prediction.x_0(out, x_t, t))
@@ -191,7 +192,7 @@ class _Ddpm:
         return jnp.where(is_given, x_0_hat, zeros)
 
     def draw_t(self, mine, keys):
-        """t int32 [B], and the weight of its loss."""
+        """Return a random t int32 [B], and the weight of its loss, [B] or []."""
         if self.recipe.importance:
             return importance.draw(mine.mutable[_HISTORY], keys)
         return randomness.integers(keys, 1, self.schedule.T), jnp.float32(1)
@@ -204,7 +205,7 @@ class _Ddpm:
         return {_HISTORY: importance.remember(mine.mutable[_HISTORY], *seen)}
 
     def prior(self, players, keys):
-        """x_T from N(0, I)."""
+        """Return x_T [B, *shape] from N(0, I), one by each key."""
         return randomness.normal(keys, self.shape)
 
     def sample(
@@ -218,7 +219,7 @@ class _Ddpm:
         eta=0.0,
         guidance=None,
     ):
-        """x_0 [B, *shape], one for each key, from x_T down the chosen chain."""
+        """Return x_0 [B, *shape], one by each key, from x_T down the chosen chain."""
         y = modules.labels_or_drawn(y, keys, self.num_classes)
         # Time 0 adds no noise, so its stream is free for x_T.
         x_T = self.prior(players, randomness.fold_in(keys, 0))
@@ -238,7 +239,7 @@ class _Ddpm:
     def sampling_options(
         self, *, sampler="ddim", sampling_steps=None, eta=0.0, guidance=None
     ):
-        """All options of `sample`, with the defaults of those not given."""
+        """Return all options of `sample`, with the defaults of those not given."""
         usual = self.schedule.T if sampler == "ancestral" else self.few_steps
         chosen = {"sampler": sampler, "sampling_steps": sampling_steps or usual}
         chosen |= {"eta": eta} if sampler == "ddim" else {}
@@ -247,19 +248,19 @@ class _Ddpm:
         return chosen
 
     def denoiser(self, players, y, guidance=None):
-        """Return the samplers' denoiser; guidance: None for this model's own."""
+        """Return the denoiser for y int32 [B]; guidance: None for the model's own."""
         if guidance is None:
             guidance = self.guidance
         check_guidance(guidance, self.num_classes)
         return functools.partial(self.denoise, players, y, guidance)
 
     def encode(self, players, x, keys=None, y=None):
-        """Return the x_T from which `decode` returns nearly x: DDIM upwards."""
+        """Return the x_T [B, *shape] that `decode` maps nearly to x: DDIM upwards."""
         denoise = self.denoiser(players, modules.labels_or_none(y, x), 0.0)
         return samplers.ddim_inverse(denoise, self.schedule, x, steps=self.few_steps)
 
     def decode(self, players, z, y=None):
-        """DDIM without noise from x_T = z, neither clipped nor guided."""
+        """Return DDIM's x_0 [B, *shape] of x_T = z: no noise, clipping or guidance."""
         denoise = self.denoiser(players, modules.labels_or_none(y, z), 0.0)
         keys = jax.random.split(jax.random.key(0), len(z))  # not used without noise
         return samplers.ddim(
@@ -271,12 +272,12 @@ class _Ddpm:
         return min(SAMPLER_STEPS, last_sampling_step(self.schedule))
 
     def diffuse(self, players, x, keys, time):
-        """x_t at a time, a number or [B]: equation 4."""
+        """Return x_t [B, *shape] at a time, a number or [B]: equation 4."""
         eps = randomness.normal(keys, self.shape)
         return q_sample(self.schedule, x, self.steps_at(time, x), eps)
 
     def denoise_between(self, players, x_t, keys, start, end, y=None):
-        """From one time down to another: the ancestral chain in few of its steps."""
+        """Return x [B, *shape] at time `end`: the ancestral chain in fewer steps."""
         last = last_sampling_step(self.schedule)
         start, end = round(start * last), round(end * last)
         fraction = (start - end) / last
@@ -288,19 +289,19 @@ class _Ddpm:
         )
 
     def predict_x0(self, players, x_t, time, y=None):
-        """x_0_hat, the mean of x_0 given x_t at a time, a number or [B]."""
+        """Return x_0_hat [B, *shape], the mean given x_t; time: a number or [B]."""
         denoise = self.denoiser(players, modules.labels_or_none(y, x_t), 0.0)
         t = jnp.maximum(1, self.steps_at(time, x_t))
         x_0 = denoise(x_t, t, jnp.zeros_like(x_t)).x_0
         return jnp.clip(x_0, -1, 1) if self.recipe.clip else x_0
 
     def steps_at(self, time, x):
-        """t int32 [B] of a time in [0, 1]; samplers begin at time 1, which is noise."""
+        """Return t int32 [B] of a time in [0, 1]; samplers begin at 1, pure noise."""
         time = modules.per_example(time, x).reshape(-1)
         return jnp.round(time * last_sampling_step(self.schedule)).astype(jnp.int32)
 
     def prior_term(self, players, x):
-        """L_T of the bound, nats [B]: the information about x left in x_T."""
+        """Return L_T of the bound, nats [B]: the information about x left in x_T."""
         return variational.prior_term(self.schedule, x)
 
     def bound(self, players, x, keys, y=None):
@@ -308,7 +309,7 @@ class _Ddpm:
         return -sum(self.bound_terms(players, x, keys, y).values())
 
     def bound_terms(self, players, x, keys, y=None):
-        """Equation 5 of Ho et al.: nats [B] of the prior, steps T to 2, and step 1."""
+        """Return equation 5's terms, nats [B]: the prior, steps T to 2, and step 1."""
         denoise = self.denoiser(players, modules.labels_or_none(y, x), 0.0)
 
         def term(t):
@@ -362,7 +363,7 @@ def ddpm(
     recipe: the target, the loss, and the distribution of t.
     num_classes: number of classes that the network takes as y; 0 if it ignores y.
     guidance: w of equation 6 in `conditioning.py`, for samples unless given another.
-    name: of the one player.
+    name: name of the player.
 
     ops: sample(players, keys, y, *, sampler, sampling_steps, eta, guidance), prior
     (x_T), encode and decode (DDIM upwards and down), diffuse, denoise_between,

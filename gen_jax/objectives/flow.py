@@ -39,15 +39,17 @@ class _Flow:
     name: str
 
     def init(self, rng: jax.Array, batch: Tree) -> Weights:
+        """Return the first weights, for a batch of x [B, *shape]."""
         x, t = modules.example(batch), jnp.ones((1,), jnp.float32)
         return modules.init(self.network, rng, x, t, modules.no_labels(1), None)
 
     def velocity(self, players, x_t, t, y, keys=None, train=False):
-        """u(x_t, t), [B, *shape], and the mutable state after it; dropout by keys."""
+        """Return u(x_t, t) [B, *shape] and the mutable state; dropout by keys [B]."""
         mine = players[self.name]
         return modules.apply(self.network, mine, x_t, 1000 * t, y, keys, train=train)
 
     def loss(self, players, batch, context):
+        """Compute L, float32 [], by one random t and eps per example."""
         keys = randomness.split(context.keys, 4)
         keys_t, keys_eps, keys_dropout, keys_label = keys
         x_0, y = batch["x"], modules.labels(batch)
@@ -61,7 +63,7 @@ class _Flow:
         return terms.squared_error(eps - x_0, u).mean(), (mutable, {})
 
     def follow(self, players, x, y, times, solver="heun", guidance=0.0):
-        """x moved along u from times[0] to times[-1], float32 [S + 1]."""
+        """Move x [B, *shape] along u from times[0] to times[-1], float32 [S + 1]."""
         check_guidance(guidance, self.num_classes)
 
         def velocity(x, time):
@@ -84,24 +86,27 @@ class _Flow:
         return x
 
     def diffuse(self, players, x, keys, time):
-        """x_t at t = time, a number or [B]."""
+        """Return x_t [B, *shape] at t = time, a number or [B]."""
         t = modules.per_example(time, x)
         return (1 - t) * x + t * randomness.normal(keys, self.shape)
 
     def denoise_between(self, players, x_t, keys, start, end, y=None):
-        """From t = start down to end, without noise."""
+        """Return x [B, *shape] at t = end from x_t at t = start, without noise."""
         steps = max(1, math.ceil(SAMPLER_STEPS * (start - end)))
         times = jnp.linspace(start, end, steps + 1, dtype=jnp.float32)
         return self.follow(players, x_t, modules.labels_or_none(y, x_t), times)
 
     def predict_x0(self, players, x_t, time, y=None):
-        """x_0_hat = x_t - t u, the mean of x_0 given x_t; time: a number or [B]."""
+        """Return x_0_hat = x_t - t u [B, *shape], the mean of x_0 given x_t.
+
+        time: a number or [B].
+        """
         t = modules.per_example(time, x_t)
         y = modules.labels_or_none(y, x_t)
         return x_t - t * self.velocity(players, x_t, t.reshape(-1), y)[0]
 
     def prior(self, players, keys):
-        """eps from N(0, I)."""
+        """Return eps [B, *shape] from N(0, I), one by each key."""
         return randomness.normal(keys, self.shape)
 
     def sample(
@@ -114,7 +119,7 @@ class _Flow:
         sampling_steps=SAMPLER_STEPS,
         guidance=None,
     ):
-        """x_0 [B, *shape], one for each key."""
+        """Return x_0 [B, *shape], one by each key."""
         choose("sampler", sampler, dict.fromkeys(SOLVERS))
         y = modules.labels_or_drawn(y, keys, self.num_classes)
         times = jnp.linspace(1.0, 0.0, sampling_steps + 1, dtype=jnp.float32)
@@ -124,19 +129,19 @@ class _Flow:
     def sampling_options(
         self, *, sampler="heun", sampling_steps=SAMPLER_STEPS, guidance=None
     ):
-        """All options of `sample`, with the defaults of those not given."""
+        """Return all options of `sample`, with the defaults of those not given."""
         chosen = {"sampler": sampler, "sampling_steps": sampling_steps}
         if self.guidance or guidance:
             chosen["guidance"] = self.guidance if guidance is None else guidance
         return chosen
 
     def decode(self, players, z, y=None):
-        """From noise z at t = 1 to an image at t = 0."""
+        """Return the images [B, *shape] at t = 0 to which noise z flows."""
         times = jnp.linspace(1.0, 0.0, SAMPLER_STEPS + 1, dtype=jnp.float32)
         return self.follow(players, z, modules.labels_or_none(y, z), times)
 
     def encode(self, players, x, keys=None, y=None):
-        """From an image at t = 0 to its noise at t = 1."""
+        """Return the noise z [B, *shape] at t = 1 to which images x flow."""
         times = jnp.linspace(0.0, 1.0, SAMPLER_STEPS + 1, dtype=jnp.float32)
         return self.follow(players, x, modules.labels_or_none(y, x), times)
 
@@ -163,7 +168,7 @@ def flow(
     num_classes: number of classes that the network takes as y; 0 if it ignores y.
     label_dropout: fraction of the labels dropped in training; guidance needs some.
     guidance: w of equation 6 in `conditioning.py`, for samples unless given another.
-    name: of the one player.
+    name: name of the player.
 
     ops: sample(players, keys, y, *, sampler="heun", sampling_steps, guidance), prior
     (noise), encode, decode, diffuse, denoise_between, predict_x0. "euler" takes one

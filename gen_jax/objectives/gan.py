@@ -85,10 +85,12 @@ class _Gan:
     discriminator_name: str
 
     def init_generator(self, rng: jax.Array, batch: Tree) -> Weights:
+        """Return G's first weights, for z [B, z_dim]."""
         z = jnp.zeros((1, self.z_dim), jnp.float32)
         return modules.init(self.generator, rng, z, modules.no_labels(1))
 
     def init_discriminator(self, rng: jax.Array, batch: Tree) -> Weights:
+        """Return D's first weights, for the batch's x [B, ...]."""
         x, y = modules.example(batch), modules.no_labels(1)
         return modules.init(self.discriminator, rng, x, y)
 
@@ -106,25 +108,25 @@ class _Gan:
         }
 
     def prior(self, players, keys):
-        """z [B, z_dim] by keys [B]."""
+        """Return z [B, z_dim], one by each key."""
         return PRIORS[self.prior_name](keys, (self.z_dim,))
 
     def draw(self, players, y, keys):
-        """G(z, y) for a z by each key, in training, and G's mutable state."""
+        """Return G(z, y) [B, ...] in training, z by the keys, and G's mutable state."""
         keys_z, keys_dropout = randomness.split(keys, 2)
         z, mine = self.prior(players, keys_z), players[self.generator_name]
         return modules.apply(self.generator, mine, z, y, train=True, keys=keys_dropout)
 
     def discriminate(self, player, x, y, keys):
-        """D's logits for x, in training, and D's mutable state."""
+        """Return D's logits for x [B, ...] in training, and D's mutable state."""
         return discriminate(self.discriminator, player, x, y, keys, train=True)
 
     def noise(self, context):
-        """Keys of z: the player's own, or those that all turns of a step share."""
+        """Return z's keys [B]: the player's own, or those that all turns share."""
         return context.shared_keys if self.shared_noise else context.keys
 
     def discriminator_loss(self, players, batch, context):
-        """-V(D, G), equation 1, or D's loss in its place, and the penalties."""
+        """Compute D's loss, float32 []: -V(D, G) or its replacement, plus penalties."""
         x, y = batch["x"], modules.labels(batch)
         keys_real, keys_fake, keys_u = randomness.split(
             randomness.fold_in(context.keys, 2), 3
@@ -149,7 +151,7 @@ class _Gan:
         return value, (mutable, metrics)
 
     def r1(self, score, x, step):
-        """gamma R1 of the real images, in one of `r1_every` steps."""
+        """Return r1_every gamma R1 of x [B, ...] in one of r1_every steps, else 0."""
         _, gamma, every = self.regularization
         return jax.lax.cond(
             step % every == 0,
@@ -158,7 +160,7 @@ class _Gan:
         )
 
     def generator_loss(self, players, batch, context):
-        """Compute the second term of equation 1, or G's loss in its place."""
+        """Compute G's loss, float32 []: equation 1's second term or its replacement."""
         y = modules.labels(batch)
         x_fake, mutable = self.draw(players, y, self.noise(context))
         keys = randomness.fold_in(context.keys, 2)
@@ -170,19 +172,19 @@ class _Gan:
         return value, (mutable, metrics)
 
     def sample(self, players, keys, y=None):
-        """G(z, y) for a z by each key: a sample depends on its own key alone."""
+        """Return G(z, y) [B, ...]; each sample depends on its own key alone."""
         y = modules.labels_or_drawn(y, keys, self.num_classes)
         return self.decode(
             players, self.prior(players, randomness.split(keys, 2)[0]), y
         )
 
     def decode(self, players, z, y=None):
-        """G(z, y) by running statistics, without dropout."""
+        """Return G(z, y) [B, ...] by running statistics, without dropout."""
         y, mine = modules.labels_or_none(y, z), players[self.generator_name]
         return modules.apply(self.generator, mine, z, y, train=False)[0]
 
     def score(self, players, x, y=None):
-        """D's logits [B] for x and labels y, by running statistics."""
+        """Return D's logits [B] for x [B, ...] and labels y, by running statistics."""
         mine = players[self.discriminator_name]
         return discriminate(self.discriminator, mine, x, y)[0]
 
@@ -217,7 +219,7 @@ def gan(
     prior: distribution of z, one of `PRIORS`.
     shared_noise: whether all turns of a step use the same z for the same example.
     ema_halflife_images: half-lives of the generator's averages.
-    names: of the two players.
+    names: names of the generator and the discriminator.
 
     Real and generated images go through D as two batches, each with its own BatchNorm
     statistics. ops: sample, prior, decode (all of G) and score (D's logits for x, y).

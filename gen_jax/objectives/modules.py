@@ -80,7 +80,7 @@ def apply_part(
 ) -> tuple[Any, Tree]:
     """Apply one of a player's modules, as `apply`; see `join`.
 
-    Returns the output and the mutable state of the whole player after it.
+    Returns the output [B, ...] and the mutable state of the whole player after it.
     """
     part = Weights(player.params[name], player.mutable.get(name, {}))
     out, mutable = apply(module, part, *args, **kwargs)

@@ -35,27 +35,29 @@ class _Pix2Pix:
     discriminator_name: str
 
     def init_generator(self, rng: jax.Array, batch: Tree) -> Weights:
+        """Return G's first weights, for the batch's x [B, H, W, C]."""
         return modules.init(self.generator, rng, modules.example(batch), None)
 
     def init_discriminator(self, rng: jax.Array, batch: Tree) -> Weights:
+        """Return D's first weights, for pairs x [B, H, W, C], y [B, H, W, C']."""
         pair = modules.example(batch), modules.example(batch, "y")
         return modules.init(self.discriminator, rng, *pair)
 
     def translate(self, players, x, keys):
-        """G(x, z), with dropout by keys [B] as z; without dropout if keys are None."""
+        """Return G(x, z) [B, H, W, C']; z: dropout by keys [B], none for None."""
         return modules.apply(self.generator, players[self.generator_name], x, keys)[0]
 
     def generate(self, players, x, keys):
-        """G(x, z) in training, and G's mutable state."""
+        """Return G(x, z) [B, H, W, C'] in training, and G's mutable state."""
         mine = players[self.generator_name]
         return modules.apply(self.generator, mine, x, keys, train=True)
 
     def discriminate(self, mine, x, y):
-        """D's logits for the pair's patches, in training, and D's mutable state."""
+        """Return D's logits [B, H', W'] for patches of pairs, and its mutable state."""
         return modules.apply(self.discriminator, mine, x, y, train=True)
 
     def discriminator_loss(self, players, batch, context):
-        """-V(D, G) / 2, equation 1."""
+        """Compute D's loss, float32 []: half of -V(D, G) or its replacement."""
         x, y = batch["x"], batch["y"]
         # The keys of the generator's next turn: D sees the image that G will return.
         y_hat, _ = self.generate(players, x, context.shared_keys)
@@ -66,7 +68,7 @@ class _Pix2Pix:
         return value / 2, (mutable, metrics)
 
     def generator_loss(self, players, batch, context):
-        """G's loss in the place of V, plus lambda L_L1; equation 4."""
+        """Compute G's loss, float32 []: its adversarial loss plus lambda L_L1 (4)."""
         x, y = batch["x"], batch["y"]
         y_hat, mutable = self.generate(players, x, context.shared_keys)
         l1 = terms.absolute_error(y, y_hat).mean()
@@ -96,13 +98,13 @@ def pix2pix(
     Batches are {"x": [B, H, W, C], "y": [B, H, W, C']}, input and target in [-1, 1].
 
     generator: (x [B, H, W, C], keys [B] or None) -> y_hat [B, H, W, C'].
-    discriminator: (x, y) -> logits of D, a map [B, H', W'] of patches; None for the
-        paper's baseline, a generator with the L1 loss alone. Either module may have
+    discriminator: (x, y) -> logits of D, a map [B, H', W'] of patches. None trains the
+        generator with the L1 loss alone, the paper's baseline. Either module may have
         mutable state, and an argument `train: bool`.
     gan_loss: one of `adversarial.GAN_LOSSES`.
     l1_weight: lambda.
     ema_halflife_images: half-lives of the generator's averages.
-    names: of the two players.
+    names: names of the generator and the discriminator.
 
     ops: translate(players, x, keys) -> y_hat. Raises UserError for an unknown gan_loss.
     """

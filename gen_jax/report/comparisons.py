@@ -17,7 +17,7 @@ class Comparison(NamedTuple):
     """
 
     name: str
-    what: str
+    description: str
     columns: list[str]
     rows: list[tuple[str, list[Value | None]]]
     remarks: list[tuple[str, str]]
@@ -45,7 +45,7 @@ def _compared(
     contexts = [(f.label, _context(each)) for f, each in measured]
     return Comparison(
         words(name),
-        next((cut(each.what) for _, each in measured if each.what), ""),
+        next((cut(each.description) for _, each in measured if each.description), ""),
         [folder.label for folder in folders],
         [(words(k), [each.values.get(k) for _, each in measured]) for k in keys],
         _by_run(hows) + _by_run(contexts),

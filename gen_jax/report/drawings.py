@@ -15,7 +15,7 @@ class Figure(NamedTuple):
     """One claim about all runs; numbers: None if there are none."""
 
     name: str
-    what: str
+    description: str
     pictures: list[tuple[str, Picture]]
     numbers: Table | None
     tables: list[Table]
@@ -59,9 +59,10 @@ def _figure(name: str, folders: Sequence[Folder], album: Album) -> Figure:
         for label, numbers in columns
         for each in nested(numbers)
     ]
-    what = next((claim.what for _, claim in claims if claim.what), "")
+    lines = (claim.description for _, claim in claims)
+    description = next(filter(None, lines), "")
     return Figure(
-        words(name), cut(what), pictures, table if table.rows else None, tables
+        words(name), cut(description), pictures, table if table.rows else None, tables
     )
 
 

@@ -124,7 +124,7 @@ def _clock(seconds: float) -> str:
 
 
 def _film(folder: Folder, album: Album, limit: int) -> Film:
-    """Return the run's grids, in at most about `limit` bytes."""
+    """Return sample grids for the animation, about `limit` bytes at most."""
     chosen = spread([path for _, path in folder.samples], _MAX_FRAMES, limit)
     frames = [
         (step, picture)

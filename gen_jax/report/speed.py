@@ -9,11 +9,10 @@ RATE = "images/s"
 
 
 def rates(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return {step, images, images/s} of every stretch between two records.
+    """Return {step, images, images/s} of every interval between two records.
 
-    Left out are the stretch before the first record, which includes compilation, the
-    last one, whose record is written right after the one before, and any in which the
-    clock was set back.
+    Skip the first interval (compilation), the last, and any across a clock change. The
+    last record is written right after the one before.
     """
     found = []
     for before, after in itertools.pairwise(records[:-1]):

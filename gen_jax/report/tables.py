@@ -76,7 +76,10 @@ def flat(
 
 
 def nested(numbers: Mapping[str, Any]) -> list[Table]:
-    """Return a table of each object whose objects have equal names, as by class."""
+    """Return one table for each entry whose values are dicts with equal keys.
+
+    Results by class are such an entry.
+    """
     return [by_row(words(k), x) for k, x in numbers.items() if _is_table(x)]
 
 

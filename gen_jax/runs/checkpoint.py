@@ -49,12 +49,15 @@ def run_folder(directory: Path) -> Path:
 
 
 def describe_batch(batch: Tree) -> Tree:
-    """Return a batch's shapes and dtypes as JSON, to rebuild a state's structure."""
+    """Return the shapes and dtypes of a batch [B, ...] as JSON.
+
+    A state's structure can be rebuilt from them.
+    """
     return jax.tree.map(lambda x: {"shape": x.shape, "dtype": str(x.dtype)}, batch)
 
 
 def batch_like(described: Any) -> Tree:
-    """Return the ShapeDtypeStructs that `describe_batch` described."""
+    """Return the ShapeDtypeStructs [B, ...] that `describe_batch` described."""
     if isinstance(described, list):
         return [batch_like(item) for item in described]
     if set(described) == {"shape", "dtype"} and isinstance(described["dtype"], str):
@@ -65,7 +68,7 @@ def batch_like(described: Any) -> Tree:
 def state_like(game: Game, batch: Tree, sharding: jax.sharding.Sharding) -> State:
     """Return a game's state as ShapeDtypeStructs with shardings; nothing is computed.
 
-    batch: as for `init_state`.
+    batch: an example batch, arrays or ShapeDtypeStructs [B, ...].
     """
     shapes = jax.eval_shape(partial(init_state, game), jax.random.key(0), batch)
     return jax.tree.map(

@@ -26,8 +26,8 @@ class MetricsLog:
     metrics.jsonl has one JSON object per logged step: step, images, every metric and
     seconds. A value that is not finite is null, since JSON has no NaN.
 
-    Opening drops the lines after `resume_step` and a last line torn by a kill, so the
-    file of a resumed run ends as if it had never stopped. TensorBoard drops the same
+    Opening drops the lines after `resume_step`, and a last line torn by a kill. So a
+    resumed run's file looks as if the run had never stopped. TensorBoard drops the same
     steps.
 
     Every method raises OSError if the disk is full or the folder is gone.
@@ -80,9 +80,9 @@ class MetricsLog:
         self._write_event(step, summary={"value": [{"tag": tag, "image": image}]})
 
     def flush(self) -> None:
-        """Return when metrics.jsonl is on the disk: call it before a checkpoint.
+        """Flush metrics.jsonl to disk.
 
-        Without the lines before a checkpoint a resumed run's log would have a gap.
+        Call it before a checkpoint; otherwise a resumed run's log has a gap.
         """
         self._lines.flush()
         os.fsync(self._lines.fileno())

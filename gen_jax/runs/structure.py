@@ -13,8 +13,9 @@ _NOTHING: dict[str, Any] = {}  # an empty tuple, list or dict, or None
 def difference(expected: Tree, saved: Tree, name: str) -> str | None:
     """Return the first difference as one line that names the leaf; None if equal.
 
-    expected, saved: trees whose leaves have a shape and a dtype. Tuples, named tuples
-    and dicts with the same keys are equal. name: the path of the trees' root.
+    expected, saved: trees whose leaves [...] have a shape and a dtype. Tuples, named
+        tuples and dicts with the same keys are equal.
+    name: the path of the trees' root.
     """
     return _difference(_nested(expected), _nested(saved), name)
 

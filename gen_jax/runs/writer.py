@@ -147,7 +147,7 @@ def check_room(folder: Path, state: State) -> None:
     """Raise OSError if the disk of a folder has no room for a state's checkpoint.
 
     Orbax would report a full disk in hundreds of lines. Some file systems report a
-    total size of 0: then only writing can tell.
+    total size of 0: then free space is unknown, and nothing is raised.
     """
     needed = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
     existing = next(place for place in (folder, *folder.parents) if place.exists())

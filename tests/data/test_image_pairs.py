@@ -203,7 +203,7 @@ def test_a_broken_half_is_named_or_the_pair_skipped(tmp_path, capsys, memory_gib
 
 @pytest.mark.parametrize("direction", ["a_to_b", "b_to_a"])
 def test_an_aligned_file_is_read_as_its_input_side(direction, tmp_path, capsys):
-    """What a run takes as inputs: a side of it as wide as the trained-on one."""
+    """The input side is as wide as the images that the run was trained on."""
     a, b = (RNG.integers(0, 256, (6, 4, 3), np.uint8) for _ in "AB")
     Image.fromarray(np.concatenate([a, b], 1)).save(tmp_path / "both.png")
     Image.fromarray(a).save(tmp_path / "one.png")

@@ -1,4 +1,4 @@
-"""What happens to a batch on the device."""
+"""The preparation of a batch on the device."""
 
 import jax
 import numpy as np

@@ -126,7 +126,12 @@ def test_data_that_a_task_cannot_use_are_refused(tmp_path):
         image_size=9,
         task="low_resolution",
     )
-    _says("1x1, too small for", "digits", image_size=1, task="holes")
+    _says(
+        "1x1, too small for --config.data.task=holes: it needs sides of at least 2",
+        "digits",
+        image_size=1,
+        task="holes",
+    )
     _says(
         "2 channels, .*edges takes 1 or 3",
         _npz(tmp_path, _images(9, 4, 4, 2)),

@@ -25,7 +25,7 @@ def _png(pixels):
 
 
 class Blobs(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """What a user would write: pictures under unusual names, and a label."""
+    """A user's dataset: images and a label, under unusual names."""
 
     name = "blobs"
     VERSION = tfds.core.Version("1.0.0")

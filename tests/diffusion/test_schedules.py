@@ -164,7 +164,7 @@ def test_a_schedule_is_built_from_a_configuration():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("square", 10), "schedule 'square' is not one of: linear, cosine"),
+        (("square", 10), "schedule 'square' is unknown: choose one of linear, cosine"),
         (("cosine", 10, (0.1, 0.2)), r"betas=\(0.1, 0.2\), schedule=cosine; betas are"),
         (("linear", 10, (0.2, 0.1)), "the first and the last, no smaller"),
         (("linear", 10, (0.1,)), "betas are two"),

@@ -80,7 +80,7 @@ def run(name: str, *flags: str, cwd=ROOT, env=None):
 
 @functools.cache
 def forks() -> subprocess.Popen:
-    """What `forked` asks, started when it is first asked; it ends with its input."""
+    """Return the server of `forked`, which ends with its input."""
     server = subprocess.Popen(
         [sys.executable, Path(__file__).with_name("forks.py")],
         env=environment(),

@@ -1,4 +1,4 @@
-"""What the commands do for a user who means well."""
+"""The commands, used as intended: their output and files."""
 
 import io
 import json

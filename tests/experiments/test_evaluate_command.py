@@ -28,7 +28,7 @@ ORDINARY = ("vae", "pix2pix")
 
 def check_values(measure):
     """Check that each value is a number within its interval."""
-    assert measure["what"].endswith(".")
+    assert measure["description"].endswith(".")
     assert measure["context"]
     for value in measure["values"].values():
         assert value["value"] is not None
@@ -85,12 +85,15 @@ def test_mistakes_get_one_line_and_cost_nothing(tmp_path):
     junk.write_bytes(b"no weights")
     for flags, message in (
         (["--features=pixels", "--samples=64"], "needs more than 64 images"),
-        (["--features=resnet"], "feature network 'resnet' is not one of: classifier"),
+        (
+            ["--features=resnet"],
+            "feature network 'resnet' is unknown: choose one of classifier",
+        ),
         (["--features=inception:nowhere.pth"], "nowhere.pth"),
         (["--features=inception"], "lacks a FILE of weights: inception:FILE"),
         (["--features=inception:"], "lacks a FILE of weights: inception:FILE"),
         ([f"--features=inception:{junk}"], "sha256"),
-        (["--preset=papers"], "preset 'papers' is not one of: quick, paper"),
+        (["--preset=papers"], "preset 'papers' is unknown: choose one of quick, paper"),
         (["--only=boundd"], "Did you mean bound?"),
         (["--only=by_class"], "no measure 'by_class' of this run"),
         (["--sampler=ddim"], "--sampler does not apply"),

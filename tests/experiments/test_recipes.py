@@ -1,4 +1,4 @@
-"""What the recipes add to the games that they build."""
+"""The properties that recipes add to the games that they build."""
 
 import dataclasses
 import json

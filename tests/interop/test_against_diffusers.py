@@ -25,7 +25,7 @@ NOT_HERE = "pip install torch==2.13.0 diffusers==0.42.1 repeats the comparison"
 
 
 def stored():
-    """What diffusers gave."""
+    """Return the stored outputs of diffusers."""
     with np.load(STORED) as arrays:
         return dict(arrays)
 
@@ -40,7 +40,7 @@ def make_ddpm():
 
 
 def repeated():
-    """What diffusers gives here."""
+    """Return the outputs of the installed diffusers."""
     script = make_ddpm()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # diffusers meets NumPy's deprecations

@@ -129,7 +129,10 @@ def test_undefined_numbers_are_refused():
         (lambda: precision_recall(three, four), "3 are real"),
         (lambda: precision_recall(four, four, 0), "k=0"),
         (lambda: precision_recall(four, np.zeros((4, 2))), r"\[4, 1\] with \[4, 2\]"),
-        (lambda: precision_recall(four, four / 0), "sampled images are not all finite"),
+        (
+            lambda: precision_recall(four, four / 0),
+            "sampled images contain NaN or infinity",
+        ),
         (lambda: density_coverage(four, three, 4), "k=4 .* 4 are real"),
         (lambda: density_coverage(four, three[:0], 1), r"not \[4, 1\] with \[0, 1\]"),
         (lambda: diversity(four, four[:1]), "1 sampled"),

@@ -1,4 +1,4 @@
-"""What diffusion may choose: each choice by hand, or by what it has to leave alike."""
+"""The options of diffusion: each by hand, or by the results that it must not change."""
 
 import dataclasses
 

@@ -13,7 +13,7 @@ from gen_jax.files import write_json
 from gen_jax.runs.run import make_meta
 
 MEASURE = {
-    "what": "How far samples lie from real images.",
+    "description": "How far samples lie from real images.",
     "context": {"features": "a classifier", "real_images": 1637},
     "values": {
         "distance": {
@@ -33,12 +33,12 @@ MEASURE = {
 }
 CLAIMS = {
     "variety": {
-        "what": "How varied samples are.",
+        "description": "How varied samples are.",
         "pictures": ["variety.png", "film.gif"],
         "numbers": {"in_each_class": [3, 4], "fraction_sure": 0.695, "mean": {"of": 1}},
     },
     "classes": {
-        "what": "One row a class.",
+        "description": "One row a class.",
         "pictures": [],
         "numbers": {"by_class": {"0": {"recall": 0.5}, "1": {"recall": 0.75}}},
     },

@@ -167,8 +167,8 @@ def test_everything_in_a_file_is_shown_as_text(tmp_path):
     with (run / "metrics.jsonl").open("a") as file:
         file.write(json.dumps({"step": 13, f"{HOSTILE}/loss": 1.0}) + "\n")
     shutil.copy(run / "figures" / "variety.png", run / "figures" / '"><b>.png')
-    claims = {HOSTILE: {"what": HOSTILE, "numbers": {HOSTILE: HOSTILE}}}
-    evil = {"what": HOSTILE, "note": HOSTILE, "context": {HOSTILE: [HOSTILE]}}
+    claims = {HOSTILE: {"description": HOSTILE, "numbers": {HOSTILE: HOSTILE}}}
+    evil = {"description": HOSTILE, "note": HOSTILE, "context": {HOSTILE: [HOSTILE]}}
     evil["values"] = {HOSTILE: {"value": HOSTILE, "unit": HOSTILE, "interval": HOSTILE}}
     evil["by_class"] = {HOSTILE: {HOSTILE: HOSTILE}}
     evil["pictures"] = ["../samples/4.png", "..", HOSTILE]

@@ -184,7 +184,9 @@ def test_a_folder_in_use_is_left_as_it_is(tmp_path):
 
 
 def test_options_that_several_seeds_lack_are_refused():
-    with pytest.raises(UserError, match="need the backend jit"):
+    with pytest.raises(
+        UserError, match="need the backend jit, not pmap: use --backend=jit"
+    ):
         fit(mean_game(), BATCHES, CONFIG, seeds=SEEDS, backend="pmap")
     player = Player(
         lambda *_: Weights({"w": jnp.zeros((2**15, 2**15))}),

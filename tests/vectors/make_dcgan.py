@@ -1,4 +1,4 @@
-"""What plain PyTorch layers in the DCGAN's layout give: writes dcgan.npz beside itself.
+"""Store the outputs of plain PyTorch layers for DCGAN in dcgan.npz, next to this file.
 
     PYTHONPATH=tests python -m vectors.make_dcgan
 

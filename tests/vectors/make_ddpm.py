@@ -1,11 +1,11 @@
-"""What diffusers gives for a DDPM: writes ddpm.npz beside itself.
+"""Store the outputs of diffusers for a DDPM in ddpm.npz, next to this file.
 
     PYTHONPATH=tests python -m vectors.make_ddpm
 
-A narrow U-Net of google/ddpm-cifar10-32's configuration, and chains of its schedulers,
-whose network is some smooth function: what it gave at each step is stored beside where
-each step led. The timesteps are "trailing", which is where ours lie if the steps divide
-T, and DDIM takes eps_hat from the clipped x_0_hat, as ours does. The stored file was
+A narrow U-Net of google/ddpm-cifar10-32's configuration, and chains of its schedulers.
+The chains' network is some smooth function. The file holds its output at each step and
+the result of each step. The timesteps are "trailing", the same as ours if the steps
+divide T. DDIM takes eps_hat from the clipped x_0_hat, as ours does. The stored file was
 made with PyTorch 2.13.0 and diffusers 0.42.1.
 """
 
@@ -54,7 +54,7 @@ SHAPE = (2, 2, 2, 3)  # of the chains' pictures: batch, channels, rows, columns
 
 
 def unet_outputs(config, x, t, weights=None):
-    """What a UNet2DModel gives for pictures [B, H, W, C] and times [B]; and itself."""
+    """Return a UNet2DModel's output for images [B, H, W, C] and times [B], and it."""
     torch.manual_seed(SEED)
     net = diffusers.UNet2DModel(**config).eval()
     if weights is not None:

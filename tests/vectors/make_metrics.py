@@ -1,9 +1,9 @@
-"""What other packages give for our metrics: writes metrics.json beside itself.
+"""Store the outputs of other packages for our metrics in metrics.json.
 
     PYTHONPATH=.:tests python -m vectors.make_metrics
 
-Each package is asked for functions of arrays alone, which are drawn here, so that
-no network and no image reader lies between. The stored file was made with
+The file lies next to this one. The packages' functions are called on random arrays, so
+that no network and no image reader lies between. The stored file was made with
 torch-fidelity 0.4.0, prdc 0.2, scikit-image 0.26.0 and scikit-learn 1.9.1.
 """
 

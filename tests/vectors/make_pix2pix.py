@@ -1,11 +1,11 @@
-"""What plain PyTorch layers in pix2pix's layout give: writes pix2pix.npz beside itself.
+"""Store the outputs of plain PyTorch for pix2pix in pix2pix.npz, next to this file.
 
     PYTHONPATH=tests python -m vectors.make_pix2pix
 
-The U-Net of a 32x32 picture is written out layer by layer, and so is the PatchGAN, as
-the paper's appendix and its authors' code describe them; both with 4 features instead
-of 64, with affine instance norms, and without dropout. How PyTorch's weights become
-Flax's is in `torch_layout`. The stored file was made with PyTorch 2.13.0.
+The U-Net of a 32x32 image and the PatchGAN are written layer by layer, as the paper's
+appendix and its authors' code describe them. Both have 4 features instead of 64, affine
+instance norms, and no dropout. `torch_layout` turns PyTorch's weights into Flax's. The
+stored file was made with PyTorch 2.13.0.
 """
 
 from pathlib import Path

@@ -1,8 +1,8 @@
 """Weights in PyTorch's layout: drawn by a seed, and turned into Flax's.
 
-It needs neither of the two, so that what PyTorch computed once (`make_*.py`) can be
-compared where PyTorch is not installed: a file of vectors holds inputs, outputs, and
-of the weights only names, shapes and the seed.
+It needs neither of the two. So PyTorch's stored outputs (`make_*.py`) can be compared
+on a machine without PyTorch. A file of vectors holds inputs, outputs, and the names,
+shapes and seed of the weights.
 
 The mapping, for a side of a picture (PyTorch: batch, channels, rows, columns; Flax:
 batch, rows, columns, channels):
@@ -17,7 +17,7 @@ batch, rows, columns, channels):
   flipped along both sides and becomes [4, 4, in, out].
 - A convolution of a whole 4x4 picture and a transposed one of a single pixel are matrix
   products, whose kernels are flattened as the picture is: rows, columns, channels.
-- Norms have "weight" for scale, BatchNorm "running_mean" and "running_var" besides.
+- Norms have "weight" for scale. BatchNorm also has "running_mean" and "running_var".
 """
 
 import numpy as np

@@ -31,7 +31,7 @@ class Row(NamedTuple):
 
     @property
     def holds(self) -> bool:
-        """Whether the interval agrees with the claim; a move must exceed chance."""
+        """Return whether the interval agrees with the claim."""
         return {
             "equal": self._is_near or self._is_inside,
             "below": self.estimate.low <= self.exact,

@@ -36,7 +36,10 @@ class Vgg16(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> list[jax.Array]:
-        """Return five maps of x [B, H, W, 3], each half as large as the previous."""
+        """Return five feature maps of x [B, H, W, 3], each half the previous side.
+
+        The first has the sides of x.
+        """
         maps: list[jax.Array] = []
         for times, depth in [(1, 2), (2, 2), (4, 3), (8, 3), (8, 3)]:
             if maps:
@@ -54,7 +57,10 @@ class AlexNet(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> list[jax.Array]:
-        """Return five maps of x [B, H, W, 3], of about H/4, H/8 and three of H/16."""
+        """Return five feature maps of x [B, H, W, 3].
+
+        Their heights are about H/4, H/8 and three times H/16.
+        """
         maps: list[jax.Array] = []
         for times, kernel, strides, padding in [
             (1, 11, 4, 2),

@@ -165,7 +165,9 @@ def test_a_pickle_that_calls_something_is_refused(package, monkeypatch, capsys):
 
 
 def test_bad_input_is_refused(vectors, package, monkeypatch):
-    with pytest.raises(UserError, match="net 'squeeze' is not one of: vgg, alex"):
+    with pytest.raises(
+        UserError, match="net 'squeeze' is unknown: choose one of vgg, alex"
+    ):
         lpips("squeeze")
     publish(package, monkeypatch, "alex", as_published(vectors, "alex"))
     distance = lpips.__wrapped__("alex")  # its weights are not those that are cached
