@@ -11,7 +11,8 @@ ROOT = Path(__file__).parents[1]
 FAKE_PYTHON = """#!/bin/bash
 case "$1 $2" in
 -c*) [[ ${FAKE_EXIT-} ]] && exit $FAKE_EXIT; echo "3.12.0 $FAKE" ;;
-"-m venv") mkdir -p "$3/bin"; cp "$FAKE" "$3/bin/python"; cp "$FAKE" "$3/bin/ruff" ;;
+"-m venv") mkdir -p "$3/bin"
+    for name in python ruff mypy; do cp "$FAKE" "$3/bin/$name"; done ;;
 *) echo "$PWD: $*" >>"$LOG"; [[ $2 != pip ]] || exit ${PIP_EXIT:-0} ;;
 esac
 """
@@ -184,6 +185,7 @@ def test_test_checks_and_passes_flags_on(launch, tmp_path):
     assert rest == [
         f"{here}check --quiet .",
         f"{here}format --quiet --check .",
+        f"{here}--no-error-summary",
         f"{here}-m pytest -k a b -m not gpu -x",
     ]
     assert launch("test", "--quick")[-1].endswith("pytest --ignore=tests/experiments")

@@ -386,12 +386,13 @@ def ddpm(
 
 
 def _check_recipe(recipe: Recipe) -> None:
-    learned = recipe.variance == "learned_range"
-    if (recipe.loss, learned) in (("simple", True), ("hybrid", False)):
+    if recipe.variance == "learned_range" and recipe.loss == "simple":
         raise UserError(
-            f"loss={recipe.loss} does not go with variance={recipe.variance}: the "
-            "hybrid loss teaches a variance, and so may the variational one"
+            "loss=simple does not train variance=learned_range: use loss=hybrid or "
+            "loss=variational"
         )
+    if recipe.variance != "learned_range" and recipe.loss == "hybrid":
+        raise UserError("loss=hybrid needs variance=learned_range")
     if recipe.min_snr and recipe.loss == "variational":
         raise UserError(
             f"min_snr={recipe.min_snr} weights the simple loss; the loss is variational"
