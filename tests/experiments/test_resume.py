@@ -14,6 +14,8 @@ from goldens import CASES, built
 from gen_jax import FitConfig, experiment, fit
 
 OPTIONS = {"log_every_steps": 1, "sample_every_steps": 2}
+# Large images: minutes without the compiler's optimisations.
+SLOW = ("dcgan_radford", "ddpm_cifar10", "pix2pix_facades")
 
 
 def logged(folder):
@@ -26,7 +28,13 @@ def test_every_experiment_has_a_case():
     assert {CASES[name][0] for name in experiment.names()} == set(experiment.names())
 
 
-@pytest.mark.parametrize("name", experiment.names())
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n
+        for n in experiment.names()
+    ],
+)
 def test_a_resumed_run_is_the_uninterrupted_one(name, tmp_path):
     game, batch = built(name)
     one, two = tmp_path / "one", tmp_path / "two"
