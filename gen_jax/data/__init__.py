@@ -7,6 +7,7 @@
 data of one's own.
 """
 
+from gen_jax.data.arrays import Arrays, array_dataset
 from gen_jax.data.dataset import (
     Batch,
     DataConfig,
@@ -24,6 +25,7 @@ from gen_jax.data.registry import absolute, describe, load
 from gen_jax.data.source import Source
 
 __all__ = [
+    "Arrays",
     "Batch",
     "DataConfig",
     "Dataset",
@@ -34,6 +36,7 @@ __all__ = [
     "Source",
     "Split",
     "absolute",
+    "array_dataset",
     "batches",
     "describe",
     "fingerprint",

@@ -15,6 +15,7 @@ Batch = dict[str, np.ndarray]
 Indices = Sequence[int] | np.ndarray
 
 MAX_PIXELS = 4096  # a side; no model here could generate larger images
+_IDENTIFYING = 16  # examples of a split that are hashed
 _TENTH = 2**64 // 10
 
 
@@ -114,7 +115,7 @@ class Dataset(NamedTuple):
     """A training split and a held-out one.
 
     digest: hash by `digest_of` of the content that both were read from, independent of
-        the decoder; "" if they are computed by code alone.
+        the decoder; "" if they are computed by code alone, see `identified`.
     measures: the source's own, for pairs.
     """
 
@@ -172,6 +173,23 @@ def fingerprint(dataset: Dataset) -> dict[str, int | str]:
         "test": len(dataset.test),
         "digest": dataset.digest,
     }
+
+
+def identified(dataset: Dataset) -> Dataset:
+    """Return a dataset with a digest, by which resumed runs and caches know it.
+
+    One without is given that of its examples: of all of a `MemorySplit`, of a few of
+    any other split.
+    """
+    if dataset.digest:
+        return dataset
+    parts: list[np.ndarray] = []
+    for split in (dataset.train, dataset.test):
+        whole = isinstance(split, MemorySplit)
+        number = len(split) if whole else min(len(split), _IDENTIFYING)
+        places = np.linspace(0, len(split) - 1, number).astype(np.int64)
+        parts += split.read(places).values()
+    return dataset._replace(digest=digest_of(parts))
 
 
 def digest_of(arrays: Iterable[np.ndarray]) -> str:

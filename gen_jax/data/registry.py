@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gen_jax import config as configs
 from gen_jax import plugins
-from gen_jax.data.dataset import DataConfig, Dataset, Info
+from gen_jax.data.dataset import DataConfig, Dataset, Info, identified
 from gen_jax.data.source import Source
 from gen_jax.data.tasks import described_with_task, loaded_with_task
 from gen_jax.errors import UserError, hint
@@ -31,7 +31,7 @@ def load(config: DataConfig) -> Dataset:
     if not _is_there(source, config):
         kind = "folder" if source.where == "DIR" else "file"
         raise UserError(f"{config.spec}: there is no such {kind}")
-    return loaded_with_task(source.load(config), config)
+    return loaded_with_task(identified(source.load(config)), config)
 
 
 def describe(config: DataConfig) -> Info | None:

@@ -22,8 +22,9 @@ class Source(NamedTuple):
     describe: config -> the `Info` of the dataset that `load` returns, if possible from
         headers or one example; None if the source is absent. Raise UserError if it
         is present but damaged.
-    load: config -> `Dataset`, two splits that are read by index. Raise UserError, with
-        one line, if the source is absent or damaged, or does not suit `config`.
+    load: config -> `Dataset`, two splits that are read by index. `array_dataset` makes
+        one of arrays. Raise UserError, with one line, if the source is absent or
+        damaged, or does not suit `config`.
     where: placeholder for the text after the colon, which is `config.where`: "DIR" or
         "FILE" for a path; another word, such as "NAME", for other text; "" for none.
         A path is made absolute, and both functions are called only if it exists.

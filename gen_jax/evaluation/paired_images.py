@@ -13,6 +13,8 @@ from gen_jax.evaluation.result import Result, mean_of
 from gen_jax.metrics import pixels
 from gen_jax.metrics.networks.lpips import SMALLEST_SIDE, lpips
 
+_SHOWN = 16  # images in the picture
+
 
 def translation(evaluation: Evaluation) -> Result:
     """Measure L1, PSNR, SSIM and LPIPS of translations of test images against targets.
@@ -48,10 +50,14 @@ def _own_scores(
 
 
 def reconstruction(evaluation: Evaluation) -> Result:
-    """Measure L1, PSNR, SSIM and LPIPS of test images against reconstructions."""
+    """Measure L1, PSNR, SSIM and LPIPS of test images against reconstructions.
+
+    The picture shows test images, each next to its reconstruction.
+    """
     x, y = evaluation.real(evaluation.preset.bound_images)
     x_hat = evaluation.apply("reconstruct", x=x, y=y)
-    return _compared(x, x_hat)
+    pictures = {"reconstructions": images.side_by_side(x[:_SHOWN], x_hat[:_SHOWN])}
+    return _compared(x, x_hat)._replace(pictures=pictures)
 
 
 def _compared(y: np.ndarray, y_hat: np.ndarray) -> Result:

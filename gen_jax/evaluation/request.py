@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gen_jax import data, devices, images, sampling
-from gen_jax.data.dataset import digest_of, digest_of_value
+from gen_jax.data.dataset import digest_of, digest_of_value, identified
 from gen_jax.errors import UserError
 from gen_jax.evaluation.chunks import Chunks, load_array, save_array
 from gen_jax.evaluation.preset import QUICK, Preset
@@ -235,9 +235,8 @@ class Evaluation:
         parts = np.array_split(places, -(-len(places) // 1000))
         found = [network.features(train.read(part)["x"]) for part in parts]
         features = np.concatenate(found)
-        if self.dataset.digest:  # data without a digest would share one file
-            with contextlib.suppress(OSError):  # a full disk costs time alone
-                save_array(path, features)
+        with contextlib.suppress(OSError):  # a full disk costs time alone
+            save_array(path, features)
         return features
 
     def check_rank(self, network: FeatureNetwork) -> None:
@@ -273,7 +272,7 @@ def of_game(
     run = Run(None, dataset.info, game, None, state, int(state.step), place)
     with tempfile.TemporaryDirectory() as temporary:
         stored = (place or Path(temporary)) / "evaluation"
-        yield Evaluation(run, dataset, stored, **fields)
+        yield Evaluation(run, identified(dataset), stored, **fields)
 
 
 def of_folder(folder: str | Path, **fields: Any) -> Evaluation:

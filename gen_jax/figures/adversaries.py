@@ -20,7 +20,6 @@ from gen_jax.figures.figure import Figure
 from gen_jax.losses import adversarial
 
 _MAX_IMAGES = 1000
-_OPTIMUM = {"minimax": 0.5, "non_saturating": 0.5, "least_squares": 0.5}
 _CURVES = {"d_real": "of real images", "d_fake": "of generated images"}
 
 
@@ -47,8 +46,8 @@ def discriminator_outputs(evaluation: Evaluation) -> Figure:
             numbers[f"{name}_at_{when}"] = float(output(logits).mean())
     pictures = {}
     if curves := _logged(evaluation.run.folder):
-        level = _OPTIMUM.get(gan_loss)
-        label = f"D's mean {unit}"
+        known = adversarial.GAN_LOSSES.get(gan_loss)
+        level, label = known and known.optimum, f"D's mean {unit}"
         pictures["adversaries"] = charts.lines(curves, "step", label, level=level)
     return Figure(pictures, numbers)
 

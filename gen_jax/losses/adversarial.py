@@ -29,11 +29,13 @@ class GanLoss(NamedTuple):
 
     discriminator, generator: (real, fake) -> the mean that the player minimises, [].
     output: D's answer for each logit, in the units of the loss, such as a probability.
+    optimum: the output of the best D for equal densities; None if it is not one number.
     """
 
     discriminator: Loss
     generator: Loss
     output: Term = lambda logits: logits
+    optimum: float | None = None
 
 
 def _sum_of_means(real_term: Term, fake_term: Term) -> Loss:
@@ -64,6 +66,7 @@ GAN_LOSSES = {
         discriminator=_sum_of_means(_minus_log_d, _minus_log_one_minus_d),
         generator=_mean_of_fake(terms.log_one_minus_d),
         output=jax.nn.sigmoid,
+        optimum=0.5,
     ),
     # Same fixed point as minimax, but G has a gradient when D is sure of itself
     # (Goodfellow et al. 2014, section 3).
@@ -71,6 +74,7 @@ GAN_LOSSES = {
         discriminator=_sum_of_means(_minus_log_d, _minus_log_one_minus_d),
         generator=_mean_of_fake(_minus_log_d),
         output=jax.nn.sigmoid,
+        optimum=0.5,
     ),
     # Mao et al. (2017), equation 9: labels 0 for fake and 1 for real.
     "least_squares": GanLoss(
@@ -78,6 +82,7 @@ GAN_LOSSES = {
             lambda d: 0.5 * jnp.square(d - 1), lambda d: 0.5 * jnp.square(d)
         ),
         generator=_mean_of_fake(lambda d: 0.5 * jnp.square(d - 1)),
+        optimum=0.5,
     ),
     # Arjovsky et al. (2017), equation 2, for a Lipschitz D: see `gradient_penalty`
     # and `clipped`.

@@ -84,6 +84,15 @@ def test_a_source_of_another_package_is_found():
 
 
 @pytest.mark.usefixtures("package")
+def test_a_source_without_a_digest_is_known_by_its_examples():
+    config = configs.override(RunConfig(), "data.spec", "theirs:9").data
+    other = configs.override(
+        configs.override(RunConfig(), "data.spec", "theirs:9"), "data.level", "8"
+    ).data
+    assert load(config).digest == load(config).digest != load(other).digest
+
+
+@pytest.mark.usefixtures("package")
 def test_its_own_options_are_fields_of_the_configuration():
     config = configs.override(RunConfig(), "data.memory_gib", "2")
     config = configs.override(config, "data.spec", "theirs:5")

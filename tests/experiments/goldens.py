@@ -1,6 +1,7 @@
 """Golden values: the numbers that each recipe computes from a fixed seed.
 
-    python tests/experiments/goldens.py            rewrites tests/vectors/goldens.json
+    python tests/experiments/goldens.py CASE ...   computes these cases anew, or all,
+                                                   into tests/vectors/goldens.json
 
 Each case is a real recipe with a small network: the losses of three steps, four samples
 and a hash of the names and shapes of its parameters. They change only with a commit
@@ -193,15 +194,15 @@ def _tree_hash(tree) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def main() -> None:
-    """Write the file anew."""
+def main(cases: list[str]) -> None:
+    """Write the cases into the file anew, and keep the others."""
     os.environ["JAX_PLATFORMS"] = "cpu"
-    known = {}
-    for case in CASES:
+    known = json.loads(FILE.read_text())
+    for case in cases or CASES:
         known[case] = compute(case)
         print(case, known[case]["losses"][-1], file=sys.stderr, flush=True)
-    FILE.write_text(json.dumps(known, indent=0) + "\n")
+    FILE.write_text(json.dumps({case: known[case] for case in CASES}, indent=0) + "\n")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
