@@ -18,7 +18,7 @@ from absl import flags
 from jax.sharding import Mesh
 
 from experiments import flags as parsing
-from experiments.timing import bare_step
+from experiments.studies.timing import bare_step
 from gen_jax import config as configs
 from gen_jax import data, devices, experiment
 from gen_jax.game import Game

@@ -4,7 +4,8 @@ They cost nothing at run time. Each raises UserError with one line that names th
 player, and the array if one is wrong.
 """
 
-from collections.abc import Iterable, Mapping
+import functools
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -18,10 +19,10 @@ _OWN_METRICS = ("loss", "grad_norm")  # reported by the step itself
 _FORM = "a loss returns (value, (mutable, metrics))"
 
 
-def check_game(players: Mapping[str, Any], turns: Any, ops: Any) -> None:
+def check_game(players: Mapping[str, Any], ops: Any) -> None:
     """Check the types of a game's parts before they are used.
 
-    players: name -> Player. turns: a tuple of turns, each a tuple of names or a Turn.
+    players: name -> Player.
 
     Raises UserError for anything else.
     """
@@ -36,14 +37,32 @@ def check_game(players: Mapping[str, Any], turns: Any, ops: Any) -> None:
         raise UserError(
             f"ops is of type {type(ops).__name__}: write Ops(sample=...), see ops.py"
         )
-    if isinstance(turns, str) or not turns:
+
+
+def checked_turns(turns: Any) -> tuple[tuple[tuple[str, ...], int], ...]:
+    """Return the (names, part) of each turn, a tuple of names or a Turn.
+
+    Raises UserError for anything else, no turn, a name that stands twice in one turn
+    and a part that is not 0, 1, ...
+    """
+    if (
+        isinstance(turns, str)
+        or not isinstance(turns, Iterable)
+        or not (turns := tuple(turns))
+    ):
         raise UserError(f'turns is {turns!r}: write at least one, as (("model",),)')
+    found = []
     for turn in turns:
-        names = getattr(turn, "players", turn)
-        if isinstance(names, str) or not names:
+        names, part = getattr(turn, "players", turn), getattr(turn, "part", 0)
+        is_tuple = isinstance(names, Iterable) and not isinstance(names, str)
+        if not is_tuple or not (names := tuple(names)) or len({*names}) < len(names):
             raise UserError(
-                f'a turn is {names!r}: it is a tuple of names, as ("model",)'
+                f'a turn is {names!r}: it is a tuple of different names, as ("model",)'
             )
+        if not isinstance(part, int) or part < 0:
+            raise UserError(f"the part of turn {names!r} is {part!r}: it is 0, 1, ...")
+        found.append((names, part))
+    return tuple(found)
 
 
 def check_loss(name: str, mutable: Any, result: Any) -> None:
@@ -90,10 +109,13 @@ def _check_metrics(name: str, metrics: Any) -> None:
             )
 
 
-def first_difference(found: Any, expected: Any, root: str) -> str:
+def first_difference(
+    found: Any, expected: Any, root: str, other: str = "the network"
+) -> str:
     """Describe the first array in which a tree differs from the network's.
 
     found, expected: trees of arrays or ShapeDtypeStructs. root: the tree's name.
+        other: what `expected` is of.
 
     Returns such as "g.params/Dense_0/kernel: shape (3, 4), the network has (3, 5)";
     an empty string if structure, shapes and dtypes are equal.
@@ -103,16 +125,15 @@ def first_difference(found: Any, expected: Any, root: str) -> str:
         if name not in mine:
             return f"{name}: missing"
         if name not in theirs:
-            return f"{name}: unknown, the network has none"
+            return f"{name}: unknown, {other} has none"
         for what, of in (("shape", jnp.shape), ("dtype", _dtype)):
             if of(mine[name]) != of(theirs[name]):
                 return (
-                    f"{name}: {what} {of(mine[name])}, the network has "
-                    f"{of(theirs[name])}"
+                    f"{name}: {what} {of(mine[name])}, {other} has {of(theirs[name])}"
                 )
     own, wanted = (str(jax.tree.structure(tree)) for tree in (found, expected))
     if own != wanted:
-        return f"{root}: its containers are {own}, the network's {wanted}"
+        return f"{root}: its containers are {own}, those of {other} {wanted}"
     return ""
 
 
@@ -129,8 +150,25 @@ def fit_config(config: Any, start: Any, given: Any) -> FitConfig:
     return config
 
 
-def first_batch(batches: Any, leading: int = 0) -> Any:
-    """Return the batch of step 0 of `fit`'s batches, checked.
+def check_start(start: Any, like: Any) -> None:
+    """Raise UserError if a first state of `fit` is not one of its game.
+
+    like: a state of the game, arrays or ShapeDtypeStructs. start: None passes.
+    """
+    if start is None:
+        return
+    if type(start) is not type(like):
+        raise UserError(f"start is {_describe(start)}: give a State of this game")
+    if line := first_difference(start, like, "start", "this game"):
+        raise UserError(f"start is not a state of this game: {line}")
+
+
+def checked_batches(
+    batches: Any, leading: int = 0
+) -> tuple[Any, Callable[[int], Iterator[Any]]]:
+    """Return the batch of step 0 of `fit`'s batches, and a function like `batches`.
+
+    Its iterators raise UserError for a batch of another structure or shape.
 
     leading: number of axes before [B, ...].
 
@@ -163,7 +201,14 @@ def first_batch(batches: Any, leading: int = 0) -> Any:
             f"the arrays of a batch hold {' and '.join(map(str, sorted(sizes)))} "
             "examples: they need the same first axis [B]"
         )
-    return batch
+    return batch, functools.partial(_of_one_form, batches, batch)
+
+
+def _of_one_form(batches: Any, first: Any, start: int) -> Iterator[Any]:
+    for step, batch in enumerate(batches(start), start):
+        if line := first_difference(batch, first, "batch", "the first one"):
+            raise UserError(f"the batch of step {step} differs: {line}")
+        yield batch
 
 
 def check_no_raw_images(batch: Any) -> None:

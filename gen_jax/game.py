@@ -141,8 +141,8 @@ class Game:
     num_classes: int = 0
 
     def __post_init__(self) -> None:
-        contracts.check_game(self.players, self.turns, self.ops)
-        turns = tuple(t if isinstance(t, Turn) else Turn(tuple(t)) for t in self.turns)
+        contracts.check_game(self.players, self.ops)
+        turns = tuple(Turn(*turn) for turn in contracts.checked_turns(self.turns))
         object.__setattr__(self, "turns", turns)
         for name in (name for turn in turns for name in turn.players):
             if name not in self.players:

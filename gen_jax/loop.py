@@ -53,8 +53,8 @@ def fit(
     """Train to `config.steps`, resuming from the newest checkpoint in `workdir`.
 
     batches: `batches(s)` yields the batches of steps s, s + 1, ..., trees of arrays
-        [B, ...]. A step's batch is always the same. With several processes, each yields
-        its own slice of the global batch.
+        [B, ...], the same whenever asked for the same step. With several processes,
+        each yields its own slice of the global batch.
     workdir: folder of checkpoints, metrics and images; None saves nothing.
     backend, mesh, prepare: see `make_train_step`; mesh: by default all devices.
     meta: further entries of the checkpoints' description (`make_meta`).
@@ -74,11 +74,11 @@ def fit(
     config = contracts.fit_config(config, start, given)
     mesh = mesh or devices.data_mesh()
     rng = several.keys(seeds) if seeds else jax.random.key(config.seed)
-    first = contracts.first_batch(batches, rng.ndim)
+    first, batches = contracts.checked_batches(batches, rng.ndim)
     example = _prepared_shapes(first, prepare, rng.ndim)
     check_divides(jax.tree.leaves(example)[0].shape[0], game, mesh, config.microbatches)
     replicated = devices.everywhere(mesh)
-    like = _state_that_fits(game, example, replicated, len(seeds) or 1)
+    like = _state_that_fits(game, example, replicated, len(seeds) or 1, start)
     recorder = Recorder(game, config, example, workdir, meta or {}, held_out, seeds)
     state = recorder.restore(like)
     if state is None and start is not None:
@@ -160,16 +160,16 @@ def _prepared_shapes(batch, prepare, leading):
 
 
 def _state_that_fits(
-    game: Game, example: Tree, sharding: NamedSharding, seeds: int
+    game: Game, example: Tree, sharding: NamedSharding, seeds: int, start: State | None
 ) -> State:
     """Return one seed's `state_like`, after checking that all of them fit in memory.
 
-    Raises UserError if a device cannot hold all the seeds' states and its part of their
-    batches.
+    Raises UserError if a device cannot hold its part, or `start` is another game's.
     """
     from gen_jax.runs.checkpoint import state_like
 
     like, mesh = state_like(game, example, sharding), sharding.mesh
+    contracts.check_start(start, like)
     fraction = memory.size(example) // mesh.size
     needed = {"the state takes": memory.size(like) * seeds, "a batch": fraction * seeds}
     memory.check(needed, mesh.local_devices[0])

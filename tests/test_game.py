@@ -47,10 +47,18 @@ def test_a_frozen_player_has_no_turn():
     ("options", "message"),
     [
         ({"turns": ()}, r'turns is \(\): write at least one, as \(\("model",\),\)'),
-        ({"turns": ("model",)}, r"a turn is 'model': it is a tuple of names"),
+        ({"turns": ("model",)}, r"a turn is 'model': it is a tuple of different names"),
         ({"turns": "model"}, "turns is 'model': write at least one"),
-        ({"turns": (Turn("model"),)}, "a turn is 'model': it is a tuple of names"),
-        ({"turns": ((),)}, r"a turn is \(\): it is a tuple of names"),
+        (
+            {"turns": (Turn("model"),)},
+            "a turn is 'model': it is a tuple of different names",
+        ),
+        ({"turns": 3}, "turns is 3: write at least one"),
+        ({"turns": (3,)}, "a turn is 3: it is a tuple of"),
+        ({"turns": (("model",) * 2,)}, "a tuple of different names"),
+        ({"turns": (Turn(("model",), -1),)}, r"the part of turn .* is -1: it is 0, 1"),
+        ({"turns": (Turn(("model",), 1.5),)}, r"the part of turn .* is 1\.5: it is 0"),
+        ({"turns": ((),)}, r"a turn is \(\): it is a tuple of different names"),
         ({"ema": 100.0}, r"ema_halflife_images of 'model' is 100.0: .* \(100.0,\)"),
         ({"ops": {"sample": None}}, r"ops is of type dict: write Ops\(sample=...\)"),
     ],
@@ -164,3 +172,13 @@ def test_given_arrays_outlive_the_donated_state():
     state = init_state(game, jax.random.key(0), BATCH, {"model": given})
     leaves = jax.tree.leaves((state, given))
     assert len({leaf.unsafe_buffer_pointer() for leaf in leaves}) == len(leaves)
+
+
+def test_turns_may_be_any_iterable():
+    turns = (turn for turn in [("model",)])
+    game = Game({"model": scalar_player(mean_loss)}, turns)
+    assert game.turns == (Turn(("model",)),)
+
+
+def mean_loss(players, batch, context):
+    return players["model"].params["w"] * batch["x"].mean(), ({}, {})

@@ -285,6 +285,37 @@ def test_batches_of_another_form_are_refused_in_one_line(tmp_path, batches, mess
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    ("later", "message"),
+    [
+        ({"x": np.zeros(7, np.float32)}, r"step 2 differs: batch/x: shape \(7,\)"),
+        ({"z": np.zeros(8, np.float32)}, "step 2 differs: batch/x: missing"),
+    ],
+)
+def test_a_later_batch_of_another_form_is_refused(tmp_path, later, message):
+    def changing(start):
+        stream = itertools.islice(batches(0), 2)
+        return itertools.islice(itertools.chain(stream, [later] * 9), start, None)
+
+    with pytest.raises(UserError, match=message):
+        fit(noisy_game(), changing, config(4), workdir=tmp_path)
+    assert load(tmp_path, noisy_game()).step == 2  # nothing is lost
+
+
+def test_a_start_of_another_game_is_refused():
+    other = Game({"other": mean_game().players["model"]}, (("other",),))
+    start = init_state(other, jax.random.key(0), next(batches(0)))
+    with pytest.raises(UserError, match="start is not a state of this game"):
+        fit(noisy_game(), batches, config(4), start=start)
+    with pytest.raises(UserError, match="give a State of this game"):
+        fit(noisy_game(), batches, config(4), start="x")
+
+
+def test_a_runs_description_cannot_change_its_format(tmp_path):
+    fit(noisy_game(), batches, config(2), workdir=tmp_path, meta={"format": 9})
+    assert load(tmp_path, noisy_game()).step == 2
+
+
 def test_a_config_of_another_type_is_refused():
     with pytest.raises(UserError, match=r"config is {'steps': 2}: write FitConfig\("):
         fit(mean_game(), batches, {"steps": 2})

@@ -19,8 +19,8 @@ import numpy as np
 import PIL.Image
 
 from experiments.studies.protocol import Family, Protocol, read_json
+from experiments.studies.timing import bare_step
 from experiments.studies.truth.finding import markdown
-from experiments.timing import bare_step
 from gen_jax import config as configs
 from gen_jax import data, devices, experiment, images
 from gen_jax.data.dataset import digest_of_value

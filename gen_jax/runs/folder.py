@@ -48,7 +48,7 @@ class Folder:
         """
         _check_name(path)
         self._path, self._name = path, name
-        self._meta = {"format": checkpoint.FORMAT, **meta}
+        self._meta = {**meta, "format": checkpoint.FORMAT}
         self._keep_every_steps, self._frozen_players = keep_every_steps, frozen_players
         self._leads = jax.process_index() == 0
 

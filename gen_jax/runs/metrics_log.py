@@ -125,6 +125,9 @@ def _is_record_up_to(step: int, line: str) -> bool:
         return False
 
 
+_CLOCKED_SECONDS = 1.0  # over a shorter time, steps that were queued seem fast
+
+
 class Progress:
     """The progress of a run on standard error: step, losses, images/s, time left.
 
@@ -169,7 +172,8 @@ class Progress:
             seconds = max(now - shown_time, 1e-9)
             if seconds < self._interval and step < self._total:
                 return
-            speed = f"{(images - shown_images) / seconds:,.0f} images/s"
+            if seconds >= _CLOCKED_SECONDS:
+                speed = f"{(images - shown_images) / seconds:,.0f} images/s"
             if step > shown_step and step < self._total:
                 rate = (step - shown_step) / seconds
                 left = f"{_clock((self._total - step) / rate)} left"

@@ -47,7 +47,7 @@ class Recorder:
         self._workdir = Path(workdir).absolute() if workdir else None
         meta = {**meta, "batch": checkpoint.describe_batch(example)}
         self._runs = several.plan(self._workdir, meta, config.seed, seeds)
-        self._where = f"{self._workdir}/seed_*" if seeds else f"{self._workdir}"
+        self._where = f"{workdir}/seed_*" if seeds else f"{workdir}"
         never_change = [n for n, player in game.players.items() if player.loss is None]
         keep = config.keep_every_steps
         self._folders = [

@@ -64,7 +64,9 @@ def load(path: str | Path, game: Game | None = None) -> Run:
     if game is None:
         if name is None or info is None:
             raise UserError(
-                f"{path} holds a run of a game of its own: pass that game as game=GAME"
+                f"{path} holds a run of a game of its own: in Python, pass game=GAME, "
+                "or call evaluation.evaluate; for commands, register the game as an "
+                "experiment (README)"
             )
         recipe = experiment.find(name)
         config = from_dict(recipe.config, meta["config"])

@@ -68,7 +68,7 @@ class Writer:
             self._checkpointer.save(unfinished / "state", state)
         except Exception as error:
             raise self._not_written(error) from error
-        meta = {"format": FORMAT, **meta, "frozen": digests}
+        meta = {**meta, "format": FORMAT, "frozen": digests}
         self._written = self._thread.submit(self._commit, unfinished, step, meta)
         self._latest = step
 
