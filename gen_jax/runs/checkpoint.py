@@ -32,6 +32,7 @@ from gen_jax.runs import frozen, structure
 from gen_jax.runs.manifest import DamagedError, verify
 
 FORMAT = 2  # raised when older checkpoints can no longer be read as they are
+_REMEDY = "copy it again from a backup, or train again in another folder"
 CHECKPOINTS = "checkpoints"  # the folder of step directories in a run's folder
 META = "meta.json"
 
@@ -136,7 +137,7 @@ def newest_meta(directories: Sequence[Path]) -> dict[str, Any]:
             return read_meta(directory)
         except DamagedError as error:
             errors.append(error)
-    raise errors[0]
+    raise DamagedError(f"{errors[0]}; {_REMEDY}")
 
 
 def newest(directories: Sequence[Path], *, repair: bool = False) -> Checkpoint:
@@ -165,10 +166,7 @@ def newest(directories: Sequence[Path], *, repair: bool = False) -> Checkpoint:
                 set_aside(bad, "damaged")
         return Checkpoint(directory, meta)
     directory, why = damaged[0]
-    raise UserError(
-        f"the checkpoint {directory} cannot be read: {why}; copy it again from a "
-        "backup, or train again in another folder"
-    )
+    raise UserError(f"the checkpoint {directory} cannot be read: {why}; {_REMEDY}")
 
 
 def set_aside(directory: Path, why: str) -> None:
