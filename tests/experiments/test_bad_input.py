@@ -109,7 +109,7 @@ def test_training(flags, says, tmp_path):
             *("pix2pix", {"discriminator.patch": "16", "discriminator": "none"}),
             r"discriminator=none has no field 'patch'; to set it, add",
         ),
-        ("ddpm", {"loss": "hybrid"}, "teaches a variance"),
+        ("ddpm", {"loss": "hybrid"}, "needs variance=learned_range"),
         (
             *("ddpm", {"network.attention_resolutions": "5", "network": "unet"}),
             "heights are 8, 4",

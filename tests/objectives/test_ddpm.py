@@ -231,8 +231,8 @@ def test_mistakes_are_named():
     for recipe, message in (
         (Recipe(variance="learned"), "fixed_small, fixed_large"),
         (Recipe(loss="mse"), "simple, variational"),
-        (Recipe(loss="hybrid"), "teaches a variance"),
-        (Recipe(variance="learned_range"), "teaches a variance"),
+        (Recipe(loss="hybrid"), "loss=hybrid needs variance=learned_range"),
+        (Recipe(variance="learned_range"), "use loss=hybrid or loss=variational"),
         (Recipe(prediction="score"), "eps, x_0"),
     ):
         with pytest.raises(UserError, match=message):

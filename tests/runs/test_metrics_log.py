@@ -1,13 +1,16 @@
 import io
+import itertools
 import json
 import struct
 import time
+import types
 
 import numpy as np
 import pytest
 from PIL import Image
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 
+from gen_jax.runs import metrics_log
 from gen_jax.runs.metrics_log import MetricsLog, Progress, short_losses
 
 
@@ -148,6 +151,9 @@ def test_progress_without_a_terminal_is_a_line_now_and_then(monkeypatch, capsys)
 
 def test_progress_on_a_terminal_is_a_bar(monkeypatch, capsys):
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    seconds = itertools.count()  # of less than one the speed is not shown
+    clock = types.SimpleNamespace(monotonic=lambda: float(next(seconds)))
+    monkeypatch.setattr(metrics_log, "time", clock)
     with Progress(3, start=1) as progress:
         progress.update(2, 128, {"model/loss": 0.25})
         progress.say("samples/2.png")
@@ -159,5 +165,5 @@ def test_progress_on_a_terminal_is_a_bar(monkeypatch, capsys):
     assert drawn.endswith("\n")
     last = drawn.rpartition("\r")[2]
     assert "step 3/3, loss 0.125" in last
-    assert "images/s" in last
+    assert "64 images/s" in last
     assert "left" in last
