@@ -43,7 +43,7 @@ class Row:
     low: float
     high: float
     real_baseline: float | None
-    samples: int | None
+    samples: str
     hardware: str
 
 
@@ -71,7 +71,7 @@ def row(path: Path) -> tuple[str, Row]:
     )
 
 
-def _number(folder: run_files.Folder) -> tuple[str, dict[str, float], int | None]:
+def _number(folder: run_files.Folder) -> tuple[str, dict[str, float], str]:
     """Return the name, value, low, high and real baseline, and sample count of a run.
 
     Raises UserError if it has none of the table's numbers.
@@ -85,7 +85,7 @@ def _number(folder: run_files.Folder) -> tuple[str, dict[str, float], int | None
             return (
                 name,
                 {key: numbers[key] for key in _VALUE},
-                context.get("samples", context.get("test")),
+                str(context.get("samples") or context.get("test")),
             )
     raise UserError(
         f"{folder.path} has none of the table's numbers: run "

@@ -25,7 +25,7 @@ ROW = readme_table.Row(
     steps=6000,
     seconds=22.5,
     name="Frechet distance",
-    samples=818,
+    samples="818",
     hardware="2 cores, cpu",
     **VALUE,
 )
