@@ -22,10 +22,7 @@ _README = flags.DEFINE_string("readme", "README.md", "the page with the table")
 
 def main(overrides: list[tuple[str, str]]) -> None:
     """Add the runs' rows to the records, and write the table."""
-    if overrides:
-        raise UserError(
-            f"--config.{overrides[0][0]} does not apply: table only reads runs"
-        )
+    parsing.refuse(overrides, "table only reads runs")
     from experiments.studies import readme_table
 
     records, readme = Path(_RECORDS.value), Path(_README.value)

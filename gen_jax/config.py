@@ -230,9 +230,10 @@ def _unknown(config: Any, path: str) -> str:
     if having:
         flags = " or ".join(f"--config.{parent}={kind}" for kind in having)
         return f"{parent}={known[parent]} has no field {name!r}; to set it, add {flags}"
-    if not any(each.startswith(f"{parent}.") for each in known):  # such as auto
-        known |= {f"{parent}.{each}": "" for x in kinds.values() for each in _names(x)}
-    near = nearest(path, [*known]) or f" It has: {', '.join(known)}"
+    others = [f"{parent}.{each}" for cls in kinds.values() for each in _names(cls)]
+    if any(each.startswith(f"{parent}.") for each in known):
+        others = []  # the chosen kind has fields of its own
+    near = nearest(path, [*known, *others]) or f" It has: {', '.join(known)}"
     return f"the configuration has no field {path!r}.{near}"
 
 

@@ -31,8 +31,11 @@ def to_uint8(x: np.ndarray) -> np.ndarray:
 
 
 def from_uint8(x: np.ndarray) -> np.ndarray:
-    """Convert uint8 images of any shape to float32 in [-1, 1]."""
-    return x.astype(np.float32) / 127.5 - 1
+    """Convert uint8 images of any shape to float32 in [-1, 1].
+
+    Any other type is returned unchanged, such as points or images that are converted.
+    """
+    return x.astype(np.float32) / 127.5 - 1 if x.dtype == np.uint8 else x
 
 
 def grid(x: np.ndarray, columns: int | None = None, min_side: int = 512) -> np.ndarray:

@@ -80,13 +80,9 @@ def _number(folder: run_files.Folder) -> tuple[str, dict[str, float], str]:
     for measure, key, name in _NUMBERS:
         found = measures[measure].values.get(key) if measure in measures else None
         if found is not None and None not in (found.value, found.low, found.high):
-            numbers = dataclasses.asdict(found)
             context = measures[measure].context
-            return (
-                name,
-                {key: numbers[key] for key in _VALUE},
-                str(context.get("samples") or context.get("test")),
-            )
+            numbers = {each: getattr(found, each) for each in _VALUE}
+            return name, numbers, str(context.get("samples") or context.get("test"))
     raise UserError(
         f"{folder.path} has none of the table's numbers: run "
         f"python -m experiments.evaluate --workdir={folder.path}"

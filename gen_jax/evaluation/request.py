@@ -139,8 +139,7 @@ class Evaluation:
         """
         examples = getattr(self.dataset, split)
         batch = examples.read(shuffled(len(examples))[:number])
-        x = batch["x"]
-        return images.from_uint8(x) if x.dtype == np.uint8 else x, batch["y"]
+        return images.from_uint8(batch["x"]), batch["y"]
 
     def held_out(self, number: int) -> np.ndarray:
         """Return N <= number random test examples [N, ...] as they are stored."""

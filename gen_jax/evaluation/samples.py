@@ -60,8 +60,7 @@ class Samples:
 
     def first_float(self, number: int) -> np.ndarray:
         """Return N <= number samples float32 [N, ...], images in [-1, 1]."""
-        x = self.first(number)
-        return images.from_uint8(x) if x.dtype == np.uint8 else x
+        return images.from_uint8(self.first(number))
 
     def _sample(self, start: int, stop: int) -> np.ndarray:
         this, count = self._evaluation, stop - start

@@ -187,8 +187,7 @@ def _accuracy(classifier: Classifier, test: MemorySplit) -> float:
 
 def _normalised(batch: dict) -> dict:
     """Convert a batch at rest to one with x float32 in [-1, 1]."""
-    x = batch["x"]
-    return {**batch, "x": from_uint8(x) if x.dtype == np.uint8 else x}
+    return {**batch, "x": from_uint8(batch["x"])}
 
 
 def _labelled(split: Split, info: Info) -> MemorySplit:
