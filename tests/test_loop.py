@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from games import mean_game, noisy_game, scalar_player
+from records import logged
 
 from gen_jax import FitConfig, devices, fit, load
 from gen_jax.errors import UserError
@@ -31,13 +32,6 @@ def same(one, other):
     jax.tree.map(np.testing.assert_array_equal, numpy(one), numpy(other))
 
 
-def lines(folder):
-    """metrics.jsonl without the timings."""
-    text = (folder / "metrics.jsonl").read_text()
-    records = [json.loads(line) for line in text.splitlines()]
-    return [{k: v for k, v in r.items() if k != "seconds"} for r in records]
-
-
 def config(steps, **options):
     return FitConfig(**{"log_every_steps": 2, "steps": steps, **options})
 
@@ -47,9 +41,9 @@ def test_ten_steps_are_five_and_five_more_bit_for_bit(tmp_path):
     fit(noisy_game(), batches, config(5), workdir=tmp_path / "two")
     resumed = fit(noisy_game(), batches, config(10), workdir=tmp_path / "two")
     same(resumed, straight)
-    assert lines(tmp_path / "two") == lines(tmp_path / "one")
-    assert [line["step"] for line in lines(tmp_path / "one")] == [2, 4, 6, 8, 10]
-    assert lines(tmp_path / "one")[-1]["images"] == 80
+    assert logged(tmp_path / "two") == logged(tmp_path / "one")
+    assert [line["step"] for line in logged(tmp_path / "one")] == [2, 4, 6, 8, 10]
+    assert logged(tmp_path / "one")[-1]["images"] == 80
 
 
 def test_nothing_depends_on_how_steps_are_called(tmp_path):
@@ -62,7 +56,7 @@ def test_nothing_depends_on_how_steps_are_called(tmp_path):
     ):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
     steps = [
-        [line["step"] for line in lines(tmp_path / name)] for name in ("one", "two")
+        [line["step"] for line in logged(tmp_path / name)] for name in ("one", "two")
     ]
     assert steps[0] == steps[1]
 
@@ -235,7 +229,7 @@ def test_an_error_of_the_reader_saves_first(tmp_path):
     with pytest.raises(OSError, match="the disk went away"):
         fit(noisy_game(), broken, config(10), workdir=tmp_path)
     assert load(tmp_path, noisy_game()).step == 4
-    assert [line["step"] for line in lines(tmp_path)] == [2, 4]
+    assert [line["step"] for line in logged(tmp_path)] == [2, 4]
 
 
 def test_an_error_of_the_reader_does_not_save_what_is_not_finite(tmp_path):

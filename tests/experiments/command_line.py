@@ -11,34 +11,24 @@ from pathlib import Path
 
 import jax
 from environment import FOUR_DEVICES
+from goldens import AUTOENCODER, DCGAN, MAXOUT, MLP, UNET
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT = 300  # seconds
 
 # What compiles in seconds: few layers, few steps of a chain.
-_MAXOUT = {"generator.hidden": 8, "discriminator.hidden": 8, "z_dim": 4}
-_AUTOENCODER = {"network.hidden": 8, "z_dim": 2}
-_DCGAN = {"generator.base_channels": 4, "discriminator.base_channels": 4}
-UNET = {
-    "network": "unet",
-    "network.base_channels": 8,
-    "network.channel_multipliers": 1,
-    "network.blocks_per_level": 1,
-    "network.attention_resolutions": (),
-}
-_MLP = {"network": "mlp", "network.hidden": 8}
 SHRUNK = {
-    "dcgan": {**_DCGAN, "z_dim": 8},
-    "vae": _AUTOENCODER,
+    "dcgan": {**DCGAN, "z_dim": 8},
+    "vae": AUTOENCODER,
     "ddpm": {**UNET, "timesteps": 25},
-    "gan": _MAXOUT,
-    "cgan": {**_DCGAN, "generator": "conv", "discriminator": "conv", "z_dim": 8},
-    "pix2pix": {**_DCGAN, "batch_size": 8},
-    "ae": _AUTOENCODER,
-    "cvae": _AUTOENCODER,
+    "gan": MAXOUT,
+    "cgan": {**DCGAN, "generator": "conv", "discriminator": "conv", "z_dim": 8},
+    "pix2pix": {**DCGAN, "batch_size": 8},
+    "ae": AUTOENCODER,
+    "cvae": AUTOENCODER,
     # The U-Net takes longest to compile, and is tried in "ddpm": these draw points.
-    "ddpm_conditional": {"data.spec": "ring", **_MLP, "timesteps": 25},
-    "flow": {"data.spec": "ring", **_MLP},
+    "ddpm_conditional": {"data.spec": "ring", **MLP, "timesteps": 25},
+    "flow": {"data.spec": "ring", **MLP},
 }
 # One of each kind: what is true of their steps is not tried on every system again.
 KINDS = ("dcgan", "vae", "ddpm")
@@ -117,9 +107,3 @@ def succeed(name: str, *flags: str, **options):
     assert "Warning" not in done.stderr
     assert "Traceback" not in done.stderr
     return done
-
-
-def logged(workdir: Path) -> list[dict]:
-    """metrics.jsonl without the timings."""
-    records = map(json.loads, (workdir / "metrics.jsonl").read_text().splitlines())
-    return [{k: v for k, v in r.items() if k != "seconds"} for r in records]

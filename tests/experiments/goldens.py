@@ -28,11 +28,12 @@ UNET = {
 }
 MLP = {"network": "mlp", "network.hidden": 8}
 MAXOUT = {"generator.hidden": 8, "discriminator.hidden": 8, "z_dim": 4}
+AUTOENCODER = {"network.hidden": 8, "z_dim": 2}
 DCGAN = {"generator.base_channels": 4, "discriminator.base_channels": 4}
 # case: (experiment, shape of x, shape of y if it is an image, the fields that differ)
 CASES = {
-    "ae": ("ae", DIGIT, (), {"network.hidden": 8, "z_dim": 2}),
-    "vae": ("vae", DIGIT, (), {"network.hidden": 8, "z_dim": 2}),
+    "ae": ("ae", DIGIT, (), AUTOENCODER),
+    "vae": ("vae", DIGIT, (), AUTOENCODER),
     "vae_conv": (
         *("vae", DIGIT, ()),
         {
@@ -44,8 +45,8 @@ CASES = {
             "kl_warmup_steps": 4,
         },
     ),
-    "vae_ring": ("vae", RING, (), {"network.hidden": 8, "z_dim": 2, "beta": 0.5}),
-    "cvae": ("cvae", DIGIT, (), {"network.hidden": 8, "z_dim": 2}),
+    "vae_ring": ("vae", RING, (), {**AUTOENCODER, "beta": 0.5}),
+    "cvae": ("cvae", DIGIT, (), AUTOENCODER),
     "gan": ("gan", DIGIT, (), MAXOUT),
     "wgan": (
         *("gan", RING, ()),

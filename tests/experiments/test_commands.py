@@ -10,8 +10,9 @@ import numpy as np
 import optax
 import pytest
 import tensorflow_datasets as tfds
-from command_line import SHRUNK, logged, run, shrunk, succeed
+from command_line import SHRUNK, run, shrunk, succeed
 from PIL import Image
+from records import logged
 
 from gen_jax import load, load_params
 from gen_jax.runs.manifest import write_manifest

@@ -7,7 +7,8 @@ import json
 
 import numpy as np
 import pytest
-from command_line import UNET, run, shrunk, succeed
+from command_line import run, shrunk, succeed
+from goldens import UNET
 from PIL import Image
 
 EXPECTED = {

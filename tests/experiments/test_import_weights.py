@@ -3,8 +3,9 @@
 import jax
 import numpy as np
 import pytest
-from command_line import logged, run, succeed
+from command_line import run, succeed
 from diffusers_files import SCHEDULER, write
+from records import logged
 
 from gen_jax import load
 from gen_jax.interop import diffusers

@@ -4,24 +4,18 @@
 """
 
 import itertools
-import json
 
 import jax
 import numpy as np
 import pytest
 from goldens import CASES, built
+from records import logged
 
 from gen_jax import FitConfig, experiment, fit
 
 OPTIONS = {"log_every_steps": 1, "sample_every_steps": 2}
 # Large images: minutes without the compiler's optimisations.
 SLOW = ("dcgan_radford", "ddpm_cifar10", "pix2pix_facades")
-
-
-def logged(folder):
-    """metrics.jsonl without the timings."""
-    records = map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
-    return [{k: v for k, v in r.items() if k != "seconds"} for r in records]
 
 
 def test_every_experiment_has_a_case():

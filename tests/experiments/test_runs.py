@@ -9,7 +9,8 @@ import time
 import jax
 import numpy as np
 import pytest
-from command_line import SHRUNK, command, environment, logged, shrunk, succeed
+from command_line import SHRUNK, command, environment, shrunk, succeed
+from records import logged
 
 from gen_jax import load
 

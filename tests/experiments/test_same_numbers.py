@@ -12,7 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from command_line import KINDS, SHRUNK, UNET
+from command_line import KINDS, SHRUNK
+from goldens import UNET
 
 from gen_jax import config as configs
 from gen_jax import devices, experiment

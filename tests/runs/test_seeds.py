@@ -1,7 +1,6 @@
 """Several seeds at once: each run is what it would be alone, and lies apart."""
 
 import itertools
-import json
 import shutil
 import signal
 from dataclasses import replace
@@ -11,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from games import mean_game, noisy_game
+from records import logged
 
 from gen_jax import FitConfig, fit, load
 from gen_jax.errors import UserError
@@ -55,11 +55,6 @@ def close(one, other):
 
 def same(one, other):
     jax.tree.map(np.testing.assert_array_equal, one, other)
-
-
-def logged(folder):
-    records = map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
-    return [{k: v for k, v in r.items() if k != "seconds"} for r in records]
 
 
 def test_each_seed_is_the_run_that_it_would_be_alone(tmp_path, capsys):
