@@ -47,7 +47,7 @@ def resized(x: jax.Array, side: int) -> jax.Array:
         step = np.float32(size) / np.float32(side)
         place = np.arange(side, dtype=np.float32) * step
         low = place.astype(np.int32)
-        others = [n for n in range(x.ndim) if n != axis]
+        others = tuple(n for n in range(x.ndim) if n != axis)
         fraction = np.expand_dims(place - low.astype(np.float32), others)
         before = jnp.take(x, low, axis)
         after = jnp.take(x, np.minimum(low + 1, size - 1), axis)
