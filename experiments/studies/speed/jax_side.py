@@ -14,7 +14,7 @@ from experiments.recipes import adversaries, dcgan, ddpm, denoisers, pix2pix, va
 from experiments.recipes.autoencoders import Mlp
 from experiments.studies.speed.rows import Row, Variant
 from experiments.studies.timing import bare_step
-from gen_jax import data, devices
+from gen_jax import data
 from gen_jax.data.dataset import Dataset, Info, MemorySplit
 from gen_jax.data.prepare import prepared_like
 from gen_jax.experiment import RunConfig

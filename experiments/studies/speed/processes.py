@@ -14,7 +14,7 @@ from typing import Any
 from experiments.studies.speed.rows import Row, Variant
 
 
-class Failed(Exception):
+class FailedError(Exception):
     """A variant that did not answer, or answered with an error."""
 
 
@@ -58,22 +58,22 @@ class Worker:
         self._lines.put("")
 
     def answer(self, limit_s: float) -> dict[str, Any]:
-        """Return the next answer. Raises Failed if there is none, or an error."""
+        """Return the next answer. Raises FailedError if there is none, or an error."""
         try:
             line = self._lines.get(timeout=max(limit_s, 0.1))
         except queue.Empty:
             self.stop()
-            raise Failed(f"no answer within {limit_s:.0f} s") from None
+            raise FailedError(f"no answer within {limit_s:.0f} s") from None
         if not line:
             last = self._log.read_text(errors="replace").strip().split("\n")[-1]
-            raise Failed(f"the process ended: {last[:300]}")
+            raise FailedError(f"the process ended: {last[:300]}")
         answer = json.loads(line)
         if "error" in answer:
-            raise Failed(answer["error"])
+            raise FailedError(answer["error"])
         return answer
 
     def ask(self, limit_s: float, **request: Any) -> dict[str, Any]:
-        """Send a request and return its answer. Raises Failed as `answer` does."""
+        """Send a request and return its answer. Raises FailedError as `answer` does."""
         try:
             assert self._process.stdin is not None
             self._process.stdin.write(json.dumps(request) + "\n")

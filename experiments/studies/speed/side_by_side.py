@@ -21,7 +21,7 @@ from typing import Any
 from absl import app, flags
 
 from experiments.studies.speed import summary
-from experiments.studies.speed.processes import Clock, Failed, Worker
+from experiments.studies.speed.processes import Clock, FailedError, Worker
 from experiments.studies.speed.rows import ROWS, Row, variant
 
 _ROWS = flags.DEFINE_list("rows", list(ROWS), f"rows, of {', '.join(ROWS)}")
@@ -55,9 +55,12 @@ def main(arguments: list[str]) -> None:
     """Time each row and print its table; write the JSON file after each row."""
     del arguments
     clock, results = Clock(_LIMIT.value), []
-    for name in [*_ROWS.value, *_VARIANTS.value]:
-        if name not in ROWS:
-            variant(name, _SCAN.value)  # raises for an unknown name
+    if unknown := set(_ROWS.value) - set(ROWS):
+        raise app.UsageError(
+            f"unknown rows {sorted(unknown)}; known: {', '.join(ROWS)}"
+        )
+    for name in _VARIANTS.value:
+        variant(name, _SCAN.value)  # raises for an unknown name
     if _CACHE.value:
         folder = Path(_CACHE.value).resolve()
         os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder / "jax")
@@ -191,7 +194,7 @@ def _finish(workers: dict[str, Worker], result: dict, clock: Clock) -> None:
                 reply = workers[name].ask(_SLACK_S, ask="operations")
                 numbers["operations"] = reply["operations"]
                 print(f"  {name}: {reply['operations']:.4g} operations", flush=True)
-            except Failed as failure:
+            except FailedError as failure:
                 print(f"  {name}: operations not counted: {failure}", flush=True)
 
 
@@ -202,7 +205,7 @@ def _try(
     worker = workers[name]
     try:
         return worker.ask(limit_s, **request) if request else worker.answer(limit_s)
-    except Failed as failure:
+    except FailedError as failure:
         during = request.get("ask", "build")
         print(f"  {name}: failed ({during}): {failure}", flush=True)
         result["variants"][name]["error"] = f"{during}: {failure}"
