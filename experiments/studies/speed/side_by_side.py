@@ -12,6 +12,7 @@ gen_jax is faster.
 
 import json
 import os
+import signal
 import sys
 import tempfile
 import threading
@@ -54,6 +55,8 @@ _SLACK_S = 60.0  # seconds that a request may take beyond its own duration
 def main(arguments: list[str]) -> None:
     """Time each row and print its table; write the JSON file after each row."""
     del arguments
+    # So that `timeout` ends the workers too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     clock, results = Clock(_LIMIT.value), []
     if unknown := set(_ROWS.value) - set(ROWS):
         raise app.UsageError(
