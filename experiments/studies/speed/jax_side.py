@@ -4,6 +4,7 @@ import dataclasses
 import os
 import resource
 import time
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +18,7 @@ from experiments.studies.timing import bare_step
 from gen_jax import data
 from gen_jax.data.dataset import Dataset, Info, MemorySplit
 from gen_jax.data.prepare import prepared_like
-from gen_jax.experiment import RunConfig
+from gen_jax.experiment import Experiment, RunConfig
 from gen_jax.game import Game, init_state, parameter_counts
 from gen_jax.step import make_train_step
 
@@ -27,6 +28,8 @@ _PRECISIONS = {"default": None, "tf32": "tensorfloat32", "fp32": "float32"}
 def build(row: Row) -> tuple[Game, RunConfig, Dataset]:
     """Return a row's game, configuration and random data, by its recipe."""
     info, dataset = _random_data(row)
+    recipe: Experiment
+    fields: dict[str, Any]
     if row.family == "vae":
         recipe, fields = vae.EXPERIMENT, {"network": Mlp(hidden=(row.width,))}
     elif row.family == "ddpm":

@@ -5,6 +5,7 @@ step, such as `jax_scan` or `torch_overhead_bf16`.
 """
 
 import dataclasses
+from typing import Any
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,7 +145,7 @@ class Variant:
     channels_last: bool = True
 
 
-_TORCH_WORDS = {
+_TORCH_WORDS: dict[str, dict[str, Any]] = {
     "compile": {"compile": "default"},
     "overhead": {"compile": "reduce-overhead"},
     "max": {"compile": "max-autotune-no-cudagraphs"},
@@ -153,7 +154,7 @@ _TORCH_WORDS = {
     "nchw": {"channels_last": False},
     "fp32": {"precision": "fp32"},
 }
-_JAX_WORDS = {
+_JAX_WORDS: dict[str, dict[str, Any]] = {
     "scan": {},
     "tf32": {"precision": "tf32"},
     "fp32": {"precision": "fp32"},

@@ -35,7 +35,7 @@ _ROUNDS = flags.DEFINE_integer("rounds", 5, "rounds", lower_bound=1)
 _SECONDS = flags.DEFINE_float("seconds", 2.0, "seconds of a variant in a round")
 _SCAN = flags.DEFINE_integer("scan", 20, "steps a call of jax_scan", lower_bound=2)
 _OUT = flags.DEFINE_string("out", "", "JSON file for the results")
-_LIMIT = flags.DEFINE_float("limit_s", 3600.0, "seconds after which rows are skipped")
+_LIMIT = flags.DEFINE_float("limit_s", 3600.0, "seconds after which no row begins")
 _FIRST = flags.DEFINE_float("first_s", 90.0, "seconds that a first call may take")
 _BATCH = flags.DEFINE_integer("batch", 0, "batch size of all rows; 0: their own")
 _MINIATURE = flags.DEFINE_bool("miniature", False, "tiny networks and batches")
@@ -49,6 +49,7 @@ _TOGETHER = flags.DEFINE_bool(
 _CACHE = flags.DEFINE_string("cache", "", "folder for compiled programs; none if empty")
 
 _BUILD_S = 120.0  # seconds for imports and first weights
+_LEAST_S = 20.0  # of a first call in a row that began before the time was over
 _SLACK_S = 60.0  # seconds that a request may take beyond its own duration
 
 
@@ -105,7 +106,7 @@ def _time_row(row: Row, clock: Clock) -> dict[str, Any]:
         try:
             _start(workers, result, clock)
             _check_counts(result)
-            steps = _plan(workers, result, clock)
+            steps = _plan(workers, result)
             _rounds(workers, steps, result, clock)
             _finish(workers, result, clock)
         finally:
@@ -120,12 +121,12 @@ def _start(workers: dict[str, Worker], result: dict, clock: Clock) -> None:
 
     def first(names):
         for name in names:
-            limit = clock.left(_FIRST.value)
+            limit = max(_LEAST_S, clock.left(_FIRST.value))
             if reply := _try(workers, name, result, limit, ask="first"):
                 result["variants"][name]["first_call_seconds"] = reply["seconds"]
 
     for name in list(workers):
-        if reply := _try(workers, name, result, clock.left(_BUILD_S)):
+        if reply := _try(workers, name, result, max(_LEAST_S, clock.left(_BUILD_S))):
             result["variants"][name] |= reply
     ours = [name for name in workers if name.startswith("jax")]
     if not _TOGETHER.value:
@@ -155,11 +156,10 @@ def _check_counts(result: dict) -> None:
     print(f"  parameters {result['parameters']} {verdict}", flush=True)
 
 
-def _plan(workers: dict[str, Worker], result: dict, clock: Clock) -> dict[str, int]:
+def _plan(workers: dict[str, Worker], result: dict) -> dict[str, int]:
     """Return each variant's number of steps a round."""
-    steps = {}
+    steps, limit = {}, _SLACK_S + 10 * _SECONDS.value
     for name in list(workers):
-        limit = clock.left(_SLACK_S + 10 * _SECONDS.value)
         request = {"ask": "plan", "seconds": _SECONDS.value}
         if reply := _try(workers, name, result, limit, **request):
             steps[name] = reply["steps"]

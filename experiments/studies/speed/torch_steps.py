@@ -60,6 +60,7 @@ def build(row: Row, variant: Variant, device: torch.device) -> TrainStep:
         name: net.to(device, memory_format=layout).train()
         for name, net in networks(row).items()
     }
+    build_step: dict[str, Callable[..., Callable[[], Any]]]
     build_step = {"vae": _vae, "ddpm": _ddpm, "gan": _gan, "pix2pix": _pix2pix}
     tools = _Tools(row, variant, device, layout)
     step = build_step[row.family](row, tools, **mine)
@@ -83,7 +84,13 @@ def captured(step: Callable[[], Any]) -> Callable[[], None]:
 class _Tools:
     """The device, the layout and the compiler that a variant asks for."""
 
-    def __init__(self, row: Row, variant: Variant, device, layout):
+    def __init__(
+        self,
+        row: Row,
+        variant: Variant,
+        device: torch.device,
+        layout: torch.memory_format,
+    ):
         self.row, self.variant, self.device, self.layout = row, variant, device, layout
 
     def images(self) -> torch.Tensor:
@@ -97,7 +104,6 @@ class _Tools:
         mode = self.variant.compile
         if mode == "none":
             return function
-        mode = None if mode == "default" else mode
         return torch.compile(function, mode=mode, dynamic=False)
 
     def autocast(self) -> torch.autocast:
@@ -206,7 +212,9 @@ def _g_loss(fake: torch.Tensor) -> torch.Tensor:
     return F.softplus(-fake.float()).mean()
 
 
-def _gan(row: Row, tools: _Tools, generator, discriminator) -> Callable[[], Any]:
+def _gan(
+    row: Row, tools: _Tools, generator: nn.Module, discriminator: nn.Module
+) -> Callable[[], Any]:
     """Draw other noise in each turn, as the recipe does."""
     images = tools.images()
     learners = tools.learner(generator), tools.learner(discriminator, averages=False)
@@ -236,7 +244,9 @@ def _gan(row: Row, tools: _Tools, generator, discriminator) -> Callable[[], Any]
     return step
 
 
-def _pix2pix(row: Row, tools: _Tools, generator, discriminator) -> Callable[[], Any]:
+def _pix2pix(
+    row: Row, tools: _Tools, generator: nn.Module, discriminator: nn.Module
+) -> Callable[[], Any]:
     """Translate once a step: both turns see the same output, as the recipe's do."""
     images, targets = tools.images(), tools.images()
     learners = tools.learner(generator), tools.learner(discriminator, averages=False)

@@ -45,13 +45,16 @@ def main() -> None:
 
 
 def _build(spec: dict) -> Any:
+    fields: dict[str, Any]
     fields = {k: tuple(v) if isinstance(v, list) else v for k, v in spec["row"].items()}
     row, variant = Row(**fields), Variant(**spec["variant"])
     if variant.side == "jax":
-        from experiments.studies.speed.jax_side import Side
-    else:
-        from experiments.studies.speed.torch_side import Side
-    return Side(row, variant)
+        from experiments.studies.speed import jax_side
+
+        return jax_side.Side(row, variant)
+    from experiments.studies.speed import torch_side
+
+    return torch_side.Side(row, variant)
 
 
 def _answer(side: Any, request: dict) -> dict:
