@@ -15,7 +15,7 @@ os.environ["PJRT_NPROC"] = "16"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 FOUR_DEVICES = "--xla_force_host_platform_device_count=4"
-_flags = [FOUR_DEVICES, os.environ.get("XLA_FLAGS", "")]
+_flags = [FOUR_DEVICES, *os.environ.get("XLA_FLAGS", "").split()]
 if os.environ["JAX_PLATFORMS"] == "cpu":
     os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
     if importlib.metadata.version("jaxlib").startswith("0.10."):

@@ -117,6 +117,8 @@ class Dataset(NamedTuple):
     digest: hash by `digest_of` of the content that both were read from, independent of
         the decoder; "" if they are computed by code alone, see `identified`.
     measures: the source's own, for pairs.
+    left_out: what the source holds that was not read, and why, a text each: "12 files
+        that end in .heic: no reader is installed".
     """
 
     info: Info
@@ -124,6 +126,7 @@ class Dataset(NamedTuple):
     test: Split
     digest: str = ""
     measures: tuple[PairMeasure, ...] = ()
+    left_out: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -40,7 +40,7 @@ def environment(**variables: str) -> dict[str, str]:
     """A user's: one device, none of the tests' strictness; but the tests' cache."""
     return {
         **os.environ,
-        "XLA_FLAGS": os.environ["XLA_FLAGS"].replace(FOUR_DEVICES, ""),
+        "XLA_FLAGS": os.environ["XLA_FLAGS"].replace(FOUR_DEVICES, "").strip(),
         "PYTHONPATH": str(ROOT),
         "JAX_COMPILATION_CACHE_DIR": jax.config.jax_compilation_cache_dir,
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.01",
