@@ -109,6 +109,15 @@ compare() {
     [[ $made == "$identity" && $had == "$wanted" ]]
 }
 
+# Installs by uv if this machine has it, which takes a sixth of pip's time.
+install() {
+    if uv --version >/dev/null 2>&1; then
+        uv pip install --quiet --python "$venv/bin/python" "$@" && return
+        say "uv failed, see above; trying pip"
+    fi
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check "$@"
+}
+
 make_environment() {
     local previous=unfinished
     trap 'exit 130' INT # on Ctrl-C pip's exit code is unreliable: stay "unfinished"
@@ -126,10 +135,9 @@ make_environment() {
         echo unfinished >"$stamp"
         "${python#* }" -m venv "$venv"
     fi
-    if ! "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
-        --editable "$repository[$extra]" ${jax:+"jax[$jax]"}; then
+    if ! install --editable "$repository[$extra]" ${jax:+"jax[$jax]"}; then
         printf '%s\n' "$previous" >"$stamp"
-        say "pip failed, see above; run ./launch.sh again to retry"
+        say "the installation failed, see above; run ./launch.sh again to retry"
         exit 1
     fi
     printf '%s\n' "$identity" "$wanted" >"$stamp"

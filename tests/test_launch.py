@@ -30,6 +30,7 @@ class Launcher:
         self.bin = folder / "bin"
         self.bin.mkdir()
         self.fake("nvidia-smi", "#!/bin/bash\nexit 9\n")
+        self.fake("uv", "#!/bin/bash\nexit 127\n")
         for version in ("3", "3.13", "3.12", "3.11"):
             self.fake(f"python{version}", "#!/bin/bash\nexit 127\n")  # an idle shim
         self.fake("python3.12", FAKE_PYTHON)
@@ -136,6 +137,17 @@ def test_an_environment_keeps_its_python(launch):
     launch.fake("python3", FAKE_PYTHON.replace("3.12.0", "3.11.0"))
     assert len(launch()) == 1
     assert len(launch(PYTHON="python3", FAKE=str(launch.bin / "python3"))) == 2
+
+
+def test_uv_installs_if_there_is_one_and_pip_if_uv_fails(launch):
+    launch.fake("uv", '#!/bin/bash\necho "uv $*" >>"$LOG"; exit ${UV_EXIT:-0}\n')
+    lines = launch("--a", UV_EXIT="0")
+    install = f"uv pip install --quiet --python {launch.venv}/bin/python"
+    assert lines[0] == "uv --version"
+    assert lines[1].startswith(f"{install} --editable {launch.repository}[")
+    assert len(lines) == 3
+    launch.fake("uv", "#!/bin/bash\n[[ $1 == --version ]]\n")
+    assert "-m pip install" in launch("test")[0]
 
 
 def test_a_half_made_environment_is_made_anew(launch):

@@ -10,6 +10,13 @@ Samples have 1.00 of the energy in fine detail that real images have (1000 sampl
 `experiments.figures`; vae: 0.52). The discriminator keeps improving: its loss is 1.2 at
 step 200 and about 0.7 at 3000.
 
+CIFAR-10 (re-encoded as JPEG, a folder), an NVIDIA H100, TF32, `--config.flip=true
+--config.generator.base_channels=128 --config.discriminator.base_channels=128`: 36,873
+steps in 136 s. `experiments.evaluate --samples=5000`, features of a classifier that is
+right on only 68 % of the test images: Frechet distance 2.11 [1.82, 2.39] (between
+halves of the real images 0.25), precision 0.86, recall 0.69 (0.82, 0.81). By then the
+discriminator is certain of most images (a real one 0.93, a fake one 0.04).
+
 `dcgan_radford` is the paper's own form, with 5x5 kernels and 1024 features; not run.
 Two things differ from the authors' code: there is no weight decay (1e-5 there), and
 samples use BatchNorm's running statistics instead of a batch's. The paper evaluates

@@ -17,7 +17,21 @@ was 0.84 and 0.88:
 
 On Fashion-MNIST (`--config.network=unet --config.network.base_channels=64
 --config.ema_halflife_images=50000 --steps=5000`), 141 s on an NVIDIA H100 that ran two
-other trainings too. The README shows its samples, which were not measured.
+other trainings too. The course shows its samples, which were not measured.
+
+CIFAR-10 (re-encoded as JPEG, a folder), an NVIDIA H100, TF32, 12,580 steps of the
+paper's 35.7 million parameters, 520 s and about 100 s of starting:
+
+    --data=folder:DIR --config.flip=true --config.network=unet
+    --config.network.base_channels=128 --config.network.channel_multipliers=1,2,2,2
+    --config.network.attention_resolutions=16 --config.learning_rate=3e-4
+    --config.warmup_steps=500 --config.ema_halflife_images=200000
+
+`experiments.evaluate --samples=5000`, w = 0.25, features of a classifier that is right
+on only 68 % of the test images: Frechet distance 0.56 [0.44, 0.69] (between halves of
+the real images 0.25), precision 0.81, recall 0.83 (0.82, 0.81). The classifier agrees
+with the requested label on 63 % [60, 66]. The bound on 32 test images is 3.25 [3.18,
+3.32] bits/dim. The README shows samples with w = 1.5.
 
 The paper reports FIDs of ImageNet at 64 and 128 pixels, with w from 0 to 4.
 """
