@@ -73,3 +73,12 @@ def test_the_table_of_experiments_is_that_of_the_records():
         n for n in experiment.names() if "not run here" in experiment.find(n).about
     ]
     assert {*rows} == {*experiment.names()} - {*not_run}
+
+
+def test_a_recipe_says_the_number_of_its_row():
+    rows = readme_table.read(ROOT / "experiments" / "results" / "experiments.json")
+    for name, row in rows.items():
+        recipe = ROOT / "experiments" / "recipes" / f"{name}.py"
+        text = " ".join(recipe.read_text().partition('"""\n\n')[0].split())
+        assert f"{row.value:.3g} [{row.low:.3g}, {row.high:.3g}]" in text, name
+        assert f"{row.seconds:.0f} s" in text, name

@@ -3,8 +3,9 @@
     python -m experiments.train --experiment=pix2pix --workdir=runs/p2p --data=pairs:DIR
     python -m experiments.sample --workdir=runs/p2p --input=FILE_OR_DIR --out=x.png
 
-On digits, two busy CPU cores, 56 s: from 4x4 pixels to 8x8, most held-out digits are
-restored. The discriminator wins early, and the generator then learns from the L1 loss.
+On digits, two busy CPU cores, 49 s: from 4x4 pixels to 8x8, most held-out digits are
+restored. The L1 distance of held-out digits is 0.173 [0.167, 0.18]. The discriminator
+wins early, and the generator then learns from the L1 loss.
 
 Trees behind leaves: `--data=branches --config.discriminator.patch=16
 --config.l1_weight=300 --config.ema_halflife_images=2000 --config.flip=true
@@ -19,11 +20,11 @@ pixels behind leaves:
     the input       0       0        0.097       0
 
 Joined: pairs of pixels that belong to one branch graph, in the target and in the
-output. Of the target's pairs pix2pix keeps 0.491 (L1: 0.445). Of its own pairs 0.787
-are true (L1: 0.815), for it draws more. Same count: the output has as many parts as the
-target, which is too rare to tell the two apart. With the paper's patches and
-`--config.l1_weight=100` it found more pixels (recall 0.652, L1 0.597) in less exact
-places (IoU 0.513, L1 0.523).
+output. Of the target's pairs pix2pix keeps 0.491 (L1: 0.445). Of the pairs that it
+draws 0.787 are true (L1: 0.815), since it draws more. Same count: the output has as
+many parts as the target, which is too rare to tell the two apart. With the paper's
+patches and `--config.l1_weight=100` it found more pixels (recall 0.652, L1 0.597) in
+less exact places (IoU 0.513, L1 0.523).
 
 Colour to drawings, 1,755 pairs of OpenMoji at 64x64, 220 held out: `--data=pairs:DIR
 --config.data.image_size=64 --config.data.direction=b_to_a

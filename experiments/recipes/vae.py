@@ -2,11 +2,15 @@
 
     python -m experiments.train --experiment=vae --workdir=runs/vae [--data=ring]
 
-On two CPU cores, about 15 s for either dataset; bounds are of training batches.
+On two CPU cores, 14 s for digits; bounds are of training batches.
 digits: from -29.9 nats per image (step 50) to -23.9 (mean of 20 batches of the last
 1000 steps). The samples are blurred, and about half are readable as digits. ring: from
 -9.6 to -0.9 nats per point. 1000 samples lie at radius 0.73 +- 0.11, with bridges
 between the components; the components of the data lie at 0.8.
+
+`experiments.evaluate`, digits, 818 samples, features of a classifier of digits: Fréchet
+distance 18.5 [17.3, 19.7] (between halves of the real images 1.16), precision 0.60,
+recall 0.02 (0.88, 0.89).
 
 `experiments.figures`, digits: samples have 0.52 of the energy in fine detail that real
 images have (dcgan: 1.00, 1000 samples). A linear probe finds the class in 95 % of 160
@@ -28,7 +32,7 @@ from gen_jax.experiment import Experiment, RunConfig, check_suits
 from gen_jax.game import Game
 from gen_jax.losses import likelihoods
 from gen_jax.objectives.autoencoder import vae
-from gen_jax.optimizers import adam
+from gen_jax.optimizers import adam, halflives
 
 LIKELIHOODS = {  # of a configuration
     "bernoulli": lambda config: likelihoods.bernoulli(),
@@ -89,7 +93,7 @@ def parts(
         "likelihood": likelihood,
         "num_classes": num_classes,
         "optimizer": adam(config.learning_rate),
-        "ema_halflife_images": (config.ema_halflife_images,),
+        "ema_halflife_images": halflives(config.ema_halflife_images),
     }
 
 

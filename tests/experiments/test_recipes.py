@@ -12,7 +12,7 @@ import pytest
 
 from experiments.recipes import adversaries, denoisers, gan
 from gen_jax import config as configs
-from gen_jax import experiment, train_step
+from gen_jax import data, experiment, train_step
 from gen_jax.config import within
 from gen_jax.data import Info
 from gen_jax.game import init_state
@@ -106,6 +106,16 @@ def test_a_gan_loss_is_one_entry_of_the_table(monkeypatch):
     monkeypatch.setitem(adversarial.GAN_LOSSES, "mine", mine)
     config = configs.override(gan.Config(), "gan_loss", "mine")
     assert gan.build_game(config, INFO).ops.score
+
+
+@pytest.mark.parametrize(
+    "name", ["ae", "cvae", "ddpm", "flow", "gan", "pix2pix", "vae"]
+)
+def test_a_half_life_of_0_is_no_average_in_every_family(name):
+    recipe = experiment.find(name)
+    config = configs.override(recipe.config, "ema_halflife_images", "0")
+    game = recipe.build(config, data.describe(config.data))
+    assert {player.ema_halflife_images for player in game.players.values()} == {()}
 
 
 def test_no_half_life_is_no_average():
