@@ -5,13 +5,13 @@
 
 FILE: experiments/studies/protocols/digits.json, or one of your own like it.
 
-The protocol sets the number of parameters, within a tolerance, and the budget of a
-training in FLOPs and in seconds: a family takes as many steps as both allow. It sets
-the trials, at multiples of the family's learning rate. The best one is trained from
-several seeds. It also holds the costs of a step, so that a comparison can be repeated
-step by step. --calibrate measures them on this machine and writes them into the file.
-They are those of the bare step: on a fast device the host needs longer for a small
-model.
+The protocol sets the number of parameters, within a tolerance. It sets two budgets for
+each training, one in FLOPs and one in seconds. A family trains until the first of them
+is spent. Short trials try several multiples of the family's learning rate. The best one
+is trained from several seeds. The protocol also holds the cost of a step of each
+family, so that everyone trains the same number of steps. --calibrate measures these
+costs on this machine and writes them into the file. They are costs of the bare step: in
+a whole training of a small model on a fast device, the host needs longer.
 
 Each training is a command of `experiments.train`, and each measurement one of
 `experiments.evaluate`. The commands are printed. Run it again to resume. --jobs of them

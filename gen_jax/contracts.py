@@ -115,10 +115,10 @@ def first_difference(
     """Describe the first array in which a tree differs from the network's.
 
     found, expected: trees of arrays or ShapeDtypeStructs. root: the tree's name.
-        other: what `expected` is of.
+        other: the owner of `expected`, for the text.
 
-    Returns such as "g.params/Dense_0/kernel: shape (3, 4), the network has (3, 5)";
-    an empty string if structure, shapes and dtypes are equal.
+    Returns a text such as "g.params/Dense_0/kernel: shape (3, 4), the network has (3,
+    5)"; an empty string if structure, shapes and dtypes are equal.
     """
     mine, theirs = (dict(_named_leaves(tree, root)) for tree in (found, expected))
     for name in [*theirs, *mine]:

@@ -71,7 +71,7 @@ def train_step(
 def _streams(
     rng: jax.Array, number: int, game: Game, name: str
 ) -> tuple[jax.Array, jax.Array]:
-    """Return the key of a player's own randomness in a turn, and the step's shared."""
+    """Return two keys: of a player's own randomness in a turn, and of the step's."""
     own = jax.random.fold_in(rng, _FIRST_TURN + number)
     own = jax.random.fold_in(own, list(game.players).index(name))
     return own, jax.random.fold_in(rng, _SHARED)

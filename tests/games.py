@@ -41,7 +41,7 @@ def untrained_game(ops: Ops, num_classes: int = 0) -> Game:
 
 
 def mean_game(turns=(("model",),), **options) -> Game:
-    """w runs after the batch's mean; reports what it saw of the context."""
+    """Build a game whose parameter w moves to the batch's mean."""
 
     def loss(players, batch, context):
         w = players["model"].params["w"]

@@ -1,4 +1,4 @@
-"""The rules of the house: who may import whom, how long things are, what is said."""
+"""The rules of the code: imports between folders, lengths, and words."""
 
 import ast
 import subprocess

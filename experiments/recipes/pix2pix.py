@@ -52,8 +52,8 @@ More training does not change that: twice the width, batches of 16 and 110 epoch
 NVIDIA H100 (`--config.generator.base_channels=64
 --config.discriminator.base_channels=64 --config.discriminator.patch=16
 --config.flip=true --config.jitter=6 --config.ema_halflife_images=4000 --batch_size=16`,
-the paper's 100). pix2pix reached 0.1225 after 12,265 steps and 93 s. L1 alone reached
-0.1128 after 12,030 steps and 76 s.
+and the paper's weight of L1, 100). pix2pix reached 0.1225 after 12,265 steps and 93 s.
+L1 alone reached 0.1128 after 12,030 steps and 76 s.
 
 The paper translates Cityscapes' labels to photographs. A segmentation network labels
 0.66 of their pixels correctly, and 0.42 with L1 alone. `pix2pix_facades` is the paper's

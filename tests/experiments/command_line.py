@@ -30,7 +30,7 @@ SHRUNK = {
     "ddpm_conditional": {"data.spec": "ring", **MLP, "timesteps": 25},
     "flow": {"data.spec": "ring", **MLP},
 }
-# One of each kind: what is true of their steps is not tried on every system again.
+# One of each kind. Slow tests try these, instead of all families.
 KINDS = ("dcgan", "vae", "ddpm")
 # Real recipes log and draw less often.
 RECORDED = {"log_every_steps": 1, "sample_every_steps": 4}

@@ -1,4 +1,4 @@
-"""Checkpoints: what comes back, what is kept, what does not fit."""
+"""Checkpoints: their content, how many are kept, and errors."""
 
 import jax
 import jax.numpy as jnp

@@ -7,12 +7,12 @@ that contains the exact distance is given too, which the intervals do not claim.
 
 The jackknife is conservative: interactions among k examples are counted k times (Efron
 & Stein 1981, "The jackknife estimate of variance"). Neighbours interact a lot. Halves
-of a set share no examples. Let a, b be the numbers of two halves, each of twice the
-whole's variance. Then
+of a set share no examples. Let a and b be the metric of the two halves of a set. Each
+has twice the variance of the metric of the whole set, so
 
     variance = mean over splits of (a - b)^2 / 4
 
-which is tried here. `evaluate` does not use it. If a few real images with wide balls
+This is tried here. `evaluate` does not use it. If a few real images with wide balls
 decide, as for blurred images, halves scatter too little.
 """
 

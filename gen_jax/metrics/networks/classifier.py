@@ -53,13 +53,15 @@ class Recipe:
     width: int = 32  # features of the first convolution, doubled at each halving
     hidden: int = 128  # width of the penultimate layer
     dropout: float = 0.3
-    blended: float = 0.3  # fraction of images that are blended with a neighbour
+    blended_fraction: float = (
+        0.3  # fraction of images that are blended with a neighbour
+    )
     shuffled: float = 0.1  # fraction of images with shuffled pixels and no class
     shift: int = 1  # pixels
     batch_size: int = 128
     learning_rate: float = 2e-3
     epochs: int = 40
-    most_images: int = 120_000  # a large dataset gets fewer epochs
+    max_images: int = 120_000  # a large dataset gets fewer epochs
     ema_fraction: float = 0.05  # half-life of the averages, as a fraction of all images
 
 
@@ -205,7 +207,7 @@ def _labelled(split: Split, info: Info) -> MemorySplit:
 
 
 def _num_images(train: MemorySplit, recipe: Recipe) -> int:
-    return min(recipe.epochs * len(train), recipe.most_images)
+    return min(recipe.epochs * len(train), recipe.max_images)
 
 
 def _game(network: Network, recipe: Recipe, num_images: int) -> Game:
@@ -236,7 +238,7 @@ def _changed(
     which, amount, order = randomness.split(keys, 3)
     kind = (randomness.uniform(which, ()) + 1) / 2
     shuffles = kind < recipe.shuffled
-    blends = ~shuffles & (kind < recipe.shuffled + recipe.blended)
+    blends = ~shuffles & (kind < recipe.shuffled + recipe.blended_fraction)
     fraction = jnp.where(blends, jnp.abs(randomness.uniform(amount, ())) / 2, 0)
 
     def blend(a):
