@@ -1,15 +1,15 @@
 """A folder of images, of any format that Pillow reads.
 
 The first-level subfolders are the classes, in natural order; without subfolders there
-are no labels. Folders `train` and `test` (or another name of `tree.TESTS`), in capitals
-or not, hold two such folders, whatever lies next to them. Otherwise a tenth is held
-out.
+are no labels. Folders `train` and `test` (or another name of `listing.TESTS`), in
+capitals or not, hold two such folders, whatever lies next to them. Otherwise a tenth is
+held out.
 """
 
 import dataclasses
 from pathlib import Path
 
-from gen_jax.data import tree
+from gen_jax.data import listing
 from gen_jax.data.dataset import DataConfig, Dataset, Indices, Info
 from gen_jax.data.encoded import Record, encoded_dataset, first_shape
 from gen_jax.data.labels import natural
@@ -29,7 +29,7 @@ class _Files:
 
     def read(self, indices: Indices) -> list[Record]:
         return [
-            Record((tree.read_file(self.paths[i]),), self.labels[i]) for i in indices
+            Record((listing.read_file(self.paths[i]),), self.labels[i]) for i in indices
         ]
 
 
@@ -54,11 +54,11 @@ def load(config: DataConfig) -> Dataset:
 def _found(config: DataConfig) -> tuple[Info, _Files, _Files | None, tuple[str, ...]]:
     """Return the description, the images of both splits, and what is left out."""
     root = config.path
-    learned, held = tree.splits(root)
-    found = [tree.images_of(folder) for folder in (learned, held) if folder]
+    learned, held = listing.splits(root)
+    found = [listing.images_of(folder) for folder in (learned, held) if folder]
     classes = tuple(sorted({name for _, name in found[0].images if name}, key=natural))
     train, *test = (_labelled(each.images, classes) for each in found)
-    left_out = tree.left_out(found) + tree.beside(root, (learned, held))
+    left_out = listing.left_out(found) + listing.beside(root, (learned, held))
     if len(classes) == 1:
         left_out += (f"the class {classes[0]}: one class alone is not a label",)
     info = Info(first_shape(train, config), len(classes), class_names=classes)

@@ -3,7 +3,7 @@
 Isola et al., Image-to-Image Translation with Conditional Adversarial Networks (2016):
 aligned files hold A on the left and B on the right; or folders A and B hold images of
 equal names, compared without their endings. Splits are folders train and test (or
-another name of `tree.TESTS`): train/A and train/B, A/train and B/train, trainA and
+another name of `listing.TESTS`): train/A and train/B, A/train and B/train, trainA and
 trainB, or train with aligned images. Capitals do not matter. Without splits a tenth is
 held out.
 """
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
-from gen_jax.data import decoding, tree
+from gen_jax.data import decoding, listing
 from gen_jax.data.dataset import DataConfig, Dataset, Indices, Info
 from gen_jax.data.encoded import (
     Record,
@@ -76,7 +76,7 @@ class _Files:
         return len(self.paths)
 
     def read(self, indices: Indices) -> list[Record]:
-        return [Record(tuple(map(tree.read_file, self.paths[i]))) for i in indices]
+        return [Record(tuple(map(listing.read_file, self.paths[i]))) for i in indices]
 
 
 class _Found(NamedTuple):
@@ -178,13 +178,13 @@ def read_inputs(
     path = Path(path).expanduser()
     if not path.is_file() and not path.is_dir():
         raise UserError(f"there is no image and no folder {path}")
-    found = [path] if path.is_file() else [p for p, _ in tree.images_of(path).images]
+    found = [path] if path.is_file() else [p for p, _ in listing.images_of(path).images]
     config = own_config(config)
     pairs = config.for_data(None) if isinstance(config, PairsConfig) else None
     side, half = _INPUT[pairs.direction if pairs else "a_to_b"]
     inputs, aligned = [], []
     for file in found:
-        image = open_image(tree.read_file(file), config, "repair or remove it")
+        image = open_image(listing.read_file(file), config, "repair or remove it")
         if pairs and pairs.layout != "folders" and _is_double(image, shape):
             if pairs.layout == "auto":
                 raise UserError(
@@ -218,17 +218,17 @@ def _find(config: PairsConfig) -> _Found:
     layout = "folders" if sides else "aligned"
     if config.layout not in ("auto", layout):
         raise UserError(f"{root} has the layout {layout}, not {config.layout}")
-    parts: list[list[tree.Tree]]
+    parts: list[list[listing.Listing]]
     if sides:
         read = [folder for both in sides for folder in both]
-        parts = [list(map(tree.images_of, both)) for both in sides]
+        parts = [list(map(listing.images_of, both)) for both in sides]
         files = [_matched(*part) for part in parts]
     else:
-        read = [folder for folder in tree.splits(root) if folder]
-        parts = [[tree.images_of(folder)] for folder in read]
+        read = [folder for folder in listing.splits(root) if folder]
+        parts = [[listing.images_of(folder)] for folder in read]
         files = [_aligned(root, part) for [part] in parts]
-    left_out = tree.left_out([each for part in parts for each in part])
-    left_out += tree.beside(root, read)
+    left_out = listing.left_out([each for part in parts for each in part])
+    left_out += listing.beside(root, read)
     return _Found(files[0], files[1] if files[1:] else None, left_out)
 
 
@@ -237,9 +237,9 @@ def _pair_folders(root: Path) -> list[tuple[Path, Path]]:
 
     Raises UserError if a folder has no partner.
     """
-    trains = (_two_folders(root, name) for name in tree.TRAINS)
+    trains = (_two_folders(root, name) for name in listing.TRAINS)
     if train := next(filter(None, trains), None):
-        tests = (_two_folders(root, name) for name in tree.TESTS)
+        tests = (_two_folders(root, name) for name in listing.TESTS)
         return [train, *itertools.islice(filter(None, tests), 1)]
     whole = _two_folders(root, "")
     return [whole] if whole else []
@@ -247,11 +247,11 @@ def _pair_folders(root: Path) -> list[tuple[Path, Path]]:
 
 def _two_folders(root: Path, split: str) -> tuple[Path, Path] | None:
     """Return the folders A and B of a split, "" for none; None if there are no two."""
-    folders = tree.subfolders(root)
+    folders = listing.subfolders(root)
 
     def inside(folder: str, name: str) -> Path | None:
         parent = folders.get(folder)
-        return tree.subfolders(parent).get(name) if parent else None
+        return listing.subfolders(parent).get(name) if parent else None
 
     layouts = [("A and B", folders.get("a"), folders.get("b"))]
     if split:
@@ -276,7 +276,7 @@ def _two_folders(root: Path, split: str) -> tuple[Path, Path] | None:
     return None
 
 
-def _matched(a: tree.Tree, b: tree.Tree) -> _Files:
+def _matched(a: listing.Listing, b: listing.Listing) -> _Files:
     """Return the pairs of images in two folders that have equal names."""
     sides = _by_name(a), _by_name(b)
     for mine, others, other in (*sides, b), (*sides[::-1], a):
@@ -289,7 +289,7 @@ def _matched(a: tree.Tree, b: tree.Tree) -> _Files:
     return _Files([(path, sides[1][name]) for name, path in sides[0].items()])
 
 
-def _by_name(folder: tree.Tree) -> dict[str, Path]:
+def _by_name(folder: listing.Listing) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for path, _ in folder.images:
         name = str(path.relative_to(folder.root).with_suffix(""))
@@ -301,7 +301,7 @@ def _by_name(folder: tree.Tree) -> dict[str, Path]:
     return found
 
 
-def _aligned(root: Path, folder: tree.Tree) -> _Files:
+def _aligned(root: Path, folder: listing.Listing) -> _Files:
     """Return the images of a folder as aligned pairs, if it has no other layout."""
     if deeper := sorted({name for _, name in folder.images if name}):
         raise UserError(

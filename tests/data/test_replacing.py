@@ -7,10 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gen_jax import config as configs
 from gen_jax.data import DataConfig, PairsConfig, batches, fingerprint, load
 from gen_jax.errors import UserError
-from gen_jax.experiment import RunConfig
 
 
 def _save(path):
@@ -94,15 +92,6 @@ def test_a_pair_is_replaced_by_the_next_pair(tmp_path):
     assert len(dataset.train) + len(dataset.test) == 20
     assert 5 not in {*dataset.train.indices, *dataset.test.indices}
     dataset.train.read(range(len(dataset.train)))
-
-
-def test_only_replacing_may_begin_on_resume():
-    may = [
-        name
-        for name in configs.flat(RunConfig())
-        if name.startswith("data.") and configs.may_change_on_resume(RunConfig(), name)
-    ]
-    assert may == ["data.replace_broken", "data.max_pixels"]
 
 
 def test_a_split_without_any_whole_image_is_named(tmp_path):

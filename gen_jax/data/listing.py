@@ -33,7 +33,7 @@ _NEEDS = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Tree:
+class Listing:
     """The files of a folder and of those below it.
 
     images: sorted by path, each with the name of its first-level subfolder or "".
@@ -50,46 +50,46 @@ class Tree:
     repeated: list[Path]
 
 
-def left_out(trees: Sequence[Tree]) -> tuple[str, ...]:
+def left_out(listings: Sequence[Listing]) -> tuple[str, ...]:
     """Return texts that name everything that is not read of folders, and why."""
-    texts = list(_of_endings(sum((each.unread for each in trees), Counter())))
-    if irregular := [path for each in trees for path in each.irregular]:
+    texts = list(_of_endings(sum((each.unread for each in listings), Counter())))
+    if irregular := [path for each in listings for path in each.irregular]:
         texts.append(
             f"{_number(irregular, 'file')} that cannot be read as a file (a pipe, a "
             f"device or a link to nothing), such as {irregular[0]}"
         )
-    if repeated := [path for each in trees for path in each.repeated]:
+    if repeated := [path for each in listings for path in each.repeated]:
         texts.append(
             f"{_number(repeated, 'link')} to folders that are read under another name, "
             f"such as {repeated[0]}"
         )
     known = {
         (each.root, name)
-        for each in trees
+        for each in listings
         for name in [name for _, name in each.images] + [p.name for p in each.repeated]
     }
-    below = {(each.root, name) for each in trees for name in each.folders}
+    below = {(each.root, name) for each in listings for name in each.folders}
     if empty := sorted((name for _, name in below - known), key=natural):
         names = _listed(empty)
         texts.append(f"{_number(empty, 'folder')} without images: {names}")
     return tuple(texts)
 
 
-def walk(root: Path) -> Tree:
+def walk(root: Path) -> Listing:
     """Return the files below `root`; folders are entered once, links last.
 
     Names that begin with a dot are passed over.
 
     Raises OSError if a folder cannot be read.
     """
-    tree, entered = Tree(root, [], [], Counter(), [], []), set()
+    listing, entered = Listing(root, [], [], Counter(), [], []), set()
     endings = decoding.endings()
     links = [root]
     for link in links:  # grows meanwhile
         folders = [link]
         for folder in folders:  # grows too
             if (identity := _identity(folder)) in entered:
-                tree.repeated.append(folder)
+                listing.repeated.append(folder)
                 continue
             entered.add(identity)
             [inside, *_] = (*folder.relative_to(root).parts, "")
@@ -97,15 +97,15 @@ def walk(root: Path) -> Tree:
                 path = folder / entry.name
                 if _is(entry, "dir"):
                     (links if entry.is_symlink() else folders).append(path)
-                    tree.folders.extend([] if inside else [entry.name])
+                    listing.folders.extend([] if inside else [entry.name])
                 elif not _is(entry, "file"):
-                    tree.irregular.append(path)
+                    listing.irregular.append(path)
                 elif path.suffix.lower() in endings:
-                    tree.images.append((path, inside))
+                    listing.images.append((path, inside))
                 else:
-                    tree.unread[path.suffix.lower()] += 1
-    tree.images.sort()
-    return tree
+                    listing.unread[path.suffix.lower()] += 1
+    listing.images.sort()
+    return listing
 
 
 def _entries(folder: Path) -> list[os.DirEntry]:
@@ -122,13 +122,13 @@ def _is(entry: os.DirEntry, kind: Literal["dir", "file"]) -> bool:
     return entry.is_dir() if kind == "dir" else entry.is_file()
 
 
-def images_of(root: Path) -> Tree:
+def images_of(root: Path) -> Listing:
     """Return the files below `root`. Raises UserError if no image is among them."""
-    tree = walk(root)
-    if not tree.images:
-        unread = "".join(f"; {text}" for text in left_out([tree]))
+    listing = walk(root)
+    if not listing.images:
+        unread = "".join(f"; {text}" for text in left_out([listing]))
         raise UserError(f"{root} holds no images, such as .png or .jpg files{unread}")
-    return tree
+    return listing
 
 
 def subfolders(root: Path) -> dict[str, Path]:

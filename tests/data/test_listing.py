@@ -8,7 +8,7 @@ from PIL import Image
 
 from gen_jax.data import DataConfig, describe, load
 from gen_jax.data.labels import natural
-from gen_jax.data.tree import walk
+from gen_jax.data.listing import walk
 from gen_jax.errors import UserError
 
 RNG = np.random.default_rng(0)
