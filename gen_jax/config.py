@@ -18,6 +18,7 @@ import ast
 import dataclasses
 import functools
 import math
+import re
 import sys
 import types
 import typing
@@ -122,6 +123,7 @@ def check(config: Any, path: str, value: Any, name: str | None = None) -> None:
         raise UserError(f"{name}={value} is not one of {', '.join(map(str, options))}")
     if "min_length" not in declared:
         return
+    value = sides(value, name) if isinstance(value, str) else value
     numbers = value if isinstance(value, tuple) else (value,)
     if len(numbers) < declared["min_length"]:
         raise UserError(
@@ -135,6 +137,21 @@ def check(config: Any, path: str, value: Any, name: str | None = None) -> None:
         if not low <= number <= high:
             bound = f"at least {low}" if number < low else f"at most {high}"
             raise UserError(f"{name}={value} is out of range: {bound}")
+
+
+def sides(size: int | str, name: str = "size") -> tuple[int, int]:
+    """Return (height, width) of a size in pixels: N of a square, or the text "HxW".
+
+    Raises UserError that begins with `name` for any other text.
+    """
+    if isinstance(size, int):
+        return size, size
+    if not (found := re.fullmatch("([1-9][0-9]{0,8})x([1-9][0-9]{0,8})", size)):
+        raise UserError(
+            f"{name}={size} is neither a number of pixels nor HEIGHTxWIDTH, such as "
+            "48x64"
+        )
+    return int(found[1]), int(found[2])
 
 
 def flat(config: Any) -> dict[str, Any]:
@@ -250,6 +267,8 @@ def parse(text: str, kind: Any, path: str) -> Any:
     """
     if kind is str or typing.get_origin(kind) is typing.Literal:
         return _typed(text, kind, path)
+    if {int, str} <= {*typing.get_args(kind)} and not text.lstrip("-").isdecimal():
+        return text  # HEIGHTxWIDTH, which `check` looks at
     written = {"true": "True", "false": "False"}.get(text.lower(), text)
     try:
         value = ast.literal_eval(written)
@@ -267,8 +286,10 @@ def _typed(value: Any, kind: Any, path: str) -> Any:
     if origin is typing.Literal:
         fits = value in arguments
     elif origin in (types.UnionType, typing.Union):
-        if value is None:
+        if value is None and type(None) in arguments:
             return None
+        if isinstance(value, str) and str in arguments:
+            return value
         return _typed(value, next(a for a in arguments if a is not type(None)), path)
     elif origin is tuple:
         if isinstance(value, (tuple, list)):

@@ -270,6 +270,8 @@ def test_which_fields_may_change_on_resume():
         "sample_every_steps",
         "checkpoint_every_seconds",
         "keep_every_steps",
+        "data.replace_broken",
+        "data.max_pixels",
     }
 
 

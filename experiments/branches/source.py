@@ -28,16 +28,16 @@ def describe(config: DataConfig) -> Info:
     Raises UserError if the size is not a multiple of 8 from 64 to 256, or if channels
     are set.
     """
-    size = config.image_size or 64
-    if size % 8 or not 64 <= size <= 256:
+    size, width = config.size if config.image_size else (64, 64)
+    if size != width or size % 8 or not 64 <= size <= 256:
         raise UserError(
-            f"branches: --config.data.image_size is {size}; allowed: multiples of 8 "
-            "from 64 to 256"
+            f"branches: --config.data.image_size is {config.image_size}; allowed: "
+            "multiples of 8 from 64 to 256"
         )
-    if config.channels:
+    if config.channels or config.value_range:
         raise UserError(
             "branches are RGB in leaf and grey when bare: --config.data.channels must "
-            "be 0"
+            "be 0, and value_range empty"
         )
     return Info((size, size, 3), 0, (size, size, 1))
 

@@ -1,5 +1,6 @@
 """Datasets from arrays in memory, of sources that are not streamed."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -16,14 +17,29 @@ from gen_jax.data.dataset import (
 )
 from gen_jax.errors import UserError
 
-MAX_CLASSES = 2**16  # a larger label is a mistake, and would ask for a huge network
-
 
 class Arrays(NamedTuple):
-    """Examples: x uint8 [N, H, W, C] or float32 [N, D]; y int32 [N]."""
+    """Examples: x uint8 [N, H, W, C] or float32 [N, D]; y int32 [N].
+
+    Images are of any type of numbers if config.value_range states their range.
+    """
 
     x: np.ndarray
     y: np.ndarray
+
+
+def check_size(info: Info, config: DataConfig, count: int, itemsize: int) -> None:
+    """Raise UserError if `count` examples do not fit in memory_gib.
+
+    itemsize: bytes of each number that is kept.
+    """
+    needed = count * math.prod(info.shape) * itemsize / 2**30
+    if needed > config.memory_gib:
+        raise UserError(
+            f"{config.spec}: {count} examples of {info.shape} take {needed:.3g} GiB, "
+            f"--config.data.memory_gib is {config.memory_gib:g}, and only folder:, "
+            "pairs: and tfds: can be streamed"
+        )
 
 
 def array_dataset(
@@ -35,20 +51,14 @@ def array_dataset(
 
     Raises UserError if they do not fit in memory_gib.
     """
+    is_image = train.x.ndim == 4
+    kept = np.dtype(config.dtype) if is_image else train.x.dtype
     count = len(train.x) + (len(test.x) if test else 0)
-    needed = count * np.prod(info.shape) * train.x.itemsize / 2**30
-    if needed > config.memory_gib:
-        raise UserError(
-            f"{config.spec}: {count} examples of {info.shape} take {needed:.3g} GiB, "
-            f"--config.data.memory_gib is {config.memory_gib:g}, and only folder:, "
-            "pairs: and tfds: can be streamed"
-        )
+    check_size(info, config, count, kept.itemsize)
 
     def split(arrays: Arrays) -> MemorySplit:
-        if arrays.x.ndim != 4:
-            return MemorySplit(*arrays)
-        fitted = decoding.fitted(arrays.x, config.image_size, config.channels)
-        return MemorySplit(fitted, arrays.y)
+        x = decoding.fitted(arrays.x, config) if is_image else arrays.x
+        return MemorySplit(x, arrays.y)
 
     of_all = digest_of([*train, *(test or ())])
     if test:

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
-from gen_jax.config import choice, within
+from gen_jax.config import choice, sides, within
 from gen_jax.errors import UserError
 
 Batch = dict[str, np.ndarray]
@@ -26,21 +26,36 @@ class DataConfig:
     A source with options of its own takes a subclass, with a field for each.
 
     spec: NAME or NAME:WHERE of a registered source, such as digits or folder:DIR.
-    image_size: side of the images in pixels: the shorter side is resized, then the
-        central square is kept; 0 changes nothing.
+    image_size: size of the images in pixels: a number for squares, or "HxW"; 0 changes
+        nothing.
+    crop: "centre" keeps the largest centred part that has the proportions of
+        image_size; "none" keeps all of an image and changes its proportions.
     channels: 1 for grey, 3 for RGB; 0 changes nothing.
+    value_range: (low, high), the range of the pixels' values, for images of more than
+        8 bits: they become float32 in [-1, 1]. () reads them as uint8.
     data_dir: folder in which TFDS keeps its datasets; "" for TFDS's own default.
     skip_broken: leave out images that cannot be decoded, with a line that says so.
+    replace_broken: read the next image in place of one that cannot be decoded. The
+        number of examples and their order stay, so that a run can be resumed with it.
+    max_pixels: limit of the pixels of an encoded image, before it is resized.
     memory_gib: limit in GiB for decoded examples; larger datasets are streamed.
     task: how an input x is made from each image, which becomes the target y; "" for
         no pairs.
     """
 
     spec: str = "digits"
-    image_size: int = within(0, MAX_PIXELS, default=0)
+    image_size: int | str = within(0, MAX_PIXELS, default=0)
+    crop: Literal["centre", "none"] = "centre"
     channels: int = choice((0, 1, 3), default=0)
+    value_range: tuple[float, ...] = ()
     data_dir: str = ""
     skip_broken: bool = False
+    replace_broken: bool = dataclasses.field(
+        default=False, metadata={"may_change_on_resume": True}
+    )
+    max_pixels: int = within(
+        1, None, default=178_956_970, may_change_on_resume=True
+    )  # the default is Pillow's own limit
     memory_gib: float = within(0, None, default=4.0)
     task: Literal["", "low_resolution", "edges", "grey", "holes"] = ""
 
@@ -53,6 +68,16 @@ class DataConfig:
     def path(self) -> Path:
         """The path that `where` names."""
         return Path(self.where).expanduser()
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """The height and the width that images are resized to; (0, 0) for their own."""
+        return sides(self.image_size)
+
+    @property
+    def dtype(self) -> type[np.generic]:
+        """The type that images are kept as."""
+        return np.float32 if self.value_range else np.uint8
 
     def adapted(self, values: Mapping[str, Any]) -> "DataConfig":
         """Return these settings in the class for the source of values["spec"]."""
@@ -67,7 +92,7 @@ class Info(NamedTuple):
     """The facts about a dataset that a model needs, known without reading it all.
 
     shape: of one example x: (H, W, C), or (D,) for points.
-    num_classes: 0 if the examples have no labels.
+    num_classes: 0 if the examples have no labels, or all the same.
     target_shape: of y if it is an image: (H, W, C').
     class_names: one for each class, in the order of the labels; () if not known.
     """
@@ -81,7 +106,8 @@ class Info(NamedTuple):
 class Split(Protocol):
     """Stored examples: `x` uint8 [N, H, W, C] or float32 [N, D], `y` int32 [N].
 
-    For pairs `y` is the target image, uint8 [N, H, W, C'].
+    For pairs `y` is the target image, uint8 [N, H, W, C']. Images of a stated range
+    are float32 in [-1, 1].
     """
 
     @property
@@ -166,6 +192,40 @@ class Subset:
         return self.split.read(self.indices[np.asarray(indices, np.int64)])
 
 
+def without_single_class(info: Info) -> Info:
+    """Return the facts of a dataset whose only class, if it has one, is no label."""
+    if info.num_classes != 1:
+        return info
+    return info._replace(num_classes=0, class_names=())
+
+
+def unlabelled(split: Split) -> Split:
+    """Return a split with all labels -1."""
+    if isinstance(split, Subset):
+        return dataclasses.replace(split, split=unlabelled(split.split))
+    if isinstance(split, MemorySplit):
+        return dataclasses.replace(split, y=np.full(len(split), -1, np.int32))
+    return _Unlabelled(split)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Unlabelled:
+    """The examples of a split, without their labels."""
+
+    split: Split
+
+    @property
+    def in_memory(self) -> bool:
+        return self.split.in_memory
+
+    def __len__(self) -> int:
+        return len(self.split)
+
+    def read(self, indices: Indices) -> Batch:
+        batch = self.split.read(indices)
+        return {**batch, "y": np.full(len(batch["x"]), -1, np.int32)}
+
+
 def fingerprint(dataset: Dataset) -> dict[str, int | str]:
     """Return, for JSON, the sizes and the digest that identify a dataset.
 
@@ -246,18 +306,3 @@ def divided(
     held = held_out(digests)
     train, test = Subset(split, indices[~held]), Subset(split, indices[held])
     return Dataset(info, train, test, digest)
-
-
-def checked_labels(y: np.ndarray, num_classes: int, where: str) -> np.ndarray:
-    """Return integer labels [N] as int32, each -1 (none) or in [0, num_classes).
-
-    Raises UserError, naming `where` and the label, for any other label.
-    """
-    bad = (y < -1) | (y >= num_classes)
-    if bad.any():
-        classes = f"0..{num_classes - 1} or " if num_classes else ""
-        raise UserError(
-            f"{where}: label {y[bad][0]} of example {int(np.argmax(bad))} is out of "
-            f"range; allowed: {classes}-1 (none)"
-        )
-    return y.astype(np.int32)

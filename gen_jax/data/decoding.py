@@ -1,97 +1,268 @@
-"""Encoded images to arrays: oriented, flattened onto white, cropped and resized."""
+"""Images to arrays: decoded, oriented, flattened onto white, cropped and resized."""
 
+import dataclasses
+import functools
+import importlib
 import io
-from typing import TYPE_CHECKING
+import re
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gen_jax.data.dataset import DataConfig
 from gen_jax.errors import UserError
 
 if TYPE_CHECKING:
     from PIL import Image
 
 _GREY_MODES = ("1", "L", "LA", "La")
+_LUMA = (0.299, 0.587, 0.114)  # ITU-R 601, of red, green and blue
+
+# Formats that Pillow knows and cannot decode without a program or handler of others.
+_FOREIGN = ("BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF")
+
+# Packages that add a format to Pillow: the module, and its function to call, if any.
+_PLUGINS = {
+    "pillow_heif": "register_heif_opener",
+    "pillow_avif": "",
+    "pillow_jxl": "",
+}
 
 
-def open_image(content: bytes) -> "Image.Image":
+class UnsuitedImageError(ValueError):
+    """An image that is whole, and that `config` does not allow; with a remedy."""
+
+    def __init__(self, fault: str, remedy: str):
+        super().__init__(fault)
+        self.remedy = remedy
+
+
+@functools.cache
+def pillow() -> Any:
+    """Return the module PIL.Image, with the formats of all plugins registered.
+
+    Pillow's warnings of odd metadata are for programmers, and are switched off.
+    """
+    from PIL import Image
+
+    Image.init()
+    for name, function in _PLUGINS.items():
+        try:
+            plugin = importlib.import_module(name)
+            getattr(plugin, function, lambda: None)()
+        except Exception:  # absent or broken: its files count as files of no reader
+            continue
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    return Image
+
+
+def endings() -> frozenset[str]:
+    """Return the endings of files, such as ".png", that can be decoded here."""
+    image = pillow()
+    return frozenset(
+        ending.lower()
+        for ending, form in image.registered_extensions().items()
+        if form in image.OPEN and form not in _FOREIGN
+    )
+
+
+def open_image(content: bytes, config: DataConfig) -> "Image.Image":
     """Return an encoded image as a PIL image, upright, in mode L or RGB.
 
-    Sixteen-bit greys keep their upper eight bits. Transparent pixels become white.
+    Transparent pixels become white. Greys of more than 8 bits have mode F if
+    config.value_range is set; otherwise the upper 8 of their 16 bits are kept.
 
-    Raises ValueError for an unknown format; Pillow's errors if the image is broken.
+    Raises ValueError for an unknown format; Pillow's errors if the image is broken;
+    UnsuitedImageError if it is too large, or its values have another range.
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import ImageOps
 
-    try:
-        file = Image.open(io.BytesIO(content))
-    except UnidentifiedImageError:
-        raise ValueError("not in a format that Pillow reads") from None
+    file = _opened(content, config)
+    is_deep = _is_deep_colour(file)
     file.load()
     image = ImageOps.exif_transpose(file)
-    if image.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    if image.mode in ("I", "F"):
-        raise ValueError(f"pixels of mode {image.mode} have no known range")
+    if image.mode.startswith("I;16") and not config.value_range:
+        return pillow().fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode.startswith(("I", "F")):
+        image = pillow().fromarray(np.asarray(image).astype(np.float32))
+        check_range(np.asarray(image), config)
+        return image
+    if config.value_range and is_deep:
+        raise UnsuitedImageError(
+            "has colours of 16 bits, of which Pillow decodes 8",
+            "set no value_range, or store the images as npz",
+        )
     mode = "L" if image.mode in _GREY_MODES else "RGB"
     if image.has_transparency_data:
         image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image)
-    return image if image.mode == mode else image.convert(mode)
+        white = pillow().new("RGBA", image.size, "white")
+        image = pillow().alpha_composite(white, image)
+    image = image if image.mode == mode else image.convert(mode)
+    if config.value_range:
+        check_range(np.asarray(image), config)
+    return image
 
 
-def to_array(image: "Image.Image", size: int, channels: int) -> np.ndarray:
-    """Return a PIL image of mode L or RGB as uint8 [H, W, C].
+def _opened(content: bytes, config: DataConfig) -> "Image.Image":
+    """Return a PIL image whose header is read; its size is checked."""
+    image = pillow()
+    # Pillow refuses images of twice this, and those inside others, by their headers.
+    image.MAX_IMAGE_PIXELS = max(image.MAX_IMAGE_PIXELS or 0, config.max_pixels)
+    try:
+        file = image.open(io.BytesIO(content))
+    except image.UnidentifiedImageError:
+        raise ValueError("not in a format that Pillow reads") from None
+    except image.DecompressionBombError:
+        raise _too_large("has more pixels", config) from None
+    width, height = file.size
+    if width * height > config.max_pixels:
+        raise _too_large(f"is {height}x{width} pixels, more", config)
+    return file
 
-    size: pixels a side; the centred square is kept and resized, with antialiasing. 0
-        leaves the image as it is.
+
+def _too_large(fault: str, config: DataConfig) -> UnsuitedImageError:
+    return UnsuitedImageError(
+        f"{fault} than --config.data.max_pixels={config.max_pixels}",
+        "raise that if the image is meant to be so large",
+    )
+
+
+def _is_deep_colour(file: "Image.Image") -> bool:
+    """Return whether a PIL image that is not loaded yet has colours of 16 bits."""
+    tiles = str(getattr(file, "tile", ""))  # rawmodes such as RGB;16B
+    return file.mode in ("RGB", "RGBA", "LA") and bool(re.search(";16[BLN]", tiles))
+
+
+def loses_bits(content: bytes, config: DataConfig) -> bool:
+    """Return whether of an encoded image only the upper 8 of 16 bits are kept."""
+    file = _opened(content, config)
+    return not config.value_range and (
+        file.mode.startswith("I;16") or _is_deep_colour(file)
+    )
+
+
+def check_range(x: np.ndarray, config: DataConfig) -> None:
+    """Raise UnsuitedImageError if values [...] lie outside config.value_range."""
+    if not config.value_range:
+        raise UnsuitedImageError(
+            "has pixels whose range is not known",
+            "state it by --config.data.value_range=LOW,HIGH",
+        )
+    low, high = config.value_range
+    smallest, largest = x.min(), x.max()  # NaN if there is one
+    if not low <= smallest <= largest <= high:
+        raise UnsuitedImageError(
+            f"has values from {smallest:g} to {largest:g}, outside "
+            f"--config.data.value_range={low:g},{high:g}",
+            "state the range of all images",
+        )
+
+
+def to_array(image: "Image.Image", config: DataConfig, channels: int) -> np.ndarray:
+    """Return a PIL image as an array [H, W, C], resized if image_size is set.
+
+    image: of mode L, RGB or F.
     channels: 1 or 3; 0 keeps the image's own.
-    """
-    from PIL import Image, ImageOps
 
+    The array is uint8, or float32 in [-1, 1] if config.value_range is set.
+    """
+    if config.value_range:
+        bands = [np.asarray(band, np.float32) for band in image.split()]
+        return _of_bands(bands, config, channels)
     mode = {0: image.mode, 1: "L", 3: "RGB"}[channels]
     if image.mode != mode:
         image = image.convert(mode)
-    if size:
-        image = ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
+    if config.image_size:
+        image = _resized(image, config.size, config.crop)
     array = np.asarray(image)
     return array if array.ndim == 3 else array[:, :, None]
 
 
-def to_shape(image: "Image.Image", shape: tuple[int, ...]) -> np.ndarray:
-    """Return a PIL image as uint8 [H, W, 1 or 3] of `shape`, cropped to fit it."""
-    from PIL import Image, ImageOps
+def to_shape(
+    image: "Image.Image", shape: tuple[int, ...], config: DataConfig
+) -> np.ndarray:
+    """Return a PIL image as an array of `shape`, [H, W, 1 or 3], as `to_array` does.
 
+    Raises UserError if the shape has another number of channels.
+    """
     height, width, channels = shape
-    image = image.convert("L" if channels == 1 else "RGB")
-    resized = ImageOps.fit(image, (width, height), Image.Resampling.BICUBIC)
-    return np.asarray(resized).reshape(shape)
+    if channels not in (1, 3):
+        raise UserError(
+            f"inputs have {channels} channels, which no image file holds: translate "
+            "arrays in Python"
+        )
+    config = dataclasses.replace(config, image_size=f"{height}x{width}")
+    return to_array(image, config, channels)
+
+
+def _resized(image: "Image.Image", size: tuple[int, int], crop: str) -> "Image.Image":
+    """Return a PIL image at (height, width), with antialiasing."""
+    from PIL import ImageOps
+
+    height, width = size
+    bicubic = pillow().Resampling.BICUBIC
+    if crop == "none":
+        return image.resize((width, height), bicubic)
+    return ImageOps.fit(image, (width, height), bicubic)
+
+
+def _of_bands(
+    bands: Sequence[np.ndarray], config: DataConfig, channels: int
+) -> np.ndarray:
+    """Return bands [H, W], numbers or uint8, as an image of `to_array`'s kind."""
+    if channels == 1 and len(bands) == 3:
+        bands = [np.tensordot(np.array(_LUMA, np.float32), np.stack(bands), 1)]
+    if channels == 3 and len(bands) == 1:
+        bands = [*bands] * 3
+    if config.image_size:
+        bands = [
+            np.asarray(_resized(pillow().fromarray(band), config.size, config.crop))
+            for band in bands
+        ]
+    x = np.stack(bands, axis=-1)
+    if not config.value_range:
+        return x
+    low, high = config.value_range
+    return np.clip((x - low) * (2 / (high - low)) - 1, -1, 1).astype(np.float32)
 
 
 def fitted_shape(
-    shape: tuple[int, ...], size: int, channels: int, where: str
+    shape: tuple[int, ...], config: DataConfig, where: str
 ) -> tuple[int, int, int]:
     """Return the shape (H, W, C) that `fitted` gives to images of `shape`.
 
     Raises UserError that names `where` if images of other than 1 or 3 channels are to
-    change.
+    change their channels.
     """
     height, width, own = shape
-    if (size or channels) and own not in (1, 3):
+    if config.channels and own not in (1, 3):
         raise UserError(
-            f"{where}: images of {own} channels can be neither resized nor recoloured; "
-            "set --config.data.image_size=0 and channels=0"
+            f"{where}: images of {own} channels can be neither grey nor RGB; set "
+            "--config.data.channels=0"
         )
-    return (size or height, size or width, channels or own)
+    rows, columns = config.size
+    return (rows or height, columns or width, config.channels or own)
 
 
-def fitted(x: np.ndarray, size: int, channels: int) -> np.ndarray:
-    """Return images uint8 [N, H, W, C], each converted by `to_array`."""
-    from PIL import Image
+def fitted(x: np.ndarray, config: DataConfig) -> np.ndarray:
+    """Return images [N, H, W, C], each converted as `to_array` does.
 
-    if (not size or x.shape[1:3] == (size, size)) and channels in (0, x.shape[3]):
+    x: uint8, or of any type of numbers if config.value_range is set.
+    """
+    own, asked = x.shape[1:3], config.size if config.image_size else x.shape[1:3]
+    is_changed = asked != own or config.channels not in (0, x.shape[3])
+    if not is_changed and not config.value_range:
         return x
-    images = (
-        Image.fromarray(image[:, :, 0] if x.shape[3] == 1 else image) for image in x
-    )
-    return np.stack([to_array(image, size, channels) for image in images])
+    kind = np.float32 if config.value_range else np.uint8
+    shape = (*asked, config.channels or x.shape[3])
+    out = np.empty((len(x), *shape), kind)
+    for image, place in zip(x, out, strict=True):
+        if x.shape[3] in (1, 3) and not config.value_range:
+            whole = pillow().fromarray(image[:, :, 0] if x.shape[3] == 1 else image)
+            place[:] = to_array(whole, config, config.channels)
+        else:
+            bands = list(np.ascontiguousarray(np.moveaxis(image, -1, 0), kind))
+            place[:] = _of_bands(bands, config, config.channels)
+    return out

@@ -14,10 +14,7 @@ from gen_jax.errors import UserError
 
 def describe(config: DataConfig) -> Info:
     """Return ten classes of grey images, 8x8 if config.image_size is 0."""
-    own = (8, 8, 1)
-    return Info(
-        decoding.fitted_shape(own, config.image_size, config.channels, "digits"), 10
-    )
+    return Info(decoding.fitted_shape((8, 8, 1), config, "digits"), 10)
 
 
 def load(config: DataConfig) -> Dataset:

@@ -4,10 +4,10 @@ A dataset that does not fit in memory is read again in each epoch (`order.batche
 ahead). Both ways give the same examples at the same indices.
 """
 
+import contextlib
 import dataclasses
 import math
 import os
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
@@ -24,11 +24,11 @@ from gen_jax.data.dataset import (
     MemorySplit,
     Split,
     Subset,
-    checked_labels,
     digest,
     digest_of,
     divided,
 )
+from gen_jax.data.labels import checked_labels
 from gen_jax.errors import UserError
 
 if TYPE_CHECKING:
@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 
 _CHUNK = 64  # records that a thread reads at once
 _SKIP = "to leave such images out, set --config.data.skip_broken=True"
+_REPLACE = (
+    "restore the file, or run the training again with "
+    "--config.data.replace_broken=True to read the next image in its place"
+)
 
 _T = TypeVar("_T")
 
@@ -70,7 +74,11 @@ Decode = Callable[[Record, Info, Any], tuple[np.ndarray, int | np.ndarray]]
 
 
 class BrokenImageError(UserError):
-    """An image that cannot be decoded."""
+    """An image that cannot be decoded: its fault, and the remedy for the user."""
+
+    def __init__(self, fault: str, remedy: str):
+        super().__init__(f"{fault}; {remedy}")
+        self.fault = fault
 
 
 def decode_image(
@@ -78,7 +86,8 @@ def decode_image(
 ) -> tuple[np.ndarray, int]:
     """Return the image of a record, uint8 [H, W, C], and its label."""
     [encoded] = record.images
-    return fitted(open_image(encoded), encoded.name, info.shape, config), record.label
+    image = open_image(encoded, config)
+    return fitted(image, encoded.name, info.shape, config), record.label
 
 
 def encoded_dataset(
@@ -96,7 +105,7 @@ def encoded_dataset(
     """
     records = [train] if test is None else [train, test]
     pixels = sum(math.prod(shape) for shape in (info.shape, info.target_shape) if shape)
-    size = sum(map(len, records)) * pixels
+    size = sum(map(len, records)) * pixels * np.dtype(config.dtype).itemsize
     in_memory = size <= config.memory_gib * 2**30
     opened = [
         _open(each, info, config, decode, in_memory, needs_digests=test is None)
@@ -104,20 +113,65 @@ def encoded_dataset(
     ]
     seen = digest_of(x for each in opened for x in (each.digests, each.labels))
     if test is None:
-        [(split, intact, digests, _)] = opened
-        return divided(info, split, intact, digests[intact], seen)
-    if not all(len(each.intact) for each in opened):
+        [only] = opened
+        own = only.own
+        dataset = divided(info, only.split, own, only.digests[own], seen)
+    elif all(len(each.own) for each in opened):
+        learned, held = (Subset(each.split, each.own) for each in opened)
+        dataset = Dataset(info, learned, held, seen)
+    else:
         raise UserError(f"{config.spec}: a split holds no images")
-    learned, held = (Subset(each.split, each.intact) for each in opened)
-    return Dataset(info, learned, held, seen)
+    if config.replace_broken:
+        dataset = dataset._replace(
+            train=_with_replacements(dataset.train, opened[0].broken),
+            test=_with_replacements(dataset.test, opened[-1].broken),
+        )
+    return dataset._replace(left_out=_left_out(records, opened, config))
+
+
+def _with_replacements(subset: Split, broken: np.ndarray) -> Subset:
+    """Return a subset in which the next intact example stands for each broken one.
+
+    broken: bool [N], of all records of the split that the subset is of.
+    """
+    assert isinstance(subset, Subset)
+    intact = np.flatnonzero(~broken[subset.indices])
+    if not len(intact):
+        raise UserError("a split holds no image that can be decoded")
+    places = np.searchsorted(intact, np.arange(len(subset))) % len(intact)
+    return Subset(subset.split, subset.indices[intact[places]])
+
+
+def _left_out(
+    records: list[Records], opened: "list[_Opened]", config: DataConfig
+) -> tuple[str, ...]:
+    """Return texts that name broken images, and bits that are not kept."""
+    texts = []
+    for each, found in zip(records, opened, strict=True):
+        if count := int(found.broken.sum()):
+            [record] = each.read([int(np.argmax(found.broken))])
+            names = " and ".join(image.name for image in record.images)
+            instead = ": the next one is read instead" if config.replace_broken else ""
+            texts.append(
+                f"{count} of {len(each)} images, broken or truncated, such as "
+                f"{names}{instead}"
+            )
+    for image in records[0].read([int(opened[0].own[0])])[0].images:
+        with contextlib.suppress(Exception):  # a broken one that is not looked at
+            if decoding.loses_bits(image.content, config):
+                texts.append(
+                    f"the lower 8 bits of images of 16 bits, such as {image.name}: for "
+                    "greys, --config.data.value_range=0,65535 keeps them"
+                )
+    return tuple(texts)
 
 
 def first_shape(records: Records, config: DataConfig) -> tuple[int, ...]:
     """Return (H, W, C) after resizing, by the first image that can be decoded."""
 
     def shape(record: Record) -> tuple[int, ...]:
-        image = open_image(record.images[0])
-        return decoding.to_array(image, config.image_size, config.channels).shape
+        image = open_image(record.images[0], config)
+        return decoding.to_array(image, config, config.channels).shape
 
     return first_intact(records, config, shape)
 
@@ -131,7 +185,7 @@ def first_intact(
         try:
             return look(record)
         except BrokenImageError:
-            if not config.skip_broken:
+            if not (config.skip_broken or config.replace_broken):
                 raise
     raise UserError(f"{config.spec}: none of {len(records)} images can be decoded")
 
@@ -154,22 +208,27 @@ class StreamedSplit:
 
         Raises UserError that names the record if an image is broken.
         """
-        x, y = _room(len(indices), self.info)
+        x, y = _room(len(indices), self.info, self.config)
         for place, record in enumerate(self.records.read(indices)):
-            x[place], y[place] = self.decode(record, self.info, self.config)
+            try:
+                x[place], y[place] = self.decode(record, self.info, self.config)
+            except BrokenImageError as error:
+                raise BrokenImageError(error.fault, _REPLACE) from error
         return {"x": x, "y": _checked(y, self.info, self.config)}
 
 
 class _Opened(NamedTuple):
     """A split of N records, and the results of one pass over them.
 
-    intact: int64, the indices of records that can be decoded. digests, uint64 [N], and
-    labels, int64 [N], distinguish these records from others. They cover a sample of
-    the records if no pass was needed, else all; other entries are 0.
+    own: int64, the indices of the dataset's records: all but those that were skipped.
+    broken: bool [N], of those that were decoded and are broken. digests, uint64 [N],
+    and labels, int64 [N], distinguish these records from others. They cover a sample
+    of the records if no pass was needed, else all; other entries are 0.
     """
 
     split: Split
-    intact: np.ndarray
+    own: np.ndarray
+    broken: np.ndarray
     digests: np.ndarray
     labels: np.ndarray
 
@@ -184,9 +243,11 @@ def _open(
 ) -> _Opened:
     """Return a split of all records, after one pass over them if one is needed."""
     count = len(records)
-    x, y = _room(count if in_memory else 0, info)
+    x, y = _room(count if in_memory else 0, info, config)
     digests, labels = np.zeros(count, np.uint64), np.zeros(count, np.int64)
     broken = np.zeros(count, bool)
+    tolerates = config.skip_broken or config.replace_broken
+    decodes = in_memory or tolerates
 
     def noted(indices: Indices) -> Iterator[tuple[int, Record]]:
         for i, record in zip(indices, records.read(indices), strict=True):
@@ -196,12 +257,12 @@ def _open(
 
     def examine(start: int) -> None:
         for i, record in noted(range(start, min(start + _CHUNK, count))):
-            if not (in_memory or config.skip_broken):
+            if not decodes:
                 continue
             try:
                 example = decode(record, info, config)
             except BrokenImageError:
-                if not config.skip_broken:
+                if not tolerates:
                     raise
                 broken[i] = True
             else:
@@ -210,30 +271,29 @@ def _open(
 
     # Threads that decode tiny images spend their time waiting for each other.
     tiny = not config.image_size and info.shape[0] * info.shape[1] < 64 * 64
-    if in_memory or needs_digests or config.skip_broken:
+    sampled = np.linspace(0, count - 1, min(count, _CHUNK), dtype=np.int64)
+    needs_all = in_memory or needs_digests or config.skip_broken
+    if needs_all or decodes:
         with ThreadPoolExecutor(1 if tiny else os.cpu_count()) as pool:
             for _ in pool.map(examine, range(0, count, _CHUNK)):
                 pass
     else:
-        list(noted(np.linspace(0, count - 1, min(count, _CHUNK), dtype=np.int64)))
-    if broken.any():
-        [first] = records.read([int(np.argmax(broken))])
-        print(
-            f"{config.spec}: left out {broken.sum()} broken images of {count}, such as "
-            f"{' and '.join(each.name for each in first.images)}",
-            file=sys.stderr,
-        )
+        list(noted(sampled))
+    if not needs_all:  # the digest does not depend on whether broken ones are replaced
+        unsampled = np.setdiff1d(np.arange(count), sampled)
+        digests[unsampled], labels[unsampled] = 0, 0
     split: Split = StreamedSplit(records, info, config, decode)
     if in_memory:
         split = MemorySplit(x, _checked(y, info, config))
-    return _Opened(split, np.flatnonzero(~broken), digests, labels)
+    own = np.flatnonzero(~broken) if config.skip_broken else np.arange(count)
+    return _Opened(split, own, broken, digests, labels)
 
 
-def _room(count: int, info: Info) -> tuple[np.ndarray, np.ndarray]:
+def _room(count: int, info: Info, config: DataConfig) -> tuple[np.ndarray, np.ndarray]:
     """Return arrays for x and y of `count` examples, with labels -1."""
-    x = np.empty((count, *info.shape), np.uint8)
+    x = np.empty((count, *info.shape), config.dtype)
     if info.target_shape:
-        return x, np.empty((count, *info.target_shape), np.uint8)
+        return x, np.empty((count, *info.target_shape), config.dtype)
     return x, np.full(count, -1, np.int64)
 
 
@@ -243,25 +303,28 @@ def _checked(y: np.ndarray, info: Info, config: DataConfig) -> np.ndarray:
     return checked_labels(y, info.num_classes, config.spec)
 
 
-def open_image(encoded: EncodedImage, remedy: str = _SKIP) -> "Image.Image":
-    """Return an encoded image as a PIL image of mode L or RGB.
+def open_image(
+    encoded: EncodedImage, config: DataConfig, remedy: str = _SKIP
+) -> "Image.Image":
+    """Return an encoded image as a PIL image of mode L, RGB or F.
 
     Raises BrokenImageError with its name, and the remedy for the user.
     """
     try:
-        return decoding.open_image(encoded.content)
+        return decoding.open_image(encoded.content, config)
+    except decoding.UnsuitedImageError as error:
+        raise BrokenImageError(f"{encoded.name} {error}", error.remedy) from error
     except Exception as error:  # decoders raise all kinds of errors on damaged files
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise BrokenImageError(
-            f"{encoded.name} is broken or truncated ({error}); {remedy}"
+            f"{encoded.name} is broken or truncated ({reason})", remedy
         ) from error
 
 
 def fitted(
     image: "Image.Image", name: str, shape: tuple[int, ...], config: DataConfig
 ) -> np.ndarray:
-    """Return a PIL image as uint8 [H, W, C] of `shape`, resized if image_size is set.
-
-    image: of mode L or RGB.
+    """Return a PIL image as an array of `shape`, [H, W, C], as `to_array` does.
 
     Raises UserError with its name if its size differs, or it is RGB and `shape` grey.
     """
@@ -271,7 +334,7 @@ def fitted(
             f"{name} is coloured, the first image is grey: set --config.data.channels "
             "to 1 or 3"
         )
-    array = decoding.to_array(image, config.image_size, channels)
+    array = decoding.to_array(image, config, channels)
     if array.shape != shape:
         raise UserError(
             f"{name} is {array.shape[0]}x{array.shape[1]}, others "

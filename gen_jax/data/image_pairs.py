@@ -2,20 +2,22 @@
 
 Isola et al., Image-to-Image Translation with Conditional Adversarial Networks (2016):
 aligned files hold A on the left and B on the right; or folders A and B hold images of
-equal names, compared without their endings. Splits are folders train and test (or val):
-train/A and train/B, A/train and B/train, trainA and trainB, or train with aligned
-images. Without them a tenth is held out.
+equal names, compared without their endings. Splits are folders train and test (or
+another name of `listing.TESTS`): train/A and train/B, A/train and B/train, trainA and
+trainB, or train with aligned images. Capitals do not matter. Without splits a tenth is
+held out.
 """
 
 import dataclasses
+import itertools
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
-from gen_jax.data import decoding
+from gen_jax.data import decoding, listing
 from gen_jax.data.dataset import DataConfig, Dataset, Indices, Info
 from gen_jax.data.encoded import (
     Record,
@@ -25,7 +27,6 @@ from gen_jax.data.encoded import (
     fitted,
     open_image,
 )
-from gen_jax.data.image_folder import TESTS, find_images, read_file, splits
 from gen_jax.data.registry import own_config
 from gen_jax.data.source import Source
 from gen_jax.errors import UserError, nearest
@@ -33,15 +34,36 @@ from gen_jax.errors import UserError, nearest
 if TYPE_CHECKING:
     from PIL import Image
 
+_KNOWN = (
+    "A and B; train/A and train/B; A/train and B/train; trainA and trainB (and test in "
+    "place of train for held-out pairs); or images with A on the left and B on the "
+    "right, in the folder itself or in train and test"
+)
+
 # By direction: the place of the input in an aligned image, and its name.
 _INPUT = {"a_to_b": (0, "left half, A"), "b_to_a": (1, "right half, B")}
 
 
 @dataclasses.dataclass(frozen=True)
 class PairsConfig(DataConfig):
-    """Pairs of images. direction: which of A and B is the input x."""
+    """Pairs of images.
+
+    direction: which of A and B is the input x.
+    layout: "aligned" if A and B are the halves of one file, "folders" if each has a
+        folder; "auto" is replaced by the layout of the folder that is there.
+    """
 
     direction: Literal["a_to_b", "b_to_a"] = "a_to_b"
+    layout: Literal["auto", "aligned", "folders"] = dataclasses.field(
+        default="auto", metadata={"may_change_on_resume": True}
+    )
+
+    def for_data(self, info: Any) -> "PairsConfig":
+        """Return these settings with the layout of the folder, "auto" without one."""
+        if self.layout != "auto" or not self.path.is_dir():
+            return self
+        has_folders = bool(_pair_folders(self.path))
+        return dataclasses.replace(self, layout="folders" if has_folders else "aligned")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -54,7 +76,15 @@ class _Files:
         return len(self.paths)
 
     def read(self, indices: Indices) -> list[Record]:
-        return [Record(tuple(map(read_file, self.paths[i]))) for i in indices]
+        return [Record(tuple(map(listing.read_file, self.paths[i]))) for i in indices]
+
+
+class _Found(NamedTuple):
+    """The pairs to train on; those to hold out, None without a folder of their own."""
+
+    train: _Files
+    test: _Files | None
+    left_out: tuple[str, ...]
 
 
 def describe(config: PairsConfig) -> Info:
@@ -62,10 +92,10 @@ def describe(config: PairsConfig) -> Info:
 
     The first image of each side decides between grey and RGB if config.channels is 0.
 
-    Raises UserError that names the file if a partner is missing, or the first pair is
-    not one.
+    Raises UserError if the layout is not known; if a partner is missing, or the first
+    pair is not one, it names the file.
     """
-    return _info(_find(config.path)[0], config)
+    return _info(_find(config).train, config)
 
 
 def load(config: PairsConfig) -> Dataset:
@@ -74,14 +104,15 @@ def load(config: PairsConfig) -> Dataset:
     Raises UserError that names the file. The reasons are a missing partner, an odd
     width of an aligned image, and a pair of two sizes.
     """
-    train, test = _find(config.path)
-    return encoded_dataset(_info(train, config), config, train, test, _decode)
+    train, test, left_out = _find(config)
+    dataset = encoded_dataset(_info(train, config), config, train, test, _decode)
+    return dataset._replace(left_out=left_out + dataset.left_out)
 
 
 def _info(train: Records, config: PairsConfig) -> Info:
     def look(record: Record) -> Info:
         x, y = (
-            decoding.to_array(side, config.image_size, config.channels).shape
+            decoding.to_array(side, config, config.channels).shape
             for side, _ in _sides(record, config)
         )
         return Info(x, 0, y)
@@ -103,7 +134,7 @@ def _decode(
 
 def _sides(record: Record, config: PairsConfig) -> Sequence[tuple["Image.Image", str]]:
     """Return the input and the target, PIL images of one size, each with its name."""
-    opened = [open_image(each) for each in record.images]
+    opened = [open_image(each, config) for each in record.images]
     first, last = record.images[0].name, record.images[-1].name
     if len(opened) == 1:
         a, b = _halves(opened[0], first)
@@ -133,31 +164,39 @@ def _halves(both: "Image.Image", name: str) -> tuple["Image.Image", "Image.Image
 def read_inputs(
     path: str | Path, shape: tuple[int, ...], config: DataConfig
 ) -> np.ndarray:
-    """Read the image at `path`, or all under a folder, as inputs: uint8 [N, *shape].
+    """Read the image at `path`, or all under a folder, as inputs [N, *shape].
 
-    Each is cropped to the proportions of `shape` and resized to it. If `config`, of the
-    training data, is of pairs, an image of exactly twice the width counts as an aligned
-    pair: only its input half is read, and a line on standard error says so.
+    They are uint8, or float32 in [-1, 1] if the training data have a stated range.
 
-    Raises UserError if there are no images, or one cannot be read.
+    Each is fitted to `shape` as `config`, of the training data, crops. If the pairs of
+    training lay in one file each, an image of twice the width of an input, or more, is
+    such a pair: only its input half is read. A line on standard error says so.
+
+    Raises UserError if there are no images, if one cannot be read, or if it is not
+    known whether images of exactly twice the width are pairs.
     """
     path = Path(path).expanduser()
-    if not path.exists():
+    if not path.is_file() and not path.is_dir():
         raise UserError(f"there is no image and no folder {path}")
-    files = [path] if path.is_file() else [file for file, _ in find_images(path)]
+    found = [path] if path.is_file() else [p for p, _ in listing.images_of(path).images]
     config = own_config(config)
-    direction = config.direction if isinstance(config, PairsConfig) else None
-    side, half = _INPUT[direction or "a_to_b"]
+    pairs = config.for_data(None) if isinstance(config, PairsConfig) else None
+    side, half = _INPUT[pairs.direction if pairs else "a_to_b"]
     inputs, aligned = [], []
-    for file in files:
-        image = open_image(read_file(file), "repair or remove it")
-        if direction and _is_double(image, shape):
+    for file in found:
+        image = open_image(listing.read_file(file), config, "repair or remove it")
+        if pairs and pairs.layout != "folders" and _is_double(image, shape):
+            if pairs.layout == "auto":
+                raise UserError(
+                    f"{file} is twice as wide as an input, and the data of the run are "
+                    "not there to tell whether such files are pairs: cut it"
+                )
             aligned.append(file)
             image = _halves(image, str(file))[side]
-        inputs.append(decoding.to_shape(image, shape))
+        inputs.append(decoding.to_shape(image, shape, config))
     if aligned:
         print(
-            f"{len(aligned)} of {len(files)} images, such as {aligned[0]}, are twice "
+            f"{len(aligned)} of {len(found)} images, such as {aligned[0]}, are twice "
             f"as wide as inputs: read as aligned pairs, of each the {half}",
             file=sys.stderr,
         )
@@ -165,52 +204,95 @@ def read_inputs(
 
 
 def _is_double(image: "Image.Image", shape: tuple[int, ...]) -> bool:
-    """Return whether a PIL image has the proportions of two of `shape` side by side."""
+    """Return whether a PIL image is at least as wide as two of `shape` side by side."""
     height, width, _ = shape
-    return image.width * height == 2 * width * image.height
+    return image.width * height >= 2 * width * image.height
 
 
-def _find(root: Path) -> tuple[Records, Records | None]:
-    """Return the pairs to train on; and those to hold out, None without a folder."""
-    if folders := _two_folders(root, "train"):
-        tests = [found for name in TESTS if (found := _two_folders(root, name))]
-        return _matched(*folders), _matched(*tests[0]) if tests else None
-    if folders := _two_folders(root, ""):
-        return _matched(*folders), None
-    train, test = splits(root)
-    return _aligned(train), _aligned(test) if test else None
+def _find(config: PairsConfig) -> _Found:
+    """Return the pairs of a folder.
+
+    Raises UserError if its layout is not known, or is not config.layout.
+    """
+    root, sides = config.path, _pair_folders(config.path)
+    layout = "folders" if sides else "aligned"
+    if config.layout not in ("auto", layout):
+        raise UserError(f"{root} has the layout {layout}, not {config.layout}")
+    parts: list[list[listing.Listing]]
+    if sides:
+        read = [folder for both in sides for folder in both]
+        parts = [list(map(listing.images_of, both)) for both in sides]
+        files = [_matched(*part) for part in parts]
+    else:
+        read = [folder for folder in listing.splits(root) if folder]
+        parts = [[listing.images_of(folder)] for folder in read]
+        files = [_aligned(root, part) for [part] in parts]
+    left_out = listing.left_out([each for part in parts for each in part])
+    left_out += listing.beside(root, read)
+    return _Found(files[0], files[1] if files[1:] else None, left_out)
+
+
+def _pair_folders(root: Path) -> list[tuple[Path, Path]]:
+    """Return the folders A and B to train on, then those to hold out, if there are any.
+
+    Raises UserError if a folder has no partner.
+    """
+    trains = (_two_folders(root, name) for name in listing.TRAINS)
+    if train := next(filter(None, trains), None):
+        tests = (_two_folders(root, name) for name in listing.TESTS)
+        return [train, *itertools.islice(filter(None, tests), 1)]
+    whole = _two_folders(root, "")
+    return [whole] if whole else []
 
 
 def _two_folders(root: Path, split: str) -> tuple[Path, Path] | None:
-    """Return the folders A and B of a split, None if it has no two folders."""
-    layouts = [(root / split / "A", root / split / "B")]
+    """Return the folders A and B of a split, "" for none; None if there are no two."""
+    folders = listing.subfolders(root)
+
+    def inside(folder: str, name: str) -> Path | None:
+        parent = folders.get(folder)
+        return listing.subfolders(parent).get(name) if parent else None
+
+    layouts = [("A and B", folders.get("a"), folders.get("b"))]
     if split:
-        layouts.append((root / "A" / split, root / "B" / split))
-        layouts.append((root / f"{split}A", root / f"{split}B"))
-    for a, b in layouts:
-        if a.is_dir() != b.is_dir():
-            present, missing = (a, b) if a.is_dir() else (b, a)
-            raise UserError(f"{present} has no partner folder {missing}")
-        if a.is_dir():
+        layouts = [
+            (f"{split}/A and {split}/B", inside(split, "a"), inside(split, "b")),
+            (f"A/{split} and B/{split}", inside("a", split), inside("b", split)),
+            (
+                f"{split}A and {split}B",
+                folders.get(f"{split}a"),
+                folders.get(f"{split}b"),
+            ),
+        ]
+    for name, a, b in layouts:
+        if a and b:
+            if a.samefile(b):
+                raise UserError(f"{a} and {b} are one folder, not the sides of pairs")
             return a, b
+        if present := a or b:
+            raise UserError(
+                f"{present} has no partner folder (pairs have {name} in {root})"
+            )
     return None
 
 
-def _matched(a: Path, b: Path) -> _Files:
+def _matched(a: listing.Listing, b: listing.Listing) -> _Files:
     """Return the pairs of images in two folders that have equal names."""
     sides = _by_name(a), _by_name(b)
     for mine, others, other in (*sides, b), (*sides[::-1], a):
         for name, path in mine.items():
             if name not in others:
                 near = nearest(name, {key: str(file) for key, file in others.items()})
-                raise UserError(f"{path} has no partner of that name in {other}.{near}")
+                raise UserError(
+                    f"{path} has no partner of that name in {other.root}.{near}"
+                )
     return _Files([(path, sides[1][name]) for name, path in sides[0].items()])
 
 
-def _by_name(folder: Path) -> dict[str, Path]:
+def _by_name(folder: listing.Listing) -> dict[str, Path]:
     found: dict[str, Path] = {}
-    for path, _ in find_images(folder):
-        name = str(path.relative_to(folder).with_suffix(""))
+    for path, _ in folder.images:
+        name = str(path.relative_to(folder.root).with_suffix(""))
         if name in found:
             raise UserError(
                 f"{path} and {found[name].name} have the same name: remove one of them"
@@ -219,8 +301,14 @@ def _by_name(folder: Path) -> dict[str, Path]:
     return found
 
 
-def _aligned(folder: Path) -> _Files:
-    return _Files([(path,) for path, _ in find_images(folder)])
+def _aligned(root: Path, folder: listing.Listing) -> _Files:
+    """Return the images of a folder as aligned pairs, if it has no other layout."""
+    if deeper := sorted({name for _, name in folder.images if name}):
+        raise UserError(
+            f"{root} is not a known layout of pairs: {folder.root} holds the folders "
+            f"{', '.join(deeper[:8])} with images. Known are {_KNOWN}"
+        )
+    return _Files([(path,) for path, _ in folder.images])
 
 
 SOURCE = Source(describe, load, where="DIR", config=PairsConfig)

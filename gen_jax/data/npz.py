@@ -1,98 +1,199 @@
 """Images in an npz file: x and, if present, y, x_test and y_test.
 
-x: uint8 [N, H, W, C] or [N, H, W]; y: integers [N], -1 for none. Without x_test a tenth
-of x is held out. Keras's names x_train and y_train are understood too.
+x: uint8 [N, H, W, C] or [N, H, W]; any other type of numbers if config.value_range
+states its range. y: integers [N], -1 for none, or names [N], "" for none; the classes
+are those that occur. Without x_test a tenth of x is held out. Keras's names x_train and
+y_train, and its y of shape [N, 1], are understood too.
 """
 
+import math
 import zipfile
-import zlib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
+from gen_jax import memory
 from gen_jax.data import decoding
-from gen_jax.data.arrays import MAX_CLASSES, Arrays, array_dataset
-from gen_jax.data.dataset import DataConfig, Dataset, Info, checked_labels
+from gen_jax.data.arrays import Arrays, array_dataset, check_size
+from gen_jax.data.dataset import DataConfig, Dataset, Info
+from gen_jax.data.labels import classes_of, names_of, numbered
 from gen_jax.data.source import Source
 from gen_jax.errors import UserError
 
 _NAMES = ("x", "y", "x_train", "y_train", "x_test", "y_test")
+_FEW = 4  # channels, at most, if they may come before the rows
+
+
+class _Header(NamedTuple):
+    """The shape and the type of an array that is not read yet."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
 
 
 def describe(config: DataConfig) -> Info:
-    """Return the shape of the images and the number of classes.
+    """Return the shape of the images and the classes.
 
     Raises UserError that names the array for any other shape, type or label.
     """
-    return _read(config)[0]
+    return _described(config)[0]
 
 
 def load(config: DataConfig) -> Dataset:
     """Load the arrays, resized. Raises UserError as `describe`."""
-    info, splits = _read(config)
+    file = config.path
+    info, headers, labels = _described(config)
+    count = sum(headers[name].shape[0] for name in labels)
+    check_size(info, config, count, np.dtype(config.dtype).itemsize)
+    splits = []
+    for name, y in labels.items():
+        x = _read(file, name)
+        if config.value_range:
+            try:
+                decoding.check_range(x, config)
+            except decoding.UnsuitedImageError as error:
+                raise UserError(f"{file}: {name} {error}; {error.remedy}") from error
+        splits.append(Arrays(x if x.ndim == 4 else x[..., None], y))
     return array_dataset(info, config, *splits)
 
 
-def _read(config: DataConfig) -> tuple[Info, list[Arrays]]:
-    """Read, validate and return the dataset's Info and its splits."""
+def _described(
+    config: DataConfig,
+) -> tuple[Info, Mapping[str, _Header], dict[str, np.ndarray]]:
+    """Return the facts, the headers, and the labels by the name of their images."""
     file = config.path
-    arrays = _arrays(file)
-    train = "x" if "x" in arrays else "x_train"
-    names = [name for name in (train, "x_test") if name in arrays]
-    splits, classes = [], MAX_CLASSES
-    for name in names:
-        splits.append(_split(file, arrays, name, classes))
-        classes = 1 + int(splits[0].y.max())
-    shape, *others = (each.x.shape[1:] for each in splits)
-    if others not in ([], [shape]):
+    headers = _headers(file)
+    train = "x" if "x" in headers else "x_train"
+    names = [name for name in (train, "x_test") if name in headers]
+    shapes = [_shape(file, name, headers[name], config) for name in names]
+    if len({*shapes}) > 1:
         raise UserError(f"{file}: x_test and {train} hold images of two shapes")
-    shape = decoding.fitted_shape(
-        shape, config.image_size, config.channels, f"{file}: {train}"
-    )
-    return Info(shape, classes), splits
+    given = {name: _labels(file, name, headers) for name in names}
+    where = {name: f"{file}: {name.replace('x', 'y', 1)}" for name in names}
+    classes = classes_of(given[train], where[train])
+    labels = {name: numbered(y, classes, where[name]) for name, y in given.items()}
+    shape = decoding.fitted_shape(shapes[0], config, f"{file}: {train}")
+    info = Info(shape, len(classes), class_names=names_of(classes))
+    return info, headers, labels
 
 
-def _arrays(file: Path) -> dict[str, np.ndarray]:
+def _headers(file: Path) -> dict[str, _Header]:
+    """Return the headers of the arrays that a dataset may have.
+
+    Raises UserError if the file is damaged, has none of them, or if they do not fit in
+    the machine's memory.
+    """
     try:
-        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as content:
-            names = content.files
-            arrays = {name: content[name] for name in _NAMES if name in names}
-    except (OSError, ValueError, TypeError, zlib.error, zipfile.BadZipFile) as error:
+        with zipfile.ZipFile(file) as archive:
+            members = {each.removesuffix(".npy"): each for each in archive.namelist()}
+            headers = {
+                name: _header(archive, members[name])
+                for name in _NAMES
+                if name in members
+            }
+    except Exception as error:  # readers raise all kinds of errors on damaged files
+        raise _damaged(file, error) from error
+    if not {"x", "x_train"} & {*headers}:
         raise UserError(
-            f"{file} is not an npz file of plain arrays, or is damaged: {error}"
-        ) from error
-    if not {"x", "x_train"} & {*arrays}:
-        raise UserError(
-            f"{file} holds {', '.join(names) or 'no arrays'}; it needs x, uint8 "
+            f"{file} holds {', '.join(members) or 'no arrays'}; it needs x, uint8 "
             "[N, H, W, C] or [N, H, W], and may hold y, x_test, y_test"
         )
-    return arrays
+    size = sum(math.prod(h.shape) * h.dtype.itemsize for h in headers.values())
+    if size > memory.limit():
+        raise UserError(
+            f"{file} holds arrays of {size / 2**30:,.1f} GiB, and there are "
+            f"{memory.limit() / 2**30:,.1f} GiB of memory: store fewer images"
+        )
+    return headers
 
 
-def _split(
-    file: Path, arrays: dict[str, np.ndarray], name: str, num_classes: int
-) -> Arrays:
-    """Return the images called `name`, [N, H, W, C], and their labels."""
-    x = arrays[name]
-    if x.dtype != np.uint8 or x.ndim not in (3, 4) or 0 in x.shape[1:]:
+def _header(archive: zipfile.ZipFile, member: str) -> _Header:
+    """Return a member's header. Raises ValueError if its size is another one."""
+    form = np.lib.format
+    with archive.open(member) as stream:
+        version = form.read_magic(stream)
+        read = form.read_array_header_1_0 if version == (1, 0) else None
+        shape, _, dtype = (read or form.read_array_header_2_0)(stream)
+        begun = stream.tell()
+    promised = math.prod(shape) * dtype.itemsize
+    if not dtype.hasobject and promised != archive.getinfo(member).file_size - begun:
+        raise ValueError(f"{member} holds another number of bytes than its header says")
+    return _Header(shape, dtype)
+
+
+def _read(file: Path, name: str) -> np.ndarray:
+    try:
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as content:
+            return content[name]
+    except Exception as error:  # as in _headers
+        raise _damaged(file, error) from error
+
+
+def _damaged(file: Path, error: Exception) -> UserError:
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return UserError(
+        f"{file} is not an npz file of plain arrays, or is damaged: {reason}"
+    )
+
+
+def _shape(
+    file: Path, name: str, header: _Header, config: DataConfig
+) -> tuple[int, int, int]:
+    """Return the shape (H, W, C) of the images called `name`."""
+    shape, dtype = header
+    given, needed = (
+        f"{file}: {name} is {dtype} {list(shape)}",
+        "[N, H, W, C] or [N, H, W]",
+    )
+    if dtype.kind not in "uif" or len(shape) not in (3, 4) or 0 in shape[1:]:
+        raise UserError(f"{given}; allowed: uint8 {needed}")
+    if dtype != np.uint8 and not config.value_range:
         raise UserError(
-            f"{file}: {name} is {x.dtype} {list(x.shape)}; allowed: uint8 "
-            "[N, H, W, C] or [N, H, W]"
+            f"{given}; allowed: uint8 {needed}, or other numbers if "
+            "--config.data.value_range=LOW,HIGH states their range, such as 0,1"
         )
-    minimum = 1 if name == "x_test" else 2
-    if len(x) < minimum:
+    if len(shape) == 4:
+        _check_order(given, shape)
+    if shape[0] < (minimum := 1 if name == "x_test" else 2):
         raise UserError(
-            f"{file}: {name} holds {len(x)} images; it needs at least {minimum}"
+            f"{file}: {name} holds {shape[0]} images; it needs at least {minimum}"
         )
-    y_name = name.replace("x", "y", 1)
-    y = arrays.get(y_name, np.full(len(x), -1))
-    if y.dtype.kind not in "iu" or y.shape != (len(x),):
+    height, width, channels = (*shape[1:], 1)[:3]
+    return height, width, channels
+
+
+def _check_order(given: str, shape: tuple[int, ...]) -> None:
+    """Raise UserError if the axes of images look like [N, C, H, W] or [H, W, C, N]."""
+    first, second, third, last = shape
+    is_last_square = third == last != second
+    if last > _FEW and second != third and (second <= _FEW or is_last_square):
         raise UserError(
-            f"{file}: {y_name} is {y.dtype} {list(y.shape)}; allowed: integers "
-            f"[{len(x)}], -1 for none"
+            f"{given}, which looks like channels first: transpose it to [N, H, W, C], "
+            "as x.transpose(0, 2, 3, 1) does"
         )
-    y = checked_labels(y, num_classes, f"{file}: {y_name}")
-    return Arrays(x if x.ndim == 4 else x[..., None], y)
+    if last > _FEW >= third and first == second:
+        raise UserError(
+            f"{given}, which looks like images last: transpose it to [N, H, W, C], as "
+            "x.transpose(3, 0, 1, 2) does"
+        )
+
+
+def _labels(file: Path, name: str, headers: Mapping[str, _Header]) -> np.ndarray:
+    """Return the labels of the images called `name`, integers or names [N]."""
+    count, y_name = headers[name].shape[0], name.replace("x", "y", 1)
+    if y_name not in headers:
+        return np.full(count, -1)
+    shape, dtype = headers[y_name]
+    if dtype.kind not in "iuUS" or shape not in ((count,), (count, 1)):
+        hint = "; of one-hot rows, give y.argmax(1)" if len(shape) == 2 else ""
+        raise UserError(
+            f"{file}: {y_name} is {dtype} {list(shape)}; allowed: integers [{count}], "
+            f"-1 for none, or names{hint}"
+        )
+    y = _read(file, y_name).reshape(-1)
+    return np.char.decode(y, "utf-8", "replace") if y.dtype.kind == "S" else y
 
 
 SOURCE = Source(describe, load, where="FILE")

@@ -15,9 +15,10 @@ def prepare(
     """Return a function from a stored batch to a training batch: (batch, keys [B]).
 
     Pixels uint8 [B, H, W, C], of x and for pairs also of y, become x / 127.5 - 1,
-    float32 in [-1, 1]. Points float32 [B, D], labels and all other entries stay as they
-    are. Random changes depend on each example's own key, and are equal for both sides
-    of a pair. Without them keys may be None.
+    float32 in [-1, 1]; images of a stated range have that form already. Points float32
+    [B, D], labels and all other entries stay as they are. Random changes depend on each
+    example's own key, and are equal for both sides of a pair. Without them keys may be
+    None.
 
     flip: mirror each image left to right with probability 1/2.
     jitter: pixels; each image is enlarged bilinearly to (H + jitter, W + jitter) and
@@ -32,7 +33,7 @@ def prepare(
     def prepared(batch: dict, keys: jax.Array | None) -> dict:
         sides = {"x": batch["x"]}
         y = batch.get("y")
-        if y is not None and y.ndim == 4 and y.dtype == jnp.uint8:
+        if y is not None and y.ndim == 4:
             sides["y"] = y
         if (flip or jitter) and sides["x"].ndim != 4:
             asked = "flips are" if flip else "jitter is"

@@ -6,12 +6,21 @@ project's own sources are lines of pyproject.toml, like those of any other packa
 
 import contextlib
 import dataclasses
+import os
 import typing
+from collections.abc import Iterator
 from pathlib import Path
 
 from gen_jax import config as configs
 from gen_jax import plugins
-from gen_jax.data.dataset import DataConfig, Dataset, Info, identified
+from gen_jax.data.dataset import (
+    DataConfig,
+    Dataset,
+    Info,
+    identified,
+    unlabelled,
+    without_single_class,
+)
 from gen_jax.data.source import Source
 from gen_jax.data.tasks import described_with_task, loaded_with_task
 from gen_jax.errors import UserError, hint
@@ -31,7 +40,13 @@ def load(config: DataConfig) -> Dataset:
     if not _is_there(source, config):
         kind = "folder" if source.where == "DIR" else "file"
         raise UserError(f"{config.spec}: there is no such {kind}")
-    return loaded_with_task(identified(source.load(config)), config)
+    with _one_line(config):
+        dataset = identified(source.load(config))
+    info = without_single_class(dataset.info)
+    if info != dataset.info:
+        train, test = unlabelled(dataset.train), unlabelled(dataset.test)
+        dataset = dataset._replace(info=info, train=train, test=test)
+    return loaded_with_task(dataset, config)
 
 
 def describe(config: DataConfig) -> Info | None:
@@ -41,8 +56,23 @@ def describe(config: DataConfig) -> Info | None:
     that it meets meanwhile.
     """
     source, config = _resolve(config)
-    info = source.describe(config) if _is_there(source, config) else None
-    return None if info is None else described_with_task(info, config)
+    with _one_line(config):
+        info = source.describe(config) if _is_there(source, config) else None
+    if info is None:
+        return None
+    return described_with_task(without_single_class(info), config)
+
+
+@contextlib.contextmanager
+def _one_line(config: DataConfig) -> Iterator[None]:
+    """Turn any error of a source into a UserError of one line that names it."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise UserError(f"{config.spec} cannot be read: {reason}") from error
 
 
 def absolute(config: DataConfig) -> DataConfig:
@@ -93,7 +123,7 @@ def _resolve(config: DataConfig) -> tuple[Source, DataConfig]:
 
 def _is_there(source: Source, config: DataConfig) -> bool:
     """Return whether the path exists that the specification names, if it names one."""
-    is_there = {"DIR": Path.is_dir, "FILE": Path.is_file}.get(source.where)
+    is_there = {"DIR": os.path.isdir, "FILE": os.path.isfile}.get(source.where)
     return is_there is None or is_there(config.path)
 
 
@@ -133,3 +163,8 @@ def _check_options(config: DataConfig) -> None:
         if typing.get_origin(kind) is typing.Literal and value not in allowed:
             words = ", ".join(word or "''" for word in allowed)
             raise UserError(f"data.{name} is {value!r}; allowed: {words}")
+    if (given := config.value_range) and (len(given) != 2 or given[0] >= given[1]):
+        raise UserError(
+            f"data.value_range={','.join(f'{x:g}' for x in given)}; allowed: LOW,HIGH, "
+            "such as 0,65535"
+        )

@@ -12,10 +12,11 @@ from gen_jax.errors import UserError
 
 
 def describe(config: DataConfig) -> Info:
-    """Return eight classes of points. Raises UserError for image_size or channels."""
-    if config.image_size or config.channels:
+    """Return eight classes of points. Raises UserError for options of images."""
+    if config.image_size or config.channels or config.value_range:
         raise UserError(
-            "ring holds points: --config.data.image_size and channels must be 0"
+            "ring holds points: --config.data.image_size and channels must be 0, and "
+            "value_range empty"
         )
     return Info((2,), 8)
 

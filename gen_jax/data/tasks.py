@@ -114,7 +114,7 @@ def loaded_with_task(dataset: Dataset, config: DataConfig) -> Dataset:
         return dataset
     make = _TASKS[config.task]
     train, test = _Made(dataset.train, make), _Made(dataset.test, make)
-    return Dataset(info, train, test, dataset.digest)
+    return dataset._replace(info=info, train=train, test=test, measures=())
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -140,6 +140,10 @@ def _check(info: Info, config: DataConfig) -> None:
     task = f"--config.data.task={config.task}"
     if len(info.shape) != 3:
         raise UserError(f"{config.spec} holds points, {task} takes images")
+    if config.value_range:
+        raise UserError(
+            f"{task} takes images of 8 bits: set --config.data.value_range=()"
+        )
     height, width, channels = info.shape
     if config.task == "low_resolution" and (height % _FACTOR or width % _FACTOR):
         raise UserError(

@@ -40,7 +40,11 @@ class _DataSource:
         return len(self.source)
 
     def read(self, indices: Indices) -> list[Record]:
-        examples = self.source.__getitems__([int(i) for i in indices])
+        try:
+            examples = self.source.__getitems__([int(i) for i in indices])
+        except Exception as error:  # readers of others raise errors of all kinds
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise UserError(f"{self.where} cannot be read: {reason}") from error
         return [self._record(*each) for each in zip(indices, examples, strict=True)]
 
     def _record(self, index: int, example: dict[str, Any]) -> Record:
@@ -62,7 +66,7 @@ def describe(config: DataConfig) -> Info:
     image, label = _features(config.where, builder.info.features)
     *size, channels = builder.info.features[image].shape
     if config.image_size:
-        size = [config.image_size] * 2
+        size = list(config.size)
     if None not in size and (config.channels or channels):
         shape = (*size, config.channels or channels)
     elif builder.is_prepared():

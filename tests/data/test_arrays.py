@@ -154,8 +154,8 @@ def test_bad_npz_content_is_named(tmp_path):
         load(config)
     with pytest.raises(UserError, match="two different"):
         load(_npz(tmp_path, x=np.zeros((5, 2, 2), np.uint8)))
-    with pytest.raises(UserError, match="2 channels can be neither"):
-        describe(DataConfig(_npz(tmp_path, x=GOOD[..., :2]).spec, image_size=4))
+    with pytest.raises(UserError, match="2 channels can be neither grey nor RGB"):
+        describe(DataConfig(_npz(tmp_path, x=GOOD[..., :2]).spec, channels=1))
     with pytest.raises(UserError, match="memory_gib"):
         load(DataConfig(_npz(tmp_path, x=GOOD).spec, memory_gib=1e-9))
 

@@ -185,7 +185,7 @@ def test_an_odd_width_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("memory_gib", [0.0, 4.0])
-def test_a_broken_half_is_named_or_the_pair_skipped(tmp_path, capsys, memory_gib):
+def test_a_broken_half_is_named_or_the_pair_skipped(tmp_path, memory_gib):
     for i in range(5):
         for side in "AB":
             _save(tmp_path / side / f"{i}.png", 20, 20)
@@ -196,9 +196,9 @@ def test_a_broken_half_is_named_or_the_pair_skipped(tmp_path, capsys, memory_gib
         _says(tmp_path, r"B.3\.png is broken or truncated")
     dataset = load(dataclasses.replace(config, skip_broken=True))
     assert len(_everything(dataset)) == 4
-    said = capsys.readouterr().err
-    assert "left out 1 broken images of 5, such as" in said
-    assert f"B{os.sep}3.png" in said
+    [text] = dataset.left_out
+    assert text.startswith("1 of 5 images, broken or truncated, such as ")
+    assert f"B{os.sep}3.png" in text
 
 
 @pytest.mark.parametrize("direction", ["a_to_b", "b_to_a"])
@@ -207,7 +207,7 @@ def test_an_aligned_file_is_read_as_its_input_side(direction, tmp_path, capsys):
     a, b = (RNG.integers(0, 256, (6, 4, 3), np.uint8) for _ in "AB")
     Image.fromarray(np.concatenate([a, b], 1)).save(tmp_path / "both.png")
     Image.fromarray(a).save(tmp_path / "one.png")
-    config = _config("anywhere", direction=direction)
+    config = _config("anywhere", direction=direction, layout="aligned")
     x = read_inputs(tmp_path, (6, 4, 3), config)
     np.testing.assert_array_equal(x, [a if direction == "a_to_b" else b, a])
     [line] = capsys.readouterr().err.splitlines()
@@ -225,6 +225,9 @@ def test_a_wide_input_of_other_data_is_cropped_in_silence(tmp_path, capsys):
         np.testing.assert_array_equal(x, pixels[:, 2:6])
     [x] = read_inputs(tmp_path / "wide.png", (6, 6, 3), _config("not_twice_as_wide"))
     np.testing.assert_array_equal(x, pixels[:, 1:7])
+    folders = _config("gone", layout="folders")
+    [x] = read_inputs(tmp_path / "wide.png", (6, 4, 3), folders)
+    np.testing.assert_array_equal(x, pixels[:, 2:6])
     assert capsys.readouterr().err == ""
 
 
@@ -236,3 +239,98 @@ def test_a_broken_input_is_named_with_what_helps(tmp_path):
     assert "skip_broken" not in str(error.value)
     with pytest.raises(UserError, match="there is no image and no folder"):
         read_inputs(tmp_path / "none", (6, 4, 3), DataConfig())
+
+
+KNOWN = {
+    "small letters": ("a", "b"),
+    "Train and Test": ("Train/A", "Train/B", "TEST/a", "TEST/b"),
+    "training": ("training/A", "training/B", "testing/A", "testing/B"),
+    "a/train": ("a/train", "b/train", "a/val", "b/val"),
+    "traina": ("traina", "trainb", "testa", "testb"),
+}
+
+
+@pytest.mark.parametrize("layout", KNOWN.values(), ids=KNOWN)
+def test_capitals_of_a_layout_do_not_matter(tmp_path, layout):
+    for name in layout:
+        for i in range(3):
+            _save(tmp_path / name / f"{i}.png")
+    dataset = load(_config(tmp_path))
+    assert dataset.info == Info((6, 6, 3), 0, (6, 6, 3))  # not halved
+    assert len(dataset.train) + len(dataset.test) == 3 * len(layout) // 2
+    assert dataset.left_out == ()
+
+
+UNKNOWN = {
+    "input and target": ("input", "target"),
+    "one folder": ("pictures",),
+    "classes": ("train/cat", "train/dog", "test/cat"),
+    "cities": ("train/aachen", "val/bonn"),
+    "deep sides": ("one/A", "one/B"),
+}
+
+
+@pytest.mark.parametrize("folders", UNKNOWN.values(), ids=UNKNOWN)
+def test_an_unknown_layout_is_not_halved(tmp_path, folders):
+    for name in folders:
+        for i in range(3):
+            _save(tmp_path / name / f"{i}.png")
+    _says(tmp_path, "is not a known layout of pairs: .* Known are A and B; train/A and")
+
+
+def test_folders_next_to_the_pairs_are_told(tmp_path):
+    for name in ("A", "B", "C", "test"):
+        for i in range(3):
+            _save(tmp_path / name / f"{i}.png")
+    (tmp_path / "A" / "1.heic").write_bytes(b"")
+    left_out = load(_config(tmp_path)).left_out
+    assert left_out[0].startswith("1 file that ends in .heic")
+    expected = [f"3 images in {tmp_path / name}, next to the" for name in ("C", "test")]
+    assert [text.removesuffix(" splits") for text in left_out[1:]] == expected
+
+
+def test_one_folder_is_not_both_sides(tmp_path):
+    _save(tmp_path / "A" / "0.png")
+    os.symlink("A", tmp_path / "B")
+    _says(tmp_path, "are one folder, not the sides of pairs")
+
+
+def test_the_layout_is_settled_by_the_folder(tmp_path):
+    for i in range(3):
+        _save(tmp_path / "whole" / f"{i}.png", 6, 12)
+        for side in "AB":
+            _save(tmp_path / "two" / side / f"{i}.png", 6, 12)
+    settled = {
+        name: _config(tmp_path / name).for_data(None).layout
+        for name in ("whole", "two", "gone")
+    }
+    assert settled == {"whole": "aligned", "two": "folders", "gone": "auto"}
+    says = "has the layout aligned, not folders"
+    _says(tmp_path / "whole", says, layout="folders")
+    assert load(_config(tmp_path / "two", layout="folders")).info.shape == (6, 12, 3)
+
+
+@pytest.mark.parametrize("image_size", [0, 4])
+def test_wide_inputs_are_halved_only_if_those_of_training_were(
+    tmp_path, capsys, image_size
+):
+    """Inputs of 2:1 that training cropped to squares are cropped again."""
+    pixels = _save(tmp_path / "two" / "A" / "0.png", 4, 8)
+    for i, side in ("1", "A"), ("0", "B"), ("1", "B"):
+        _save(tmp_path / "two" / side / f"{i}.png", 4, 8)
+    config = _config(tmp_path / "two", image_size=image_size)
+    file = tmp_path / "two" / "A" / "0.png"
+    [x] = read_inputs(file, (4, 4, 3), config)
+    np.testing.assert_array_equal(x, pixels[:, 2:6])
+    assert capsys.readouterr().err == ""
+    with pytest.raises(UserError, match=r"0\.png is twice as wide as an input, and"):
+        read_inputs(file, (4, 4, 3), _config(tmp_path / "gone"))
+
+
+def test_pairs_wider_than_two_inputs_are_halved_before_they_are_cropped(tmp_path):
+    pixels = _save(tmp_path / "0.png", 4, 16)
+    _save(tmp_path / "1.png", 4, 16)
+    config = _config(tmp_path, image_size=4)
+    [x] = read_inputs(tmp_path / "0.png", (4, 4, 3), config)
+    np.testing.assert_array_equal(x, pixels[:, 2:6])
+    assert x.tobytes() in {x for x, _ in _everything(load(config))}

@@ -1,0 +1,103 @@
+"""Broken images that the next one replaces: their number and order stay."""
+
+import contextlib
+import dataclasses
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gen_jax.data import DataConfig, PairsConfig, batches, fingerprint, load
+from gen_jax.errors import UserError
+
+
+def _save(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    numbers = np.random.default_rng([int(path.stem), *path.parent.name.encode()])
+    Image.fromarray(numbers.integers(0, 256, (20, 20, 3), np.uint8)).save(path)
+
+
+def _break(path):
+    path.write_bytes(path.read_bytes()[:-300])
+
+
+LAYOUTS = {
+    "flat": ["."],
+    "classes": ["a", "b"],
+    "splits": ["train/a", "train/b", "test/a", "test/b"],
+}
+
+
+@pytest.fixture(params=LAYOUTS)
+def config(request, tmp_path):
+    """Images in folders, of which four in each are broken, the last included."""
+    for folder in LAYOUTS[request.param]:
+        for i in range(40):
+            _save(tmp_path / "images" / folder / f"{i:02d}.png")
+        for i in (7, 8, 15, 39):
+            _break(tmp_path / "images" / folder / f"{i:02d}.png")
+    return DataConfig(f"folder:{tmp_path / 'images'}", memory_gib=0)
+
+
+def _run(dataset, start, count):
+    """The first numbers of batches."""
+    stream = batches(dataset.train, 5, seed=0)(start)
+    found = [next(stream) for _ in range(count)]
+    return [(batch["x"][:, 0, 0, 0].tolist(), batch["y"].tolist()) for batch in found]
+
+
+def test_a_streamed_run_names_the_image_and_the_cure_works(config):
+    steps = 3 * len(load(config).train) // 5
+    with pytest.raises(UserError, match=r"is broken or trunc.*data.replace_broken"):
+        _run(load(config), 0, steps)
+    cured = dataclasses.replace(config, replace_broken=True)
+    assert fingerprint(load(cured)) == fingerprint(load(config))
+    whole = _run(load(cured), 0, steps)
+    assert _run(load(cured), 4, steps - 4) == whole[4:]
+    # Batches before the broken image are those that the run has seen.
+    stream, seen = batches(load(config).train, 5, seed=0)(0), []
+    with contextlib.suppress(UserError):
+        for batch in stream:
+            seen.append((batch["x"][:, 0, 0, 0].tolist(), batch["y"].tolist()))
+    assert seen == whole[: len(seen)]
+
+
+def test_decoded_and_streamed_examples_are_equal(config):
+    cured = dataclasses.replace(config, replace_broken=True)
+    both = load(cured), load(dataclasses.replace(cured, memory_gib=4))
+    for split in ("train", "test"):
+        streamed, decoded = (getattr(each, split) for each in both)
+        assert (streamed.in_memory, decoded.in_memory) == (False, True)
+        np.testing.assert_array_equal(streamed.indices, decoded.indices)
+        read = [each.read(range(len(each))) for each in (streamed, decoded)]
+        np.testing.assert_array_equal(read[0]["x"], read[1]["x"])
+        np.testing.assert_array_equal(read[0]["y"], read[1]["y"])
+    assert both[0].left_out == both[1].left_out != ()
+    assert "the next one is read instead" in both[0].left_out[0]
+
+
+def test_held_out_images_do_not_replace_those_of_training(config):
+    train, test = load(dataclasses.replace(config, replace_broken=True))[1:3]
+    if train.split is test.split:
+        assert not {*train.indices} & {*test.indices}
+
+
+def test_a_pair_is_replaced_by_the_next_pair(tmp_path):
+    for i in range(20):
+        for side in "AB":
+            _save(tmp_path / side / f"{i:02d}.png")
+    _break(tmp_path / "B" / "05.png")
+    options = {"memory_gib": 0, "replace_broken": True}
+    dataset = load(PairsConfig(f"pairs:{tmp_path}", **options))
+    assert len(dataset.train) + len(dataset.test) == 20
+    assert 5 not in {*dataset.train.indices, *dataset.test.indices}
+    dataset.train.read(range(len(dataset.train)))
+
+
+def test_a_split_without_any_whole_image_is_named(tmp_path):
+    for i in range(3):
+        _save(tmp_path / "train" / f"{i}.png")
+        _save(tmp_path / "test" / f"{i}.png")
+        _break(tmp_path / "test" / f"{i}.png")
+    with pytest.raises(UserError, match="a split holds no image that can be decoded"):
+        load(DataConfig(f"folder:{tmp_path}", memory_gib=0, replace_broken=True))
