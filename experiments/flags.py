@@ -16,11 +16,12 @@ from typing import Any, NoReturn
 import jax
 from absl import app, flags, logging
 
-from gen_jax import config
+from gen_jax import config, files
 from gen_jax.errors import UserError, nearest
 from gen_jax.runs.run import Run
 
 _PREFIX = "--config."
+_SUFFIXES = (".json", ".png", ".gif", ".html", ".npy")
 SAMPLING = ("sampler", "sampling_steps", "eta", "guidance")
 
 flags.disclaim_key_flags()  # flags defined here belong to the calling command
@@ -137,20 +138,34 @@ def folder_of_a_run(overrides: list[tuple[str, str]], folder: str | None) -> str
     refuse(overrides, "the run has its own configuration; leave it out")
     if not folder:
         raise UserError("--workdir=DIR is needed: the run's folder")
-    return folder
+    return str(Path(folder).expanduser())
 
 
 def output_path(given: str | None, default: Path, *suffixes: str) -> Path:
-    """Return the file to write. Raises UserError if it cannot be written."""
-    out = Path(given or default)
-    if out.suffix not in suffixes:
+    """Return the file to write, which was tried. Raises UserError if it cannot be.
+
+    suffixes: those that it may have, in small letters; capitals do not matter.
+    """
+    out = Path(given or default).expanduser()
+    if out.suffix.lower() not in suffixes:
         raise UserError(
             f"--out={out}: name a file that ends in {' or '.join(suffixes)}"
         )
     if out.is_dir():
         raise UserError(f"--out={out} is a folder; name a file in it")
-    if given and not (folder := out.absolute().parent).is_dir():
+    folder = out.absolute().parent
+    if given and not folder.is_dir():
         raise UserError(f"--out={out}: there is no folder {folder}; make it first")
+    if folder.is_dir():
+        files.try_to_write(out)
+    return out
+
+
+def output_folder(given: str | None, default: Path) -> Path:
+    """Return the folder to write to. Raises UserError if it is a file's name."""
+    out = Path(given or default).expanduser()
+    if given and (out.is_file() or out.suffix.lower() in _SUFFIXES):
+        raise UserError(f"--out={given}: name a folder, not a file")
     return out
 
 

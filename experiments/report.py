@@ -14,9 +14,13 @@ from absl import flags
 from experiments import flags as parsing
 from gen_jax import report
 from gen_jax.errors import UserError
+from gen_jax.runs import seeds
 
 _WORKDIR = flags.DEFINE_multi_string(
     "workdir", [], "the folder of a run or of several seeds; DIR,DIR compares several"
+)
+_DATA = flags.DEFINE_string(
+    "data", None, "SPEC of the runs' data, if they were moved: the page then names it"
 )
 _OUT = flags.DEFINE_string("out", None, "an .html file; default: WORKDIR/report.html")
 
@@ -30,15 +34,22 @@ def main(overrides: list[tuple[str, str]]) -> None:
     if not _OUT.value and len(folders) > 1:
         raise UserError("--out=FILE.html is needed for the page of several runs")
     out = parsing.output_path(_OUT.value, folders[0] / report.NAME, ".html", ".htm")
-    report.write(folders, out)
+    spec = None
+    if _DATA.value:
+        from gen_jax.evaluation.run_data import absolute_spec
+
+        runs = [run for each in folders for run in seeds.found(each).values() or [each]]
+        for run in runs:
+            spec = absolute_spec(run, _DATA.value)
+    report.write(folders, out, spec)
     print(out)
 
 
 def _folders(value: str) -> list[Path]:
     """Return the folders in a text: one that exists, or those between commas."""
-    if Path(value).exists():
-        return [Path(value)]
-    return [Path(folder) for folder in value.split(",") if folder]
+    if (path := Path(value).expanduser()).exists():
+        return [path]
+    return [Path(folder).expanduser() for folder in value.split(",") if folder]
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from absl import flags
 from experiments import flags as parsing
 from gen_jax import averaged, data, devices, images
 from gen_jax.errors import UserError
+from gen_jax.evaluation.chunks import save_array
 from gen_jax.game import Players
 from gen_jax.ops import Op
 from gen_jax.runs.checkpoint import step_directories
@@ -69,13 +70,13 @@ def _sample(run: Run, players: Players, out: Path) -> None:
             "--input does not apply to this model (only to one that translates images)"
         )
     game, columns = run.game, None
-    if _LABEL.value is None and out.suffix == ".png":
+    if _LABEL.value is None and out.suffix.lower() == ".png":
         columns = class_columns(game.num_classes)
     num = whole_rows(_NUM.value, columns)
     y = _labels(game.num_classes, num)
     x = draw(game, players, num, _SEED.value, y, **parsing.sampling_options(run))
-    if out.suffix == ".npy":
-        np.save(out, x)
+    if out.suffix.lower() == ".npy":
+        save_array(out, x)
     else:
         images.save_png(out, images.picture(x, columns))
 
@@ -111,8 +112,8 @@ def _translate(translate: Op, run: Run, players: Players, out: Path) -> None:
         x, targets = np.asarray(batch["x"]), [np.asarray(batch["y"])]
     keys = sample_keys(_SEED.value, np.arange(len(x), dtype=np.int32))
     y_hat = call(translate, players, {"x": x, "keys": keys})
-    if out.suffix == ".npy":
-        np.save(out, y_hat)
+    if out.suffix.lower() == ".npy":
+        save_array(out, y_hat)
     else:
         images.save_png(out, images.side_by_side(x, y_hat, *targets))
 

@@ -12,6 +12,7 @@ from absl import flags
 
 from experiments import flags as parsing
 from gen_jax.errors import UserError
+from gen_jax.files import locked, written_whole
 
 _WORKDIR = flags.DEFINE_list("workdir", [], "folders of runs, separated by commas")
 _RECORDS = flags.DEFINE_string(
@@ -29,11 +30,13 @@ def main(overrides: list[tuple[str, str]]) -> None:
     if not readme.is_file():
         raise UserError(f"--readme={readme} is not a file")
     new = dict(readme_table.row(Path(folder)) for folder in _WORKDIR.value)
-    rows = {**readme_table.read(records), **new}
-    page = readme_table.replaced(readme.read_text(), readme_table.markdown(rows))
-    if new:
-        readme_table.write(records, rows)
-    readme.write_text(page)
+    with locked(records.absolute().parent):
+        rows = {**readme_table.read(records), **new}
+        page = readme_table.replaced(readme.read_text(), readme_table.markdown(rows))
+        if new:
+            readme_table.write(records, rows)
+        with written_whole(readme) as unfinished:
+            unfinished.write_text(page)
     print(f"{readme}: {len(rows)} of its experiments have numbers")
 
 

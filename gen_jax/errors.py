@@ -22,6 +22,18 @@ class DivergedError(UserError):
     exit_code = 3
 
 
+def why(error: Exception) -> str:
+    """Return one line that says why a part of the work failed."""
+    line = " ".join(str(error).split())
+    if isinstance(error, UserError):
+        return line
+    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in line:
+        return f"out of memory: {line[:200]}"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename or 'disk'}"
+    return f"{type(error).__name__}: {line[:200]}"
+
+
 def nearest(word: str, words: Iterable[str] | Mapping[str, str]) -> str:
     """Return ' Did you mean ...?' with the name closest to `word`, or an empty string.
 

@@ -25,7 +25,7 @@ def find(group: str, name: str, kind: type) -> Any:
         plugin = f"the plugin {name!r} of {group}{package}"
         try:
             found = entry.load()
-        except Exception as error:  # an import runs any code, and may raise anything
+        except (Exception, SystemExit) as error:  # an import may run any code
             reason = f"{type(error).__name__}: {error}".splitlines()[0]
             raise UserError(
                 f"{plugin} cannot be imported: {reason}; repair or uninstall it"

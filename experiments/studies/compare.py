@@ -22,12 +22,12 @@ from experiments.studies.protocol import Family, Protocol, read_json
 from experiments.studies.timing import bare_step
 from experiments.studies.truth.finding import markdown
 from gen_jax import config as configs
-from gen_jax import data, devices, experiment, images
+from gen_jax import data, devices, experiment, images, progress
 from gen_jax.data.dataset import digest_of_value
 from gen_jax.errors import DivergedError, UserError
 from gen_jax.evaluation import result
 from gen_jax.evaluation.result import Measured, Value
-from gen_jax.files import write_json
+from gen_jax.files import locked, write_json, written_whole
 from gen_jax.game import parameter_counts
 from gen_jax.runs import environment
 
@@ -71,25 +71,41 @@ class Comparison:
     folder: Path
     jobs: int = 1
 
-    def run(self) -> str:
-        """Train and measure everything not done yet; return the table in Markdown."""
+    def run(self) -> tuple[str, list[str]]:
+        """Train and measure everything not done yet.
+
+        A seed that fails does not stop the others, and neither does a family. Returns
+        the table in Markdown, and a line for everything that failed.
+
+        Raises UserError if no family could be measured, or if another process compares
+        in the folder.
+        """
         for name in self.protocol.families:
             self.protocol.costs(name)  # raises if they are not known
         # This process and its commands share a GPU: none may take most of it.
         os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
         counts = {n: parameters(n, self.protocol) for n in self.protocol.families}
         signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
-        self.folder.mkdir(parents=True, exist_ok=True)
-        record = read_record(self.folder, self.protocol)
-        self._try(record)
-        self._train_seeds(record)
-        table = _table(record, self.protocol, counts)
-        (self.folder / "comparison.md").write_text(table)
-        images.save_png(self.folder / "comparison.png", self._picture())
-        return table
+        busy = f"another process compares in {self.folder}: wait until it ends"
+        with locked(self.folder, busy):
+            record = read_record(self.folder, self.protocol)
+            failed = self._try(record)
+            failed = {**failed, **self._train_seeds(record)}
+            if not record.families:
+                raise UserError("; ".join(failed.values()))
+            table = _table(record, self.protocol, counts)
+            with written_whole(self.folder / "comparison.md") as unfinished:
+                unfinished.write_text(table)
+            picture = self._picture(list(record.families))
+            images.save_png(self.folder / "comparison.png", picture)
+        return table, list(failed.values())
 
-    def _try(self, record: Record) -> None:
-        """Measure the Frechet distances of all trials, families by turns."""
+    def _try(self, record: Record) -> dict[str, str]:
+        """Measure the Frechet distances of all trials, families by turns.
+
+        Returns a line for each family of which a trial failed; a later run of the
+        command tries it again.
+        """
         trials = self.protocol.trials
         todo = [
             (name, factor)
@@ -106,36 +122,64 @@ class Comparison:
                 return None
             return measures["on_classifier"].values["frechet_distance"].value
 
+        failed = {}
         for (name, factor), found in self._at_once(distance, todo):
+            if isinstance(found, UserError):
+                failed[name] = f"{name}: trial {factor:g} failed: {found}"
+                progress.tell(failed[name])
+                continue
             record.trials.setdefault(name, {})[str(factor)] = found
             record.write(self.folder)
+        return failed
 
-    def _train_seeds(self, record: Record) -> None:
-        """Train each family's best trial from several seeds, and measure them."""
+    def _train_seeds(self, record: Record) -> dict[str, str]:
+        """Train each family's best trial from several seeds, and measure them.
+
+        Returns a line for each seed and each family that failed.
+        """
+        lines: dict[str, str] = {}
         families = [x for x in self.protocol.families if x not in record.families]
-        factors = {name: float(best(name, record.trials[name])) for name in families}
+        factors = {}
+        for name in families:
+            try:
+                factors[name] = float(best(name, record.trials.get(name, {})))
+            except UserError as error:
+                lines[name] = str(error)
 
         def train(seed: int, name: str) -> None:
             run = self.folder / name / "seeds" / f"seed_{seed}"
             self._trained(run, name, factors[name], seed)
 
         seeds = range(self.protocol.seeds)
-        for _ in self._at_once(train, [(s, name) for s in seeds for name in families]):
-            pass
-        for name in families:
-            measures = self._measured(self.folder / name / "seeds")
+        todo = [(seed, name) for seed in seeds for name in factors]
+        for (seed, name), found in self._at_once(train, todo):
+            if isinstance(found, UserError):
+                lines[f"{name} {seed}"] = f"{name}: seed {seed} failed: {found}"
+                progress.tell(lines[f"{name} {seed}"])
+        for name, factor in factors.items():
+            try:
+                measures = self._measured(self.folder / name / "seeds", name)
+            except UserError as error:
+                lines[name] = f"{name}: {error}"
+                continue
             values = measures["on_classifier"].values | measures["copies"].values
             values = {key: values[key] for key in _SHOWN}
-            record.families[name] = FamilyResult(factors[name], values)
+            record.families[name] = FamilyResult(factor, values)
             record.write(self.folder)
+        return lines
 
     def _at_once(self, function: Callable, todo: list[tuple]) -> Iterator[tuple]:
-        """Yield each of `todo` with the function's result, `jobs` of them at a time."""
+        """Yield each of `todo` with the function's result, `jobs` of them at a time.
+
+        The result is the UserError if it raised one.
+        """
         with ThreadPoolExecutor(self.jobs) as pool:
             running = {pool.submit(function, *each): each for each in todo}
             try:
                 for done in as_completed(running):
-                    yield running[done], done.result()
+                    error = done.exception()
+                    is_own = isinstance(error, UserError)
+                    yield running[done], error if is_own else done.result()
             finally:  # after an error or a signal; a training saves before it ends
                 pool.shutdown(wait=False, cancel_futures=True)
                 for process in tuple(_running):
@@ -157,24 +201,38 @@ class Comparison:
             f"--seed={seed}",
             *(f"--config.{path}={value}" for path, value in given.items()),
         )
-        return self._measured(run)
+        return self._measured(run, name)
 
-    def _measured(self, run: Path) -> dict[str, Measured]:
-        """Measure a run, or several seeds together, by the command."""
-        _command(
-            "evaluate",
-            f"--workdir={run}",
-            f"--samples={self.protocol.samples}",
-            "--only=on_classifier,copies",
-        )
-        return result.read(run / "evaluation.json").measures
+    def _measured(self, run: Path, name: str) -> dict[str, Measured]:
+        """Measure a run, or several seeds together, by the command.
 
-    def _picture(self) -> np.ndarray:
-        """Return the last samples of each family's first seed, next to each other."""
+        Raises UserError if a number of the table is missing.
+        """
+        failed: UserError | None = None
+        try:
+            _command(
+                "evaluate",
+                f"--workdir={run}",
+                f"--samples={self.protocol.samples}",
+                "--only=on_classifier,copies",
+            )
+        except UserError as error:  # something was left out, maybe a single seed
+            failed = error
+        found = result.read(run / "evaluation.json").measures
+        steps = self.protocol.families[name].steps
+        now = [x for x in found.values() if x.context.get("step") == steps]
+        if missing := {*_SHOWN} - {key for each in now for key in each.values}:
+            raise failed or UserError(f"{run} has no {', '.join(sorted(missing))}")
+        if failed:
+            progress.tell(f"{name}: {failed}")
+        return found
+
+    def _picture(self, names: list[str]) -> np.ndarray:
+        """Return the last samples of a seed of each family, next to each other."""
         pictures = {}
-        for name, family in self.protocol.families.items():
-            samples = self.folder / name / "seeds" / "seed_0" / "samples"
-            path = samples / f"{family.steps}.png"
+        for name in names:
+            pattern = f"seed_*/samples/{self.protocol.families[name].steps}.png"
+            path = min((self.folder / name / "seeds").glob(pattern))
             pictures[name] = np.atleast_3d(np.asarray(PIL.Image.open(path)))
         return images.titled_row(pictures)
 
@@ -291,7 +349,7 @@ def _table(record: Record, protocol: Protocol, counts: dict[str, int]) -> str:
     """Return the comparison in Markdown: a row per family, and one of real images."""
     described = ("", "parameters", "GFLOP", "steps", "seconds", "rate x")
     table = [(*described, *(name.replace("_", " ") for name in _SHOWN))]
-    for name in protocol.families:
+    for name in record.families:
         found, (milliseconds, gigaflops, steps) = (
             record.families[name],
             protocol.costs(name),

@@ -15,7 +15,7 @@ so compile time does not grow with T.
 
 Chains of few steps begin at E = `schedules.last_sampling_step` and take x_T from N(0,
 I) as x_E. E is T unless the last of the T steps hold no signal. `ddim_inverse` ends
-there too.
+there too. A chain of T steps visits every time, 1..T, by any sampler.
 """
 
 from collections.abc import Callable
@@ -85,7 +85,7 @@ def ancestral(
 
     x_T: noise from N(0, I), [B, ...].
     keys: one key per example, [B].
-    steps: number of steps; None for all T, as in the paper. With 1..E it visits
+    steps: number of steps; T or None for all T, as in the paper. With 1..E it visits
         `schedules.sampling_timesteps` only, by the same rule on the respaced schedule
         (Nichol & Dhariwal 2021, section 4).
     variance: "fixed_large" for beta_t, the best choice if x_0 is from N(0, I) and the
@@ -93,12 +93,9 @@ def ancestral(
         single point. "learned_range" for the denoiser's.
     clip: whether x_0_hat is clipped to [-1, 1], as in the paper's code.
 
-    Raises UserError if steps is outside 1..E.
+    Raises UserError if steps is neither T nor in 1..E.
     """
-    if steps is None:
-        tau = np.arange(schedule.T + 1)
-    else:
-        tau = _checked_times(schedule, steps)
+    tau = _checked_times(schedule, schedule.T if steps is None else steps)
     i = np.arange(len(tau) - 1, 0, -1)
     spaced = respaced(schedule, tau)
     on_x_0, on_x_t, small = posterior_tables(spaced)
@@ -133,12 +130,12 @@ def ddim(
 
     x_T: noise from N(0, I), [B, ...].
     keys: one key per example, [B].
-    steps: number S of steps in 1..E, at `schedules.sampling_timesteps`.
+    steps: number S of steps: 1..E, at `schedules.sampling_timesteps`, or T.
     eta: 0 is deterministic given x_T; 1 is `ancestral` with "fixed_small".
     clip: whether x_0_hat is clipped to [-1, 1]. If so eps_hat is recomputed from it,
         like diffusers' `use_clipped_model_output=True`.
 
-    Raises UserError if steps is outside 1..E or eta outside [0, 1].
+    Raises UserError if steps is neither T nor in 1..E, or eta outside [0, 1].
     """
     tau = _checked_times(schedule, steps)
     return ddim_along(denoise, schedule, x_T, keys, tau, eta=eta, clip=clip)
@@ -260,7 +257,7 @@ def ddim_inverse(
     It applies the equation of `ddim` with t and s exchanged and takes eps_hat at the
     lower time. It becomes exact as the number of steps grows (Song et al. 2021, section
     4.3). At time 0 the denoiser is evaluated as at time 1. Nothing is clipped. Raises
-    UserError if steps is outside 1..E.
+    UserError if steps is neither T nor in 1..E.
     """
     tau = _checked_times(schedule, steps)
 
@@ -282,10 +279,15 @@ def ddim_inverse(
 
 
 def _checked_times(schedule: Schedule, steps: int) -> np.ndarray:
+    """Return the times of a chain of `steps`, from 0 up; all T + 1 for T steps."""
+    if steps == schedule.T:  # asked for, even if x_T holds no signal
+        return np.arange(schedule.T + 1)
     max_steps = last_sampling_step(schedule)
     if not 1 <= steps <= max_steps:
+        whole = "" if max_steps == schedule.T else f", or all {schedule.T}"
         raise UserError(
-            f"{steps} sampling steps do not fit this schedule: give 1 to {max_steps}"
+            f"{steps} sampling steps do not fit this schedule: give 1 to "
+            f"{max_steps}{whole}"
         )
     return sampling_timesteps(schedule, steps)
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gen_jax import progress
 from gen_jax.errors import UserError, hint
 from gen_jax.evaluation.preset import PRESETS, QUICK, Preset
 from gen_jax.evaluation.result import Measured, Record, Result, Value
@@ -58,7 +59,7 @@ def evaluate(
     seed, raw: see `Evaluation`. options: of the sampling op.
     preset, features, only: see `run_measures`.
 
-    Returns the record that evaluation.json holds. Raises UserError as `run_measures`.
+    Returns the record of these measures, see `run_measures`.
     """
     from gen_jax.evaluation.request import of_game
 
@@ -76,28 +77,56 @@ def run_measures(
     """Compute the measures that apply to an evaluation's run and data.
 
     features: names of the networks on which samples are compared; by default the data's
-        own classifier, or pixels if the data are not images with labels.
+        own classifier, or pixels if the data are not images with labels of at least two
+        classes.
     only: names of measures; by default all that apply.
 
-    Returns their record, and writes evaluation.json into the run's folder if it has
-    one. Raises UserError for an unknown name, and at the end if a measure failed; then
-    the other measures are in the file.
+    Returns their record, and writes it into evaluation.json in the folder `place` if
+    there is one. A measure that could not be computed has no values, and its `left_out`
+    says why; so has one without some of its numbers (`Record.missing`). Raises
+    UserError for an unknown name.
     """
     from gen_jax.evaluation import measures, record
-    from gen_jax.metrics.networks.features import network
 
-    networks: tuple[FeatureNetwork, ...] = ()
-    if "sample" in evaluation.capabilities:
-        has_both = {"images", "labels"} <= evaluation.capabilities
-        names = features or ["classifier" if has_both else "pixels"]
-        networks = tuple(network(name, evaluation.dataset) for name in names)
+    networks, failed = _networks(evaluation, preset, features)
     this = dataclasses.replace(evaluation, preset=preset, networks=networks)
-    chosen = _chosen(measures.measures(this), only)
-    for measure in chosen:
-        if measure.network:
-            this.check_rank(measure.network)
-    folder = this.run.folder
-    return record.run(this, chosen, folder / record.NAME if folder else None)
+    chosen = _chosen([*failed, *measures.measures(this)], only)
+    return record.run(this, chosen, this.place / record.NAME if this.place else None)
+
+
+def _networks(
+    evaluation: "Evaluation", preset: Preset, names: Sequence[str]
+) -> "tuple[tuple[FeatureNetwork, ...], list[Measure]]":
+    """Return the networks of these names, and a failing measure for each other one.
+
+    Without names it is the data's own classifier. If there can be none, it is pixels,
+    of images that are reduced until they have fewer numbers than there are images.
+
+    Raises UserError for a name that is not known, and for a file of weights that is not
+    the right one.
+    """
+    from gen_jax.evaluation.measures import not_on_network
+    from gen_jax.metrics.networks.features import MAY_NOT_FIT, fitting, network
+
+    if "sample" not in evaluation.capabilities:
+        return (), []
+    found, failed = [], []
+    if not names and {"images", "labels"} <= evaluation.capabilities:
+        try:
+            return (network("classifier", evaluation.dataset),), []
+        except UserError as error:
+            progress.tell(f"samples are compared on pixels: {error}")
+    if not names:
+        this = dataclasses.replace(evaluation, preset=preset)
+        return (fitting(evaluation.dataset, this.max_features),), []
+    for name in names:
+        try:
+            found.append(network(name, evaluation.dataset))
+        except UserError as error:
+            if name.partition(":")[0] not in MAY_NOT_FIT:
+                raise
+            failed.append(not_on_network(name, error))
+    return tuple(found), failed
 
 
 def _chosen(measures: "list[Measure]", only: Sequence[str]) -> "list[Measure]":

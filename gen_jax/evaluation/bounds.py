@@ -21,7 +21,12 @@ from gen_jax.game import Players
 
 # Images in a chunk if each takes T (diffusion) or k (importance weights) evaluations.
 _DIFFUSION_CHUNK, _IMPORTANCE_CHUNK = 50, 100
+_SIGN = "a term below 0 raises the bound, as log p of a density may be positive"
 _ACTIVE = 0.01  # variance of a unit's mean, Burda et al. (2016), section 5.2
+_ACTIVE_UNITS = (
+    "a dimension of z is active if the mean of q(z|x) varies between test images, with "
+    f"a variance above {_ACTIVE}"
+)
 
 
 def bound(evaluation: Evaluation) -> Result:
@@ -40,7 +45,9 @@ def bound(evaluation: Evaluation) -> Result:
         for name, term in terms.items():
             values[f"{split}_{name}"] = mean_of(term, unit="nats")
         context[split] = f"{len(x)} images"
-    return Result(values, {**context, **_likelihood(evaluation), "samples_of_z": 1})
+    context = {**context, **_likelihood(evaluation), "samples_of_z": 1}
+    names = " + ".join(name.replace("_", " ") for name in terms)
+    return Result(values, context, note=f"bound = -({names}); {_SIGN}")
 
 
 def _terms(
@@ -81,15 +88,20 @@ def importance_bound(evaluation: Evaluation) -> Result:
     name = f"weights-{k}"
     found = evaluation.chunks.each(name, len(x), of_chunk, _IMPORTANCE_CHUNK)
     log_p = np.concatenate(list(found))
-    x, y = evaluation.real(preset.bound_images)
-    means = evaluation.apply("encode", x=x, y=y)
     context = {"test": f"{len(log_p)} images", **_likelihood(evaluation), "k": k}
-    values = {
-        "test_importance_bound": mean_of(log_p, unit="nats"),
-        "active_units": Value(int((means.var(0) > _ACTIVE).sum()), unit="of z"),
-        "units": Value(means.shape[1], unit="of z"),
+    values = {"test_importance_bound": mean_of(log_p, unit="nats")}
+    x, y = evaluation.real(preset.bound_images)
+    if len(x) < 2:
+        line = "active units left out: needs at least 2 test images, and there is 1"
+        return Result(values, context, left_out=[line])
+    means = evaluation.apply("encode", x=x, y=y)
+    unit = "dimensions of z"
+    active = int((means.var(0) > _ACTIVE).sum())
+    values |= {
+        "active_units": Value(active, unit=unit),
+        "units": Value(means.shape[1], unit=unit),
     }
-    return Result(values, context)
+    return Result(values, context, note=_ACTIVE_UNITS)
 
 
 def _likelihood(evaluation: Evaluation) -> dict[str, str]:

@@ -6,13 +6,15 @@ Precision and recall are those of `gen_jax.metrics.manifold`, on the classifier'
 features.
 """
 
-import contextlib
+import dataclasses
+from collections.abc import Iterable
 
 import numpy as np
 
 from gen_jax.errors import UserError
 from gen_jax.evaluation.distances import frechet
-from gen_jax.evaluation.request import Evaluation, random_halves
+from gen_jax.evaluation.examples import needs
+from gen_jax.evaluation.request import REAL_BLOCK, Evaluation, random_halves
 from gen_jax.evaluation.result import (
     Result,
     Value,
@@ -21,7 +23,7 @@ from gen_jax.evaluation.result import (
     with_interval,
 )
 from gen_jax.metrics import manifold
-from gen_jax.metrics.intervals import Interval, jackknife_interval
+from gen_jax.metrics.intervals import GROUPS, Interval, jackknife_interval
 from gen_jax.metrics.manifold import Classified
 from gen_jax.metrics.networks.classifier import Classifier
 
@@ -34,22 +36,24 @@ def by_class(evaluation: Evaluation) -> Result:
     """Measure label accuracy, precision, recall and diversity by class."""
     classifier = evaluation.classifier
     number = min(evaluation.samples.number, evaluation.preset.pairwise)
-    x = evaluation.samples.first_float(number)
-    samples = manifold.classified(classifier, x, evaluation.labels(number))
-    x_real, y_real = evaluation.real(2 * evaluation.preset.pairwise, "train")
-    real = _in_pairs(manifold.classified(classifier, x_real, y_real))
-    table = manifold.by_class(samples, real)
-    means = table.pop("mean")
-    values = {
-        "label_accuracy": fraction_of(
-            samples.found == samples.label, real_baseline=classifier.accuracy
-        ),
-        "classifier_accuracy": _accuracy(classifier),
-    }
-    for name, interval in _of_classes(samples, real, table).items():
-        value = with_interval(interval, _HOW, real_baseline=means.get(f"real_{name}"))
-        is_fraction = name in ("precision", "recall")
-        values[name] = as_fraction(value, number) if is_fraction else value
+    drawn = evaluation.samples.float_blocks(number, REAL_BLOCK)
+    y = evaluation.labels(number)
+    pairs = ((x, y[start : start + len(x)]) for start, x in drawn)
+    samples = _classified(classifier, pairs)
+    blocks = evaluation.real_blocks(2 * evaluation.preset.pairwise, "train")
+    real = _in_pairs(_classified(classifier, blocks))
+    accuracy = fraction_of(
+        samples.found == samples.label, real_baseline=classifier.accuracy
+    )
+    values = {"label_accuracy": accuracy, **_accuracy(classifier)}
+    enough, left_out = _with_enough(evaluation, samples, real)
+    table: dict[str, dict[str, float]] = {}
+    if enough:
+        mine = _picked(samples, np.flatnonzero(np.isin(samples.label, enough)))
+        table = manifold.by_class(mine, real)
+        found, more = _of_classes(evaluation, mine, real, table)
+        values |= found
+        left_out += more
     context = {
         "classifier": classifier.sha256,
         "held_out": f"{classifier.num_test} images",
@@ -58,33 +62,94 @@ def by_class(evaluation: Evaluation) -> Result:
         **evaluation.about_samples(),
         "samples": number,
     }
-    note = None
-    if "frechet_distance_by_class" not in values:
-        fewest = min(np.bincount(samples.label)[np.unique(samples.label)])
-        needed = f"more than {samples.features.shape[1]} samples of each class"
-        note = f"a Frechet distance by class needs {needed}; some classes have {fewest}"
-    return Result(values, context, by_class=table, note=note)
+    named = {evaluation.class_name(int(label)): row for label, row in table.items()}
+    return Result(values, context, by_class=named, left_out=left_out)
 
 
-def _accuracy(classifier: Classifier) -> Value:
-    """Return the classifier's accuracy on test images."""
+def _classified(
+    classifier: Classifier, blocks: Iterable[tuple[np.ndarray, np.ndarray]]
+) -> Classified:
+    """Classify images x [B, ...] of classes y [B], block by block."""
+    each = [manifold.classified(classifier, x, y) for x, y in blocks]
+    needs(len(each), 1, "training image with a label")
+    return Classified(*map(np.concatenate, zip(*each, strict=True)))
+
+
+def _accuracy(classifier: Classifier) -> dict[str, Value]:
+    """Return the classifier's accuracy on test images; none if it is not known."""
+    if classifier.accuracy is None:
+        return {}
     right = round(classifier.accuracy * classifier.num_test)
-    return fraction_of(np.arange(classifier.num_test) < right)
+    found = fraction_of(np.arange(classifier.num_test) < right)
+    return {"classifier_accuracy": found}
+
+
+def _with_enough(
+    evaluation: Evaluation, samples: Classified, real: Classified
+) -> tuple[list[int], list[str]]:
+    """Return the classes with enough samples and real images, and a line on others."""
+    least = manifold.NEIGHBOUR + 1
+    enough, lines = [], []
+    for label in map(int, np.unique(samples.label)):
+        own, of_real = (int((x.label == label).sum()) for x in (samples, real))
+        if own >= least and of_real >= 2 * least:
+            enough.append(label)
+            continue
+        lines.append(
+            f"class {evaluation.class_name(label)} left out: precision, recall and "
+            f"diversity need at least {least} samples and {2 * least} training images "
+            f"of it, and there are {own} and {of_real}"
+        )
+    return enough, lines
 
 
 def _of_classes(
-    samples: Classified, real: Classified, table: dict[str, dict[str, float]]
-) -> dict[str, Interval]:
-    """Return the means over classes; their intervals are over images, not classes.
+    evaluation: Evaluation,
+    samples: Classified,
+    real: Classified,
+    table: dict[str, dict[str, float]],
+) -> tuple[dict[str, Value], list[str]]:
+    """Return means over classes, and a line for each that cannot be computed.
 
-    The jackknife leaves out real images in pairs, so that the others stay in their
-    halves. Frechet distances are added, to `table` too, if there are enough images.
+    Intervals are over images, not classes. The jackknife leaves out real images in
+    pairs, so that the others stay in their halves. Frechet distances are added, to
+    `table` too, if there are enough images. The row "mean" is taken out of `table`.
     """
+    means, number = table.pop("mean"), len(samples.label)
 
     def scores(mine, pairs):
         yours = _picked(real, pairs.ravel())
         mean = manifold.by_class(_picked(samples, mine), yours)["mean"]
         return [mean[name] for name in _COMPARED]
+
+    places = np.arange(number), np.arange(len(real.label)).reshape(-1, 2)
+    left_out = []
+    try:
+        columns = zip(*jackknife_interval(scores, *places), strict=True)
+        intervals = [Interval(*map(float, column)) for column in columns]
+        of_names = [with_interval(interval, _HOW) for interval in intervals]
+    except UserError:  # without a tenth of the images, a class has too few
+        of_names = [Value(means[name]) for name in _COMPARED]
+        left_out.append("intervals left out: a class has too few images for them")
+    values = {}
+    for name, value in zip(_COMPARED, of_names, strict=True):
+        value = dataclasses.replace(value, real_baseline=means[f"real_{name}"])
+        is_fraction = name in ("precision", "recall") and value.low is not None
+        values[name] = as_fraction(value, number) if is_fraction else value
+    try:
+        values["frechet_distance_by_class"] = _frechet(samples, real, table, places)
+    except UserError:  # too few for the rank of a covariance
+        left_out.append(_too_few(evaluation, samples, real))
+    return values, left_out
+
+
+def _frechet(
+    samples: Classified,
+    real: Classified,
+    table: dict[str, dict[str, float]],
+    places: tuple[np.ndarray, np.ndarray],
+) -> Value:
+    """Return the mean Frechet distance of classes; add each to its row of `table`."""
 
     def distances(mine, pairs):
         a, b = _picked(samples, mine), _picked(real, pairs.ravel())
@@ -92,23 +157,45 @@ def _of_classes(
             frechet(*(x.features[x.label == int(k)] for x in (b, a))) for k in table
         ]
 
-    places = np.arange(len(samples.label)), np.arange(len(real.label)).reshape(-1, 2)
-    columns = zip(*jackknife_interval(scores, *places), strict=True)
-    intervals = (Interval(*map(float, column)) for column in columns)
-    found = dict(zip(_COMPARED, intervals, strict=True))
-    with contextlib.suppress(UserError):  # too few for the rank of a covariance
-        for label, distance in zip(table, distances(*places), strict=True):
-            table[label]["frechet_distance"] = distance
-        mean = jackknife_interval(lambda *x: np.mean(distances(*x)), *places)
-        found["frechet_distance_by_class"] = Interval(*map(float, mean))
-    return found
+    each = distances(*places)
+    mean = jackknife_interval(lambda *x: np.mean(distances(*x)), *places)
+    for label, distance in zip(table, each, strict=True):
+        table[label]["frechet_distance"] = distance
+    return with_interval(Interval(*map(float, mean)), _HOW)
+
+
+def _too_few(evaluation: Evaluation, samples: Classified, real: Classified) -> str:
+    """Return the line on a Frechet distance by class, and how to get one."""
+    dim, preset = samples.features.shape[1], evaluation.preset
+    labels = np.unique(samples.label)
+    fewest = [min(int((x.label == k).sum()) for k in labels) for x in (samples, real)]
+    wanted = 10 * -(-dim * len(labels) // 8)  # with room for the jackknife's tenth
+    most = len(evaluation.dataset.train) // 2
+    if preset.pairwise < min(wanted, most):
+        how = (
+            f"the measure takes {preset.pairwise:,} images of each set; "
+            "--preset=paper takes 10,000"
+        )
+    elif evaluation.samples.number < min(wanted, most):
+        how = f"use --samples={wanted}"
+    else:
+        how = "use data with more images of each class"
+    return (
+        f"frechet distance by class left out: it needs more than {dim} samples and "
+        f"training images of each class, and some classes have {fewest[0]} and "
+        f"{fewest[1]}; {how}"
+    )
 
 
 def _in_pairs(real: Classified) -> Classified:
-    """Order images in pairs of one class, one for each half of `manifold.by_class`."""
-    classes = [np.flatnonzero(real.label == label) for label in np.unique(real.label)]
+    """Order images in pairs of one class, one for each half of `manifold.by_class`.
+
+    Images without a label are left out.
+    """
+    labels = np.unique(real.label[real.label >= 0])
+    classes = [np.flatnonzero(real.label == label) for label in labels]
     even = [places[: len(places) // 2 * 2] for places in classes]
-    return _picked(real, np.concatenate(even))
+    return _picked(real, np.concatenate([*even, np.zeros(0, np.int64)]))
 
 
 def _picked(images: Classified, places: np.ndarray) -> Classified:
@@ -117,10 +204,15 @@ def _picked(images: Classified, places: np.ndarray) -> Classified:
 
 def class_fractions(evaluation: Evaluation) -> Result:
     """Measure the fraction of samples in each class, and with a clear class."""
+    needs(evaluation.size, GROUPS, "images in each set")
     classifier, number = evaluation.classifier, evaluation.preset.pairwise
-    x = evaluation.samples.first_float(number)
-    real, _ = evaluation.real(2 * len(x), "train")
-    p, p_real = classifier.probabilities(x), classifier.probabilities(real)
+    number = min(evaluation.samples.number, number)
+    drawn = evaluation.samples.float_blocks(number, REAL_BLOCK)
+    real = evaluation.real_blocks(2 * number, "train")
+    p, p_real = (
+        np.concatenate([classifier.probabilities(x) for x in each])
+        for each in ((x for _, x in drawn), (x for x, _ in real))
+    )
     found, of_real = p.argmax(1), p_real.argmax(1)
     classes = evaluation.dataset.info.num_classes
     fractions, real_fractions = _fractions(found, classes), _fractions(of_real, classes)
@@ -143,18 +235,18 @@ def class_fractions(evaluation: Evaluation) -> Result:
         "fraction_sure": fraction_of(
             p.max(1) > SURE, real_baseline=fraction_sure(p_real)
         ),
-        "classifier_accuracy": _accuracy(classifier),
+        **_accuracy(classifier),
     }
     table = {
-        str(label): {"fraction": float(a), "real_fraction": float(b)}
+        evaluation.class_name(label): {"fraction": float(a), "real_fraction": float(b)}
         for label, (a, b) in enumerate(zip(fractions, real_fractions, strict=True))
     }
     context = {
         "classifier": classifier.sha256,
-        "real": f"{len(real)} training images",
+        "real": f"{len(p_real)} training images",
         "sure_above": SURE,
         **evaluation.about_samples(),
-        "samples": len(x),
+        "samples": number,
     }
     return Result(values, context, by_class=table)
 

@@ -5,18 +5,15 @@ resume. A chunk's name holds a hash of everything that it depends on.
 """
 
 import contextlib
-import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
+from gen_jax import progress
 from gen_jax.files import written_whole
 
 SIZE = 1000
-_LONG_SECONDS = 60.0
 
 Make = Callable[[int, int], np.ndarray]  # (start, stop) -> [stop - start, ...]
 
@@ -30,32 +27,21 @@ class Chunks:
     def each(
         self, name: str, number: int, make: Make, size: int
     ) -> Iterator[np.ndarray]:
-        """Yield chunks [size, ...] of `number` examples.
-
-        Print the remaining time once if it exceeds a minute.
-        """
-        starts = range(0, number, size)
-        printed = len(starts) == 1
-        hidden = printed or not sys.stderr.isatty()
-        for start in tqdm(starts, desc=name, disable=hidden, leave=False):
-            stop, began = min(start + size, number), time.monotonic()
+        """Yield chunks [size, ...] of `number` examples, telling progress."""
+        for start, stop in progress.blocks(name, number, size):
             yield self.one(name, start, stop, make)
-            seconds = (time.monotonic() - began) * (number - stop) / size
-            if not printed and seconds > _LONG_SECONDS:
-                line = f"{name}: about {seconds / 60:.0f} minutes for the rest"
-                print(f"{line} of {number:,}", file=sys.stderr, flush=True)
-                printed = True
 
     def one(self, name: str, start: int, stop: int, make: Make) -> np.ndarray:
         """Return a chunk [stop - start, ...] from its file, or compute and write it.
 
-        A damaged chunk is computed again.
+        A damaged chunk is computed again. One that cannot be written costs time alone.
         """
         path = self._folder / f"{self._key}-{name}-{start:06d}-{stop:06d}.npy"
         if (kept := load_array(path)) is not None:
             return kept
         made = make(start, stop)
-        save_array(path, made)
+        with contextlib.suppress(OSError):
+            save_array(path, made)
         return made
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from gen_jax import images
+from gen_jax.evaluation.examples import Examples, needs
 from gen_jax.evaluation.request import SPLITS, Evaluation, random_halves, shuffled
 from gen_jax.evaluation.result import (
     Result,
@@ -20,7 +21,12 @@ from gen_jax.evaluation.result import (
 )
 from gen_jax.metrics.frechet import frechet_distance, moments
 from gen_jax.metrics.inception_score import inception_scores
-from gen_jax.metrics.intervals import Interval, jackknife_interval, seeds_interval
+from gen_jax.metrics.intervals import (
+    GROUPS,
+    Interval,
+    jackknife_interval,
+    seeds_interval,
+)
 from gen_jax.metrics.kernel import kernel_distance, squared_mmd
 from gen_jax.metrics.manifold import density_coverage, precision_recall
 from gen_jax.metrics.neighbours import memorized, nearest
@@ -28,12 +34,18 @@ from gen_jax.metrics.networks.features import FeatureNetwork
 
 _HOW = "jackknife over images of both sets"
 _SHOWN = 10  # samples in the picture, next to their nearest training images
+_NEAREST = 3  # training images next to each of them
 _SUBSETS = 20
+_MEMORIZED = (
+    "memorized: nearer to a training image than any other training image is; compare "
+    "the fraction with that of test images, the real baseline"
+)
 MANIFOLD = ("precision", "recall", "density", "coverage")
 
 
 def on_network(evaluation: Evaluation, network: FeatureNetwork) -> Result:
     """Measure Frechet and kernel distance, precision, recall, density and coverage."""
+    needs(evaluation.size, GROUPS, "examples in each set", _advice(evaluation, GROUPS))
     samples = evaluation.samples.features(network)
     real = evaluation.features(network, evaluation.reference())
     reference = real[: len(real) // 2]
@@ -41,10 +53,14 @@ def on_network(evaluation: Evaluation, network: FeatureNetwork) -> Result:
         everything = shuffled(len(evaluation.dataset.train))
         reference = evaluation.features(network, everything)
     pairwise = evaluation.preset.pairwise
-    names = ("frechet_distance", "kernel_distance")
-    if network.logits:
-        names = ("fid", "kid")
-    values = _compared(frechet, names[:1], reference, samples, real)
+    names = (
+        ("fid", "kid") if network.logits else ("frechet_distance", "kernel_distance")
+    )
+    values, left_out = {}, []
+    if network.dim <= evaluation.max_features:
+        values |= _compared(frechet, names[:1], reference, samples, real)
+    else:
+        left_out.append(_too_many_features(evaluation, network, names[0]))
     fewer = reference[:pairwise], samples[:pairwise], real[: 2 * pairwise]
     values |= _compared(squared_mmd, names[1:], *fewer)
     values[f"{names[1]}_deviation"] = Value(_deviation(*fewer[:2]))
@@ -62,7 +78,34 @@ def on_network(evaluation: Evaluation, network: FeatureNetwork) -> Result:
         "pairwise": f"at most {pairwise} of each set",
         **evaluation.about_samples(),
     }
-    return Result(values, context)
+    return Result(values, context, left_out=left_out)
+
+
+def _too_many_features(
+    evaluation: Evaluation, network: FeatureNetwork, name: str
+) -> str:
+    """Return the line on a distance for which the sets are too small."""
+    least = network.dim + 1
+    while (
+        least - -(-least // GROUPS) <= network.dim
+    ):  # without a group of the jackknife
+        least += 1
+    return (
+        f"{name.replace('_', ' ')} left out: {network.dim:,} features need at least "
+        f"{least:,} images in each set, and there are {evaluation.size:,}; "
+        f"{_advice(evaluation, least)}"
+    )
+
+
+def _advice(evaluation: Evaluation, least: int) -> str:
+    """Return how to get `least` images in each set that is compared."""
+    train = len(evaluation.dataset.train)
+    if train < 2 * least:
+        return (
+            f"half of the {train:,} training images are compared: use more data, or "
+            "--features with fewer"
+        )
+    return f"use --samples={least}, or --features with fewer"
 
 
 def _compared(
@@ -87,14 +130,15 @@ def _compared(
 
 
 def copies(evaluation: Evaluation) -> Result:
-    """Measure the fraction of memorized samples; show their nearest training images."""
-    number, dataset = evaluation.preset.pairwise, evaluation.dataset
-    x = evaluation.samples.first(number)
-    train = dataset.train.read(range(len(dataset.train)))["x"]
-    held_out = evaluation.held_out(number)
-    real_baseline = float(memorized(held_out, train).mean())
+    """Measure the fraction of samples that are nearly copies of a training image."""
+    number = evaluation.preset.pairwise
+    train = Examples(evaluation.dataset.train)
+    needs(len(train), 2, "training images")
+    x, held_out = evaluation.samples.first(number), evaluation.held_out(number)
+    both = memorized(np.concatenate([x, held_out]), train)
+    of_samples, of_held_out = both[: len(x)], both[len(x) :]
     values = {
-        "memorized": fraction_of(memorized(x, train), real_baseline=real_baseline)
+        "memorized": fraction_of(of_samples, real_baseline=float(of_held_out.mean()))
     }
     context = {
         "distance": "Euclidean, of pixels",
@@ -103,13 +147,15 @@ def copies(evaluation: Evaluation) -> Result:
         **evaluation.about_samples(),
         "samples": len(x),
     }
-    shown = x[:_SHOWN]
-    neighbours = train[nearest(shown, train, 3).place]
-    pictures = {}
-    if x.ndim == 4:
-        columns = [shown, *np.moveaxis(neighbours, 1, 0)]
-        pictures["nearest"] = images.side_by_side(*map(images.from_uint8, columns))
-    return Result(values, context, pictures=pictures)
+    result = Result(values, context, note=_MEMORIZED)
+    if x.ndim != 4:
+        return result
+    shown, near = x[:_SHOWN], min(_NEAREST, len(train))
+    places = nearest(shown, train, near).place
+    columns = [shown, *(train[each] for each in places.T)]
+    picture = images.side_by_side(*map(images.from_uint8, columns))
+    caption = f"Samples, each followed by the {near} training images nearest to it."
+    return result._replace(pictures={"nearest": picture}, captions={"nearest": caption})
 
 
 def frechet(real: np.ndarray, samples: np.ndarray) -> float:

@@ -8,9 +8,11 @@ A measure applies to every run of any family that has the capabilities it needs.
 
 import functools
 
+from gen_jax.errors import UserError
 from gen_jax.evaluation import bounds, by_class, distances, paired_images, parzen_window
 from gen_jax.evaluation.measure import Measure
 from gen_jax.evaluation.request import Evaluation
+from gen_jax.evaluation.result import Result
 from gen_jax.metrics.networks.features import FeatureNetwork
 
 _SAMPLES = ("samples", "whole_reference", "pairwise")
@@ -20,7 +22,10 @@ _PAIRS = ("bound_images",)
 
 MEASURES = (
     Measure(
-        "by_class", by_class.by_class, ("sample", "images", "conditional"), _SAMPLES
+        "by_class",
+        by_class.by_class,
+        ("sample", "images", "labels", "conditional"),
+        _SAMPLES,
     ),
     Measure("copies", distances.copies, ("sample",), _SAMPLES),
     Measure("bound", bounds.bound, ("bound_terms",), _BOUND),
@@ -50,6 +55,16 @@ def on_network(network: FeatureNetwork) -> Measure:
     """Return the measure that compares samples on a network's features."""
     run = functools.partial(distances.on_network, network=network)
     return Measure(f"on_{network.name}", run, ("sample",), _SAMPLES, network)
+
+
+def not_on_network(name: str, error: UserError) -> Measure:
+    """Return a measure that fails, since its network cannot be had for these data."""
+
+    def fail(evaluation: Evaluation) -> Result:
+        """Compare samples with real images on the features of a network."""
+        raise error
+
+    return Measure(f"on_{name}", fail, ("sample",), _SAMPLES)
 
 
 def measures(evaluation: Evaluation) -> list[Measure]:

@@ -3,11 +3,13 @@
 A source of pairs may add measures of its own (`gen_jax.data.PairMeasure`).
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
 from gen_jax import images
 from gen_jax.data import Dataset
-from gen_jax.errors import UserError
+from gen_jax.errors import why
 from gen_jax.evaluation.request import Evaluation
 from gen_jax.evaluation.result import Result, mean_of
 from gen_jax.metrics import pixels
@@ -25,57 +27,78 @@ def translation(evaluation: Evaluation) -> Result:
     y = images.from_uint8(y)
     y_hat = evaluation.apply("translate", x=x, keys=evaluation.keys(len(x)))
     result = _compared(y, y_hat)
-    own = _own_scores(evaluation.dataset, x, y, y_hat)
+    own, left_out = _own_scores(evaluation.dataset, x, y, y_hat)
     values = {name: mean_of(scores) for name, scores in own.items()}
     context = dict(result.context)
     for measure in evaluation.dataset.measures:
         context |= measure.context
-    return result._replace(values={**result.values, **values}, context=context)
+    left_out = [*result.left_out, *left_out]
+    values = {**result.values, **values}
+    return result._replace(values=values, context=context, left_out=left_out)
 
 
 def _own_scores(
     dataset: Dataset, x: np.ndarray, y: np.ndarray, y_hat: np.ndarray
-) -> dict[str, np.ndarray]:
-    """Return the scores by the measures of a dataset: float [M] by name.
+) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Return the scores by the measures of a dataset, float [M] by name.
+
+    A measure that fails is left out, with a line.
 
     x, y, y_hat: inputs, targets and translations, float32 [N, H, W, C] in [-1, 1].
     Undefined scores are left out, so that M <= N, and a name without any other too.
     """
-    found = {}
+    found, left_out = {}, []
     for measure in dataset.measures:
-        for name, scores in measure.score(x, y, y_hat).items():
+        try:
+            each = measure.score(x, y, y_hat)
+        except Exception as error:  # the source may be of any package
+            left_out.append(f"a score of the data's source left out: {why(error)}")
+            continue
+        for name, scores in each.items():
             if len(defined := scores[~np.isnan(scores)]):
                 found[name] = defined
-    return found
+    return found, left_out
 
 
 def reconstruction(evaluation: Evaluation) -> Result:
     """Measure L1, PSNR, SSIM and LPIPS of test images against reconstructions.
 
-    The picture shows test images, each next to its reconstruction.
+    The picture shows some of them.
     """
     x, y = evaluation.real(evaluation.preset.bound_images)
     x_hat = evaluation.apply("reconstruct", x=x, y=y)
     pictures = {"reconstructions": images.side_by_side(x[:_SHOWN], x_hat[:_SHOWN])}
-    return _compared(x, x_hat)._replace(pictures=pictures)
+    captions = {"reconstructions": "Test images, each followed by its reconstruction."}
+    return _compared(x, x_hat)._replace(pictures=pictures, captions=captions)
 
 
 def _compared(y: np.ndarray, y_hat: np.ndarray) -> Result:
-    values = {"l1": mean_of(pixels.l1(y, y_hat), unit="of [-1, 1]")}
-    values["psnr"] = mean_of(pixels.psnr(y, y_hat), unit="dB")
-    notes, side = [], min(y.shape[1:3])
-    if side >= pixels.WINDOW:
-        values["ssim"] = mean_of(pixels.ssim(y, y_hat))
-    else:
-        notes.append(
-            f"SSIM needs images of at least {pixels.WINDOW} pixels a side, LPIPS of "
-            f"{SMALLEST_SIDE}"
-        )
-    if side >= SMALLEST_SIDE:
+    """Return the errors of images y_hat [N, H, W, C], each by itself."""
+    values, left_out = {}, []
+    scores, note = _scores(y.shape)
+    for name, (score, unit) in scores.items():
         try:
-            for net in ("alex", "vgg"):
-                values[f"lpips_{net}"] = mean_of(lpips(net)(y, y_hat))
-        except UserError as error:
-            notes.append(str(error))
+            values[name] = mean_of(score(y, y_hat), unit=unit)
+        except Exception as error:  # of the network, its file or the device
+            left_out.append(f"{name.replace('_', ' ')} left out: {why(error)}")
     context = {"test": f"{len(y)} images"}
-    return Result(values, context, note="; ".join(notes) or None)
+    return Result(values, context, note=note, left_out=left_out)
+
+
+def _scores(
+    shape: tuple[int, ...],
+) -> tuple[dict[str, tuple[Callable, str]], str | None]:
+    """Return the scores of images of a shape, with units, and a note on others."""
+    side, channels = min(shape[1:3]), shape[3]
+    scores = {"l1": (pixels.l1, "of [-1, 1]"), "psnr": (pixels.psnr, "dB")}
+    if side >= pixels.WINDOW:
+        scores["ssim"] = pixels.ssim, ""
+    if side >= SMALLEST_SIDE and channels in (1, 3):
+        scores["lpips_alex"] = lambda y, y_hat: lpips("alex")(y, y_hat), ""
+        scores["lpips_vgg"] = lambda y, y_hat: lpips("vgg")(y, y_hat), ""
+        return scores, None
+    note = (
+        f"SSIM needs images of at least {pixels.WINDOW} pixels a side, LPIPS of "
+        f"{SMALLEST_SIDE}, grey or RGB"
+    )
+    return scores, note

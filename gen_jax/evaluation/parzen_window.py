@@ -1,6 +1,9 @@
 """The Parzen-window estimate of Goodfellow et al. (2014), for the papers' tables."""
 
-from gen_jax.evaluation.request import Evaluation
+import numpy as np
+
+from gen_jax.evaluation.examples import Examples, needs
+from gen_jax.evaluation.request import Evaluation, shuffled
 from gen_jax.evaluation.result import Result, Value
 from gen_jax.metrics.parzen import parzen
 
@@ -14,10 +17,11 @@ def log_likelihood(evaluation: Evaluation) -> Result:
     the mean of the data may pass it, which is the known bias of the estimate.
     """
     dataset = evaluation.dataset
+    needs(len(dataset.test), 3, "test images")
     x = evaluation.samples.first(_MAX_SAMPLES)
-    held_out = evaluation.held_out(len(dataset.test))
-    size = min(len(held_out) // 2, _MAX_VALIDATION)
-    validation, test = held_out[:size], held_out[size:]
+    size = min(len(dataset.test) // 2, _MAX_VALIDATION)
+    places = np.split(shuffled(len(dataset.test)), [size])
+    validation, test = (Examples(dataset.test, each) for each in places)
     real = dataset.train.read(evaluation.reference()[: len(x)])["x"]
     of_samples, of_real = (parzen(a, validation, test) for a in (x, real))
     half_width = 1.96 * of_samples.standard_error

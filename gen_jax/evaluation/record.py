@@ -6,7 +6,6 @@ others that it is asked for, and leaves the rest as it is. So the file may hold 
 of different steps or weights; each one's context says which.
 """
 
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,16 +15,18 @@ from typing import Any
 import jax
 import numpy as np
 
-from gen_jax import images
+from gen_jax import images, progress
 from gen_jax.data.dataset import digest_of_value
-from gen_jax.errors import UserError
+from gen_jax.errors import UserError, why
 from gen_jax.evaluation.measure import Measure
 from gen_jax.evaluation.request import Evaluation
 from gen_jax.evaluation.result import Measured, Record, Value, read
+from gen_jax.files import locked
 from gen_jax.metrics.intervals import seeds_interval
 from gen_jax.runs import environment
 
 NAME = "evaluation.json"
+FOLDER = "evaluation"  # next to it, for pictures, and for samples of the model
 
 
 def run(
@@ -34,31 +35,51 @@ def run(
     """Compute measures, or take them from `path`; return the record of these alone.
 
     path: the file that holds earlier measures and gets the new ones; None for no file.
+        Several processes may write to it at once.
 
-    A measure that fails does not stop the others. Raises UserError at the end, with
-    every measure that failed.
+    A measure that fails does not stop the others: it has no values, and `left_out` says
+    why. Raises UserError if `path` may not be read.
     """
     before, machine = read(path) if path else Record(), jax.devices()
     described = Record({}, evaluation.about_run, environment.describe(machine))
-    found, failed = {}, []
+    found, unwritten = {}, []
     for measure in measures:
         if kept := _kept(evaluation, measure, before):
             found[measure.name] = kept
             continue
-        print(f"measuring {measure.name}", file=sys.stderr, flush=True)
-        try:
-            found[measure.name] = compute(evaluation, measure)
-        except UserError as error:
-            failed.append(f"{measure.name}: {error}")
-            continue
-        if path:
-            replace(described, measures=before.measures | found).write(path)
-    if failed:
-        raise UserError("; ".join(failed))
-    rest = {name: x for name, x in before.measures.items() if name not in found}
-    if path:
-        replace(described, measures=found | rest).write(path)
-    return replace(described, measures=found)
+        progress.tell(f"measuring {measure.name}")
+        found[measure.name] = _attempted(evaluation, measure)
+        for line in found[measure.name].left_out:
+            progress.tell(f"{measure.name}: {line}")
+        unwritten = _merge(described, found, path)
+    unwritten = _merge(described, found, path)
+    return replace(described, measures=found, left_out=unwritten)
+
+
+def _merge(described: Record, found: dict[str, Measured], path: Path | None) -> list:
+    """Add measures to those in the file; return a line if it cannot be written.
+
+    A measure without values does not replace one that has them.
+    """
+    if path is None:
+        return []
+    try:
+        with locked(path.parent / FOLDER):
+            rest = read(path).measures
+            kept = {n: x for n, x in found.items() if x.values or n not in rest}
+            rest = {name: x for name, x in rest.items() if name not in kept}
+            replace(described, measures=kept | rest).write(path)
+    except OSError as error:
+        return [f"{path} cannot be written: {error.strerror or error}"]
+    return []
+
+
+def _attempted(evaluation: Evaluation, measure: Measure) -> Measured:
+    """Return a measure; without values, and with the reason, if it fails."""
+    try:
+        return compute(evaluation, measure)
+    except Exception as error:  # a game, a network or a source may raise anything
+        return Measured({}, measure.description, left_out=[why(error)])
 
 
 def measured(evaluation: Evaluation, measure: Measure) -> Measured:
@@ -89,6 +110,8 @@ def compute(evaluation: Evaluation, measure: Measure) -> Measured:
         by_class={label: dict(row) for label, row in result.by_class.items()},
         note=result.note,
         pictures=[f"{name}.png" for name in result.pictures],
+        captions={f"{name}.png": text for name, text in result.captions.items()},
+        left_out=list(result.left_out),
         seconds=round(time.monotonic() - started, 1),
         key=_key(evaluation, measure),
     )
@@ -118,22 +141,44 @@ def _key(evaluation: Evaluation, measure: Measure) -> str:
 def over_seeds(records: Sequence[Record]) -> Record:
     """Combine the records of several trainings: means and intervals over trainings.
 
-    A measure that not all of them have, computed in the same way, is left out. Raises
+    A measure is combined of the trainings that have values, at least two. One that not
+    all of them hold, or that was computed in different ways, is left out. Raises
     UserError for fewer than two records.
     """
     if len(records) < 2:
         raise UserError("an interval over trainings needs at least two of them")
     first, measures = records[0], {}
+    left_out = [line for record in records for line in record.left_out]
     for name in first.measures:
-        each = [r.measures[name] for r in records if name in r.measures]
-        if len(each) == len(records) and all(_how(x) == _how(each[0]) for x in each):
-            measures[name] = _combined(each)
+        if not all(name in record.measures for record in records):
+            continue
+        lines = _lines_by_seed(records, name)
+        each = [r.measures[name] for r in records if r.measures[name].values]
+        if len(each) < 2:
+            left_out += [f"{name}: {line}" for line in lines]
+        elif any(_how(one) != _how(each[0]) for one in each):
+            left_out.append(f"{name}: the seeds were not measured in the same way")
+        else:
+            measures[name] = replace(_combined(each), left_out=lines)
     about = {
         **first.run,
         "training_seed": [record.run["training_seed"] for record in records],
         "folder": str(Path(first.run["folder"]).parent),
     }
-    return replace(first, run=about, measures=measures)
+    left_out = list(dict.fromkeys(left_out))
+    return replace(first, run=about, measures=measures, left_out=left_out)
+
+
+def _lines_by_seed(records: Sequence[Record], name: str) -> list[str]:
+    """Return the lines on what a measure left out, with their seeds if not of all."""
+    seeds: dict[str, list[str]] = {}
+    for record in records:
+        for line in record.measures[name].left_out:
+            seeds.setdefault(line, []).append(str(record.run.get("training_seed")))
+    return [
+        line if len(mine) == len(records) else f"seed {', '.join(mine)}: {line}"
+        for line, mine in seeds.items()
+    ]
 
 
 def _combined(each: Sequence[Measured]) -> Measured:

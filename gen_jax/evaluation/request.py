@@ -18,13 +18,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gen_jax import data, devices, images, sampling
+from gen_jax import data, devices, images, progress, sampling
 from gen_jax.data.dataset import digest_of, digest_of_value, identified
 from gen_jax.errors import UserError
-from gen_jax.evaluation.chunks import Chunks, load_array, save_array
+from gen_jax.evaluation.chunks import SIZE, Chunks, load_array, save_array
 from gen_jax.evaluation.preset import QUICK, Preset
+from gen_jax.evaluation.run_data import check_fits, trained_on
 from gen_jax.evaluation.samples import Samples
 from gen_jax.game import Game, Players, State, Tree, averaged, init_state
+from gen_jax.metrics.intervals import GROUPS
 from gen_jax.metrics.networks import classifier
 from gen_jax.metrics.networks.features import FeatureNetwork
 from gen_jax.runs.run import Run, load
@@ -32,6 +34,7 @@ from gen_jax.step import sample_keys
 
 SPLITS = 5  # random splits of the real data into halves, for a metric's real baseline
 MAX_CODES = 2000  # images that are encoded
+REAL_BLOCK = 512  # real images that are read and converted at a time
 _MADE = ("sample", "decode", "reconstruct", "translate")  # ops that make examples
 
 
@@ -43,6 +46,7 @@ class Evaluation:
     seed: of all random numbers. raw: use the last weights, not the averaged ones.
     networks: networks on whose features samples are compared.
     options: of the sampling op, in place of its defaults.
+    out: folder of evaluation.json; None for the run's own.
 
     Arrays: labels are int32 [N], latents z [N, ...], examples x float32 [N, ...];
     images are in [-1, 1].
@@ -56,6 +60,12 @@ class Evaluation:
     raw: bool = False
     networks: tuple[FeatureNetwork, ...] = ()
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    out: Path | None = None
+
+    @property
+    def place(self) -> Path | None:
+        """Return the folder of evaluation.json; None if the run has no folder."""
+        return self.out or self.run.folder
 
     @property
     def game(self) -> Game:
@@ -111,12 +121,13 @@ class Evaluation:
         """Return the names of everything that the run and its data offer.
 
         They are the names of the game's ops, and these: "images" (the data are images),
-        "labels" (the data have labels), "conditional" or "unconditional" (whether the
-        game takes labels), "random_denoising" (denoising adds noise).
+        "labels" (the data have labels of two classes or more), "conditional" or
+        "unconditional" (whether the game takes labels), "random_denoising" (denoising
+        adds noise).
         """
         info, found = self.dataset.info, set(self.game.ops.by_name)
         found |= {"images"} if len(info.shape) == 3 else set()
-        found |= {"labels"} if info.num_classes else set()
+        found |= {"labels"} if info.num_classes > 1 else set()
         found |= {"random_denoising"} if self._denoises_at_random else set()
         return found | {"conditional" if self.game.num_classes else "unconditional"}
 
@@ -135,16 +146,55 @@ class Evaluation:
         """Return N <= number examples x [N, ...] of a split, and y [N] as it is stored.
 
         They are a random choice, the same at every call: the first examples of a file
-        may all be of one class.
+        may all be of one class. If the game takes labels, those without are left out.
+
+        Raises UserError if no example is left.
         """
+        blocks = list(self.real_blocks(number, split))
+        if not blocks:
+            count = min(number, len(getattr(self.dataset, split)))
+            raise UserError(
+                f"this model takes labels, and none of {count} {split} images has one"
+            )
+        x, y = map(np.concatenate, zip(*blocks, strict=True))
+        return x, y
+
+    def real_blocks(
+        self, number: int, split: str = "test"
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield the examples of `real` in blocks; none if no example is left."""
         examples = getattr(self.dataset, split)
-        batch = examples.read(shuffled(len(examples))[:number])
-        return images.from_uint8(batch["x"]), batch["y"]
+        places = shuffled(len(examples))[:number]
+        for start in range(0, len(places), REAL_BLOCK):
+            batch = examples.read(places[start : start + REAL_BLOCK])
+            x, y = batch["x"], batch["y"]
+            if self.game.num_classes and y.ndim == 1 and (y < 0).any():
+                x, y = x[y >= 0], y[y >= 0]
+            if len(y):
+                yield images.from_uint8(x), y
 
     def held_out(self, number: int) -> np.ndarray:
         """Return N <= number random test examples [N, ...] as they are stored."""
         test = self.dataset.test
-        return test.read(shuffled(len(test))[:number])["x"]
+        places = np.array_split(shuffled(len(test))[:number], -(-number // SIZE))
+        parts = [test.read(part)["x"] for part in places if len(part)]
+        return np.concatenate(parts)
+
+    def class_name(self, label: int) -> str:
+        """Return the name of a class in the data; its number if it has none.
+
+        If several classes have one name, the number is added.
+        """
+        names = self.dataset.info.class_names
+        if not 0 <= label < len(names):
+            return str(label)
+        name = names[label]
+        return name if names.count(name) == 1 else f"{name} ({label})"
+
+    @functools.cached_property
+    def stores_uint8(self) -> bool:
+        """Return whether the data are stored as uint8."""
+        return self.dataset.train.read([0])["x"].dtype == np.uint8
 
     def with_options(self, options: Mapping[str, Any]) -> "Evaluation":
         """Return the same evaluation with other options of the sampling op."""
@@ -187,12 +237,32 @@ class Evaluation:
     def samples(self) -> Samples:
         """Return the preset's number of samples, at most half the training examples.
 
-        They are computed when they are read.
+        They are computed when they are read. Raises UserError if there is one training
+        example, which has no half.
         """
         number = self.preset.samples
         if not self.preset.whole_reference:
             number = min(number, self._half)
+        if number < 1:
+            raise UserError(
+                "there are as many samples as half of the training examples: needs at "
+                f"least 2 of them, and there is {len(self.dataset.train)}"
+            )
         return Samples(self, number)
+
+    @property
+    def size(self) -> int:
+        """Return the number of examples in each set that is compared."""
+        return min(self.preset.samples, self._half)
+
+    @property
+    def max_features(self) -> int:
+        """Return the largest number of features for which sets have a covariance.
+
+        A covariance needs more examples than features, and the jackknife leaves out a
+        tenth of the examples.
+        """
+        return self.size - -(-self.size // GROUPS) - 1
 
     @functools.cached_property
     def codes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -230,23 +300,14 @@ class Evaluation:
         path /= f"{name}-{digest_of((places,))[:16]}.npy"
         if (kept := load_array(path)) is not None:
             return kept
-        train = self.dataset.train
-        parts = np.array_split(places, -(-len(places) // 1000))
-        found = [network.features(train.read(part)["x"]) for part in parts]
-        features = np.concatenate(found)
+        features = np.zeros((len(places), network.dim), np.float32)
+        name = f"{network.name} features of training images"
+        for start, stop in progress.blocks(name, len(places), SIZE):
+            x = self.dataset.train.read(places[start:stop])["x"]
+            features[start:stop] = network.features(x)
         with contextlib.suppress(OSError):  # a full disk costs time alone
             save_array(path, features)
         return features
-
-    def check_rank(self, network: FeatureNetwork) -> None:
-        """Raise UserError if a set is too small for a network's covariance."""
-        size = min(self.samples.number, self._half)
-        if size <= network.dim:
-            raise UserError(
-                f"a Frechet distance on {network.name} needs more than {network.dim} "
-                f"images in each set, and these have {size}: use more --samples, more "
-                "data, or other --features"
-            )
 
     def about_samples(self) -> dict[str, Any]:
         """Return the number of samples and the sampling options, as a context."""
@@ -274,16 +335,31 @@ def of_game(
         yield Evaluation(run, identified(dataset), stored, **fields)
 
 
-def of_folder(folder: str | Path, **fields: Any) -> Evaluation:
+def of_folder(
+    folder: str | Path,
+    *,
+    spec: str | None = None,
+    out: str | Path | None = None,
+    **fields: Any,
+) -> Evaluation:
     """Return the evaluation of the newest checkpoint in a run's folder, data loaded.
 
-    fields: of `Evaluation`. Raises UserError if there is no checkpoint, or if the run
-    is of a game of one's own, whose data are not known.
+    spec: the place of the run's data, if they were moved; None for that of the
+        training. out: the folder to write to; None for the run's.
+    fields: of `Evaluation`.
+
+    Raises UserError if there is no checkpoint, if the run is of a game of one's own,
+    whose data are not known, and as `trained_on`.
     """
     run = load(folder)
     assert run.config is not None  # `load` was not given a game
-    dataset = data.load(run.config.data)
-    return Evaluation(run, dataset, Path(folder) / "evaluation", **fields)
+    config, dataset = trained_on(folder, run.config.data, spec)
+    run = run._replace(config=dataclasses.replace(run.config, data=config))
+    check_fits(run, dataset)
+    place = Path(out) if out else None
+    return Evaluation(
+        run, dataset, (place or Path(folder)) / "evaluation", out=place, **fields
+    )
 
 
 def shuffled(number: int) -> np.ndarray:

@@ -7,13 +7,14 @@ that `record.py` writes and that reports read.
 import dataclasses
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from gen_jax import typed_json
+from gen_jax.errors import UserError
 from gen_jax.files import write_json
 
 
@@ -41,6 +42,8 @@ class Result(NamedTuple):
 
     context: everything that the values depend on apart from the run.
     by_class: class -> name -> number. pictures: uint8 [H, W, C] by file name.
+    captions: one for each picture. left_out: a line for each number that could not be
+    computed, with the reason.
     """
 
     values: Mapping[str, Value]
@@ -48,14 +51,18 @@ class Result(NamedTuple):
     by_class: Mapping[str, Mapping[str, float]] = {}
     note: str | None = None
     pictures: Mapping[str, np.ndarray] = {}
+    captions: Mapping[str, str] = {}
+    left_out: Sequence[str] = ()
 
 
 @dataclasses.dataclass(frozen=True)
 class Measured:
     """A measure's part of evaluation.json.
 
-    description: one line on the measure. pictures: file names.
+    description: one line on the measure. pictures: file names. captions: by file name.
     seconds: the time that it took. key: a hash of everything that it depends on.
+    left_out: a line for each number that could not be computed; without values, for
+    the measure.
     """
 
     values: dict[str, Value]
@@ -66,8 +73,10 @@ class Measured:
     )
     note: str | None = None
     pictures: list[str] = dataclasses.field(default_factory=list)
+    captions: dict[str, str] = dataclasses.field(default_factory=dict)
     seconds: float = 0.0
     key: str = ""
+    left_out: list[str] = dataclasses.field(default_factory=list)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,12 +84,23 @@ class Record:
     """The content of evaluation.json.
 
     run: folder, experiment, data and training_seed. environment: the machine and the
-    versions of libraries.
+    versions of libraries. left_out: a line for each seed, or file, that is missing.
     """
 
     measures: dict[str, Measured] = dataclasses.field(default_factory=dict)
     run: dict[str, Any] = dataclasses.field(default_factory=dict)
     environment: dict[str, Any] = dataclasses.field(default_factory=dict)
+    left_out: list[str] = dataclasses.field(default_factory=list)
+
+    @property
+    def missing(self) -> list[str]:
+        """Return a line for everything that was asked for and is left out."""
+        named = [
+            f"{name}: {line}"
+            for name, m in self.measures.items()
+            for line in m.left_out
+        ]
+        return [*self.left_out, *named]
 
     def write(self, path: Path) -> None:
         """Write the record as JSON; numbers that are not finite become null."""
@@ -88,11 +108,16 @@ class Record:
 
 
 def read(path: Path) -> Record:
-    """Return the record in a file; without the measures that are missing or damaged."""
+    """Return the record in a file; without the measures that are missing or damaged.
+
+    Raises UserError if the file is there and may not be read.
+    """
     try:
         content = json.loads(path.read_text())
-    except (OSError, ValueError, RecursionError):
+    except (FileNotFoundError, NotADirectoryError, ValueError, RecursionError):
         return Record()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from error
     return typed_json.read(Record, content, []) or Record()
 
 

@@ -22,8 +22,8 @@ class Samples:
     """`number` samples of an evaluation's run.
 
     Sample i has the key that `experiments.sample` gives it, and the i-th label of
-    `Evaluation.labels`. Samples are stored as the data are: images as uint8, points as
-    float32.
+    `Evaluation.labels`. Samples are stored as the data are: images as uint8, or as
+    float32 if the data's are, and points as float32.
     """
 
     def __init__(self, evaluation: "Evaluation", number: int):
@@ -58,6 +58,12 @@ class Samples:
                 break
         return np.concatenate(chunks)
 
+    def float_blocks(self, number: int, size: int) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield (start, x) of N <= number samples in blocks, as `first_float`."""
+        x = self.first(number)
+        for start in range(0, len(x), size):
+            yield start, images.from_uint8(x[start : start + size])
+
     def first_float(self, number: int) -> np.ndarray:
         """Return N <= number samples float32 [N, ...], images in [-1, 1]."""
         return images.from_uint8(self.first(number))
@@ -68,4 +74,4 @@ class Samples:
         x = sampling.draw(
             this.game, this.players, count, this.seed, y, start=start, **this.options
         )
-        return images.to_uint8(x) if x.ndim == 4 else x
+        return images.to_uint8(x) if this.stores_uint8 else x

@@ -6,22 +6,24 @@
 """
 
 import dataclasses
+import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gen_jax import images
-from gen_jax.errors import UserError, hint
+from gen_jax import images, progress, typed_json
+from gen_jax.errors import UserError, hint, why
 from gen_jax.figures.figure import DrawnClaim, Figure, FiguresRecord
-from gen_jax.files import write_json
+from gen_jax.files import locked, try_to_write, write_json
 
 if TYPE_CHECKING:
     from gen_jax.data import Dataset
     from gen_jax.evaluation.request import Evaluation
+    from gen_jax.figures.claims import Claim
     from gen_jax.game import Game, State
 
-__all__ = ["Figure", "FiguresRecord", "draw", "draw_game"]
+__all__ = ["Figure", "FiguresRecord", "draw", "draw_game", "paths"]
 
 NAME = "figures.json"
 
@@ -44,43 +46,93 @@ def draw_game(
     from gen_jax.evaluation.request import of_game
 
     with of_game(game, state, dataset, folder, **fields) as evaluation:
-        return draw([evaluation], Path(out), only)
+        return paths(draw([evaluation], Path(out), only), Path(out))
 
 
 def draw(
     evaluations: Sequence["Evaluation"], out: Path, only: Sequence[str] = ()
-) -> list[Path]:
+) -> FiguresRecord:
     """Draw the claims that apply to one or several runs, next to each other.
 
-    out: a folder, which gets PNG and GIF files and figures.json.
+    out: a folder, which gets PNG and GIF files and figures.json. Earlier claims about
+        the same runs stay there; several processes may draw at once.
     only: names of claims; by default all that apply to any of the runs.
 
-    Returns the paths of the files. Raises UserError for a name that is not known, or
-    that applies to none of the runs.
+    Returns the record of these claims. One that cannot be drawn does not stop the
+    others: its `left_out` says why. Raises UserError for a name that is not known, or
+    that applies to none of the runs, and OSError if `out` cannot be written.
     """
     from gen_jax.figures.claims import claims
 
     applying = [claims(each) for each in evaluations]
     chosen = _chosen(applying, only)
-    out.mkdir(parents=True, exist_ok=True)
-    runs, drawn, paths = list(map(_described, evaluations)), {}, []
+    try_to_write(out / NAME)
+    runs, drawn = list(map(_described, evaluations)), {}
     for claim in chosen:
-        started = time.monotonic()
-        figures = [
-            claim.show(each) if claim in mine else None
-            for each, mine in zip(evaluations, applying, strict=True)
-        ]
+        progress.tell(f"drawing {claim.name}")
+        applies = [claim in mine for mine in applying]
+        drawn[claim.name] = _drawn(claim, evaluations, applies, out)
+        for line in drawn[claim.name].left_out:
+            progress.tell(f"{claim.name}: {line}")
+        _merge(FiguresRecord(runs, drawn), out)
+    return FiguresRecord(runs, drawn)
+
+
+def paths(record: FiguresRecord, out: Path) -> list[Path]:
+    """Return the paths of a record's pictures and films in the folder `out`."""
+    return [out / name for each in record.claims.values() for name in each.pictures]
+
+
+def _drawn(
+    claim: "Claim", evaluations: Sequence["Evaluation"], applies: list[bool], out: Path
+) -> DrawnClaim:
+    """Draw one claim about the runs to which it applies, and write its pictures."""
+    started, left_out = time.monotonic(), []
+    figures: list[Figure | None] = []
+    for each, is_meant in zip(evaluations, applies, strict=True):
+        figures.append(None)
+        try:
+            if is_meant:
+                figures[-1] = claim.show(each)
+        except Exception as error:  # a game or a source may raise anything
+            of = f"{each.name}: " if len(evaluations) > 1 else ""
+            left_out.append(f"{of}{why(error)}")
+    names: list[str] = []
+    try:
         names = _save(out, evaluations, figures)
-        numbers = [figure.numbers if figure else None for figure in figures]
-        drawn[claim.name] = DrawnClaim(
-            claim.description,
-            names,
-            numbers if len(numbers) > 1 else numbers[0],
-            round(time.monotonic() - started, 1),
+    except (ValueError, TypeError) as error:  # pictures that do not fit together
+        left_out.append(why(error))
+    numbers = [figure.numbers if figure else None for figure in figures]
+    left_out += [line for figure in figures if figure for line in figure.left_out]
+    return DrawnClaim(
+        claim.description,
+        names,
+        numbers if len(numbers) > 1 else numbers[0],
+        round(time.monotonic() - started, 1),
+        left_out,
+    )
+
+
+def _merge(record: FiguresRecord, out: Path) -> None:
+    """Add claims to those in figures.json, if these are about the same runs.
+
+    A claim that could not be drawn does not replace one that was.
+    """
+    with locked(out):
+        try:
+            content = json.loads((out / NAME).read_text())
+        except (FileNotFoundError, ValueError, RecursionError):
+            content = None
+        before = typed_json.read(FiguresRecord, content, []) or FiguresRecord()
+        earlier = before.claims if before.runs == record.runs else {}
+        rest = {n: x for n, x in earlier.items() if n not in record.claims}
+        kept = {
+            n: earlier[n] if n in earlier and x.left_out and not x.numbers else x
+            for n, x in record.claims.items()
+        }
+        write_json(
+            out / NAME, dataclasses.asdict(FiguresRecord(record.runs, kept | rest))
         )
-        paths += [out / name for name in names]
-        write_json(out / NAME, dataclasses.asdict(FiguresRecord(runs, drawn)))
-    return paths
 
 
 def _chosen(applying: Sequence[Sequence], only: Sequence[str]) -> list:

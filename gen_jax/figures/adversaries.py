@@ -6,8 +6,9 @@ D also gives 1/2, as it knows nothing. This holds for probabilities. With other 
 1, it ends at 1/2 too. A Wasserstein critic and the hinge end at no particular number.
 """
 
+import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,7 @@ def match(evaluation: Evaluation) -> Figure:
         "true_label_scores_highest": float((logits.argmax(1) == y).mean()),
         "images": len(x),
     }
-    chart = charts.bars(per_class, "true label above a wrong one", level=0.5)
+    chart = charts.bars(per_class, "fraction of wrong labels scored lower", level=0.5)
     return Figure({"match": chart}, numbers)
 
 
@@ -95,9 +96,9 @@ def _logged(folder: Path | None) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     path = folder / "metrics.jsonl" if folder else None
     if path is None or not path.exists():
         return {}
-    records = [json.loads(line) for line in path.read_text().splitlines()]
+    records = list(_records(path))
     curves = {}
-    for metric in records[0] if records else ():
+    for metric in dict.fromkeys(name for record in records for name in record):
         player, _, kind = metric.partition("/")
         if kind in _CURVES:
             points = [(r["step"], r[metric]) for r in records if metric in r]
@@ -105,3 +106,12 @@ def _logged(folder: Path | None) -> dict[str, tuple[np.ndarray, np.ndarray]]:
             step, value = np.array(points, float).T
             curves[f"{player}: {_CURVES[kind]}"] = step, value
     return curves
+
+
+def _records(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the lines of a log that have a step; damaged ones are left out."""
+    for line in path.read_text().splitlines():
+        with contextlib.suppress(ValueError, RecursionError):
+            record = json.loads(line)
+            if isinstance(record, dict) and "step" in record:
+                yield record

@@ -55,7 +55,7 @@ def bars(
     axes.bar(list(heights), list(heights.values()))
     if level is not None:
         axes.axhline(level, color="grey", linestyle="--", linewidth=1)
-    axes.set(ylabel=y_label)
+    axes.set(xlabel="class", ylabel=y_label)
     return rendered(figure)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from gen_jax import images
 from gen_jax.evaluation.by_class import SURE, fraction_sure
+from gen_jax.evaluation.examples import needs
 from gen_jax.evaluation.request import MAX_CODES, Evaluation
 from gen_jax.figures import charts
 from gen_jax.figures.figure import Figure, grid_of
@@ -45,10 +46,12 @@ def between(evaluation: Evaluation) -> Figure:
     class if the game takes labels. Intervals are by bootstrap over images.
     """
     x, y, z = evaluation.codes
+    needs(len(x), 2, "test images")
     mix = _great_circle if evaluation.game.ops.diffuse is not None else _line
     i, j = gaussian_fit.pairs(
         y if evaluation.game.num_classes else None, len(x), _PAIRS
     )
+    needs(len(i), 1, "pairs of test images of one class")
     average = (x[i] + x[j]) / 2
     middle = evaluation.apply("decode", z=mix(z[i], z[j], 0.5), y=y[i])
     real, _ = evaluation.real(MAX_CODES, "train")
@@ -80,6 +83,7 @@ def scatter(evaluation: Evaluation) -> Figure:
     x, y, z = evaluation.codes
     x_train, y_train = evaluation.real(MAX_CODES, "train")
     z, z_train = _flat(z), _flat(evaluation.apply("encode", x=x_train, y=y_train))
+    needs(len(z_train), 3, "training images")
     keys = evaluation.keys(len(x_train))
     posterior = _flat(evaluation.apply("encode", x=x_train, y=y_train, keys=keys))
     noise = np.random.default_rng(evaluation.seed).standard_normal(posterior.shape)
@@ -87,15 +91,26 @@ def scatter(evaluation: Evaluation) -> Figure:
         "test_images": len(x),
         "training_images": len(x_train),
         "dimensions": z.shape[1],
-        "linear_probe_accuracy": gaussian_fit.probe_accuracy(z_train, y_train, z, y),
-        "most_frequent_class": float(np.bincount(y[y >= 0]).max() / len(y)),
         "aggregated_posterior_to_normal": gaussian_fit.distance_to_normal(posterior),
         "as_many_normal_samples_to_normal": gaussian_fit.distance_to_normal(noise),
     }
+    left_out: tuple[str, ...] = ()
+    if (y >= 0).any() and len(np.unique(y_train[y_train >= 0])) > 1:
+        accuracy = gaussian_fit.probe_accuracy(z_train, y_train, z, y)
+        frequent = np.bincount(y[y >= 0]).max() / (y >= 0).sum()
+        numbers |= {
+            "linear_probe_accuracy": accuracy,
+            "most_frequent_class": float(frequent),
+        }
+    else:
+        left_out = (
+            "linear probe left out: needs test images with labels, and training images "
+            "of two classes",
+        )
     centre, axes = gaussian_fit.principal_axes(z_train, 2)
     names = ("z_1", "z_2") if z.shape[1] == 2 else ("principal axis 1", "axis 2")
     chart = charts.by_class((z_train - centre) @ axes.T, y_train, *names)
-    return Figure({"latents": chart}, numbers)
+    return Figure({"latents": chart}, numbers, left_out=left_out)
 
 
 def plane(evaluation: Evaluation) -> Figure:
@@ -109,6 +124,7 @@ def plane(evaluation: Evaluation) -> Figure:
     if len(evaluation.dataset.info.shape) != 3:
         return Figure({})
     _, _, codes = evaluation.codes
+    needs(len(codes), 3, "test images")
     prior = evaluation.apply("prior", keys=evaluation.keys(MAX_CODES))
     _, axes = gaussian_fit.principal_axes(_flat(codes), 2)
     centre = _flat(prior).mean(0)
@@ -134,13 +150,11 @@ def gaps(evaluation: Evaluation) -> Figure:
         "of_test_images": x,
     }
     classifier = evaluation.classifier
+    known = {} if classifier.accuracy is None else {"accuracy": classifier.accuracy}
     numbers: dict[str, Any] = {
         "random_z": _PAIRS,
         "test_images": len(x),
-        "classifier": {
-            "accuracy": classifier.accuracy,
-            "test_images": classifier.num_test,
-        },
+        "classifier": {**known, "test_images": classifier.num_test},
         "sure_above": SURE,
     }
     for name, each in sets.items():
@@ -157,7 +171,8 @@ def style(evaluation: Evaluation) -> Figure:
     real images: 0 if z changes nothing.
     """
     classes = evaluation.game.num_classes
-    z = evaluation.apply("prior", keys=evaluation.keys(_PAIRS // classes))
+    number = max(_ROWS, _PAIRS // classes)
+    z = evaluation.apply("prior", keys=evaluation.keys(number))
     x = np.stack(
         [
             evaluation.apply("decode", z=z, y=np.full(len(z), label, np.int32))
@@ -166,7 +181,8 @@ def style(evaluation: Evaluation) -> Figure:
         axis=1,
     )
     real, y = evaluation.real(MAX_CODES, "train")
-    within = [real[y == label].std(0).mean() for label in range(classes)]
+    within = [real[y == label].std(0).mean() for label in np.unique(y[y >= 0])]
+    needs(int(np.sum(np.greater(within, 0))), 1, "class of two different images")
     ratio = x.std(0).mean() / np.mean(within)
     picture = {}
     if x.ndim == 5 and classes <= 16:

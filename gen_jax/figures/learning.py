@@ -4,6 +4,9 @@ All show the same latents, or the same inputs. The first frame shows the untrain
 networks.
 """
 
+import contextlib
+from pathlib import Path
+
 import numpy as np
 
 from gen_jax.evaluation.request import Evaluation
@@ -16,18 +19,27 @@ _TEST_PAIRS = 12  # as in a run's own pictures
 
 def learning(evaluation: Evaluation) -> Figure:
     """Show the run's pictures of samples as a film."""
-    from PIL import Image
-
     folder = evaluation.run.folder
     found = (folder / "samples").glob("*.png") if folder else ()
-    paths = sorted(found, key=lambda path: int(path.stem))
-    frames = _untrained(evaluation) if paths else []
-    for path in paths:
-        with Image.open(path) as image:
-            frame = np.asarray(image)
-        frames.append(frame.reshape(*frame.shape[:2], -1))
-    steps = [0, *(int(path.stem) for path in paths)] if paths else []
-    return Figure({}, {"frames_at_step": steps}, {"learning": frames})
+    named = (path for path in found if path.stem.isdecimal() and path.stem.isascii())
+    paths = sorted(named, key=lambda path: int(path.stem))
+    frames = {
+        int(path.stem): frame for path in paths if (frame := _frame(path)) is not None
+    }
+    before = _untrained(evaluation) if frames else []
+    steps = [0, *frames] if frames else []
+    films = {"learning": [*before, *frames.values()]}
+    return Figure({}, {"frames_at_step": steps}, films)
+
+
+def _frame(path: Path) -> np.ndarray | None:
+    """Return the picture in a file, uint8 [H, W, 1 or 3]; None if it is damaged."""
+    from PIL import Image
+
+    with contextlib.suppress(Exception), Image.open(path) as image:
+        frame = np.asarray(image)
+        return frame.reshape(*frame.shape[:2], -1)
+    return None
 
 
 def _untrained(evaluation: Evaluation) -> list[np.ndarray]:

@@ -14,10 +14,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gen_jax.errors import UserError
+from gen_jax.errors import UserError, why
 from gen_jax.interop import json_fields
 from gen_jax.interop.diffusers_schedule import Process, process_of
-from gen_jax.interop.diffusers_unet import Tensors, network_of, params_of
+from gen_jax.interop.diffusers_unet import (
+    Tensors,
+    check_sizes,
+    network_of,
+    params_of,
+)
 from gen_jax.models.ddpm_unet import UNet
 
 _WEIGHTS = "diffusion_pytorch_model.safetensors"
@@ -59,7 +64,7 @@ def read(folder: str | Path) -> Published:
             f"out_channels={network.out_channels}: this variance_type needs "
             f"{outputs * shape[-1]} for images of {shape[-1]} channels"
         )
-    params = params_of(network, shape, _read_tensors(model))
+    params = params_of(network, shape, _read_tensors(model, network, shape))
     return Published(network, shape, params, process)
 
 
@@ -72,10 +77,13 @@ def _read_process(model: Path) -> Process | None:
     return None
 
 
-def _read_tensors(model: Path) -> Tensors:
-    """Read the tensors by diffusers' names, all as float32."""
+def _read_tensors(model: Path, network: UNet, shape: tuple[int, int, int]) -> Tensors:
+    """Read the tensors by diffusers' names, all as float32.
+
+    Names and shapes are checked by the file's header, before a tensor is read.
+    """
     path = model / _WEIGHTS
-    if not path.exists():
+    if not path.is_file():
         if pickled := sorted(model.glob("*.bin")):
             raise UserError(
                 f"{pickled[0]} is a pickle, which can run any code when it is read. "
@@ -84,17 +92,21 @@ def _read_tensors(model: Path) -> Tensors:
             )
         raise UserError(f"{path}: there is no such file; download it to this folder")
     try:
-        import safetensors
-        from safetensors.numpy import load_file
+        from safetensors import safe_open
     except ImportError:
         raise UserError(
             f"reading {_WEIGHTS} needs the safetensors package: "
             'pip install "gen_jax[interop]"'
         ) from None
     try:
-        tensors = load_file(path)
-    except (safetensors.SafetensorError, KeyError, TypeError) as error:
+        with safe_open(path, framework="numpy") as file:
+            names = file.keys()
+            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in names}
+            check_sizes(network, shape, shapes)
+            return {n: np.asarray(file.get_tensor(n), np.float32) for n in names}
+    except UserError:
+        raise
+    except Exception as error:  # a foreign reader may raise anything
         raise UserError(
-            f"{path} cannot be read ({error}): download it again"
+            f"{path} cannot be read ({why(error)}): download it again"
         ) from error
-    return {name: np.asarray(x, np.float32) for name, x in tensors.items()}

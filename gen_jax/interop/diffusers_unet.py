@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
 
+from gen_jax.data.dataset import MAX_PIXELS
 from gen_jax.errors import UserError, choose
 from gen_jax.interop import json_fields
 from gen_jax.models.ddpm_unet import UNet
@@ -21,6 +22,7 @@ from gen_jax.models.layers import time_embedding
 Tensors = Mapping[str, np.ndarray]
 
 _KIND = "UNet2DModel"
+_IN_EACH_BLOCK = 10  # tensors: of two norms, two convolutions and a dense layer
 # For each field: diffusers' default, and the values allowed here. `network_of` checks
 # the fields with other rules.
 _ONE_WAY = {
@@ -86,6 +88,10 @@ def network_of(config: json_fields.Config) -> tuple[UNet, tuple[int, int, int]]:
     if config["time_embedding_dim"] not in (None, 4 * features):
         json_fields.refuse(config, "time_embedding_dim", f"null or {4 * features}")
     height, width = _sides(config)
+    if height >> (len(channels) - 1) < 1 or width >> (len(channels) - 1) < 1:
+        json_fields.refuse(
+            config, "sample_size", f"sides that can be halved {len(channels) - 1} times"
+        )
     network = UNet(
         base_channels=features,
         channel_multipliers=tuple(c // features for c in channels),
@@ -101,10 +107,13 @@ def network_of(config: json_fields.Config) -> tuple[UNet, tuple[int, int, int]]:
 def _sides(config: json_fields.Config) -> list[int]:
     """Return height and width; sample_size is one number, or two."""
     name = "sample_size"
-    if not isinstance(config[name], list):
-        return [json_fields.whole(config, name)] * 2
-    if len(sides := json_fields.wholes(config, name)) != 2:
-        json_fields.refuse(config, name, "a side, or height and width")
+    if isinstance(config[name], list):
+        sides = json_fields.wholes(config, name)
+    else:
+        sides = [json_fields.whole(config, name)] * 2
+    if len(sides) != 2 or max(sides) > MAX_PIXELS:
+        allowed = f"a side, or height and width, of at most {MAX_PIXELS} pixels"
+        json_fields.refuse(config, name, allowed)
     return sides
 
 
@@ -136,6 +145,28 @@ def _levels_attended(config: json_fields.Config, levels: int) -> list[int]:
     return [level for level in range(levels) if has_attention["Down"][level]]
 
 
+def check_sizes(
+    network: UNet, shape: tuple[int, int, int], shapes: Mapping[str, tuple[int, ...]]
+) -> None:
+    """Check the names and shapes of tensors before one of them is read.
+
+    shape: (H, W, C) of the images. shapes: those of the tensors, by diffusers' names.
+
+    Takes little time and memory whatever the configuration says. Raises UserError as
+    `params_of`.
+    """
+    levels = len(network.channel_multipliers)
+    blocks = levels * (2 * network.blocks_per_level + 1) + 2
+    if _IN_EACH_BLOCK * blocks > len(shapes):
+        raise UserError(
+            f"config.json describes a network of {blocks:,} blocks, with at least "
+            f"{_IN_EACH_BLOCK * blocks:,} tensors, and the weights hold "
+            f"{len(shapes):,}: use the config.json that belongs to these weights"
+        )
+    for _, name, theirs, ours in _matched(network, shape, shapes):
+        _check_shape(name, theirs, ours)
+
+
 def params_of(
     network: UNet, shape: tuple[int, int, int], tensors: Tensors
 ) -> dict[str, Any]:
@@ -148,11 +179,28 @@ def params_of(
     Raises UserError if a tensor is missing, not expected, of another shape or not
     finite; it names the tensor.
     """
+    params = {
+        path: _ours(name, tensors[name], ours)
+        for path, name, _, ours in _matched(
+            network, shape, {name: x.shape for name, x in tensors.items()}
+        )
+    }
+    params["Dense_0", "kernel"] = _for_times_from_1(params["Dense_0", "kernel"])
+    return traverse_util.unflatten_dict(params)
+
+
+def _matched(
+    network: UNet, shape: tuple[int, int, int], shapes: Mapping[str, tuple[int, ...]]
+) -> list[tuple[tuple[str, ...], str, tuple[int, ...], tuple[int, ...]]]:
+    """Return (path, their name, their shape, our shape) of each of our parameters.
+
+    Raises UserError if a tensor is missing or not expected.
+    """
     x = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
     t = jax.ShapeDtypeStruct((1,), jnp.int32)
     expected = jax.eval_shape(network.init, jax.random.key(0), x, t)["params"]
-    left = {_renamed(name): (name, tensor) for name, tensor in tensors.items()}
-    theirs, params = _their_modules(network, shape[0]), {}
+    left = {_renamed(name): name for name in shapes}
+    theirs, matched = _their_modules(network, shape[0]), []
     for path, leaf in traverse_util.flatten_dict(expected).items():
         kind = "bias" if path[-1] == "bias" else "weight"
         name = f"{theirs['/'.join(path[:-1])]}.{kind}"
@@ -160,15 +208,14 @@ def params_of(
             raise UserError(
                 f"the tensor {name} is missing: download weights and config again"
             )
-        name, tensor = left.pop(name)
-        params[path] = _ours(name, tensor, leaf.shape)
+        name = left.pop(name)
+        matched.append((path, name, shapes[name], leaf.shape))
     if left:
         raise UserError(
-            f"the tensor {next(iter(left.values()))[0]} is not expected: config.json "
+            f"the tensor {next(iter(left.values()))} is not expected: config.json "
             "describes another network"
         )
-    params["Dense_0", "kernel"] = _for_times_from_1(params["Dense_0", "kernel"])
-    return traverse_util.unflatten_dict(params)
+    return matched
 
 
 def _renamed(name: str) -> str:
@@ -186,16 +233,27 @@ def _ours(name: str, tensor: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     The 1x1 convolution of a block's shortcut is a dense layer here. Raises UserError if
     the shape is not `shape` or a number is not finite.
     """
-    ours = tensor.transpose(*range(2, tensor.ndim), *range(tensor.ndim)[1::-1])
-    if ours.shape != shape and ours.shape != (1, 1, *shape):
-        raise UserError(
-            f"the tensor {name} has shape {list(tensor.shape)}, in Flax's layout "
-            f"{list(ours.shape)}; config.json needs {list(shape)}: use the config.json "
-            "that belongs to these weights"
-        )
+    _check_shape(name, tensor.shape, shape)
+    ours = tensor.transpose(*_ours_order(tensor.ndim))
     if not np.isfinite(ours).all():
         raise UserError(f"the tensor {name} is not finite: download the weights again")
     return ours.reshape(shape)
+
+
+def _ours_order(ndim: int) -> list[int]:
+    """Return the order of a tensor's axes in Flax's layout."""
+    return [*range(2, ndim), *range(ndim)[1::-1]]
+
+
+def _check_shape(name: str, theirs: tuple[int, ...], ours: tuple[int, ...]) -> None:
+    """Raise UserError if a tensor's shape is not that of our parameter `ours`."""
+    turned = tuple(theirs[axis] for axis in _ours_order(len(theirs)))
+    if turned not in (ours, (1, 1, *ours)):
+        raise UserError(
+            f"the tensor {name} has shape {list(theirs)}, in Flax's layout "
+            f"{list(turned)}; config.json needs {list(ours)}: use the config.json that "
+            "belongs to these weights"
+        )
 
 
 def _their_modules(network: UNet, height: int) -> dict[str, str]:

@@ -9,16 +9,26 @@ from gen_jax.errors import UserError
 
 Config = Mapping[str, Any]
 
+MAX_WHOLE = 1_000_000  # of times, the most that are allowed; of other things, plenty
+
+
+_MAX_BYTES = 2**20  # of a file; the longest that is published has about a thousand
+
 
 def read_json(path: Path) -> Config:
     """Read the fields in a file; UserError if it is missing or holds no fields."""
+    if not path.is_file():
+        raise UserError(f"{path}: there is no such file; download it to this folder")
+    if (size := path.stat().st_size) > _MAX_BYTES:
+        raise UserError(
+            f"{path} has {size:,} bytes, too many for a configuration: download it "
+            "again"
+        )
     try:
         content = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise UserError(
-            f"{path}: there is no such file; download it to this folder"
-        ) from None
-    except ValueError as error:
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not JSON ({error}): download it again") from error
     if not isinstance(content, dict):
         raise UserError(
@@ -29,7 +39,9 @@ def read_json(path: Path) -> Config:
 
 def refuse(config: Config, name: str, allowed: str) -> NoReturn:
     """Raise the UserError of a field whose value is not allowed."""
-    raise UserError(f"{name}={json.dumps(config[name])}; allowed: {allowed}")
+    given = json.dumps(config[name])
+    given = given if len(given) <= 100 else f"{given[:99]}…"
+    raise UserError(f"{name}={given}; allowed: {allowed}")
 
 
 def check_one_way(config: Config, one_way: Mapping[str, tuple[Any, tuple]]) -> None:
@@ -44,17 +56,17 @@ def check_one_way(config: Config, one_way: Mapping[str, tuple[Any, tuple]]) -> N
 
 
 def wholes(config: Config, name: str) -> list[int]:
-    """Return a field's list of whole numbers, each at least 1; UserError if invalid."""
+    """Return a field's list of whole numbers, `whole` each; UserError if invalid."""
     numbers = config[name]
     if not isinstance(numbers, list) or not numbers or not all(map(_is_whole, numbers)):
-        refuse(config, name, "a list of whole numbers from 1 on")
+        refuse(config, name, f"a list of whole numbers from 1 to {MAX_WHOLE:,}")
     return numbers
 
 
 def whole(config: Config, name: str) -> int:
-    """Return a field's whole number, at least 1; UserError if invalid."""
+    """Return a field's whole number, 1 to `MAX_WHOLE`; UserError if invalid."""
     if not _is_whole(config[name]):
-        refuse(config, name, "a whole number from 1 on")
+        refuse(config, name, f"a whole number from 1 to {MAX_WHOLE:,}")
     return config[name]
 
 
@@ -67,4 +79,4 @@ def fraction(config: Config, name: str) -> float:
 
 
 def _is_whole(number: Any) -> bool:
-    return type(number) is int and number >= 1
+    return type(number) is int and 1 <= number <= MAX_WHOLE

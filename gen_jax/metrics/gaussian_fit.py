@@ -17,11 +17,12 @@ def pairs(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return random pairs i < j of `number` examples, P <= `maximum`: int [P] each.
 
-    y: labels, int32 [number]; pairs are then of one class only.
+    y: labels, int32 [number]; pairs are then of one class only, and examples of label
+        -1 are in no pair.
     """
     i, j = np.triu_indices(number, 1)
     if y is not None:
-        same = y[i] == y[j]
+        same = (y[i] == y[j]) & (y[i] >= 0)
         i, j = i[same], j[same]
     chosen = np.random.default_rng(0).permutation(len(i))[:maximum]
     return i[chosen], j[chosen]

@@ -23,7 +23,7 @@ from gen_jax.errors import UserError
 
 _LEVEL = 0.95  # coverage of all intervals
 _BLOCK = 2**22  # indices drawn at a time
-_GROUPS = 10  # of the jackknife, per set
+GROUPS = 10  # of the jackknife, per set
 
 
 class Interval(NamedTuple):
@@ -104,9 +104,9 @@ def jackknife_interval(
 
     Raises UserError if a set has fewer than ten examples.
     """
-    if (smallest := min(map(len, sets))) < _GROUPS:
+    if (smallest := min(map(len, sets))) < GROUPS:
         raise UserError(
-            f"a jackknife needs at least as many examples as groups: {_GROUPS}, not "
+            f"a jackknife needs at least as many examples as groups: {GROUPS}, not "
             f"{smallest}"
         )
     value = np.asarray(statistic(*sets), np.float64)[()]  # a scalar stays one
@@ -114,11 +114,11 @@ def jackknife_interval(
     for place, points in enumerate(sets):
         # In a random order, since the examples may be sorted by class.
         order = np.random.default_rng(place).permutation(len(points))
-        parts = np.array_split(order, _GROUPS)
+        parts = np.array_split(order, GROUPS)
         without = [np.delete(points, part, 0) for part in parts]
         each = [statistic(*sets[:place], x, *sets[place + 1 :]) for x in without]
-        variance = variance + (_GROUPS - 1) * np.var(each, axis=0)
-    half_width = np.sqrt(variance) * float(stats.t.ppf((1 + _LEVEL) / 2, _GROUPS - 1))
+        variance = variance + (GROUPS - 1) * np.var(each, axis=0)
+    half_width = np.sqrt(variance) * float(stats.t.ppf((1 + _LEVEL) / 2, GROUPS - 1))
     return Interval(value, value - half_width, value + half_width)
 
 

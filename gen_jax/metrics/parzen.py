@@ -20,11 +20,13 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import logsumexp
 
+from gen_jax import progress
 from gen_jax.errors import UserError
 from gen_jax.metrics.checks import as_float, check_images
+from gen_jax.metrics.neighbours import Images
 
 SIGMAS = tuple(np.logspace(-1, 0, 10).tolist())  # the paper's choice
-_BLOCK = 2**21  # distances held at a time
+_BLOCK = 2**21  # distances held at a time, or numbers in a block of images
 
 
 class Parzen(NamedTuple):
@@ -35,7 +37,7 @@ class Parzen(NamedTuple):
     standard_error: float
 
 
-def log_likelihood(x: np.ndarray, samples: np.ndarray, sigma: float) -> np.ndarray:
+def log_likelihood(x: Images, samples: np.ndarray, sigma: float) -> np.ndarray:
     """Return log p(x) of images [N, ...] under samples [M, ...]: float64 [N], in nats.
 
     x, samples: uint8, or floats in [-1, 1].
@@ -48,15 +50,16 @@ def log_likelihood(x: np.ndarray, samples: np.ndarray, sigma: float) -> np.ndarr
 
 def parzen(
     samples: np.ndarray,
-    validation: np.ndarray,
-    test: np.ndarray,
+    validation: Images,
+    test: Images,
     sigmas: Sequence[float] = SIGMAS,
 ) -> Parzen:
     """Compute the paper's number, with the width chosen on validation images.
 
     The paper takes 10,000 samples, 1,000 validation images and all test images.
 
-    samples, validation, test: images [N, ...] as in `log_likelihood`.
+    samples, validation, test: images [N, ...] as in `log_likelihood`. The last two are
+        read in blocks.
     sigmas: candidate widths. The one with the highest likelihood of validation images
         is chosen.
 
@@ -79,10 +82,10 @@ def parzen(
 
 
 def _log_likelihoods(
-    x: np.ndarray, samples: np.ndarray, sigmas: Sequence[float]
+    x: Images, samples: np.ndarray, sigmas: Sequence[float]
 ) -> np.ndarray:
     """Compute `log_likelihood` for each sigma: [S, N]."""
-    check_images(**{"held-out": x, "sampled": samples})
+    check_images(**{"held-out": x[:1], "sampled": samples})
     if x.shape[1:] != samples.shape[1:]:
         raise UserError(
             f"held-out images and samples must have one shape, not {list(x.shape)} "
@@ -94,10 +97,12 @@ def _log_likelihoods(
         )
     samples = _unit(samples)
     lengths = (samples**2).sum(1)
-    rows = max(1, _BLOCK // len(samples))
+    rows = max(1, _BLOCK // max(len(samples), samples.shape[1]))
     blocks = []
-    for start in range(0, len(x), rows):
-        block = _unit(x[start : start + rows])
+    for start, stop in progress.blocks("test images under the windows", len(x), rows):
+        block = x[start:stop]
+        check_images(**{"held-out": block})
+        block = _unit(block)
         squared = (block**2).sum(1)[:, None] + lengths - 2 * block @ samples.T
         squared = np.maximum(squared, 0)
         blocks.append([logsumexp(squared / (-2 * s**2), axis=1) for s in sigmas])

@@ -20,8 +20,14 @@ from gen_jax.runs import seeds
 NAME = "report.html"
 
 
-def write(paths: Sequence[str | os.PathLike], out: str | os.PathLike) -> None:
+def write(
+    paths: Sequence[str | os.PathLike],
+    out: str | os.PathLike,
+    spec: str | None = None,
+) -> None:
     """Write the page of folders, each of a run or of several seeds.
+
+    spec: where the runs' data are now, if they were moved; the page then names it.
 
     Raises UserError for a folder that is not a run's, and if Jinja or matplotlib is
     missing.
@@ -32,6 +38,8 @@ def write(paths: Sequence[str | os.PathLike], out: str | os.PathLike) -> None:
     labels = folders.labels([*groups, *alone])
     together = list(map(folders.read_together, groups, labels))
     read = list(map(folders.read, alone, labels[len(groups) :]))
+    if spec is not None:
+        read = [folders.with_data(each, spec) for each in read]
     try:
         from gen_jax.report.page import render
 

@@ -1,6 +1,6 @@
 """The measures of one or several runs, next to each other, as a page shows them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from gen_jax.evaluation.result import Measured, Value
@@ -13,7 +13,8 @@ class Comparison(NamedTuple):
     """One measure of several runs.
 
     columns: labels of the runs. rows: (name, values), a value per run.
-    remarks: (runs, line): how intervals were computed, contexts and notes.
+    remarks: (runs, line): how intervals were computed, contexts, notes, and what was
+    left out. pictures: (caption, picture).
     """
 
     name: str
@@ -43,21 +44,22 @@ def _compared(
     keys = dict.fromkeys(key for _, each in measured for key in each.values)
     hows = [(f.label, _intervals(each)) for f, each in measured]
     contexts = [(f.label, _context(each)) for f, each in measured]
+    left_out = [(f.label, "; ".join(map(cut, each.left_out))) for f, each in measured]
     return Comparison(
         words(name),
         next((cut(each.description) for _, each in measured if each.description), ""),
         [folder.label for folder in folders],
         [(words(k), [each.values.get(k) for _, each in measured]) for k in keys],
-        _by_run(hows) + _by_run(contexts),
+        _by_run(hows) + _by_run(contexts) + _by_run(left_out),
         [
             by_row(f"{folder.label}, by class".removeprefix(", "), each.by_class)
             for folder, each in measured
             if any(each.by_class.values())
         ],
         [
-            (folder.label, picture)
+            captioned
             for folder, each in measured
-            for picture in _pictures(folder, each, album)
+            for captioned in _pictures(folder, each, album)
         ],
     )
 
@@ -65,7 +67,7 @@ def _compared(
 def _intervals(measure: Measured) -> str:
     """Return how the intervals of a measure were computed."""
     hows = dict.fromkeys(v.interval for v in measure.values.values() if v.interval)
-    return f"[ ]: {' · '.join(map(cut, hows))}" if hows else ""
+    return f"[ ], intervals of 95 %: {' · '.join(map(cut, hows))}" if hows else ""
 
 
 def _context(measure: Measured) -> str:
@@ -83,13 +85,17 @@ def _by_run(lines: list[tuple[str, str]]) -> list[tuple[str, str]]:
     return [(", ".join(mine), line) for line, mine in runs.items() if line]
 
 
-def _pictures(folder: Folder, measure: Measured, album: Album) -> list[Picture]:
-    plain = [n for n in measure.pictures if "/" not in n and n not in (".", "..")]
-    added = [
-        album.add(folder.path / "evaluation" / name, folder.of(f"evaluation/{name}"))
-        for name in plain
-    ]
-    return [picture for picture in added if picture]
+def _pictures(
+    folder: Folder, measure: Measured, album: Album
+) -> Iterator[tuple[str, Picture]]:
+    """Yield (caption, picture) of a measure's pictures that can be shown."""
+    for name in measure.pictures:
+        if "/" in name or name in (".", ".."):
+            continue
+        path, label = folder.path / "evaluation" / name, f"evaluation/{name}"
+        if picture := album.add(path, folder.of(label)):
+            caption = cut(measure.captions.get(name, ""))
+            yield (folder.of(caption) if caption else folder.label), picture
 
 
 def circumstances(folders: Sequence[Folder]) -> list[tuple[str, str]]:
@@ -100,4 +106,5 @@ def circumstances(folders: Sequence[Folder]) -> list[tuple[str, str]]:
             parts = {"run": record.run, "environment": record.environment}
             found = [f"{name}: {text(part)}" for name, part in parts.items() if part]
             lines += [(folder.label, " · ".join(found))] if found else []
+            lines += [(folder.label, f"left out: {cut(x)}") for x in record.left_out]
     return lines

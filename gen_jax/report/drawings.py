@@ -12,13 +12,17 @@ _SUFFIXES = (".png", ".gif")
 
 
 class Figure(NamedTuple):
-    """One claim about all runs; numbers: None if there are none."""
+    """One claim about all runs.
+
+    numbers: None if there are none. left_out: lines on what could not be drawn.
+    """
 
     name: str
     description: str
     pictures: list[tuple[str, Picture]]
     numbers: Table | None
     tables: list[Table]
+    left_out: Sequence[str] = ()
 
 
 def figures(folders: Sequence[Folder], album: Album) -> list[Figure]:
@@ -61,9 +65,11 @@ def _figure(name: str, folders: Sequence[Folder], album: Album) -> Figure:
     ]
     lines = (claim.description for _, claim in claims)
     description = next(filter(None, lines), "")
-    return Figure(
-        words(name), cut(description), pictures, table if table.rows else None, tables
-    )
+    left_out = [
+        f.of(f"left out: {cut(x)}") for f, claim in claims for x in claim.left_out
+    ]
+    numbers = table if table.rows else None
+    return Figure(words(name), cut(description), pictures, numbers, tables, left_out)
 
 
 def _columns(folder: Folder, claim: DrawnClaim) -> list[tuple[str, dict[str, Any]]]:
@@ -89,7 +95,7 @@ def _of_no_claim(folder: Folder) -> list[str]:
 
 def _drawn(folder: Folder) -> list[str]:
     paths = (folder.path / "figures").glob("*")
-    return sorted(path.name for path in paths if path.suffix in _SUFFIXES)
+    return sorted(path.name for path in paths if path.suffix.lower() in _SUFFIXES)
 
 
 def _embedded(

@@ -97,6 +97,15 @@ def read_together(path: Path, label: str) -> Folder:
     return Folder(path, name, Meta(), [], [], FiguresRecord(), found, left_out)
 
 
+def with_data(folder: Folder, spec: str) -> Folder:
+    """Return a run's folder with another specification of its data."""
+    config = folder.meta.config
+    own = config.get("data")
+    own = {**own, "spec": spec} if isinstance(own, dict) else {"spec": spec}
+    meta = dataclasses.replace(folder.meta, config={**config, "data": own})
+    return folder._replace(meta=meta)
+
+
 def labels(paths: list[Path]) -> list[str]:
     """Return the shortest ends of paths that tell them apart; "" for one path."""
     if len(paths) == 1:

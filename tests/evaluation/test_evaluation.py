@@ -157,15 +157,6 @@ def test_real_images_are_a_random_choice(tmp_path):
     assert x.shape == (80, 2)
 
 
-def test_too_few_images_for_a_covariance_are_refused_before_sampling(tmp_path):
-    pool = np.zeros((1, 8, 8, 1))
-    this = on_pixels(tmp_path, pool, QUICK._replace(samples=64))
-    with pytest.raises(UserError, match="more than 64 images in each set, and these"):
-        this.check_rank(this.networks[0])
-    enough = on_pixels(tmp_path, pool, QUICK._replace(samples=65))
-    enough.check_rank(enough.networks[0])
-
-
 def linear_gaussian():
     """p(z) = N(0, 1), p(x|z) = N(z, 1) for each pixel, and q(z|x) is the prior."""
 

@@ -80,9 +80,10 @@ def test_a_measure_that_fails_does_not_stop_the_others(tmp_path, real):
 
     broken = copies._replace(name="broken", run=fails)
     path = tmp_path / "evaluation.json"
-    with pytest.raises(UserError, match="broken: not of this"):
-        record.run(this, [broken, copies], path)
-    assert list(json.loads(path.read_text())["measures"]) == ["copies"]
+    found = record.run(this, [broken, copies], path)
+    assert found.missing == ["broken: not of this"]
+    assert found.measures["copies"].values["memorized"].value == 1
+    assert result.read(path).measures == found.measures
 
 
 def test_another_network_leaves_other_measures_valid(tmp_path, real):
@@ -124,6 +125,8 @@ def test_several_seeds_are_combined_with_a_t_interval():
     assert together.run["training_seed"] == [0, 1, 2]
     assert together.run["folder"] == "runs/x"
     otherwise = [content(s, x, k=1 + s) for s, x in enumerate(numbers)]
-    assert record.over_seeds(otherwise).measures == {}
+    together = record.over_seeds(otherwise)
+    assert together.measures == {}
+    assert together.missing == ["m: the seeds were not measured in the same way"]
     with pytest.raises(UserError, match="two of them"):
         record.over_seeds([content(0, 1.0)])

@@ -4,11 +4,14 @@ import dataclasses
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from experiments.studies import compare, protocol
-from gen_jax import typed_json
+from gen_jax import images, typed_json
 from gen_jax.errors import DivergedError, UserError
+from gen_jax.evaluation import Measured, Record, Value
+from gen_jax.files import locked
 from tests.experiments.command_line import run, shrunk, succeed
 
 PROTOCOL = {
@@ -162,3 +165,47 @@ def test_two_families_from_protocol_to_table(tmp_path):
     other = run("compare", *flags)
     assert (other.returncode, other.stderr.count("\n")) == (2, 1)
     assert "of another protocol" in other.stderr
+
+
+def test_a_seed_or_a_family_that_fails_is_left_out_alone(tmp_path, monkeypatch):
+    """A trial of ae fails, and a seed of vae: its table row is of the other seeds."""
+    costs = {"milliseconds": 1.0, "gigaflops": 0.001, "steps": 4}
+    families = {n: {**f, **costs} for n, f in PROTOCOL["families"].items()}
+    agreed = typed_json.parse(
+        protocol.Protocol, PROTOCOL | {"families": families, "seeds": 3}
+    )
+    value = Value(1.0, 0.5, 1.5, real_baseline=0.2)
+
+    def command(name, *flags):
+        given = dict(flag.removeprefix("--").split("=", 1) for flag in flags)
+        run = Path(given["workdir"])
+        if name == "train":
+            if given["experiment"] == "ae":
+                raise UserError("no memory")
+            if "seed_1" in str(run):
+                raise DivergedError("no longer finite")
+            images.save_png(run / "samples" / "4.png", np.zeros((9, 9, 1), np.uint8))
+            return
+        named = dict.fromkeys(compare._SHOWN, value)
+        context = {"step": 4}
+        found = {
+            n: Measured(named, context=context) for n in ("on_classifier", "copies")
+        }
+        run.mkdir(parents=True, exist_ok=True)
+        Record(found).write(run / "evaluation.json")
+        if run.name == "seeds":
+            raise UserError("left out: seed 1: has no checkpoint")
+
+    monkeypatch.setattr(compare, "_command", command)
+    table, failed = compare.Comparison(agreed, tmp_path).run()
+    assert [line.split("|")[1].strip() for line in table.strip().splitlines()] == [
+        *("", "---", "`vae`", "real images")
+    ]
+    assert failed[0].startswith("ae: trial 1 failed: no memory") or "ae" in failed[0]
+    assert any("vae: seed 1 failed: no longer finite" in line for line in failed)
+    assert (tmp_path / "comparison.png").exists()
+    with (
+        pytest.raises(UserError, match="another process compares"),
+        locked(tmp_path),
+    ):
+        compare.Comparison(agreed, tmp_path).run()

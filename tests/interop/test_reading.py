@@ -1,8 +1,10 @@
 """Published folders: what they hold, and every way in which they may be wrong."""
 
 import json
+import os
 import shutil
 import sys
+import time
 
 import jax
 import numpy as np
@@ -95,7 +97,7 @@ def test_half_precision_is_read_as_float32(tmp_path):
         ("flip_sin_to_cos", True, "false"),
         ("freq_shift", 0, "1"),
         ("in_channels", "three", "a whole number"),
-        ("layers_per_block", 0, "a whole number from 1 on"),
+        ("layers_per_block", 0, "a whole number from 1 to 1,000,000"),
         ("mid_block_scale_factor", 2, "1"),
         ("mid_block_type", None, "UNetMidBlock2D"),
         ("norm_eps", 1e-5, "1e-06"),
@@ -222,3 +224,68 @@ def test_without_the_package_it_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "safetensors", None)
     with pytest.raises(UserError, match=r"pip install .*interop"):
         diffusers.read(write(tmp_path / "ddpm"))
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"layers_per_block": 1_000_000}, "of 4,000,004 blocks, with at least"),
+        ({"layers_per_block": 10**9}, "layers_per_block=1000000000; allowed"),
+        ({"layers_per_block": 1e6}, "layers_per_block"),
+        ({"sample_size": 10**6}, "at most 4096 pixels"),
+        ({"sample_size": [4, 100_000]}, "at most 4096 pixels"),
+        ({"in_channels": 10**6}, "has shape|out_channels"),
+        ({"out_channels": 10**6}, "has shape|out_channels"),
+        ({"block_out_channels": [2**16, 2**17]}, "has shape"),
+        (
+            {
+                "block_out_channels": [4] * 20_000,
+                "down_block_types": ["DownBlock2D"] * 20_000,
+                "up_block_types": ["UpBlock2D"] * 20_000,
+            },
+            "halved 19999 times",
+        ),
+    ],
+)
+def test_giant_sizes_are_refused_at_once(tmp_path, fields, says):
+    folder = write(tmp_path / "ddpm", tensors())
+    (folder / "unet" / "config.json").write_text(json.dumps({**CONFIG, **fields}))
+    began = time.process_time()
+    with pytest.raises(UserError, match=says) as error:
+        diffusers.read(folder)
+    assert time.process_time() - began < 5
+    assert len(str(error.value)) < 500
+
+
+def test_a_giant_schedule_and_giant_files_are_refused(tmp_path):
+    with pytest.raises(UserError, match="num_train_timesteps=10000000000"):
+        process_of({**SCHEDULER, "num_train_timesteps": 10**10})
+    model = write(tmp_path / "ddpm") / "unet"
+    with (model / "config.json").open("ab") as file:
+        file.truncate(2**31)  # sparse
+    with pytest.raises(UserError, match="too many for a configuration"):
+        diffusers.read(model)
+    (model / "config.json").write_text("[" * 100_000)
+    with pytest.raises(UserError, match="is not JSON"):
+        diffusers.read(model)
+    (model / "config.json").unlink()
+    os.mkfifo(model / "config.json")  # reading it would never end
+    with pytest.raises(UserError, match="there is no such file"):
+        diffusers.read(model)
+
+
+def test_tensors_are_checked_before_one_is_read(tmp_path, monkeypatch):
+    """The header promises a tensor of 4 GiB, which lies in a sparse file."""
+    model = write(tmp_path / "ddpm") / "unet"
+    named, place = {}, 0
+    for name, tensor in tensors().items():
+        shape = [2**30] if name == "conv_in.bias" else list(tensor.shape)
+        size = 4 * int(np.prod(shape))
+        offsets = [place, place := place + size]
+        named[name] = {"dtype": "F32", "shape": shape, "data_offsets": offsets}
+    header = json.dumps(named).encode()
+    with (model / WEIGHTS).open("wb") as file:
+        file.write(len(header).to_bytes(8, "little") + header)
+        file.truncate(8 + len(header) + place)
+    with pytest.raises(UserError, match=r"conv_in.bias has shape \[1073741824\]"):
+        diffusers.read(model)

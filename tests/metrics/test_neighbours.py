@@ -104,3 +104,39 @@ def test_bad_input_is_refused():
     ]:
         with np.errstate(all="ignore"), pytest.raises(UserError, match=said):
             call()
+
+
+class Store:
+    """Images that are read in parts; remembers the largest part."""
+
+    def __init__(self, x):
+        self.x, self.shape, self.largest = x, x.shape, 0
+
+    def __len__(self):
+        return len(self.x)
+
+    def __getitem__(self, places):
+        part = self.x[places]
+        self.largest = max(self.largest, len(part))
+        return part
+
+
+@pytest.mark.parametrize(("size", "rows"), [(500, 11), (90, 64), (300, 1)])
+def test_a_store_is_read_in_blocks_and_gives_the_same(size, rows, monkeypatch):
+    monkeypatch.setattr(neighbours, "_BLOCK", rows * size)
+    rng = np.random.default_rng(0)
+    train = rng.integers(0, 256, (100, size), np.uint8)
+    train[70:75] = train[20]  # equal ones count once
+    points = np.concatenate([train[18:23], rng.integers(0, 256, (30, size), np.uint8)])
+    store = Store(train)
+    for a, b in zip(nearest(points, store, 3), nearest(points, train, 3), strict=True):
+        np.testing.assert_array_equal(a, b)
+    every = cdist(points.astype(float), train.astype(float))
+    np.testing.assert_allclose(
+        nearest(points, store, 3).distance * 127.5, np.sort(every, 1)[:, :3]
+    )
+    found = memorized(points, store)
+    others = cdist(train.astype(float), train.astype(float))
+    others[others == 0] = np.inf
+    np.testing.assert_array_equal(found, every.min(1) < others.min(1)[every.argmin(1)])
+    assert store.largest <= max(rows, len(points))

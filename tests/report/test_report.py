@@ -45,7 +45,7 @@ def test_everything_of_a_run_is_shown(tmp_path):
         "1|0.75|",
         "distance|3.25 squared pixels[3, 3.5]\nreal baseline 0.5\n|",
         "bare|2|",
-        "[ ]: 95 % bootstrap",
+        "[ ], intervals of 95 %: 95 % bootstrap",
         "features: a classifier · real images: 1,637 · few samples",
         "run: experiment vae, training seed 0 · environment: platform cpu",
     ):
@@ -148,8 +148,8 @@ def test_several_seeds_are_next_to_each_other_with_their_common_evaluation(tmp_p
     assert (
         "distance|3.5[2.5, 4.5]|3.25 squared pixels[3, 3.5]real baseline 0.5|" in found
     )
-    assert "vae, all seeds: [ ]: Student's t" in found
-    assert "seed_0, seed_1: [ ]: 95 % bootstrap" in found
+    assert "vae, all seeds: [ ], intervals of 95 %: Student's t" in found
+    assert "seed_0, seed_1: [ ], intervals of 95 %: 95 % bootstrap" in found
     (tmp_path / "vae" / "evaluation.json").write_text("{")
     damaged = page(
         tmp_path / "vae", write(tmp_path / "ae", "ae"), out=tmp_path / "x.html"
@@ -383,3 +383,29 @@ def test_only_numbers_of_a_line_are_read(tmp_path):
     with (run / "metrics.jsonl").open("a") as file:
         file.write(line % ("0" * 400) + "\n")
     assert run_files.read(run).records[-1] == {"step": 99, "e": 2, "f": None}
+
+
+def test_what_was_left_out_is_told_and_pictures_have_captions(tmp_path):
+    folder = write(tmp_path / "run")
+    path = folder / "evaluation.json"
+    content = json.loads(path.read_text())
+    content["left_out"] = ["seed 3: has no checkpoint"]
+    content["measures"]["fid"] |= {
+        "left_out": ["recall left out: needs 10 images"],
+        "captions": {"nearest.png": "Samples, each followed by three others."},
+    }
+    content["measures"]["bound"] = {"values": {}, "left_out": ["out of memory: 3 GiB"]}
+    path.write_text(json.dumps(content))
+    path = folder / "figures" / "figures.json"
+    content = json.loads(path.read_text())
+    content["claims"]["plane"] = {"left_out": ["needs at least 3 test images"]}
+    path.write_text(json.dumps(content))
+    text = page(folder).text
+    for line in (
+        "left out: seed 3: has no checkpoint",
+        "recall left out: needs 10 images",
+        "Samples, each followed by three others.",
+        "out of memory: 3 GiB",
+        "left out: needs at least 3 test images",
+    ):
+        assert line in text

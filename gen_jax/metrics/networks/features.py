@@ -7,6 +7,7 @@ it only with distances on the same network.
 """
 
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,13 +25,14 @@ from gen_jax.metrics.networks.inception import DIM, Inception, preprocessed
 from gen_jax.metrics.networks.lpips import SMALLEST_SIDE, Vgg16, normalised
 from gen_jax.sampling import in_batches, on_all_devices
 
+MAY_NOT_FIT = ("classifier", "vgg16", "pixels")  # networks that need certain data
 _PER_DEVICE = 32  # images at a time
 
 
 class FeatureNetwork(NamedTuple):
     """A function from images to features.
 
-    name: "inception", "vgg16", "classifier", "pixels" or "points".
+    name: "inception", "vgg16", "classifier", "pixels", "pixels_HxW" or "points".
     dim: number of features.
     sha256: hash of its weights; "" if it has none.
     features: images at rest, uint8 [N, H, W, 1 or 3], N >= 1 -> float32 [N, dim]. Round
@@ -49,20 +51,39 @@ class FeatureNetwork(NamedTuple):
 def network(name: str, dataset: Dataset) -> FeatureNetwork:
     """Return a network by name: "classifier", "vgg16", "pixels" or "inception:FILE".
 
+    "pixels:HxW" are the pixels of images that are reduced to that size.
+
     Raises UserError if the name is another, and as each of the networks does.
     """
-    kind, _, path = name.partition(":")
+    kind, _, where = name.partition(":")
     if kind == "inception":
-        if not path:
+        if not where:
             raise UserError(f"{name!r} lacks a FILE of weights: inception:FILE")
-        return inception(path)
+        return inception(where)
+    if kind == "pixels" and where:
+        return reduced(dataset, _sides(where, dataset))
     makers = {
         "classifier": lambda: classifier(dataset),
         "vgg16": vgg16,
         "pixels": lambda: raw(dataset),
-        "inception:FILE": lambda: inception(path),
+        "pixels:HxW": lambda: raw(dataset),
+        "inception:FILE": lambda: inception(where),
     }
     return choose("feature network", name, makers)()
+
+
+def _sides(text: str, dataset: Dataset) -> tuple[int, int]:
+    """Read HxW, at most the sides of the data's images. Raises UserError if invalid."""
+    height, width = (*dataset.info.shape[:2], 0)[:2]
+    match = re.fullmatch("([1-9][0-9]{0,4})x([1-9][0-9]{0,4})", text)
+    if not match:
+        raise UserError(f"'pixels:{text}': give height and width, such as pixels:8x8")
+    found = int(match[1]), int(match[2])
+    if len(dataset.info.shape) != 3 or found[0] > height or found[1] > width:
+        raise UserError(
+            f"'pixels:{text}' does not fit examples of shape {dataset.info.shape}"
+        )
+    return found
 
 
 def inception(path: str | Path) -> FeatureNetwork:
@@ -117,7 +138,6 @@ def classifier(dataset: Dataset) -> FeatureNetwork:
     classifier = trained(dataset)
 
     def features(x):
-        _check(x)
         return in_batches(lambda x: classifier.features(from_uint8(x)), x)
 
     return FeatureNetwork("classifier", Recipe().hidden, classifier.sha256, features)
@@ -133,6 +153,38 @@ def raw(dataset: Dataset) -> FeatureNetwork:
 
     name = "pixels" if is_image else "points"
     return FeatureNetwork(name, math.prod(dataset.info.shape), "", features)
+
+
+def fitting(dataset: Dataset, most: int) -> FeatureNetwork:
+    """Return the flattened inputs, of images reduced to at most `most` numbers.
+
+    Sides are halved, rounded up, until they fit; at the least a pixel is left.
+    """
+    if len(dataset.info.shape) != 3:
+        return raw(dataset)
+    height, width, channels = dataset.info.shape
+    while height * width * channels > most and height * width > 1:
+        height, width = -(-height // 2), -(-width // 2)
+    return reduced(dataset, (height, width))
+
+
+def reduced(dataset: Dataset, sides: tuple[int, int]) -> FeatureNetwork:
+    """Return the pixels of images reduced to sides (H', W') by averaging blocks."""
+    shape = dataset.info.shape
+    if sides == shape[:2]:
+        return raw(dataset)
+    name = f"pixels_{sides[0]}x{sides[1]}"
+
+    def features(x):
+        x = from_uint8(x)
+        for axis, (new, old) in enumerate(zip(sides, shape, strict=False), 1):
+            starts = np.arange(new) * old // new
+            sizes = np.diff([*starts, old]).astype(np.float32)
+            sizes = sizes.reshape(-1, *[1] * (x.ndim - axis - 1))
+            x = np.add.reduceat(x, starts, axis=axis) / sizes
+        return x.reshape(len(x), -1)
+
+    return FeatureNetwork(name, sides[0] * sides[1] * shape[2], "", features)
 
 
 def _enlarged(x: jax.Array) -> jax.Array:

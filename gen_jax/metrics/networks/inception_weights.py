@@ -26,6 +26,7 @@ _OURS = {  # PyTorch's names to Flax's; a weight of rank 2 or 4 is a kernel
     "running_mean": "mean",
     "running_var": "var",
 }
+_MAX_BYTES = 2**28  # of a file that is read to learn which one it is
 _STATISTICS = ("mean", "var")  # of BatchNorm
 
 
@@ -47,8 +48,11 @@ def read(path: str | Path) -> Weights:
 
     Raises UserError if the file is missing or not a published one.
     """
+    path = Path(path).expanduser()
+    if path.exists() and (not path.is_file() or path.stat().st_size > _MAX_BYTES):
+        raise UserError(f"{path} is not the file of FID's Inception, of 100 MB")
     try:
-        content = Path(path).read_bytes()
+        content = path.read_bytes()
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from error
     sha256 = hashlib.sha256(content).hexdigest()

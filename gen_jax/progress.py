@@ -1,0 +1,49 @@
+"""Progress of long work on standard error: a bar on a terminal, lines elsewhere.
+
+Progress never stops the work: a stream that is closed or full is ignored.
+"""
+
+import contextlib
+import sys
+import time
+from collections.abc import Iterator
+
+_FIRST_SECONDS = 10.0  # until the first line; then the pauses grow
+_GROWTH = 6.0  # a line when a sixth of the time so far has passed since the last one
+
+
+def tell(line: str) -> None:
+    """Print a line on standard error if it can be written."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        print(line, file=sys.stderr, flush=True)
+
+
+def blocks(
+    name: str, total: int, size: int, unit: str = "images"
+) -> Iterator[tuple[int, int]]:
+    """Yield (start, stop) of consecutive blocks of `total` things, telling progress.
+
+    name: the work, in the lines. size: maximum length of a block.
+    """
+    from tqdm import tqdm
+
+    starts = range(0, total, size)
+    on_terminal = sys.stderr is not None and sys.stderr.isatty()
+    hidden = not on_terminal or len(starts) < 2
+    began = told = time.monotonic()
+    for start in tqdm(starts, desc=name, disable=hidden, leave=False):
+        stop = min(start + size, total)
+        yield start, stop
+        now = time.monotonic()
+        pause = max(_FIRST_SECONDS, (now - began) / _GROWTH)
+        if hidden and stop < total and now - told > pause:
+            left = (now - began) * (total - stop) / stop
+            tell(f"{name}: {stop:,} of {total:,} {unit}, {_time(left)} left")
+            told = now
+
+
+def _time(seconds: float) -> str:
+    if seconds < 100:
+        return f"about {seconds:.0f} seconds"
+    minutes = seconds / 60
+    return f"about {minutes:.0f} minutes" if minutes < 100 else f"{minutes / 60:.0f} h"
