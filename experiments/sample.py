@@ -3,6 +3,7 @@
 python -m experiments.sample --workdir=DIR [--num=64] [--out=FILE.png] [FLAGS]
 """
 
+import inspect
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,13 @@ from absl import flags
 
 from experiments import flags as parsing
 from gen_jax import averaged, data, devices, images
+from gen_jax.data.class_names import class_names, find_class, listed
 from gen_jax.errors import UserError
 from gen_jax.game import Players
 from gen_jax.ops import Op
 from gen_jax.runs.checkpoint import step_directories
 from gen_jax.runs.run import Run, load
-from gen_jax.runs.sample_grids import class_columns, whole_rows
+from gen_jax.runs.sample_grids import class_columns, drawn_classes, whole_rows
 from gen_jax.sampling import call, draw
 from gen_jax.step import sample_keys
 
@@ -36,8 +38,11 @@ _OUT = flags.DEFINE_string(
 _SEED = flags.DEFINE_integer("seed", 0, "seed of the samples", 0, 2**32 - 1)
 _RAW = flags.DEFINE_bool("raw", False, "the last weights instead of the averaged ones")
 parsing.define_sampling()
-_LABEL = flags.DEFINE_integer(
-    "label", None, "the class to draw; by default all classes in turn"
+_LABEL = flags.DEFINE_string(
+    "label",
+    None,
+    "the class to draw, by name or number, or -1 for no label; by default all classes "
+    "in turn",
 )
 _INPUT = flags.DEFINE_string(
     "input",
@@ -69,10 +74,13 @@ def _sample(run: Run, players: Players, out: Path) -> None:
             "--input does not apply to this model (only to one that translates images)"
         )
     game, columns = run.game, None
-    if _LABEL.value is None and out.suffix == ".png":
-        columns = class_columns(game.num_classes)
+    classes = drawn_classes(game, run.summary)
+    if _LABEL.value is not None:
+        classes = [_label(run, _LABEL.value)]
+    elif out.suffix == ".png":
+        columns = class_columns(len(classes))
     num = whole_rows(_NUM.value, columns)
-    y = _labels(game.num_classes, num)
+    y = np.resize(np.asarray(classes, np.int32), num) if classes else None
     x = draw(game, players, num, _SEED.value, y, **parsing.sampling_options(run))
     if out.suffix == ".npy":
         np.save(out, x)
@@ -80,19 +88,37 @@ def _sample(run: Run, players: Players, out: Path) -> None:
         images.save_png(out, images.picture(x, columns))
 
 
-def _labels(num_classes: int, num: int) -> np.ndarray | None:
-    """Return int32 [num]: one class, or all in turn; None for no classes."""
-    label = _LABEL.value
-    if label is not None and not num_classes:
+def _label(run: Run, text: str) -> int:
+    """Return the label of a class, given by its name or number; -1 for none.
+
+    Raises UserError, with the names, for another text, and for -1 if the model was
+    never trained without a label.
+    """
+    assert run.info is not None  # `load` rebuilt the game from it
+    if not run.game.num_classes:
         raise UserError("--label does not apply: this model was trained without labels")
-    if label is not None and not -1 <= label < num_classes:
-        raise UserError(
-            f"--label={label}: choose 0 to {num_classes - 1}, or -1 for no label"
-        )
-    if not num_classes:
-        return None
-    y = np.arange(num) % num_classes if label is None else np.full(num, label)
-    return y.astype(np.int32)
+    names = class_names(run.info)
+    if text == "-1" and text not in names:
+        if not _knows_no_label(run):
+            raise UserError(
+                "--label=-1: this model was never trained without a label; choose one "
+                f"of {listed(names)}"
+            )
+        return -1
+    return find_class(text, names, "--label")
+
+
+def _knows_no_label(run: Run) -> bool:
+    """Return whether a conditional model was also trained without labels.
+
+    Guidance needs that; and some of the training examples may have had none.
+    """
+    unlabelled = run.summary.unlabelled if run.summary else None
+    if unlabelled is not None and unlabelled.train:
+        return True
+    sample = run.game.ops.sample
+    takes_guidance = sample and "guidance" in inspect.signature(sample).parameters
+    return bool(takes_guidance) and getattr(run.config, "label_dropout", 1) > 0
 
 
 def _translate(translate: Op, run: Run, players: Players, out: Path) -> None:

@@ -114,7 +114,7 @@ def loaded_with_task(dataset: Dataset, config: DataConfig) -> Dataset:
         return dataset
     make = _TASKS[config.task]
     train, test = _Made(dataset.train, make), _Made(dataset.test, make)
-    return Dataset(info, train, test, dataset.digest)
+    return dataset._replace(info=info, train=train, test=test, measures=())
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
