@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from gen_jax.data.class_names import shown
+
 Font = ImageFont.ImageFont | ImageFont.FreeTypeFont
 
 # Files in the system's font folders, where Pillow looks for them: many alphabets, then
@@ -24,9 +26,18 @@ _FILES = (
 _IN_NO_FONT = "\U0010fffd"
 
 
-def is_drawable(text: str) -> bool:
-    """Return whether each letter of a text is in a font that is here."""
-    return all(any(_has(font, x) for font in _fonts(12)) for x in set(text))
+def head(label: int, name: str, fonts: int | None = None) -> str:
+    """Return the name of a class as a picture shows it.
+
+    It is "label 3" if a letter of the name is in no font here, and "no label" for -1.
+
+    fonts: how many of the fonts to consider; None for all. The first is matplotlib's.
+    """
+    name, found = shown(name), _fonts(12)[:fonts]
+    if label < 0:
+        return "no label"
+    is_drawable = all(any(_has(font, x) for font in found) for x in set(name))
+    return name if is_drawable else f"label {label}"
 
 
 def length(text: str, size: int) -> int:

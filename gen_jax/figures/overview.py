@@ -75,19 +75,12 @@ def _groups(
         drawn.append((-1, summary.unlabelled))
     return [
         (
-            _head(label, count.name),
+            lettering.head(label, count.name),
             f"{count.train} + {count.test}",
             (np.flatnonzero(y_train == label), np.flatnonzero(y_test == label)),
         )
         for label, count in drawn
     ]
-
-
-def _head(label: int, name: str) -> str:
-    """Return the name of a class, or its label if no font has the letters."""
-    if label < 0:
-        return "no label"
-    return shown(name) if lettering.is_drawable(shown(name)) else f"label {label}"
 
 
 def _plain_rows(dataset: Dataset) -> list[_Row]:
@@ -172,9 +165,10 @@ def _drawn(
         if row.name
     ]
     left = _MARGIN + (max(90, min(190, max(names))) if names else 0)
+    each = [row.train for row in rows], [row.test for row in rows]
     train, test = (
-        max([lettering.length(head, 12) + _GAP, *(_width(row[2 + i]) for row in rows)])
-        for i, head in enumerate(heads)
+        max([lettering.length(head, 12) + _GAP, *map(_width, tiles)])
+        for head, tiles in zip(heads, each, strict=True)
     )
     starts = left, left + train + _BETWEEN
     width = max(640, starts[1] + test + _MARGIN)

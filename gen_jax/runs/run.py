@@ -78,8 +78,8 @@ def load(path: str | Path, game: Game | None = None) -> Run:
     batch = checkpoint.batch_like(meta["batch"])
     state = checkpoint.restore(found, checkpoint.state_like(game, batch, device))
     folder = checkpoint.run_folder(found.directory)
-    summary = summaries.of_meta(meta)
-    return Run(name, info, game, config, state, int(state.step), folder, summary)
+    step, summary = int(state.step), summaries.of_meta(meta)
+    return Run(name, info, game, config, state, step, folder, summary=summary)
 
 
 def load_params(path: str | Path, ema: int | None = 0) -> dict[str, Weights]:
