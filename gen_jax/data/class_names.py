@@ -11,10 +11,16 @@ _MAX_LISTED = 20  # names in a line
 
 
 def class_names(info: Info) -> tuple[str, ...]:
-    """Return a name for each label: the source's, or else the label itself."""
-    if len(info.class_names) == info.num_classes:
-        return info.class_names
-    return tuple(map(str, range(info.num_classes)))
+    """Return a name for each label: the source's, or else the label itself.
+
+    Names of a source that are equal get their labels too, since a name finds a class.
+    """
+    names = info.class_names
+    if len(names) != info.num_classes:
+        return tuple(map(str, range(info.num_classes)))
+    if len({*names}) < len(names):
+        return tuple(f"{name} ({label})" for label, name in enumerate(names))
+    return names
 
 
 def shown(text: str, limit: int | None = None) -> str:

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from gen_jax.data.class_names import shown
-from gen_jax.data.summary import ClassCount, Summary, lines
+from gen_jax.data.summary import Summary, lines
 from gen_jax.report.run_files import Folder
-from gen_jax.report.tables import Table, by_row
+from gen_jax.report.tables import Table, by_row, of_class
 
 _MAX_CLASSES = 200  # of a table
 
@@ -44,16 +43,12 @@ def understood(folders: Sequence[Folder]) -> list[Understood]:
 
 def _classes(summary: Summary) -> Table | None:
     """Return a table of the classes that are not empty, with their counts."""
-    known = [(i, summary.classes[i]) for i in summary.drawn_classes[:_MAX_CLASSES]]
+    drawn = summary.drawn_classes
+    known = [summary.classes[label] for label in drawn[:_MAX_CLASSES]]
     if not known:
         return None
-    table = by_row("", {str(i): _row(each) for i, each in known})
-    names = [shown(each.name) for _, each in known]
-    rows = [(name, row[1]) for name, row in zip(names, table.rows, strict=True)]
-    more = len(summary.drawn_classes) - len(known)
-    title = f"{len(known)} classes" + (f" of {len(known) + more}" if more else "")
-    return table._replace(title=title, rows=rows)
-
-
-def _row(each: ClassCount) -> dict[str, int | None]:
-    return {"training": each.train, "held out": each.test}
+    rows = {
+        each.name: {"training": each.train, "held out": each.test} for each in known
+    }
+    of = f" of {len(drawn)}" if len(drawn) > len(known) else ""
+    return by_row(f"{len(known)}{of} classes", rows, of_class)
