@@ -3,7 +3,7 @@
 python -m experiments.sample --workdir=DIR [--num=64] [--out=FILE.png] [FLAGS]
 """
 
-import inspect
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +11,14 @@ from absl import flags
 
 from experiments import flags as parsing
 from gen_jax import averaged, data, devices, images
-from gen_jax.data.class_names import class_names, find_class, listed
+from gen_jax.data.class_names import class_names, listed
 from gen_jax.errors import UserError
 from gen_jax.game import Players
 from gen_jax.ops import Op
 from gen_jax.runs.checkpoint import step_directories
+from gen_jax.runs.classes import drawn_classes, label_of
 from gen_jax.runs.run import Run, load
-from gen_jax.runs.sample_grids import class_columns, drawn_classes, whole_rows
+from gen_jax.runs.sample_grids import class_columns, whole_rows
 from gen_jax.sampling import call, draw
 from gen_jax.step import sample_keys
 
@@ -76,7 +77,7 @@ def _sample(run: Run, players: Players, out: Path) -> None:
     game, columns = run.game, None
     classes = drawn_classes(game, run.summary)
     if _LABEL.value is not None:
-        classes = [_label(run, _LABEL.value)]
+        classes = [label_of(run, _LABEL.value)]
     elif out.suffix == ".png":
         columns = class_columns(len(classes))
     num = whole_rows(_NUM.value, columns)
@@ -86,39 +87,9 @@ def _sample(run: Run, players: Players, out: Path) -> None:
         np.save(out, x)
     else:
         images.save_png(out, images.picture(x, columns))
-
-
-def _label(run: Run, text: str) -> int:
-    """Return the label of a class, given by its name or number; -1 for none.
-
-    Raises UserError, with the names, for another text, and for -1 if the model was
-    never trained without a label.
-    """
-    assert run.info is not None  # `load` rebuilt the game from it
-    if not run.game.num_classes:
-        raise UserError("--label does not apply: this model was trained without labels")
-    names = class_names(run.info)
-    if text == "-1" and text not in names:
-        if not _knows_no_label(run):
-            raise UserError(
-                "--label=-1: this model was never trained without a label; choose one "
-                f"of {listed(names)}"
-            )
-        return -1
-    return find_class(text, names, "--label")
-
-
-def _knows_no_label(run: Run) -> bool:
-    """Return whether a conditional model was also trained without labels.
-
-    Guidance needs that; and some of the training examples may have had none.
-    """
-    unlabelled = run.summary.unlabelled if run.summary else None
-    if unlabelled is not None and unlabelled.train:
-        return True
-    sample = run.game.ops.sample
-    takes_guidance = sample and "guidance" in inspect.signature(sample).parameters
-    return bool(takes_guidance) and getattr(run.config, "label_dropout", 1) > 0
+    if columns and run.info and run.info.class_names:
+        shown = listed([class_names(run.info)[label] for label in classes])
+        print(f"columns: {shown}", file=sys.stderr)
 
 
 def _translate(translate: Op, run: Run, players: Players, out: Path) -> None:

@@ -10,6 +10,7 @@ from gen_jax import devices, images
 from gen_jax.data.summary import Summary
 from gen_jax.errors import UserError
 from gen_jax.game import Game, Players, Tree, averaged
+from gen_jax.runs.classes import drawn_classes
 from gen_jax.runs.folder import Folder
 from gen_jax.step import sample_keys
 
@@ -94,16 +95,6 @@ def picture_functions(
         return sample(averaged(players), keys, **options)
 
     return _seeded(drawn, number), lambda x: images.picture(x, columns)
-
-
-def drawn_classes(game: Game, summary: Summary | None) -> list[int]:
-    """Return the labels that a game draws in turn; [] if it takes no labels.
-
-    summary: of its training data, whose empty classes are left out; None for all.
-    """
-    if summary is not None and len(summary.classes) == game.num_classes:
-        return summary.drawn_classes
-    return list(range(game.num_classes))
 
 
 def column_names(game: Game, summary: Summary) -> list[str]:
