@@ -16,7 +16,7 @@ from gen_jax.errors import UserError
 from gen_jax.game import Players
 from gen_jax.ops import Op
 from gen_jax.runs.checkpoint import step_directories
-from gen_jax.runs.classes import drawn_classes, label_of
+from gen_jax.runs.class_choice import drawn_classes, label_of
 from gen_jax.runs.run import Run, load
 from gen_jax.runs.sample_grids import class_columns, whole_rows
 from gen_jax.sampling import call, draw

@@ -5,7 +5,8 @@
 SPEC: digits, ring, branches, idx:DIR, folder:DIR, pairs:DIR, npz:FILE, tfds:NAME
 (mnist, fashion_mnist and cifar10 are short for tfds:NAME), or a source that another
 installed package registers. branches and pairs: hold images to translate;
---config.data.task makes such pairs from any other images.
+--config.data.task makes such pairs from any other images. `experiments.look` draws what
+is understood of SPEC, which a training prints first and --dry_run too.
 
 Any field of the configuration is a flag, --config.FIELD=VALUE, and --dry_run shows all
 fields. A network has fields of its own, such as --config.network=unet

@@ -127,7 +127,8 @@ def _tiles(split: Split, places: np.ndarray, info: Info, most: int) -> Tiles:
     spread = np.linspace(0, len(places) - 1, count).astype(np.int64)
     batch = split.read(places[spread])
     if not is_image:
-        limit = max(1.5, float(np.abs(batch["x"]).max()))
+        finite = batch["x"][np.isfinite(batch["x"])]
+        limit = max(1.5, float(np.abs(finite).max(initial=0)))
         return [images.scatter(batch["x"], limit, side=_WIDE)]
     parts = ("x", "y") if info.target_shape else ("x",)
     return [_tile([batch[part][i] for part in parts]) for i in range(count)]

@@ -9,7 +9,14 @@ from importlib import resources
 from typing import Any, NamedTuple
 
 from gen_jax.data.class_names import shown
-from gen_jax.report import command, comparisons, data, drawings, line_charts, speed
+from gen_jax.report import (
+    command,
+    comparisons,
+    drawings,
+    line_charts,
+    speed,
+    understood,
+)
 from gen_jax.report.pictures import LIMIT, Album, Picture, spread
 from gen_jax.report.run_files import Folder
 from gen_jax.report.tables import NONE, Table, flat, table_of, text, words
@@ -65,7 +72,7 @@ def _content(folders: Sequence[Folder], together: Sequence[Folder]) -> dict[str,
         "title": _title(folders),
         "folders": folders,
         "facts": table_of([(folder.label, _facts(folder)) for folder in folders]),
-        "data": data.understood(folders),
+        "data": understood.understood(folders),
         "films": [film for film in films if film.frames],
         "curves": _curves(folders),
         "figures": drawings.figures(folders, album),

@@ -10,7 +10,7 @@ from gen_jax import devices, images
 from gen_jax.data.summary import Summary
 from gen_jax.errors import UserError
 from gen_jax.game import Game, Players, Tree, averaged
-from gen_jax.runs.classes import drawn_classes
+from gen_jax.runs.class_choice import drawn_classes
 from gen_jax.runs.folder import Folder
 from gen_jax.step import sample_keys
 

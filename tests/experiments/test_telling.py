@@ -1,4 +1,4 @@
-"""What was understood of data is told: by train, its folder, look, sample and report."""
+"""What was understood of data is told: by train, look, sample and the report."""
 
 import json
 
@@ -8,7 +8,7 @@ from command_line import run, shrunk, succeed
 from PIL import Image
 
 NAMES = ("<i>ant", "bear", "猫")
-LINE = f"14 + 4 held out, 8x8 grey, 3 classes: {NAMES[0]} (6 + 2), bear (4 + 1), 猫 (4 + 1)"
+LINE = "14 + 4 held out, 8x8 grey, 3 classes: <i>ant (6 + 2), bear (4 + 1), 猫 (4 + 1)"
 
 
 @pytest.fixture(scope="module")

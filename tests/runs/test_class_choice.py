@@ -9,7 +9,7 @@ from gen_jax.data.dataset import Info
 from gen_jax.data.summary import ClassCount, Summary
 from gen_jax.errors import UserError
 from gen_jax.ops import Ops
-from gen_jax.runs.classes import drawn_classes, label_of
+from gen_jax.runs.class_choice import drawn_classes, label_of
 from gen_jax.runs.run import Run
 from gen_jax.runs.sample_grids import column_names, picture_functions
 from tests.games import untrained_game
