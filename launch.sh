@@ -2,8 +2,8 @@
 # Makes the environment if it is missing or out of date, then runs a command in it.
 set -euo pipefail
 
-commands='train sample evaluate figures report import_weights benchmark truth test'
-usage='./launch.sh [train|sample|evaluate|figures|report|import_weights|benchmark|truth|test] [FLAGS]
+commands='train sample evaluate figures report look import_weights benchmark truth test'
+usage='./launch.sh [train|sample|evaluate|figures|report|look|import_weights|benchmark|truth|test] [FLAGS]
 
   ./launch.sh                 train the default experiment into runs/ddpm
   ./launch.sh FLAGS           train: --experiment=NAME --workdir=DIR ...
@@ -11,6 +11,7 @@ usage='./launch.sh [train|sample|evaluate|figures|report|import_weights|benchmar
   ./launch.sh evaluate FLAGS  measure a run: --workdir=DIR [--preset=paper] ...
   ./launch.sh figures FLAGS   draw the figures of a run: --workdir=DIR ...
   ./launch.sh report FLAGS    write one HTML page on one or more runs: --workdir=DIR ...
+  ./launch.sh look FLAGS      draw data by class, before a training: --data=folder:DIR
   ./launch.sh import_weights FLAGS
                               make a run from published weights:
                               --diffusers=DIR --workdir=DIR

@@ -3,6 +3,7 @@
 python -m experiments.sample --workdir=DIR [--num=64] [--out=FILE.png] [FLAGS]
 """
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,13 @@ from absl import flags
 
 from experiments import flags as parsing
 from gen_jax import averaged, data, devices, images
+from gen_jax.data.class_names import class_names, listed
 from gen_jax.errors import UserError
 from gen_jax.evaluation.chunks import save_array
 from gen_jax.game import Players
 from gen_jax.ops import Op
 from gen_jax.runs.checkpoint import step_directories
+from gen_jax.runs.class_choice import drawn_classes, label_of
 from gen_jax.runs.run import Run, load
 from gen_jax.runs.sample_grids import class_columns, whole_rows
 from gen_jax.sampling import call, draw
@@ -37,8 +40,11 @@ _OUT = flags.DEFINE_string(
 _SEED = flags.DEFINE_integer("seed", 0, "seed of the samples", 0, 2**32 - 1)
 _RAW = flags.DEFINE_bool("raw", False, "the last weights instead of the averaged ones")
 parsing.define_sampling()
-_LABEL = flags.DEFINE_integer(
-    "label", None, "the class to draw; by default all classes in turn"
+_LABEL = flags.DEFINE_string(
+    "label",
+    None,
+    "the class to draw, by name or number, or -1 for no label; by default all classes "
+    "in turn",
 )
 _INPUT = flags.DEFINE_string(
     "input",
@@ -70,30 +76,21 @@ def _sample(run: Run, players: Players, out: Path) -> None:
             "--input does not apply to this model (only to one that translates images)"
         )
     game, columns = run.game, None
-    if _LABEL.value is None and out.suffix.lower() == ".png":
-        columns = class_columns(game.num_classes)
+    classes = drawn_classes(game, run.summary)
+    if _LABEL.value is not None:
+        classes = [label_of(run, _LABEL.value)]
+    elif out.suffix.lower() == ".png":
+        columns = class_columns(len(classes))
     num = whole_rows(_NUM.value, columns)
-    y = _labels(game.num_classes, num)
+    y = np.resize(np.asarray(classes, np.int32), num) if classes else None
     x = draw(game, players, num, _SEED.value, y, **parsing.sampling_options(run))
     if out.suffix.lower() == ".npy":
         save_array(out, x)
     else:
         images.save_png(out, images.picture(x, columns))
-
-
-def _labels(num_classes: int, num: int) -> np.ndarray | None:
-    """Return int32 [num]: one class, or all in turn; None for no classes."""
-    label = _LABEL.value
-    if label is not None and not num_classes:
-        raise UserError("--label does not apply: this model was trained without labels")
-    if label is not None and not -1 <= label < num_classes:
-        raise UserError(
-            f"--label={label}: choose 0 to {num_classes - 1}, or -1 for no label"
-        )
-    if not num_classes:
-        return None
-    y = np.arange(num) % num_classes if label is None else np.full(num, label)
-    return y.astype(np.int32)
+    if columns and run.info and run.info.class_names:
+        shown = listed([class_names(run.info)[label] for label in classes])
+        print(f"columns: {shown}", file=sys.stderr)
 
 
 def _translate(translate: Op, run: Run, players: Players, out: Path) -> None:

@@ -5,7 +5,8 @@
 SPEC: digits, ring, branches, idx:DIR, folder:DIR, pairs:DIR, npz:FILE, tfds:NAME
 (mnist, fashion_mnist and cifar10 are short for tfds:NAME), or a source that another
 installed package registers. branches and pairs: hold images to translate;
---config.data.task makes such pairs from any other images.
+--config.data.task makes such pairs from any other images. `experiments.look` draws what
+is understood of SPEC, which a training prints first and --dry_run too.
 
 Any field of the configuration is a flag, --config.FIELD=VALUE, and --dry_run shows all
 fields. A network has fields of its own, such as --config.network=unet
@@ -30,6 +31,7 @@ from experiments import run_config
 from gen_jax import config as configs
 from gen_jax import data, devices, experiment
 from gen_jax.data.dataset import without_single_class
+from gen_jax.data import summary
 from gen_jax.errors import UserError
 from gen_jax.game import Game, State, Weights, init_state
 from gen_jax.runs import seeds as several
@@ -187,7 +189,7 @@ def _plan(
     """Return the text of --dry_run: configuration, shapes and parameter counts."""
     from gen_jax.game import parameter_counts
 
-    info, is_present = _described_data(recipe, config)
+    info, found = _described_data(recipe, config)
     config = experiment.settled(config, info)
     game = recipe.build(config, info)
     batch = data.prepared_like(info, config.batch_size)
@@ -200,8 +202,8 @@ def _plan(
         known = path in changed and path in defaults
         note = f"  (recipe: {defaults[path]})" if known else ""
         lines.append(f"  {path} = {values[path]}{note}")
-    if not is_present:
-        lines.append(f"data: {config.data.spec} is not there; shapes are the recipe's")
+    absent = [f"{config.data.spec} is not there; shapes are the recipe's"]
+    lines += [f"data: {line}" for line in (summary.lines(found) if found else absent)]
     lines += [f"batch: {key} {x.dtype} {list(x.shape)}" for key, x in batch.items()]
     for player, count in parameter_counts(game, batch).items():
         lines.append(f"{player}: {count:,} parameters")
@@ -210,19 +212,23 @@ def _plan(
 
 def _described_data(
     recipe: experiment.Experiment, config: experiment.RunConfig
-) -> tuple[data.Info, bool]:
-    """Return the facts about the data, and whether the data are present.
+) -> tuple[data.Info, data.Summary | None]:
+    """Return the facts about the data, and their summary.
 
-    If they are absent, the facts are those that the recipe names.
+    If they are absent, the facts are those that the recipe names, and the summary is
+    None. If they might have to be downloaded, it has no counts.
 
     Raises UserError if they are absent and the recipe does not name them.
     """
+    if (dataset := data.load_present(config.data)) is not None:
+        return dataset.info, data.summarize(dataset)
     if (info := data.describe(config.data)) is not None:
-        return info, True
+        return info, summary.described(info)
     if recipe.shape is None or "labels" in recipe.needs:
-        return data.load(config.data).info, True  # raises the source's error
+        dataset = data.load(config.data)  # raises the source's error
+        return dataset.info, data.summarize(dataset)
     target = recipe.shape if "pairs" in recipe.needs else ()
-    return data.Info(recipe.shape, 0, target), False
+    return data.Info(recipe.shape, 0, target), None
 
 
 def _train(
@@ -241,6 +247,7 @@ def _train(
     from gen_jax import memory
     from gen_jax.loop import fit
     from gen_jax.runs import run as runs
+    from gen_jax.runs.sample_grids import COLUMNS, column_names
 
     mesh = devices.data_mesh(_chosen_devices())
     dataset = data.load(config.data)
@@ -251,6 +258,9 @@ def _train(
     memory.check({"a batch takes": batch / mesh.size}, mesh.local_devices[0])
     meta = runs.make_meta(name, config, dataset.info)
     meta |= {"data": data.fingerprint(dataset), "backend": _BACKEND.value}
+    understood = data.summarize(dataset)
+    meta |= {summary.META: dataclasses.asdict(understood)}
+    meta |= {COLUMNS: column_names(game, understood)}
     start = None
     if saved is not None:
         _check_data(config, meta, saved)
@@ -258,6 +268,8 @@ def _train(
     elif (init_from := _INIT_FROM.value) is not None:
         meta["began_from"] = _absolute(init_from)
         start = _start(game, config, dataset.info, init_from)
+    if jax.process_index() == 0:
+        summary.tell(understood)
     fit(
         game,
         _batches(dataset, config, seeds),

@@ -21,8 +21,9 @@ from gen_jax.data.dataset import (
 from gen_jax.data.image_pairs import PairsConfig, read_inputs
 from gen_jax.data.order import batches
 from gen_jax.data.prepare import prepare, prepared_like
-from gen_jax.data.registry import absolute, describe, load
+from gen_jax.data.registry import absolute, describe, load, load_present
 from gen_jax.data.source import Source
+from gen_jax.data.summary import Summary, summarize
 
 __all__ = [
     "Arrays",
@@ -35,13 +36,16 @@ __all__ = [
     "PairsConfig",
     "Source",
     "Split",
+    "Summary",
     "absolute",
     "array_dataset",
     "batches",
     "describe",
     "fingerprint",
     "load",
+    "load_present",
     "prepare",
     "prepared_like",
     "read_inputs",
+    "summarize",
 ]

@@ -49,6 +49,16 @@ def load(config: DataConfig) -> Dataset:
     return loaded_with_task(dataset, config)
 
 
+def load_present(config: DataConfig) -> Dataset | None:
+    """Load the dataset if it is computed, or lies at a path that exists; else None.
+
+    A source that takes a name, such as TFDS, might download something: it gives None.
+    """
+    source, config = _resolve(config)
+    is_here = source.where in ("", "DIR", "FILE") and _is_there(source, config)
+    return load(config) if is_here else None
+
+
 def describe(config: DataConfig) -> Info | None:
     """Return the `info` of the dataset that `load` returns; None if it is absent.
 

@@ -15,6 +15,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from gen_jax.data.class_names import class_names
 from gen_jax.evaluation.request import Evaluation
 from gen_jax.figures import charts
 from gen_jax.figures.figure import Figure
@@ -78,7 +79,8 @@ def match(evaluation: Evaluation) -> Figure:
     logits = logits.reshape(len(x), classes, -1).mean(-1)
     true = np.take_along_axis(logits, y[:, None], axis=1)
     wins = (true > logits).sum(1) / (classes - 1)
-    per_class = {str(c): float(wins[y == c].mean()) for c in np.unique(y)}
+    names = class_names(evaluation.dataset.info)
+    per_class = {names[c]: float(wins[y == c].mean()) for c in np.unique(y)}
     numbers = {
         "true_label_scores_above_a_wrong_one": float(wins.mean()),
         "true_label_scores_highest": float((logits.argmax(1) == y).mean()),

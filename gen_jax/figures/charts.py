@@ -1,17 +1,21 @@
 """Charts by matplotlib: as pictures, or as SVG for a web page."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gen_jax.data.class_names import shown
 from gen_jax.errors import UserError
+from gen_jax.figures import lettering
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_MAX_NAME, _MAX_TICKS = 20, 40  # letters of a name; names below an axis
+_LETTERS = 75  # that fit next to each other below an axis
 _GREY = "#7d7c78"  # can be read on white and on black paper
 
 
@@ -33,13 +37,22 @@ def lines(
 
 
 def by_class(
-    points: np.ndarray, y: np.ndarray, x_label: str, y_label: str
+    points: np.ndarray,
+    y: np.ndarray,
+    x_label: str,
+    y_label: str,
+    names: Sequence[str] = (),
 ) -> np.ndarray:
-    """Draw points [N, 2] coloured by their class y [N]: uint8 [H, W, 3]."""
+    """Draw points [N, 2] coloured by their class y [N]: uint8 [H, W, 3].
+
+    names: of the classes; by default their numbers.
+    """
+    heads = class_heads(names or list(map(str, range(int(y.max(initial=-1)) + 1))))
     figure, axes = chart(6.0, 5.4)
     for label in np.unique(y):
         x_1, x_2 = points[y == label].T
-        axes.scatter(x_1, x_2, s=9, alpha=0.8, label=str(label), linewidths=0)
+        name = heads[label] if label >= 0 else "no label"
+        axes.scatter(x_1, x_2, s=9, alpha=0.8, label=name, linewidths=0)
     axes.set(xlabel=x_label, ylabel=y_label)
     axes.legend(
         frameon=False, markerscale=2, loc="center left", bbox_to_anchor=(1, 0.5)
@@ -50,13 +63,23 @@ def by_class(
 def bars(
     heights: Mapping[str, float], y_label: str, level: float | None = None
 ) -> np.ndarray:
-    """Draw a bar per name: uint8 [H, W, 3]; level: a dashed line."""
+    """Draw a bar per class, by name: uint8 [H, W, 3]; level: a dashed line."""
     figure, axes = chart(6.4, 4.0)
-    axes.bar(list(heights), list(heights.values()))
+    axes.bar(range(len(heights)), list(heights.values()))
+    every = -(-len(heights) // _MAX_TICKS)
+    heads, places = class_heads(list(heights))[::every], range(0, len(heights), every)
+    room = sum(map(len, heads)) + 2 * len(heads) <= _LETTERS
+    axes.set_xticks(places, heads, rotation=0 if room else 90)
     if level is not None:
         axes.axhline(level, color="grey", linestyle="--", linewidth=1)
     axes.set(xlabel="class", ylabel=y_label)
     return rendered(figure)
+
+
+def class_heads(names: Sequence[str]) -> list[str]:
+    """Return names of classes as matplotlib draws them: short, and no formulas."""
+    heads = [lettering.head(label, name, fonts=1) for label, name in enumerate(names)]
+    return [shown(head, _MAX_NAME).replace("$", r"\$") for head in heads]
 
 
 def canvas(

@@ -3,9 +3,11 @@
 import numpy as np
 
 from gen_jax import images
+from gen_jax.data.class_names import class_names
+from gen_jax.data.summary import summarize
 from gen_jax.evaluation import measures, record
 from gen_jax.evaluation.request import Evaluation
-from gen_jax.figures import charts
+from gen_jax.figures import charts, lettering
 from gen_jax.figures.figure import Figure
 
 _ROWS, _COLUMNS = 16, 10  # at most, of the grid
@@ -15,8 +17,13 @@ def classes(evaluation: Evaluation) -> Figure:
     """Show samples of a conditional model, a row per class."""
     x = evaluation.samples.first_float(_COLUMNS * evaluation.game.num_classes)
     y = evaluation.labels(len(x))
-    rows = [x[y == label] for label in range(min(evaluation.game.num_classes, _ROWS))]
-    return Figure({"classes": images.grid(np.concatenate(rows), columns=_COLUMNS)})
+    drawn = [k for k in summarize(evaluation.dataset).drawn_classes if (y == k).any()]
+    columns = min(int((y == label).sum()) for label in drawn)
+    rows = [x[y == label][:columns] for label in drawn[:_ROWS]]
+    grid = images.grid(np.concatenate(rows), columns)
+    names = class_names(evaluation.dataset.info)
+    heads = [lettering.head(label, names[label]) for label in drawn[:_ROWS]]
+    return Figure({"classes": lettering.with_row_heads(grid, heads)})
 
 
 def class_fractions(evaluation: Evaluation) -> Figure:

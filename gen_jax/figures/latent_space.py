@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from gen_jax import images
+from gen_jax.data.class_names import class_names
 from gen_jax.evaluation.by_class import SURE, fraction_sure
 from gen_jax.evaluation.examples import needs
 from gen_jax.evaluation.request import MAX_CODES, Evaluation
-from gen_jax.figures import charts
+from gen_jax.figures import charts, lettering
 from gen_jax.figures.figure import Figure, grid_of
 from gen_jax.metrics import gaussian_fit
 
@@ -109,7 +110,8 @@ def scatter(evaluation: Evaluation) -> Figure:
         )
     centre, axes = gaussian_fit.principal_axes(z_train, 2)
     names = ("z_1", "z_2") if z.shape[1] == 2 else ("principal axis 1", "axis 2")
-    chart = charts.by_class((z_train - centre) @ axes.T, y_train, *names)
+    classes = class_names(evaluation.dataset.info)
+    chart = charts.by_class((z_train - centre) @ axes.T, y_train, *names, classes)
     return Figure({"latents": chart}, numbers, left_out=left_out)
 
 
@@ -186,7 +188,10 @@ def style(evaluation: Evaluation) -> Figure:
     ratio = x.std(0).mean() / np.mean(within)
     picture = {}
     if x.ndim == 5 and classes <= 16:
-        picture = {"style": images.grid(x[:_ROWS].reshape(-1, *x.shape[2:]), classes)}
+        grid = images.grid(x[:_ROWS].reshape(-1, *x.shape[2:]), classes)
+        names = class_names(evaluation.dataset.info)
+        heads = [lettering.head(*each) for each in enumerate(names)]
+        picture = {"style": lettering.with_column_heads(grid, heads)}
     return Figure(picture, {"styles": len(z), "spread_within_a_class": float(ratio)})
 
 

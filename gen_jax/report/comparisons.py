@@ -6,7 +6,7 @@ from typing import NamedTuple
 from gen_jax.evaluation.result import Measured, Value
 from gen_jax.report.pictures import Album, Picture
 from gen_jax.report.run_files import Folder
-from gen_jax.report.tables import Table, by_row, cut, flat, text, words
+from gen_jax.report.tables import Table, by_row, cut, flat, of_class, text, words
 
 
 class Comparison(NamedTuple):
@@ -52,7 +52,7 @@ def _compared(
         [(words(k), [each.values.get(k) for _, each in measured]) for k in keys],
         _by_run(hows) + _by_run(contexts) + _by_run(left_out),
         [
-            by_row(f"{folder.label}, by class".removeprefix(", "), each.by_class)
+            by_row(_title(folder), each.by_class, of_class)
             for folder, each in measured
             if any(each.by_class.values())
         ],
@@ -62,6 +62,10 @@ def _compared(
             for captioned in _pictures(folder, each, album)
         ],
     )
+
+
+def _title(folder: Folder) -> str:
+    return f"{folder.label}, by class".removeprefix(", ")
 
 
 def _intervals(measure: Measured) -> str:

@@ -8,7 +8,15 @@ from collections.abc import Sequence
 from importlib import resources
 from typing import Any, NamedTuple
 
-from gen_jax.report import command, comparisons, drawings, line_charts, speed
+from gen_jax.data.class_names import shown
+from gen_jax.report import (
+    command,
+    comparisons,
+    drawings,
+    line_charts,
+    speed,
+    understood,
+)
 from gen_jax.report.pictures import LIMIT, Album, Picture, spread
 from gen_jax.report.run_files import Folder
 from gen_jax.report.tables import NONE, Table, flat, table_of, text, words
@@ -17,11 +25,15 @@ _MAX_FRAMES = 24  # grids of samples of a run
 
 
 class Film(NamedTuple):
-    """A run's grids of samples by step; number: how many its folder has."""
+    """A run's grids of samples by step; number: how many its folder has.
+
+    columns: the class of each column, if they have one.
+    """
 
     label: str
     frames: list[tuple[int, Picture]]
     number: int
+    columns: list[str]
 
 
 def render(folders: Sequence[Folder], together: Sequence[Folder] = ()) -> str:
@@ -60,6 +72,7 @@ def _content(folders: Sequence[Folder], together: Sequence[Folder]) -> dict[str,
         "title": _title(folders),
         "folders": folders,
         "facts": table_of([(folder.label, _facts(folder)) for folder in folders]),
+        "data": understood.understood(folders),
         "films": [film for film in films if film.frames],
         "curves": _curves(folders),
         "figures": drawings.figures(folders, album),
@@ -132,7 +145,8 @@ def _film(folder: Folder, album: Album, limit: int) -> Film:
         if path in chosen
         and (picture := album.add(path, folder.of(f"samples/{path.name}")))
     ]
-    return Film(folder.label, frames, len(folder.samples))
+    columns = list(map(shown, folder.meta.sample_columns))
+    return Film(folder.label, frames, len(folder.samples), columns)
 
 
 def _curves(folders: Sequence[Folder]) -> list[line_charts.Chart]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from gen_jax import typed_json
+from gen_jax.data.summary import Summary
 from gen_jax.errors import UserError
 from gen_jax.evaluation.result import Record
 from gen_jax.figures.figure import FiguresRecord
@@ -21,6 +22,7 @@ class Meta:
 
     experiment: None for a game of one's own. data: numbers of examples.
     seeds: seeds trained together. began_from: the run whose weights it began with.
+    sample_columns: the class of each column of its pictures of samples, if any.
     """
 
     experiment: str | None = None
@@ -30,6 +32,8 @@ class Meta:
     backend: str | None = None
     seeds: list[int] = dataclasses.field(default_factory=list)
     began_from: str | None = None
+    data_summary: Summary | None = None
+    sample_columns: list[str] = dataclasses.field(default_factory=list)
 
     @property
     def spec(self) -> str:

@@ -1,12 +1,14 @@
 """Tables of numbers that may be nested in any way."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from gen_jax.data.class_names import shown
 from gen_jax.report.line_charts import short
 
 _DEPTH = 6  # levels of nesting that are shown
 _MAX_CELL = 400  # characters of a cell
+_MAX_HEAD = 80  # of the name of a class
 NONE = "–"  # noqa: RUF001  a dash in an empty cell
 
 
@@ -98,8 +100,20 @@ def table_of(columns: Sequence[tuple[str, Mapping[str, str]]]) -> Table:
     return Table("", [label for label, _ in columns], rows)
 
 
-def by_row(title: str, rows: Mapping[str, Mapping[str, Any]]) -> Table:
-    """Return a table with a row for each object of `rows`."""
+def by_row(
+    title: str,
+    rows: Mapping[str, Mapping[str, Any]],
+    head: Callable[[str], str] = words,
+) -> Table:
+    """Return a table with a row for each object of `rows`.
+
+    head: the text at the head of a row; by default its name as words.
+    """
     names = dict.fromkeys(name for row in rows.values() for name in row)
-    cells = [(words(k), [text(row.get(n)) for n in names]) for k, row in rows.items()]
+    cells = [(head(k), [text(row.get(n)) for n in names]) for k, row in rows.items()]
     return Table(title, list(map(words, names)), cells)
+
+
+def of_class(name: str) -> str:
+    """Return the name of a class as the head of a row: as it is, but short."""
+    return shown(name, _MAX_HEAD)

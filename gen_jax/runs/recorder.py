@@ -16,6 +16,7 @@ import jax
 import numpy as np
 
 from gen_jax.config import FitConfig
+from gen_jax.data import summary
 from gen_jax.errors import DivergedError
 from gen_jax.game import Game, State, Tree
 from gen_jax.runs import checkpoint, environment, metrics_log, writer
@@ -59,7 +60,7 @@ class Recorder:
         self._shown: dict[str, float] = {}
         self._progress: metrics_log.Progress | None = None
         self._pending: list[tuple[int, Mapping[str, jax.Array]]] = []
-        self._pictures = Pictures(game, held_out)
+        self._pictures = Pictures(game, held_out, summary.of_meta(meta))
 
     def restore(self, like: State) -> State | None:
         """Return the newest undamaged state, with an axis [S] of `seeds`; None if none.

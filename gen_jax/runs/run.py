@@ -8,6 +8,7 @@ import jax
 
 from gen_jax import experiment
 from gen_jax.config import from_dict, to_dict
+from gen_jax.data import summary as summaries
 from gen_jax.data.dataset import Info
 from gen_jax.errors import UserError
 from gen_jax.game import Game, State, Weights
@@ -20,6 +21,7 @@ class Run(NamedTuple):
     name: its experiment; None for a game of one's own. info: the shapes of its data;
     None if its meta has none. config: None if the game was given to `load`.
     folder: the run's folder, not that of the checkpoint; None if it has none.
+    summary: of its training data; None if its meta has none.
     """
 
     name: str | None
@@ -29,6 +31,7 @@ class Run(NamedTuple):
     state: State
     step: int
     folder: Path | None
+    summary: summaries.Summary | None = None
 
 
 def make_meta(name: str, config: Any, info: Info) -> dict[str, Any]:
@@ -75,7 +78,8 @@ def load(path: str | Path, game: Game | None = None) -> Run:
     batch = checkpoint.batch_like(meta["batch"])
     state = checkpoint.restore(found, checkpoint.state_like(game, batch, device))
     folder = checkpoint.run_folder(found.directory)
-    return Run(name, info, game, config, state, int(state.step), folder)
+    step, summary = int(state.step), summaries.of_meta(meta)
+    return Run(name, info, game, config, state, step, folder, summary=summary)
 
 
 def load_params(path: str | Path, ema: int | None = 0) -> dict[str, Weights]:

@@ -7,14 +7,17 @@ import jax
 import numpy as np
 
 from gen_jax import devices, images
+from gen_jax.data.summary import Summary
 from gen_jax.errors import UserError
 from gen_jax.game import Game, Players, Tree, averaged
+from gen_jax.runs.class_choice import drawn_classes
 from gen_jax.runs.folder import Folder
 from gen_jax.step import sample_keys
 
 Draw = Callable[[Players, int], jax.Array]
 Arrange = Callable[[np.ndarray], np.ndarray]
 
+COLUMNS = "sample_columns"  # the entry of a checkpoint's meta with `column_names`
 _SAMPLES = 64  # in a picture, at most
 _MAX_COLUMNS = 16  # of a grid with one column per class
 
@@ -22,10 +25,12 @@ _MAX_COLUMNS = 16  # of a grid with one column per class
 class Pictures:
     """Draws pictures on the device and writes their PNG files in the background."""
 
-    def __init__(self, game: Game, held_out: Tree | None):
+    def __init__(
+        self, game: Game, held_out: Tree | None, summary: Summary | None = None
+    ):
         """Compile nothing yet; see `picture_functions`."""
         shows = game.ops.sample or (game.ops.translate and held_out is not None)
-        self._functions = picture_functions(game, held_out) if shows else None
+        self._functions = picture_functions(game, held_out, summary) if shows else None
         self._pool = concurrent.futures.ThreadPoolExecutor(1)
         self._started: list[concurrent.futures.Future] = []
 
@@ -56,11 +61,14 @@ class Pictures:
         self._pool.shutdown()
 
 
-def picture_functions(game: Game, held_out: Tree | None) -> tuple[Draw, Arrange]:
+def picture_functions(
+    game: Game, held_out: Tree | None, summary: Summary | None = None
+) -> tuple[Draw, Arrange]:
     """Return (players, seed) -> images, and images -> picture, uint8 [H, W, 1 or 3].
 
     The latents or the held-out inputs are the same at every call with one seed.
     held_out: {"x", "y"}, prepared pairs for a game that translates; None for no pairs.
+    summary: of the training data; classes without training examples are not drawn.
 
     Raises UserError if the game has nothing to show.
     """
@@ -77,15 +85,24 @@ def picture_functions(game: Game, held_out: Tree | None) -> tuple[Draw, Arrange]
         return _seeded(translated, len(x)), arrange
     if sample is None:
         raise UserError("this game draws no pictures: it has no op `sample`")
-    columns = class_columns(game.num_classes)
+    classes = drawn_classes(game, summary)
+    columns = class_columns(len(classes))
     number = whole_rows(_SAMPLES, columns)
-    labels = np.arange(number, dtype=np.int32) % max(1, game.num_classes)
+    labels = np.resize(np.asarray(classes, np.int32), number)
     options = {"y": labels} if game.num_classes else {}
 
     def drawn(players, keys):
         return sample(averaged(players), keys, **options)
 
     return _seeded(drawn, number), lambda x: images.picture(x, columns)
+
+
+def column_names(game: Game, summary: Summary) -> list[str]:
+    """Return the class of each column of a run's pictures; [] for other pictures."""
+    classes = drawn_classes(game, summary) if game.ops.sample else []
+    if class_columns(len(classes)) is None:
+        return []
+    return [summary.classes[label].name for label in classes]
 
 
 def class_columns(num_classes: int) -> int | None:
