@@ -24,6 +24,8 @@ import typing
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
+
 from gen_jax.errors import UserError, nearest
 
 _MAX_INT = 2**31 - 1
@@ -91,8 +93,21 @@ class FitConfig:
     keep_every_steps: int = within(0, None, default=0, may_change_on_resume=True)
 
     def __post_init__(self):
+        own: Any = type(self)
+        for name, kind in _hints(own).items():
+            value = getattr(self, name)
+            if isinstance(value, np.generic):  # JSON has no NumPy numbers
+                value = value.item()
+                object.__setattr__(self, name, value)
+            if not dataclasses.is_dataclass(value) and kind is not Any:
+                _typed(value, kind, name)
         for path, value in flat(self).items():
             check(self, path, value)
+
+
+@functools.cache
+def _hints(cls: Any) -> dict[str, Any]:
+    return typing.get_type_hints(cls)
 
 
 def metadata(config: Any, path: str) -> dict[str, Any]:

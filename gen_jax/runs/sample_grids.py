@@ -29,6 +29,25 @@ class Pictures:
         self._pool = concurrent.futures.ThreadPoolExecutor(1)
         self._started: list[concurrent.futures.Future] = []
 
+    def trace(self, players: Players) -> None:
+        """Trace the op that draws, for players as ShapeDtypeStructs; compute nothing.
+
+        Raises UserError if that fails, as the first picture would.
+        """
+        if self._functions is None:
+            return
+        draw, _ = self._functions
+        try:
+            jax.eval_shape(lambda of_all: draw(of_all, 0), players)
+        except UserError:
+            raise
+        except Exception as error:
+            line = " ".join(str(error).split())[:300]
+            raise UserError(
+                f"the op that draws this game's pictures, sample or translate, fails: "
+                f"{type(error).__name__}: {line}"
+            ) from error
+
     def start(self, step: int, each: Iterable[tuple[int, Folder, Players]]) -> None:
         """Draw a picture of each run, given its seed, folder and players."""
         if self._functions is None:

@@ -150,7 +150,7 @@ def test_a_seed_that_diverges_is_named_and_stops_all(tmp_path):
     with pytest.raises(UserError, match=r"of model of seed 4 .* at step 6: .* step 4$"):
         together(tmp_path, 8, diverging)
     with pytest.raises(
-        UserError, match=r"the state of seed 4 .* at step 6; .* step 4$"
+        UserError, match=r"the loss of model of seed 4 .* at step 6: .* step 4$"
     ):
         together(tmp_path, 6, diverging, log_every_steps=100)
     for seed in SEEDS:
