@@ -75,6 +75,7 @@ class FitConfig:
     """The length of a training, and the intervals at which it is recorded.
 
     steps: in total; may be raised later.
+    log_every_steps: the first and the last step are logged too.
     microbatches: number of pieces in which each gradient is accumulated.
     steps_per_call: steps that one call of the compiled function takes.
     sample_every_steps: 0 for samples at the end only.

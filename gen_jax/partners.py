@@ -106,15 +106,22 @@ def _accepted() -> list[socket.socket]:
             server.settimeout(max(deadline - time.monotonic(), 0.01))
             try:
                 connection, _ = server.accept()
-                connection.settimeout(1.0)
-                if connection.recv(len(token), socket.MSG_WAITALL) == token.encode():
-                    found.append(_kept(connection))
-            except TimeoutError:
-                if time.monotonic() > deadline:
-                    break
-            except OSError:
-                continue
+            except OSError:  # the others cannot reach this machine
+                break
+            if _knows(token, connection):
+                found.append(_kept(connection))
+            else:
+                connection.close()
     return found
+
+
+def _knows(token: str, connection: socket.socket) -> bool:
+    connection.settimeout(1.0)
+    try:
+        found = connection.recv(len(token), socket.MSG_WAITALL)
+    except OSError:
+        return False
+    return found == token.encode()
 
 
 def _connected(port: str, token: str, host: str) -> list[socket.socket]:

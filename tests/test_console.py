@@ -10,8 +10,9 @@ import pytest
 from games import noisy_game
 from records import logged
 
-from gen_jax import FitConfig, console, fit, load
+from gen_jax import FitConfig, console, fit
 from gen_jax.errors import UserError
+from gen_jax.runs import checkpoint
 
 
 class Unwritable(io.StringIO):
@@ -58,14 +59,14 @@ def streams():
     yield None
 
 
-@pytest.mark.parametrize("stream", streams())
+@pytest.mark.parametrize("stream", [*streams()])
 def test_a_training_goes_on_without_its_lines(stream, tmp_path, monkeypatch, capsys):
     config = FitConfig(steps=6, log_every_steps=2, sample_every_steps=3)
     with monkeypatch.context() as patch:
         patch.setattr("sys.stderr", stream)
         fit(noisy_game(), batches, config, workdir=tmp_path)
     assert capsys.readouterr().out == ""  # not there instead
-    assert load(tmp_path, noisy_game()).step == 6
+    assert checkpoint.steps(tmp_path / "checkpoints") == [6]
     assert [line["step"] for line in logged(tmp_path)] == [1, 2, 4, 6]
     assert (tmp_path / "samples" / "6.png").exists()
 
@@ -116,10 +117,17 @@ def test_whatever_leaves_the_loop_saves_first(error, tmp_path):
         RuntimeError if isinstance(error, StopIteration) else type(error)
     ):
         fit(noisy_game(), leaving(5, raising(error)), config, workdir=tmp_path)
-    assert load(tmp_path, noisy_game()).step == 5
-    fit(noisy_game(), batches, config, workdir=tmp_path)
-    fit(noisy_game(), batches, config, workdir=tmp_path / "straight")
-    assert logged(tmp_path) == logged(tmp_path / "straight")
+    assert checkpoint.steps(tmp_path / "checkpoints") == [5]
+
+
+def test_after_an_error_a_run_ends_as_if_there_had_been_none(tmp_path):
+    config = FitConfig(steps=9, log_every_steps=2, sample_every_steps=0)
+    one, two = tmp_path / "one", tmp_path / "two"
+    with pytest.raises(KeyError):
+        fit(noisy_game(), leaving(5, raising(KeyError())), config, workdir=one)
+    for folder in (one, two):
+        fit(noisy_game(), batches, config, workdir=folder)
+    assert logged(one) == logged(two)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +147,7 @@ def test_a_record_that_cannot_be_written_costs_no_steps(target, tmp_path, monkey
     act = lambda: monkeypatch.setattr(target, full)  # noqa: E731
     with pytest.raises(OSError, match="No space"):
         fit(noisy_game(), leaving(3, act), config, workdir=tmp_path)
-    assert load(tmp_path, noisy_game()).step in (4, 5, 9)
+    assert checkpoint.steps(tmp_path / "checkpoints")[0] >= 4
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
@@ -151,7 +159,7 @@ def test_each_signal_that_ends_a_run_saves_and_has_its_code(number, tmp_path):
         fit(noisy_game(), told, config, workdir=tmp_path)
     if kind is SystemExit:
         assert ended.value.code == 128 + number
-    assert load(tmp_path, noisy_game()).step == 5
+    assert checkpoint.steps(tmp_path / "checkpoints") == [5]
 
 
 def test_a_lost_terminal_does_not_end_a_run_under_nohup(tmp_path, monkeypatch):
@@ -162,7 +170,7 @@ def test_a_lost_terminal_does_not_end_a_run_under_nohup(tmp_path, monkeypatch):
         fit(noisy_game(), told, config, workdir=tmp_path)
     finally:
         signal.signal(signal.SIGHUP, before)
-    assert load(tmp_path, noisy_game()).step == 9
+    assert checkpoint.steps(tmp_path / "checkpoints") == [9]
 
 
 def test_done_is_said_when_it_is_on_disk(tmp_path, monkeypatch, capsys):

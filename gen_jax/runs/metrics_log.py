@@ -5,6 +5,7 @@ writes in a thread. On a full disk that thread dies silently, and later writes b
 forever.
 """
 
+import contextlib
 import json
 import math
 import os
@@ -91,9 +92,10 @@ class MetricsLog:
 
     def close(self) -> None:
         """Flush and close both files."""
-        self.flush()
-        self._lines.close()
-        self._events.close()
+        with contextlib.ExitStack() as stack:
+            stack.callback(self._events.close)
+            stack.callback(self._lines.close)
+            self.flush()
 
     def _write_event(self, step: int, **content: Any) -> None:
         from tensorboardX.proto.event_pb2 import Event

@@ -38,7 +38,7 @@ class Pictures:
             return
         draw, _ = self._functions
         try:
-            jax.eval_shape(lambda of_all: draw(of_all, 0), players)
+            draw(players, 0)
         except UserError:
             raise
         except Exception as error:
@@ -118,6 +118,15 @@ def whole_rows(number: int, columns: int | None) -> int:
 
 
 def _seeded(draw: Callable, number: int) -> Draw:
-    """Return (players, seed) -> draw(players, keys [number]), compiled once."""
+    """Return (players, seed) -> draw(players, keys [number]), compiled once.
+
+    For players as ShapeDtypeStructs it is only traced.
+    """
     compiled, index = devices.jit(draw), np.arange(number, dtype=np.int32)
-    return lambda players, seed: compiled(players, sample_keys(seed, index))
+
+    def drawn(players, seed):
+        leaves, keys = jax.tree.leaves(players), sample_keys(seed, index)
+        traced = any(isinstance(x, jax.ShapeDtypeStruct) for x in leaves)
+        return (compiled.eval_shape if traced else compiled)(players, keys)
+
+    return drawn
