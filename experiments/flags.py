@@ -11,16 +11,19 @@ import re
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from logging import getLogger
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 import jax
 from absl import app, flags, logging
 
-from gen_jax import config, files
+from experiments import leave
+from gen_jax import config, console, files, partners
 from gen_jax.errors import UserError, nearest
 from gen_jax.runs.run import Run
 
+_SECONDS_TO_LEAVE = 5
 _PREFIX = "--config."
 _SUFFIXES = (".json", ".png", ".gif", ".html", ".npy")
 SAMPLING = ("sampler", "sampling_steps", "eta", "guidance")
@@ -32,19 +35,50 @@ def run(main: Callable[[list[tuple[str, str]]], None]) -> None:
     """Parse the flags, call main([(field, text), ...]) and exit.
 
     Exit codes: 0; 2 for a mistake of the user's, which gets one line; 3 for a
-    training that diverged; 130 after Ctrl-C, 141 if its output is no longer read, and
-    143 after SIGTERM.
+    training that diverged; 4 if another process of a training has ended; 129 after
+    SIGHUP, 130 after Ctrl-C, 141 if its output is no longer read, and 143 after
+    SIGTERM.
     """
 
     def guarded(argv):
         with errors_in_one_line():
+            signal.signal(signal.SIGINT, _interrupt)
             main(_overrides(argv[1:]))
+            sys.stdout.flush()
 
-    if isinstance(sys.stdout, io.TextIOWrapper):  # no letter of a name ends a command
-        sys.stdout.reconfigure(errors="backslashreplace")
     logging.set_verbosity(logging.FATAL)  # Orbax logs what it raises, at length
+    for name in ("asyncio", "jax", "matplotlib"):
+        getLogger(name).setLevel(logging.FATAL)
     sys.unraisablehook = _silent_of_closed_loops
-    app.run(guarded, flags_parser=_parse)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a path may be of any bytes
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        app.run(guarded, flags_parser=_parse)
+    except BaseException as error:
+        signal.signal(signal.SIGINT, leave)
+        for stream in (sys.stdout, sys.stderr):
+            _drop_if_unheard(stream)
+        partners.leave(error)
+        raise
+
+
+def _interrupt(number: int, frame: Any) -> None:
+    """Raise KeyboardInterrupt; end the process if a library swallows it."""
+    signal.signal(signal.SIGALRM, lambda *_: leave(number, frame))
+    signal.alarm(_SECONDS_TO_LEAVE)
+    raise KeyboardInterrupt
+
+
+def _drop_if_unheard(stream: TextIO) -> None:
+    """Forget what a stream cannot write, else Python would try again and exit with 120.
+
+    Nobody reads it any more, or its disk is full.
+    """
+    try:
+        stream.flush()
+    except (OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _silent_of_closed_loops(unraisable: "sys.UnraisableHookArgs") -> None:
@@ -61,9 +95,10 @@ def errors_in_one_line() -> Iterator[None]:
     except UserError as error:
         _exit(str(error), error.exit_code)
     except BrokenPipeError:  # `| head` has read enough: all is written to files
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_if_unheard(sys.stdout)
         sys.exit(128 + signal.SIGPIPE)
     except OSError as error:
+        _drop_if_unheard(sys.stdout)
         _exit(f"{error.strerror or error}: {error.filename or 'disk'}", 2)
     except MemoryError as error:
         _exit(f"out of memory: {error}", 2)
@@ -76,7 +111,7 @@ def errors_in_one_line() -> Iterator[None]:
 
 
 def _exit(line: str, code: int) -> NoReturn:
-    print("error: " + " ".join(line.split()), file=sys.stderr)
+    console.tell("error: " + " ".join(line.split()))
     sys.exit(code)
 
 
@@ -86,12 +121,35 @@ def _parse(argv: Sequence[str]) -> list[str]:
         print(help_text())
         sys.exit(0)
     try:
-        return flags.FLAGS(list(argv), known_only=True)
+        rest = flags.FLAGS(list(argv), known_only=True)
+        _expand_homes()
+        return rest
     except flags.Error as error:
         line = re.sub(
             r": invalid literal for int\(\).*", " is not a whole number", str(error)
         )
         _exit(re.sub(r": could not convert string.*", " is not a number", line), 2)
+
+
+def _expand_homes() -> None:
+    """Replace ~ and ~USER at the beginning of a flag's text; a shell may not have.
+
+    Raises flags.Error if there is no such user.
+    """
+
+    def expanded(name: str, value: Any) -> Any:
+        if isinstance(value, list):
+            return [expanded(name, each) for each in value]
+        if not isinstance(value, str) or not value.startswith("~"):
+            return value
+        if (path := os.path.expanduser(value)).startswith("~"):
+            raise flags.Error(f"--{name}={value}: there is no such user")
+        return path
+
+    for name in flags.FLAGS:
+        value = flags.FLAGS[name].value
+        if (whole := expanded(name, value)) != value:
+            flags.FLAGS[name].value = whole
 
 
 def help_text() -> str:

@@ -40,8 +40,10 @@ def of_resumed(
     saved: the run's meta. folder: the run's; of several seeds the first one's.
     workdir: the run's name in an error. name: of the experiment, None for the run's.
 
-    Raises UserError if the name or an override disagrees with the run.
+    Raises UserError if the name or an override disagrees with the run. Data may lie
+    elsewhere, if the run knows their digest to compare.
     """
+    from gen_jax.runs.identity import MOVABLE
     from gen_jax.runs.run import info_of
 
     name, before = _saved_config(saved, workdir, name)
@@ -49,8 +51,9 @@ def of_resumed(
     config = _overridden(before, overrides)
     config = experiment.settled(config, info_of(saved))
     now, then = configs.flat(config), configs.flat(before)
+    movable = MOVABLE if saved.get("data", {}).get("digest") else ()
     for path in configs.differences(config, before):
-        if not configs.may_change_on_resume(config, path):
+        if path not in movable and not configs.may_change_on_resume(config, path):
             raise UserError(
                 f"{path}={now[path]} disagrees with the run in {workdir}, which has "
                 f"{then[path]}"
@@ -84,14 +87,17 @@ def _no_name() -> UserError:
 def _with_latest(config: RunConfig, path: Path) -> RunConfig:
     """Return the configuration with the fields that may change as in a config.json.
 
-    That file has the steps that were raised since the checkpoint. It is ignored if it
-    cannot be read, for the checkpoint has a configuration too.
+    That file has the steps that were raised since the checkpoint, and the place that
+    the data were moved to. It is ignored if it cannot be read, for the checkpoint has
+    a configuration too.
     """
     try:
         latest = json.loads(path.read_text())["config"]
         names = {field.name for field in dataclasses.fields(config)} & latest.keys()
         may_change = [n for n in names if configs.may_change_on_resume(config, n)]
-        return configs.from_dict(config, {name: latest[name] for name in may_change})
+        values = {name: latest[name] for name in may_change}
+        moved = {name: latest["data"][name] for name in ("spec", "data_dir")}
+        return configs.from_dict(config, {**values, "data": moved})
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return config
 

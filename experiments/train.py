@@ -20,7 +20,6 @@ configuration except for the flags that are given, on any data that the weights 
 """
 
 import dataclasses
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -29,9 +28,9 @@ from absl import flags
 from experiments import flags as parsing
 from experiments import run_config
 from gen_jax import config as configs
-from gen_jax import data, devices, experiment
-from gen_jax.data.dataset import without_single_class
+from gen_jax import console, data, devices, experiment, files, partners
 from gen_jax.data import summary
+from gen_jax.data.dataset import without_single_class
 from gen_jax.errors import UserError
 from gen_jax.game import Game, State, Weights, init_state
 from gen_jax.runs import seeds as several
@@ -98,6 +97,8 @@ def main(overrides: list[tuple[str, str]]) -> None:
         raise UserError("--workdir=DIR is needed: the run's folder")
     if workdir is not None and workdir.is_file():
         raise UserError(f"--workdir={workdir} is a file; it has to be a folder")
+    if _WORKDIR.value and not _DRY_RUN.value:
+        files.checked_folder(_WORKDIR.value)  # before the data are read
     overrides = parsing.given(_SHORT) + overrides
     saved = _saved_run(workdir) if workdir is not None else None
     if workdir is not None and saved is not None:
@@ -244,6 +245,7 @@ def _train(
 
     if _DISTRIBUTED.value:
         devices.join_processes()
+        partners.watch()
     from gen_jax import memory
     from gen_jax.loop import fit
     from gen_jax.runs import run as runs
@@ -322,9 +324,9 @@ def _report(workdir: Path) -> None:
         report.write([workdir], page)
     except Exception as error:
         line = " ".join(str(error).split()) or type(error).__name__
-        print(f"no report: {line}", file=sys.stderr)
+        console.tell(f"no report: {line}")
     else:
-        print(f"report: {page}", file=sys.stderr)
+        console.tell(f"report: {page}")
 
 
 def _start(
@@ -362,10 +364,10 @@ def _check_data(config: experiment.RunConfig, meta: dict, saved: dict) -> None:
         )
     now, then = meta["data"], saved.get("data")  # imported weights have no data
     if then not in (None, now):
+        sizes = (f"{x['train']} examples and {x['test']} held out" for x in (now, then))
         raise UserError(
-            f"{line} {now['train']} examples and {now['test']} held out, "
-            f"{then['train']} and {then['test']} then; to begin a new run from its "
-            f"weights: --workdir=NEW --init_from={_WORKDIR.value}"
+            f"{line} {' now, '.join(sizes)} then, of other content; to begin a new run "
+            f"from its weights: --workdir=NEW --init_from={_WORKDIR.value}"
         )
 
 

@@ -25,6 +25,8 @@ import typing
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
+
 from gen_jax.errors import UserError, nearest
 
 _MAX_INT = 2**31 - 1
@@ -74,6 +76,7 @@ class FitConfig:
     """The length of a training, and the intervals at which it is recorded.
 
     steps: in total; may be raised later.
+    log_every_steps: the first and the last step are logged too.
     microbatches: number of pieces in which each gradient is accumulated.
     steps_per_call: steps that one call of the compiled function takes.
     sample_every_steps: 0 for samples at the end only.
@@ -92,8 +95,21 @@ class FitConfig:
     keep_every_steps: int = within(0, None, default=0, may_change_on_resume=True)
 
     def __post_init__(self):
+        own: Any = type(self)
+        for name, kind in _hints(own).items():
+            value = getattr(self, name)
+            if isinstance(value, np.generic):  # JSON has no NumPy numbers
+                value = value.item()
+                object.__setattr__(self, name, value)
+            if not dataclasses.is_dataclass(value) and kind is not Any:
+                _typed(value, kind, name)
         for path, value in flat(self).items():
             check(self, path, value)
+
+
+@functools.cache
+def _hints(cls: Any) -> dict[str, Any]:
+    return typing.get_type_hints(cls)
 
 
 def metadata(config: Any, path: str) -> dict[str, Any]:

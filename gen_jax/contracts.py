@@ -26,7 +26,22 @@ def check_game(players: Mapping[str, Any], ops: Any) -> None:
 
     Raises UserError for anything else.
     """
+    if not isinstance(players, Mapping):
+        raise UserError(
+            f"players is {_describe(players)}: write a dict of names and players"
+        )
     for name, player in players.items():
+        if not hasattr(player, "ema_halflife_images"):
+            raise UserError(
+                f"the player {name!r} is {_describe(player)}: write Player(init, ...)"
+            )
+        optimizer = player.optimizer
+        if optimizer is not None and not hasattr(optimizer, "update"):
+            hint = ": call it, as adam(1e-3)" if callable(optimizer) else ""
+            raise UserError(
+                f"the optimizer of {name!r} is {_describe(optimizer)}, not one of "
+                f"optax{hint}"
+            )
         halflives = player.ema_halflife_images
         if not isinstance(halflives, tuple | list):
             raise UserError(

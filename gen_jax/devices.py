@@ -8,7 +8,10 @@ attention have forms that suit a CPU better than the native ones (`models/layers
 import contextlib
 import contextvars
 import functools
+import glob
 import os
+import re
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -123,11 +126,37 @@ def cache_folder(name: str) -> Path:
 def use_compilation_cache() -> None:
     """Keep compiled programs in the user's cache folder, for the next process.
 
-    If JAX_COMPILATION_CACHE_DIR is set, JAX's own settings hold instead.
+    If JAX_COMPILATION_CACHE_DIR is set, JAX's own settings hold instead. A program that
+    cannot be kept, as in a read-only home, is compiled again without a word. So is one
+    that was damaged, and replaced.
     """
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         jax.config.update("jax_compilation_cache_dir", str(cache_folder("xla")))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+    if warnings.showwarning is not _replace_damaged_programs:
+        _show_warning.append(warnings.showwarning)
+        warnings.showwarning = _replace_damaged_programs
+
+
+_show_warning: list[Any] = []
+
+
+def _replace_damaged_programs(message: Any, *where: Any, **more: Any) -> None:
+    """Remove what JAX warns that it cannot read from its cache; show other warnings.
+
+    JAX itself would keep the damaged file and warn of it for ever.
+    """
+    found = re.match(
+        r"Error (reading|writing) persistent compilation cache entry for '([^']*)'",
+        str(message),
+    )
+    if found is None:
+        _show_warning[-1](message, *where, **more)
+    elif found[1] == "reading":
+        folder = Path(jax.config.values["jax_compilation_cache_dir"])
+        with contextlib.suppress(OSError):
+            for entry in folder.glob(f"{glob.escape(found[2])}-*"):
+                entry.unlink(missing_ok=True)
 
 
 @functools.cache

@@ -3,13 +3,18 @@
 import contextlib
 import errno
 import fcntl
+import glob
 import json
 import os
+import re
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from gen_jax.errors import UserError
+
+_LONGEST = "checkpoints/" + "0" * 100  # about the longest path below a run's folder
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -20,7 +25,11 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 @contextlib.contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """Yield a temporary path; move it to `path` if the body raises nothing."""
+    """Yield a temporary path; move it to `path` if the body raises nothing.
+
+    What killed processes left of the same file is removed first.
+    """
+    remove_unfinished(path.parent, path.name)
     unfinished = _unfinished(path)
     try:
         yield unfinished
@@ -83,3 +92,66 @@ def try_to_write(path: Path) -> None:
 
 def _unfinished(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
+
+def remove_unfinished(folder: Path, name: str = "") -> None:
+    """Remove the temporary files of processes that have ended.
+
+    name: of the file that they were to become; by default any.
+    """
+    pattern = f".{glob.escape(name) or '*'}.*.tmp"
+    with contextlib.suppress(OSError):
+        for left in folder.glob(pattern):
+            written_by = re.fullmatch(r".*\.([0-9]+)\.tmp", left.name)
+            if written_by and not _is_running(int(written_by[1])):
+                left.unlink(missing_ok=True)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # another user's
+        pass
+    return True
+
+
+def checked_folder(folder: str | Path, name: str = "--workdir") -> Path:
+    """Return the absolute path of a folder below which files can be written.
+
+    The folder is tried, or the one in which it will be made. Nothing is left there.
+
+    name: the flag or argument that names it, for errors. ~ is the user's home.
+
+    Raises UserError if files cannot be written there: a URL, a name that is too long
+    or not UTF-8, a folder that permissions or its disk close to this process.
+    """
+    given = str(folder)
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", given):
+        raise UserError(
+            f"{name}={given} is a URL: checkpoints are written to local folders only; "
+            "mount it, or choose a local folder and copy that"
+        )
+    try:
+        given.encode()
+    except UnicodeEncodeError:
+        raise UserError(
+            f"{name}={given!a} is not UTF-8, in which checkpoints are named: choose "
+            "another name"
+        ) from None
+    path = Path(given).expanduser().absolute()
+    wrong = "made"
+    try:
+        existing = next(each for each in (path, *path.parents) if os.path.lexists(each))
+        wrong = "written to" if existing == path else wrong
+        with contextlib.suppress(FileNotFoundError):
+            os.stat(path / _LONGEST)  # raises what keeps the path from being followed
+        with tempfile.TemporaryFile(dir=existing) as file:
+            file.write(b"0")
+    except OSError as error:
+        raise UserError(
+            f"the folder {path} cannot be {wrong}: {error.strerror}; choose another "
+            f"{name}"
+        ) from error
+    return path

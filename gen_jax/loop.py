@@ -12,11 +12,10 @@ import contextvars
 import functools
 import itertools
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -28,9 +27,6 @@ from gen_jax.config import FitConfig
 from gen_jax.errors import UserError
 from gen_jax.game import Game, State, Tree, init_state
 from gen_jax.step import batch_sharding, check_divides, example_keys, make_train_step
-
-if TYPE_CHECKING:
-    from gen_jax.runs.recorder import Recorder
 
 _STEPS_AHEAD = 4
 
@@ -64,9 +60,9 @@ def fit(
     seeds: S seeds to train at once instead of `config.seed`, by jit in one process.
         `batches` and the state have one more axis [S] in front, see `runs/seeds.py`.
 
-    Returns the last state. Ctrl-C, SIGTERM, a reader's error and the end of `batches`
-    save first, then raise. Raises UserError for a state or a logged loss that is not
-    finite, invalid arguments, and sizes too large for memory; OSError for a full disk.
+    Returns the last state. Ctrl-C, SIGTERM, SIGHUP and any error between two steps save
+    first, then raise. Raises UserError for values that are not finite, arguments that
+    are invalid or another run's, and sizes too large; OSError for a full disk.
     """
     from gen_jax.runs import seeds as several  # here: a step alone needs no checkpoints
     from gen_jax.runs.recorder import Recorder
@@ -99,19 +95,22 @@ def fit(
 
 def _train(take, recorder, state, step, batches, steps):
     """Take the steps from `step` to `steps`, or until a signal, and record them."""
-    stream = iter(batches(step))
+    stream, told = iter(batches(step)), 0
     with recorder.recording(step, state), _caught_signals() as caught:
-        while step < steps and not recorder.agree(step, bool(caught)):
-            with _saving_on_error(recorder, step, state):
+        try:
+            while step < steps and not (told := recorder.agree(step, caught)):
                 state, metrics, count = take(state, stream, step, steps)
-            step += count
-            recorder.after(step, state, metrics, count)
+                step += count
+                recorder.after(step, state, metrics, count)
+        except BaseException as error:
+            recorder.rescue(step, state, error)
+            raise
         recorder.finish(step, state)
-    if caught and step < steps:
-        print(f"interrupted and saved at step {step}", file=sys.stderr)
-        if caught[0] == signal.SIGTERM:
-            raise SystemExit(128 + signal.SIGTERM)
-        raise KeyboardInterrupt
+    if told:  # of several processes each: one alone was told, but none is done
+        recorder.say(f"interrupted and saved at step {step}")
+        if told == signal.SIGINT:
+            raise KeyboardInterrupt
+        raise SystemExit(128 + told)
     return state
 
 
@@ -120,21 +119,6 @@ def _first_state(game, rng, example, given, sharding):
     start = functools.partial(init_state, game, batch=example, given=given)
     state = devices.run_once(jax.vmap(start), rng) if rng.ndim else start(rng)
     return jax.device_put(state, sharding)
-
-
-@contextlib.contextmanager
-def _saving_on_error(recorder: "Recorder", step: int, state: State) -> Iterator[None]:
-    """Save the state of `step` if the body raises, and raise the same error.
-
-    Several processes save together, so one alone would wait for the others for ever.
-    """
-    try:
-        yield
-    except Exception:
-        if jax.process_count() == 1:
-            with contextlib.suppress(Exception):  # the first error is the one to read
-                recorder.finish(step, state)
-        raise
 
 
 def _prepared_shapes(batch, prepare, leading):
@@ -262,7 +246,10 @@ class _Stepper:
 
 @contextlib.contextmanager
 def _caught_signals() -> Iterator[list[int]]:
-    """Yield a list to which SIGINT and SIGTERM append; a second one acts at once."""
+    """Yield a list to which a signal that ends a run appends; a second acts at once.
+
+    SIGINT, SIGTERM and SIGHUP, which a lost terminal sends; not under `nohup`.
+    """
     caught: list[int] = []
     if threading.current_thread() is not threading.main_thread():
         yield caught
@@ -273,7 +260,10 @@ def _caught_signals() -> Iterator[list[int]]:
         caught.append(number)
         signal.signal(number, before[signal.Signals(number)])
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    ends = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        ends.append(signal.SIGHUP)
+    for number in ends:
         before[number] = signal.signal(number, catch)
     try:
         yield caught

@@ -17,7 +17,6 @@ format: a reader can then tell a newer checkpoint from a damaged one.
 import contextlib
 import json
 import re
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -26,10 +25,11 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from gen_jax import console
 from gen_jax.errors import UserError
 from gen_jax.game import Game, State, Tree, init_state
-from gen_jax.runs import frozen, structure
-from gen_jax.runs.manifest import DamagedError, verify
+from gen_jax.runs import frozen, identity, structure
+from gen_jax.runs.manifest import DamagedError, read_manifest, refusals, verify
 
 FORMAT = 2  # raised when older checkpoints can no longer be read as they are
 _REMEDY = "copy it again from a backup, or train again in another folder"
@@ -93,8 +93,8 @@ def step_directories(path: str | Path) -> list[Path]:
 
     Raises UserError if there is none.
     """
-    path = Path(path).absolute()
-    if (path / "state").is_dir():
+    path = Path(path).expanduser().absolute()
+    if (path / "state").is_dir() or (path / META).exists():
         return [path]
     for folder in (path / CHECKPOINTS, path):
         if found := steps(folder):
@@ -116,28 +116,46 @@ def read_meta(directory: Path) -> dict[str, Any]:
             f"{directory} has format 1; this version reads format {FORMAT}; "
             "train again or use version 0.1"
         )
+    with refusals(directory):
+        sealed, meta = read_manifest(directory), _parsed(directory / META)
+    is_other = isinstance(meta, dict) and meta.get("format", FORMAT) != FORMAT
+    # Another format may seal its files in another way; ours tells damage from it.
+    if is_other and META not in (sealed or {}):
+        raise _other_format(directory, meta)
     try:
         verify(directory, META)
     except DamagedError as error:
         raise DamagedError(f"{directory} is damaged: {error}") from error
-    meta = json.loads((directory / META).read_text())
-    if meta["format"] != FORMAT:
+    if is_other:
+        raise _other_format(directory, meta)
+    if not isinstance(meta, dict) or not {"format", "frozen", "batch"} <= meta.keys():
         raise UserError(
-            f"{directory} has format {meta['format']}; this version reads format "
-            f"{FORMAT}; install a newer gen_jax"
+            f"{directory} was not written by gen_jax: its {META} lacks format, frozen "
+            "or batch"
         )
     return meta
 
 
+def _parsed(path: Path) -> Any:
+    """Return the content of a JSON file; None if it is none."""
+    if not path.is_file():
+        return None
+    try:
+        return json.loads(path.read_text())
+    except (ValueError, RecursionError):
+        return None
+
+
+def _other_format(directory: Path, meta: dict[str, Any]) -> UserError:
+    return UserError(
+        f"{directory} has format {meta['format']!r}; this version reads format "
+        f"{FORMAT}; install a newer gen_jax"
+    )
+
+
 def newest_meta(directories: Sequence[Path]) -> dict[str, Any]:
-    """Return the meta of the first directory whose meta is not damaged."""
-    errors = []
-    for directory in directories:
-        try:
-            return read_meta(directory)
-        except DamagedError as error:
-            errors.append(error)
-    raise DamagedError(f"{errors[0]}; {_REMEDY}")
+    """Return the meta of the checkpoint that `newest` would return, without a line."""
+    return _newest(directories)[0].meta
 
 
 def newest(directories: Sequence[Path], *, repair: bool = False) -> Checkpoint:
@@ -146,10 +164,21 @@ def newest(directories: Sequence[Path], *, repair: bool = False) -> Checkpoint:
     A damaged one is skipped with a line on standard error. repair: also move it to
     `damaged/STEP` in the run's folder, so that its step can be written again.
 
-    Raises UserError if all are damaged, or if this version does not read the format;
-    then nothing is moved.
+    Raises UserError if all are damaged, if this version does not read the format, if
+    the operating system refuses to read a file, or if the checkpoint is not of the run
+    in whose folder it lies. Then nothing is moved.
     """
-    damaged = []
+    found, damaged = _newest(directories)
+    for bad, why in damaged:
+        console.tell(f"{bad} is damaged ({why}); taking {found.directory}")
+        if repair:
+            set_aside(bad, "damaged")
+    return found
+
+
+def _newest(directories: Sequence[Path]) -> tuple[Checkpoint, list[tuple[Path, str]]]:
+    """Return the newest undamaged checkpoint, and the damaged ones with the reasons."""
+    damaged: list[tuple[Path, str]] = []
     for directory in directories:
         try:
             meta = read_meta(directory)
@@ -160,11 +189,9 @@ def newest(directories: Sequence[Path], *, repair: bool = False) -> Checkpoint:
             why = str(error).removeprefix(f"{directory} is damaged: ")
             damaged.append((directory, why))
             continue
-        for bad, why in damaged:
-            print(f"{bad} is damaged ({why}); taking {directory}", file=sys.stderr)
-            if repair:
-                set_aside(bad, "damaged")
-        return Checkpoint(directory, meta)
+        if directory.parent.name == CHECKPOINTS:
+            identity.check_own_folder(run_folder(directory), meta, directory)
+        return Checkpoint(directory, meta), damaged
     directory, why = damaged[0]
     raise UserError(f"the checkpoint {directory} cannot be read: {why}; {_REMEDY}")
 

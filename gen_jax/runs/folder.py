@@ -17,7 +17,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from gen_jax import images
+from gen_jax import files, images
+from gen_jax.config import FitConfig
 from gen_jax.errors import UserError
 from gen_jax.files import write_json
 from gen_jax.game import State
@@ -35,21 +36,21 @@ class Folder:
         self,
         path: Path,
         meta: Mapping[str, Any],
-        keep_every_steps: int,
+        config: FitConfig,
         name: str,
         frozen_players: Collection[str] = (),
     ):
         """Check the path; write nothing.
 
-        path: absolute. meta: of its checkpoints. name: name of the state in errors.
-        frozen_players: as for `Writer`.
+        path: absolute. meta: of its checkpoints. config: the intervals of the run.
+        name: name of the state in errors. frozen_players: as for `Writer`.
 
         Raises UserError for a path below which no checkpoint could be read again.
         """
         _check_name(path)
         self._path, self._name = path, name
         self._meta = {**meta, "format": checkpoint.FORMAT}
-        self._keep_every_steps, self._frozen_players = keep_every_steps, frozen_players
+        self._config, self._frozen_players = config, frozen_players
         self._leads = jax.process_index() == 0
 
     @property
@@ -98,11 +99,13 @@ class Folder:
                 for later in checkpoint.steps(self.checkpoints):
                     if later > step:  # after a kill, the runs of other seeds lack it
                         checkpoint.set_aside(self.checkpoints / str(later), "ahead")
-                self._log = metrics_log.MetricsLog(self._path, step)
+                files.remove_unfinished(self._path / "samples")
+                every = self._config.log_every_steps
+                self._log = metrics_log.MetricsLog(self._path, step, every)
                 stack.callback(self._log.close)
             self.writer = Writer(
                 self.checkpoints,
-                self._keep_every_steps,
+                self._config.keep_every_steps,
                 self._name,
                 self._frozen_players,
             )
@@ -121,9 +124,11 @@ class Folder:
 
     def save(self, step: int, state: State) -> None:
         """Start to write a checkpoint; see `Writer.save`."""
-        if self._leads:
-            self._log.flush()  # the log must not be behind a checkpoint
-        self.writer.save(step, state, self._meta)
+        try:
+            if self._leads:
+                self._log.flush()  # the log must not be behind a checkpoint
+        finally:  # but a state is worth more than its log
+            self.writer.save(step, state, self._meta)
 
     def picture(self, step: int, picture: np.ndarray) -> None:
         """Write a picture of samples, uint8 [H, W, 1 or 3], by the first process."""

@@ -3,8 +3,10 @@
 A folder's manifest is a JSON file with the SHA-256 of every other file in it.
 """
 
+import contextlib
 import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 from gen_jax.errors import UserError
@@ -19,29 +21,46 @@ class DamagedError(UserError):
 
 def write_manifest(directory: Path) -> None:
     """Write the SHA-256 of each file of a folder into the folder's manifest."""
-    hashes = {
-        str(path.relative_to(directory)): _sha256(path)
-        for path in sorted(directory.rglob("*"))
-        if path.is_file()
-    }
+    hashes = {name: _sha256(directory / name) for name in _files(directory)}
     write_json(directory / _MANIFEST, hashes)
 
 
 def verify(directory: Path, only: str = "") -> None:
     """Compare the files of a folder with its manifest.
 
-    only: the name of one file to compare; all of them by default.
+    only: the name of one file to compare. By default all that the manifest names, which
+        has to name every file of the arrays in `state/`.
 
-    Raises DamagedError if a file is missing or differs, UserError if the operating
-    system refuses to read one.
+    Raises DamagedError if a file is missing, unknown or differs; UserError if the
+    operating system refuses to read one.
     """
-    try:
-        hashes = _read_manifest(directory)
-        for name in [only] if only else hashes:
+    with refusals(directory):
+        hashes = read_manifest(directory)
+        if hashes is None:
+            raise DamagedError(f"{_MANIFEST} is missing or not as it was written")
+        arrays = [] if only else _visible(_files(directory, "state"))
+        if not only and not arrays:
+            raise DamagedError("the files of state are missing")
+        for name in [only] if only else sorted({*hashes, *arrays}):
             if not (directory / name).exists():
                 raise DamagedError(f"{name} is missing")
+            if not (directory / name).is_file():  # a pipe would never end
+                raise DamagedError(f"{name} is not a file")
             if _sha256(directory / name) != hashes.get(name):
                 raise DamagedError(f"{name} is not as it was written")
+
+
+@contextlib.contextmanager
+def refusals(directory: Path) -> Iterator[None]:
+    """Raise UserError if the operating system refuses to read a file of a folder.
+
+    A file that cannot be read is not damaged, and may be read another time.
+    """
+    try:
+        yield
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+        name = Path(error.filename or directory).name
+        raise DamagedError(f"{name} is missing") from error
     except OSError as error:
         raise UserError(
             f"{error.filename or directory} cannot be read: {error.strerror}; "
@@ -49,16 +68,30 @@ def verify(directory: Path, only: str = "") -> None:
         ) from error
 
 
-def _read_manifest(directory: Path) -> dict[str, str]:
+def read_manifest(directory: Path) -> dict[str, str] | None:
+    """Return the hashes by name; None if the manifest is missing or none of ours."""
+    path = directory / _MANIFEST
+    if not path.is_file():
+        return None
     try:
-        hashes = json.loads((directory / _MANIFEST).read_text())
-    except FileNotFoundError:
-        raise DamagedError(f"{_MANIFEST} is missing") from None
+        hashes = json.loads(path.read_text())
     except (ValueError, RecursionError):
-        raise DamagedError(f"{_MANIFEST} is not as it was written") from None
-    if not isinstance(hashes, dict):
-        raise DamagedError(f"{_MANIFEST} is not as it was written")
-    return hashes
+        return None
+    if not isinstance(hashes, dict) or not hashes:
+        return None
+    is_ours = all(isinstance(each, str) and len(each) == 64 for each in hashes.values())
+    return hashes if is_ours else None
+
+
+def _files(directory: Path, below: str = "") -> list[str]:
+    """Return the names of the files of a folder, in alphabetical order."""
+    found = sorted((directory / below).rglob("*"))
+    return [str(path.relative_to(directory)) for path in found if path.is_file()]
+
+
+def _visible(names: list[str]) -> list[str]:
+    """Return the names without hidden files, which file managers and NFS leave."""
+    return [name for name in names if not name.rpartition("/")[2].startswith(".")]
 
 
 def _sha256(path: Path) -> str:

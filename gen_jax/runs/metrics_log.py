@@ -5,6 +5,7 @@ writes in a thread. On a full disk that thread dies silently, and later writes b
 forever.
 """
 
+import contextlib
 import json
 import math
 import os
@@ -16,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from gen_jax import console
 from gen_jax.files import written_whole
 from gen_jax.images import encode_png
 
@@ -26,21 +28,22 @@ class MetricsLog:
     metrics.jsonl has one JSON object per logged step: step, images, every metric and
     seconds. A value that is not finite is null, since JSON has no NaN.
 
-    Opening drops the lines after `resume_step`, and a last line torn by a kill. So a
-    resumed run's file looks as if the run had never stopped. TensorBoard drops the same
-    steps.
+    Opening drops the lines after `resume_step`, and a last line torn by a kill; with
+    `every`, also that of `resume_step` if only the last step of a run would have it. So
+    a resumed run's file looks as if the run had never stopped. TensorBoard drops the
+    steps after `resume_step`.
 
     Every method raises OSError if the disk is full or the folder is gone.
     """
 
-    def __init__(self, folder: str | os.PathLike, resume_step: int = 0):
+    def __init__(self, folder: str | os.PathLike, resume_step: int = 0, every: int = 1):
         from tensorboardX.event_file_writer import EventsWriter
         from tensorboardX.proto.event_pb2 import SessionLog
 
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "metrics.jsonl"
-        kept = _drop_lines_after(path, resume_step)
+        kept = _drop_lines_after(path, resume_step, every)
         self._seconds_before = json.loads(kept[-1]).get("seconds") or 0 if kept else 0
         self._lines = path.open("a", encoding="utf-8")
         # The writer names its file by the second; two in one second would share it.
@@ -89,9 +92,10 @@ class MetricsLog:
 
     def close(self) -> None:
         """Flush and close both files."""
-        self.flush()
-        self._lines.close()
-        self._events.close()
+        with contextlib.ExitStack() as stack:
+            stack.callback(self._events.close)
+            stack.callback(self._lines.close)
+            self.flush()
 
     def _write_event(self, step: int, **content: Any) -> None:
         from tensorboardX.proto.event_pb2 import Event
@@ -101,12 +105,16 @@ class MetricsLog:
         self._events.flush()
 
 
-def _drop_lines_after(path: Path, step: int) -> list[str]:
-    """Return the whole lines up to a step; replace the file by them in one move."""
+def _drop_lines_after(path: Path, step: int, every: int) -> list[str]:
+    """Return the whole lines up to a step; replace the file by them in one move.
+
+    every: the interval of logged steps; the line of a run's former end is no such step.
+    """
+    last = step if step % every == 0 or step == 1 else step - 1
     if not path.exists():
         return []
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
-    kept = [line for line in lines if _is_record_up_to(step, line)]
+    kept = [line for line in lines if _is_record_up_to(last, line)]
     if kept == lines:
         return kept
     with written_whole(path) as unfinished, unfinished.open("w", encoding="utf-8") as f:
@@ -132,24 +140,26 @@ class Progress:
     """The progress of a run on standard error: step, losses, images/s, time left.
 
     It is a bar on a terminal. Elsewhere, as in a log file, it is a line at intervals.
-    Use it with `with`, so that an error leaves the bar's line finished.
+    Use it with `with`, so that an error leaves the bar's line finished. A line that
+    cannot be written is lost, without an error.
 
     total: the last step. start: the step that a resumed run begins at.
     """
 
     def __init__(self, total: int, start: int = 0, seconds_between_lines: float = 10.0):
         self._total, self._interval, self._bar = total, seconds_between_lines, None
-        if sys.stderr.isatty():
+        if console.is_terminal():
             from tqdm import tqdm
 
             self._interval = 0.2
-            self._bar = tqdm(
-                total=total,
-                initial=start,
-                bar_format="|{bar}| step {n}/{total}{postfix} [{remaining} left]",
-                dynamic_ncols=True,
-                mininterval=0,
-            )
+            with console.unheard():
+                self._bar = tqdm(
+                    total=total,
+                    initial=start,
+                    bar_format="|{bar}| step {n}/{total}{postfix} [{remaining} left]",
+                    dynamic_ncols=True,
+                    mininterval=0,
+                )
         # The last step shown, its images, and when.
         self._shown: tuple[int, int, float] | None = None
 
@@ -180,22 +190,25 @@ class Progress:
         self._shown = step, images, now
         losses = short_losses(metrics)
         if self._bar is not None:
-            self._bar.set_postfix_str(_joined(losses, speed), refresh=False)
-            self._bar.update(step - self._bar.n)
+            with console.unheard():
+                self._bar.set_postfix_str(_joined(losses, speed), refresh=False)
+                self._bar.update(step - self._bar.n)
         else:
             self.say(_joined(f"step {step}/{self._total}", losses, speed, left))
 
     def say(self, message: str) -> None:
         """Print a line on standard error, above the bar if there is one."""
         if self._bar is not None:
-            self._bar.write(message, file=sys.stderr)
+            with console.unheard():
+                self._bar.write(message, file=sys.stderr)
         else:
-            print(message, file=sys.stderr, flush=True)
+            console.tell(message)
 
     def close(self) -> None:
         """Finish the bar's line and leave it as it is."""
         if self._bar is not None:
-            self._bar.close()
+            with console.unheard():
+                self._bar.close()
 
 
 def short_losses(metrics: Mapping[str, float]) -> str:

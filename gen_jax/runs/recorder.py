@@ -5,8 +5,6 @@ all record at the same steps.
 """
 
 import contextlib
-import math
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,11 +13,12 @@ from typing import Any
 import jax
 import numpy as np
 
+from gen_jax import console, files
 from gen_jax.config import FitConfig
 from gen_jax.data import summary
 from gen_jax.errors import DivergedError
 from gen_jax.game import Game, State, Tree
-from gen_jax.runs import checkpoint, environment, metrics_log, writer
+from gen_jax.runs import checkpoint, environment, finite, identity, metrics_log, writer
 from gen_jax.runs import seeds as several
 from gen_jax.runs.folder import Folder
 from gen_jax.runs.sample_grids import Pictures
@@ -45,40 +44,49 @@ class Recorder:
         self._game, self._config = game, config
         self._stacked = bool(seeds)
         self._batch_size = jax.tree.leaves(example)[0].shape[0]
-        self._workdir = Path(workdir).absolute() if workdir else None
+        self._workdir = files.checked_folder(workdir) if workdir else None
         meta = {**meta, "batch": checkpoint.describe_batch(example)}
         self._runs = several.plan(self._workdir, meta, config.seed, seeds)
+        for run in self._runs:
+            run.meta["fit"] = {"seed": run.seed, "microbatches": config.microbatches}
+            identity.check_json(run.meta)
         self._where = f"{workdir}/seed_*" if seeds else f"{workdir}"
         never_change = [n for n, player in game.players.items() if player.loss is None]
-        keep = config.keep_every_steps
         self._folders = [
-            Folder(run.folder, run.meta, keep, f"the state{run.label}", never_change)
+            Folder(run.folder, run.meta, config, f"the state{run.label}", never_change)
             for run in self._runs
             if run.folder is not None
         ]
         self._leads = jax.process_index() == 0
         self._shown: dict[str, float] = {}
         self._progress: metrics_log.Progress | None = None
-        self._pending: list[tuple[int, Mapping[str, jax.Array]]] = []
+        self._pending: list[
+            tuple[int, Mapping[str, jax.Array], finite.Leaves | None]
+        ] = []
         self._pictures = Pictures(game, held_out, summary.of_meta(meta))
 
     def restore(self, like: State) -> State | None:
         """Return the newest undamaged state, with an axis [S] of `seeds`; None if none.
 
         like: ShapeDtypeStructs with shardings, of one run.
+
+        Raises UserError for the checkpoint of another run, and for an op that would
+        fail at the first picture.
         """
         if not self._folders:
             return None
+        self._pictures.trace(like.players)
         places = [folder.checkpoints for folder in self._folders]
-        states = several.restore(places, like, repair=self._leads)
+        metas = [run.meta for run in self._runs]
+        states = several.restore(places, like, metas, repair=self._leads)
         if states is None:
             return None
-        self._say(f"resuming from step {int(states[0].step)}")
+        self.say(f"resuming from step {int(states[0].step)}")
         return several.stack(states) if self._stacked else states[0]
 
     def already_done(self, step: int) -> None:
         """Print that there is nothing to do."""
-        self._say(
+        self.say(
             f"already at step {step} of {self._config.steps}: nothing to do; "
             "raise --steps to train further"
         )
@@ -101,13 +109,17 @@ class Recorder:
             self._started = self._saved = time.monotonic()
             yield
 
-    def agree(self, step: int, stop: bool) -> bool:
-        """Return whether any process was told to stop; all ask at the same steps."""
+    def agree(self, step: int, caught: Sequence[int]) -> int:
+        """Return the signal that any process was told to stop by; 0 for none.
+
+        caught: this process's signals. All processes ask at the same steps.
+        """
+        told = caught[0] if caught else 0
         if jax.process_count() == 1:
-            return stop
+            return told
         if step % self._config.log_every_steps:
-            return False
-        return _any_process(stop)
+            return 0
+        return _largest(told)
 
     def after(
         self, step: int, state: State, metrics: Mapping[str, jax.Array], count: int
@@ -116,15 +128,18 @@ class Recorder:
 
         metrics: arrays [] or [S] of seeds, behind an axis [count] if that is not 1.
         """
-        due = _due(step, count, self._config.log_every_steps)
-        if due:
+        logged = self._logged(step, count)
+        if logged:
             self._write_pending()
-        for logged in due:
-            place = logged - (step - count) - 1
+            finite_now = finite.leaves(state) if self._folders else None
+        for due in logged:
+            place = due - (step - count) - 1
             picked = (
                 metrics if count == 1 else {k: v[place] for k, v in metrics.items()}
             )
-            self._pending.append((logged, picked))
+            self._pending.append((due, picked, finite_now))
+        if {1, self._config.steps} & set(logged):
+            self._write_pending()  # the device has just begun, or is done
         if self._progress is not None:
             seen = step * self._batch_size * len(self._runs)
             self._progress.update(step, seen, self._shown)
@@ -135,6 +150,32 @@ class Recorder:
         if self._checkpoint_due(step, count):
             self._save(step, state)
 
+    def _logged(self, step: int, count: int) -> list[int]:
+        """Return the steps to log of the `count` that end at `step`.
+
+        They are the first and the last step of the run, and one in an interval.
+        """
+        every, ends = self._config.log_every_steps, (1, self._config.steps)
+        taken = range(step - count + 1, step + 1)
+        return [each for each in taken if each % every == 0 or each in ends]
+
+    def rescue(self, step: int, state: State, error: BaseException) -> None:
+        """Save the state of `step` after an error, as far as that can be done.
+
+        Several processes save together, so one alone would wait for the others for
+        ever. The given error is the one to read, so no other is raised.
+        """
+        if jax.process_count() > 1 or isinstance(error, DivergedError):
+            return
+        try:
+            self._write_pending()
+        except DivergedError:
+            return
+        except Exception:  # a log that cannot be written; a state perhaps can
+            pass
+        with contextlib.suppress(Exception):
+            self._save_states(step, state)
+
     def finish(self, step: int, state: State) -> None:
         """Record the end of the run, or of this part of it."""
         self._write_pending()
@@ -144,9 +185,12 @@ class Recorder:
         if step < self._config.steps:
             return
         self._draw(step, state)
-        if self._pictures.wait():
-            self._say(f"samples: {self._where}/samples/{step}.png")
-        self._say(f"done: step {step}, checkpoint in {self._where}")
+        drawn = self._pictures.wait()
+        for folder in self._folders:
+            folder.writer.wait()  # "done" is said when it is on disk
+        if drawn:
+            self.say(f"samples: {self._where}/samples/{step}.png")
+        self.say(f"done: step {step}, checkpoint in {self._where}")
 
     def _draw(self, step: int, state: State) -> None:
         each = zip(self._runs, self._folders, several.states(state), strict=True)
@@ -158,11 +202,14 @@ class Recorder:
         due = time.monotonic() - self._saved >= self._config.checkpoint_every_seconds
         if jax.process_count() > 1:
             logs = _due(step, count, self._config.log_every_steps)
-            due = bool(logs) and _any_process(due)
+            due = bool(logs) and bool(_largest(due))
         return due or bool(_due(step, count, self._config.keep_every_steps))
 
     def _save(self, step: int, state: State) -> None:
         self._write_pending()
+        self._save_states(step, state)
+
+    def _save_states(self, step: int, state: State) -> None:
         each = list(zip(self._folders, several.states(state), strict=True))
         for folder, mine in each:  # check all first: no run may get ahead of another
             folder.writer.check(step, mine)
@@ -171,7 +218,8 @@ class Recorder:
         self._saved = time.monotonic()
 
     def _write_pending(self) -> None:
-        for step, metrics in self._pending:
+        while self._pending:  # one that cannot be written is not tried again
+            step, metrics, finite_now = self._pending.pop(0)
             of_all = {k: np.atleast_1d(x) for k, x in jax.device_get(metrics).items()}
             self._shown = {name: float(x.mean()) for name, x in of_all.items()}
             each = [
@@ -182,27 +230,26 @@ class Recorder:
             for folder, values in zip(self._folders, each, strict=bool(self._folders)):
                 folder.log(step, step * self._batch_size, seconds, values)
             for run, values in zip(self._runs, each, strict=True):
-                self._check_finite(step, run.label, values)
-        self._pending.clear()
+                if found := finite.first_of(values, self._game.players):
+                    what, value = found
+                    raise self._diverged(f"{what}{run.label}", step, f": {value}")
+            if finite_now and (leaf := finite_now.first_broken()):
+                raise self._diverged(f"the state ({leaf})", step)
 
-    def _check_finite(self, step: int, label: str, values: Mapping[str, float]) -> None:
-        """Raise DivergedError for a loss that is not finite; other metrics may be."""
-        for player in self._game.players:
-            loss = values.get(f"{player}/loss", 0.0)
-            if not math.isfinite(loss):
-                kept = [f"; {each.writer.last_kept()}" for each in self._folders[:1]]
-                raise DivergedError(
-                    f"the loss of {player}{label} is no longer finite at step {step}: "
-                    f"{loss}{''.join(kept)}"
-                )
+    def _diverged(self, what: str, step: int, value: str = "") -> DivergedError:
+        kept = [f"; {each.writer.last_kept()}" for each in self._folders[:1]]
+        return DivergedError(
+            f"{what} is no longer finite at step {step}{value}{''.join(kept)}"
+        )
 
-    def _say(self, line: str) -> None:
+    def say(self, line: str) -> None:
+        """Print a line on standard error, by the first process."""
         if not self._leads:
             return
         if self._progress is not None:
             self._progress.say(line)
         else:
-            print(line, file=sys.stderr, flush=True)
+            console.tell(line)
 
 
 def _due(step: int, count: int, every: int) -> range:
@@ -212,7 +259,8 @@ def _due(step: int, count: int, every: int) -> range:
     return range((step - count) // every * every + every, step + 1, every)
 
 
-def _any_process(flag: bool) -> bool:
+def _largest(value: int) -> int:
+    """Return the largest of the processes' values."""
     from jax.experimental import multihost_utils
 
-    return bool(np.any(multihost_utils.process_allgather(np.asarray(flag))))
+    return int(np.max(multihost_utils.process_allgather(np.asarray(int(value)))))

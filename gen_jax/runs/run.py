@@ -90,6 +90,8 @@ def load_params(path: str | Path, ema: int | None = 0) -> dict[str, Weights]:
 
     Raises UserError if there is no checkpoint that can be read, or no such average.
     """
+    if ema is not None and (isinstance(ema, bool) or not isinstance(ema, int)):
+        raise UserError(f"ema is {ema!r}: give a number, or None for the raw weights")
     found = checkpoint.newest(checkpoint.step_directories(path))
     players = checkpoint.restore_weights(found)
     return {name: _weights(name, player, ema) for name, player in players.items()}

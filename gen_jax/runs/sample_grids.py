@@ -34,6 +34,25 @@ class Pictures:
         self._pool = concurrent.futures.ThreadPoolExecutor(1)
         self._started: list[concurrent.futures.Future] = []
 
+    def trace(self, players: Players) -> None:
+        """Trace the op that draws, for players as ShapeDtypeStructs; compute nothing.
+
+        Raises UserError if that fails, as the first picture would.
+        """
+        if self._functions is None:
+            return
+        draw, _ = self._functions
+        try:
+            draw(players, 0)
+        except UserError:
+            raise
+        except Exception as error:
+            line = " ".join(str(error).split())[:300]
+            raise UserError(
+                f"the op that draws this game's pictures, sample or translate, fails: "
+                f"{type(error).__name__}: {line}"
+            ) from error
+
     def start(self, step: int, each: Iterable[tuple[int, Folder, Players]]) -> None:
         """Draw a picture of each run, given its seed, folder and players."""
         if self._functions is None:
@@ -116,6 +135,15 @@ def whole_rows(number: int, columns: int | None) -> int:
 
 
 def _seeded(draw: Callable, number: int) -> Draw:
-    """Return (players, seed) -> draw(players, keys [number]), compiled once."""
+    """Return (players, seed) -> draw(players, keys [number]), compiled once.
+
+    For players as ShapeDtypeStructs it is only traced.
+    """
     compiled, index = devices.jit(draw), np.arange(number, dtype=np.int32)
-    return lambda players, seed: compiled(players, sample_keys(seed, index))
+
+    def drawn(players, seed):
+        leaves, keys = jax.tree.leaves(players), sample_keys(seed, index)
+        traced = any(isinstance(x, jax.ShapeDtypeStruct) for x in leaves)
+        return (compiled.eval_shape if traced else compiled)(players, keys)
+
+    return drawn

@@ -29,7 +29,7 @@ import numpy as np
 
 from gen_jax.errors import UserError
 from gen_jax.game import State, Tree
-from gen_jax.runs import checkpoint
+from gen_jax.runs import checkpoint, identity
 
 
 class Seed(NamedTuple):
@@ -125,17 +125,22 @@ def found(workdir: Path) -> dict[int, Path]:
 
 
 def restore(
-    folders: Sequence[Path], like: State, *, repair: bool = False
+    folders: Sequence[Path],
+    like: State,
+    metas: Sequence[Mapping[str, Any]],
+    *,
+    repair: bool = False,
 ) -> list[State] | None:
     """Return the states of runs at the latest step that is undamaged in all of them.
 
-    folders: of step directories. like: as for `checkpoint.restore`. repair: as for
-    `checkpoint.newest`.
+    folders: of step directories. like: as for `checkpoint.restore`. metas: that each
+    run would save. repair: as for `checkpoint.newest`.
 
     A kill may leave some runs one checkpoint ahead of the others. It may also leave
     some without their first one: then the result is None and all begin anew.
 
-    Raises UserError if the runs have checkpoints, but of no step that all have.
+    Raises UserError if the runs have checkpoints, but of no step that all have, and for
+    a checkpoint that another run wrote.
     """
     steps = [checkpoint.steps(each) for each in folders]
     common = sorted(set.intersection(*map(set, steps)), reverse=True)
@@ -157,5 +162,7 @@ def restore(
         ]
         oldest = min(int(each.directory.name) for each in all_newest)
         if all(int(each.directory.name) == oldest for each in all_newest):
+            for found, own in zip(all_newest, metas, strict=True):
+                identity.check_same_run(found.meta, own, found.directory)
             return [checkpoint.restore(each, like) for each in all_newest]
         common = [step for step in common if step <= oldest]

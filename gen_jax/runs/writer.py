@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 from gen_jax.errors import DivergedError
 from gen_jax.files import write_json
 from gen_jax.game import State
-from gen_jax.runs import frozen
+from gen_jax.runs import finite, frozen
 from gen_jax.runs.checkpoint import FORMAT, META, run_folder, steps
 from gen_jax.runs.manifest import write_manifest
 
@@ -49,7 +48,6 @@ class Writer:
         self._checkpointer = ocp.StandardCheckpointer()
         self._thread = concurrent.futures.ThreadPoolExecutor(1)
         self._written: concurrent.futures.Future | None = None
-        self._finite = jax.jit(_all_finite)
 
     def save(self, step: int, state: State, meta: Mapping[str, Any]) -> None:
         """Start to write; the state's buffers may be donated as soon as it returns.
@@ -80,9 +78,10 @@ class Writer:
         """
         self.wait()
         check_room(self._folder, state)
-        if not self._finite(state):
+        if leaf := finite.leaves(state).first_broken():
             raise DivergedError(
-                f"{self._name} is no longer finite at step {step}; {self.last_kept()}"
+                f"{self._name} ({leaf}) is no longer finite at step {step}; "
+                f"{self.last_kept()}"
             )
 
     def _keep_frozen(self, players: Mapping[str, Any]) -> dict[str, str]:
@@ -155,9 +154,3 @@ def check_room(folder: Path, state: State) -> None:
     if total and free < needed:
         line = f"no room for a checkpoint of {needed:,} bytes, the disk has {free:,}"
         raise OSError(errno.ENOSPC, line, str(folder))
-
-
-def _all_finite(state: State) -> jax.Array:
-    leaves = jax.tree.leaves(state)
-    floating = [x for x in leaves if jnp.issubdtype(x.dtype, jnp.floating)]
-    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(x)) for x in floating]))
