@@ -24,6 +24,7 @@ from gen_jax.errors import UserError, nearest
 from gen_jax.runs.run import Run
 
 _SECONDS_TO_LEAVE = 5
+_INTERRUPTED = [128 + x for x in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)]
 _PREFIX = "--config."
 _SUFFIXES = (".json", ".png", ".gif", ".html", ".npy")
 SAMPLING = ("sampler", "sampling_steps", "eta", "guidance")
@@ -48,7 +49,7 @@ def run(main: Callable[[list[tuple[str, str]]], None]) -> None:
 
     logging.set_verbosity(logging.FATAL)  # Orbax logs what it raises, at length
     for name in ("asyncio", "jax", "matplotlib"):
-        getLogger(name).setLevel(logging.FATAL)
+        getLogger(name).setLevel("CRITICAL")
     sys.unraisablehook = _silent_of_closed_loops
     if isinstance(sys.stdout, io.TextIOWrapper):  # a path may be of any bytes
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -59,6 +60,8 @@ def run(main: Callable[[list[tuple[str, str]]], None]) -> None:
         for stream in (sys.stdout, sys.stderr):
             _drop_if_unheard(stream)
         partners.leave(error)
+        if isinstance(error, SystemExit) and error.code in _INTERRUPTED:
+            os._exit(error.code)  # Python would abort if a library's thread still works
         raise
 
 

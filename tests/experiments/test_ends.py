@@ -15,12 +15,14 @@ from test_runs import free_port, start_process
 from experiments import flags as parsing
 from gen_jax.runs import checkpoint
 
+SLOW = pytest.mark.slow
 QUIET = {"log_every_steps": 5, "sample_every_steps": 0}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="it looks into /proc")
 @pytest.mark.parametrize(
-    ("name", "library"), [("train", "jaxlib"), ("sample", "numpy")]
+    ("name", "library"),
+    [("train", "jaxlib"), pytest.param("sample", "numpy", marks=SLOW)],
 )
 def test_an_interrupt_while_modules_load_says_nothing(name, library, tmp_path):
     process = subprocess.Popen(
@@ -54,17 +56,17 @@ def test_an_interrupt_that_is_swallowed_ends_the_process_a_little_later(monkeypa
     assert (alarms, left) == ([5], [130])
 
 
-UNHEARD = {
-    "its reader has gone": '"$@" 2>&1 | head -1; exit ${PIPESTATUS[0]}',
-    "it is closed": '"$@" 2>&-',
-    "its disk is full": '"$@" 2>/dev/full',
-    "all are closed": '"$@" <&- >&- 2>&-',
-}
+UNHEARD = [
+    '"$@" 2>&1 | head -1; exit ${PIPESTATUS[0]}',  # its reader has gone
+    '"$@" <&- >&- 2>&-',  # all streams are closed
+]
+MORE = ['"$@" 2>&-', '"$@" 2>/dev/full', 'nohup "$@" 2>/dev/full >&2']
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="it needs /dev/full")
-def test_a_training_that_is_not_heard_is_done(tmp_path):
-    for number, line in enumerate(UNHEARD.values(), 1):
+@pytest.mark.parametrize("lines", [UNHEARD, pytest.param(MORE, marks=SLOW)])
+def test_a_training_that_is_not_heard_is_done(lines, tmp_path):
+    for number, line in enumerate(lines, 1):
         steps = 10 * number
         flags = [*shrunk("vae", steps, **QUIET), "--workdir=run"]
         done = subprocess.run(
@@ -77,7 +79,7 @@ def test_a_training_that_is_not_heard_is_done(tmp_path):
         assert done.returncode == 0, (line, done.stderr)
         assert checkpoint.steps(tmp_path / "run" / "checkpoints")[0] == steps
         assert (tmp_path / "run" / "report.html").exists()
-    assert [r["step"] for r in logged(tmp_path / "run")] == [1, *range(5, 41, 5)]
+    assert [r["step"] for r in logged(tmp_path / "run")] == [1, *range(5, steps + 1, 5)]
 
 
 def both(tmp_path, steps, **fields):
@@ -91,7 +93,7 @@ def both(tmp_path, steps, **fields):
     return two
 
 
-@pytest.mark.parametrize("number", [0, 1])
+@pytest.mark.parametrize("number", [pytest.param(0, marks=SLOW), 1])
 def test_one_process_told_to_stop_stops_all_alike(number, tmp_path):
     two = both(tmp_path, 10**6, **QUIET)
     two[number].send_signal(signal.SIGTERM)
@@ -103,7 +105,7 @@ def test_one_process_told_to_stop_stops_all_alike(number, tmp_path):
     assert not any("Traceback" in each for each in said)
 
 
-@pytest.mark.parametrize("number", [0, 1])
+@pytest.mark.parametrize("number", [pytest.param(0, marks=SLOW), 1])
 def test_a_killed_process_ends_the_other_in_time_and_in_a_line(number, tmp_path):
     two = both(tmp_path, 10**6, **QUIET)
     two[number].kill()

@@ -3,14 +3,15 @@
     python tests/runs/make_checkpoints.py NAME ...   those of NAME, or all
 
 Each is the run of a recipe with the smallest networks, after two steps, without its
-logs; `expected.npz` next to them holds what was read of it at once. Those that are
-committed stay as they are: a new format gets checkpoints of its own next to them.
+logs, in an archive; `expected.npz` next to them holds what was read of it at once.
+Those that are committed stay as they are: a new format gets archives of its own.
 """
 
 import itertools
 import os
-import shutil
 import sys
+import tarfile
+import tempfile
 from pathlib import Path
 
 FOLDER = Path(__file__).parent / "checkpoints"
@@ -22,9 +23,16 @@ FAMILIES = (
 SAMPLES = 3
 
 
-def folder(name: str) -> Path:
+def archive(name: str) -> Path:
     """The run of a family."""
-    return FOLDER / name
+    return FOLDER / f"{name}.tar.xz"
+
+
+def unpacked(name: str, into: Path) -> Path:
+    """The folder of a family's run."""
+    with tarfile.open(archive(name)) as packed:
+        packed.extractall(into, filter="data")
+    return into / name
 
 
 def make(name: str) -> None:
@@ -36,22 +44,30 @@ def make(name: str) -> None:
     from gen_jax.data import Info
     from gen_jax.runs.run import make_meta
 
-    recipe, shape, target, fields = CASES[name]
-    game, batch = built(name)
+    experiment_name, shape, target, fields = CASES[name]
     fields = {**fields, "steps": 2, "batch_size": 8, "sample_every_steps": 0}
+    recipe = experiment.find(experiment_name)
     texts = [(field, str(value)) for field, value in fields.items()]
-    config = configs.override_all(experiment.find(recipe).config, texts)
-    meta = make_meta(recipe, config, Info(shape, 0 if target else 10, target))
-    shutil.rmtree(folder(name), ignore_errors=True)
+    config = configs.override_all(recipe.config, texts)
+    info = Info(shape, 0 if target else 10, target)
+    game, (_, batch) = recipe.build(config, info), built(name)
+    meta = make_meta(experiment_name, config, info)
     batches = lambda start: map(batch, itertools.count(start))  # noqa: E731
-    fit(game, batches, config, workdir=folder(name), meta=meta)
-    for path in folder(name).iterdir():
-        if path.name.startswith(("events", "metrics")):
-            path.unlink()
-    shutil.rmtree(folder(name) / "samples", ignore_errors=True)
+    with tempfile.TemporaryDirectory() as temporary:
+        run = Path(temporary) / name
+        fit(game, batches, config, workdir=run, meta=meta)
+        with tarfile.open(archive(name), "w:xz") as packed:
+            for kept in ("config.json", "checkpoints"):
+                packed.add(run / kept, f"{name}/{kept}", filter=_anonymous)
 
 
-def read(name: str) -> dict:
+def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    member.uid = member.gid = member.mtime = 0
+    member.uname = member.gname = ""
+    return member
+
+
+def read(name: str, folder: Path) -> dict:
     """What is read of a run: a few weights of each player, and a few samples."""
     import jax
     import numpy as np
@@ -61,11 +77,11 @@ def read(name: str) -> dict:
     from gen_jax.step import sample_keys
 
     found = {}
-    for player, weights in load_params(folder(name)).items():
+    for player, weights in load_params(folder).items():
         leaves = jax.tree.leaves(weights)
         flat = np.concatenate([np.ravel(leaf) for leaf in leaves]).astype(np.float64)
         found[f"{name}/{player}"] = np.array([len(flat), flat.sum(), *flat[:8]])
-    run = load(folder(name))
+    run = load(folder)
     players = averaged(run.state.players)
     if run.game.ops.translate is not None:
         keys = sample_keys(0, np.arange(SAMPLES, dtype=np.int32))
@@ -89,9 +105,11 @@ def main(names: list[str]) -> None:
     import numpy as np
 
     known = dict(np.load(EXPECTED)) if EXPECTED.exists() else {}
+    FOLDER.mkdir(exist_ok=True)
     for name in names or FAMILIES:
         make(name)
-        known |= read(name)
+        with tempfile.TemporaryDirectory() as temporary:
+            known |= read(name, unpacked(name, Path(temporary)))
     np.savez(EXPECTED, **known)
 
 
