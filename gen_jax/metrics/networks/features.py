@@ -137,8 +137,12 @@ def classifier(dataset: Dataset) -> FeatureNetwork:
             "another feature network"
         )
     classifier = trained(dataset)
+    is_usual = dataset.info.shape[-1] in (1, 3)
+    is_usual &= dataset.train.read([0])["x"].dtype == np.uint8
 
     def features(x):
+        if is_usual:  # else images as the data have them: floats, or of more channels
+            _check(x)
         return in_batches(lambda x: classifier.features(from_uint8(x)), x)
 
     return FeatureNetwork("classifier", Recipe().hidden, classifier.sha256, features)
