@@ -88,7 +88,8 @@ def run_measures(
     """
     from gen_jax.evaluation import measures, record
 
-    networks, failed = (), []
+    networks: tuple[FeatureNetwork, ...] = ()
+    failed: list[Measure] = []
     if not only or any(name.startswith("on_") for name in only):
         networks, failed = _networks(evaluation, preset, features)
     this = dataclasses.replace(evaluation, preset=preset, networks=networks)

@@ -56,7 +56,8 @@ def on_network(evaluation: Evaluation, network: FeatureNetwork) -> Result:
     names = (
         ("fid", "kid") if network.logits else ("frechet_distance", "kernel_distance")
     )
-    values, left_out = {}, []
+    values: dict[str, Value] = {}
+    left_out = []
     if network.dim <= evaluation.max_features:
         values |= _compared(frechet, names[:1], reference, samples, real)
     else:
