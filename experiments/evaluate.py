@@ -22,7 +22,7 @@ one folder at once.
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
@@ -137,8 +137,8 @@ def _evaluated(folder: Path, out: Path) -> "Record":
     preset = choose("preset", _PRESET.value, evaluation.PRESETS)
     if _SAMPLES.value:
         preset = preset._replace(samples=_SAMPLES.value)
-    fields = {"spec": _DATA.value, "raw": _RAW.value, "seed": _SEED.value}
-    this = of_folder(folder, out=out, **fields)
+    fields: dict[str, Any] = {"raw": _RAW.value, "seed": _SEED.value}
+    this = of_folder(folder, spec=_DATA.value, out=out, **fields)
     if "sample" in this.capabilities:
         this = this.with_options(parsing.sampling_options(this.run))
     elif given := parsing.given({n: n for n in (*parsing.SAMPLING, "features")}):
@@ -161,9 +161,8 @@ def _lines(record: "Record") -> Iterator[str]:
             if value.real_baseline is not None:
                 line += f"  real: {_number(value.real_baseline)}"
             yield f"{line} {value.unit}".rstrip()
-        for line in [measure.note, *measure.left_out]:
-            if line:
-                yield f"  {line}"
+        notes = [measure.note] if measure.note else []
+        yield from (f"  {note}" for note in notes + measure.left_out)
 
 
 def _number(x: float | None) -> str:

@@ -9,6 +9,7 @@ cannot be drawn does not stop the others: a line says why, and the exit code is 
 """
 
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 
@@ -41,7 +42,7 @@ def main(overrides: list[tuple[str, str]]) -> None:
     for folder in (workdir, *against):
         checkpoint.step_directories(folder)  # raises UserError if it is not a run's
     try_to_write(out / figures.NAME)
-    fields = {"raw": _RAW.value, "seed": _SEED.value}
+    fields: dict[str, Any] = {"raw": _RAW.value, "seed": _SEED.value}
     evaluations = [
         of_folder(folder, spec=_DATA.value, **fields) for folder in (workdir, *against)
     ]

@@ -88,7 +88,10 @@ def run_measures(
     """
     from gen_jax.evaluation import measures, record
 
-    networks, failed = _networks(evaluation, preset, features)
+    networks: tuple[FeatureNetwork, ...] = ()
+    failed: list[Measure] = []
+    if not only or any(name.startswith("on_") for name in only):
+        networks, failed = _networks(evaluation, preset, features)
     this = dataclasses.replace(evaluation, preset=preset, networks=networks)
     chosen = _chosen([*failed, *measures.measures(this)], only)
     return record.run(this, chosen, this.place / record.NAME if this.place else None)

@@ -45,9 +45,9 @@ def bound(evaluation: Evaluation) -> Result:
         for name, term in terms.items():
             values[f"{split}_{name}"] = mean_of(term, unit="nats")
         context[split] = f"{len(x)} images"
-    context = {**context, **_likelihood(evaluation), "samples_of_z": 1}
+    about = {**context, **_likelihood(evaluation), "samples_of_z": 1}
     names = " + ".join(name.replace("_", " ") for name in terms)
-    return Result(values, context, note=f"bound = -({names}); {_SIGN}")
+    return Result(values, about, note=f"bound = -({names}); {_SIGN}")
 
 
 def _terms(

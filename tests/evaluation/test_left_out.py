@@ -58,7 +58,7 @@ def evaluation_on(dataset, folder, game=None, params=None, **fields) -> Evaluati
 @pytest.mark.parametrize(
     ("shape", "number", "name", "dim"),
     [
-        ((32, 32, 3), 4000, "pixels_16x16", 768),
+        ((32, 32, 3), 4000, "pixels_8x8", 192),
         ((32, 32, 3), 300, "pixels_4x4", 48),
         ((8, 8, 1), 4000, "pixels", 64),
         ((7, 12, 1), 100, "pixels_4x6", 24),

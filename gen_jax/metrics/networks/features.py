@@ -27,6 +27,7 @@ from gen_jax.sampling import in_batches, on_all_devices
 
 MAY_NOT_FIT = ("classifier", "vgg16", "pixels")  # networks that need certain data
 _PER_DEVICE = 32  # images at a time
+_FAST = 256  # features
 
 
 class FeatureNetwork(NamedTuple):
@@ -136,8 +137,12 @@ def classifier(dataset: Dataset) -> FeatureNetwork:
             "another feature network"
         )
     classifier = trained(dataset)
+    is_usual = dataset.info.shape[-1] in (1, 3)
+    is_usual &= dataset.train.read([0])["x"].dtype == np.uint8
 
     def features(x):
+        if is_usual:  # else images as the data have them: floats, or of more channels
+            _check(x)
         return in_batches(lambda x: classifier.features(from_uint8(x)), x)
 
     return FeatureNetwork("classifier", Recipe().hidden, classifier.sha256, features)
@@ -156,14 +161,15 @@ def raw(dataset: Dataset) -> FeatureNetwork:
 
 
 def fitting(dataset: Dataset, most: int) -> FeatureNetwork:
-    """Return the flattened inputs, of images reduced to at most `most` numbers.
+    """Return the flattened inputs, of images reduced if they have more numbers.
 
-    Sides are halved, rounded up, until they fit; at the least a pixel is left.
+    most: numbers that fit. Sides are halved, rounded up, to at most as many, and at
+        most 256, for which distances are computed fast; at the least a pixel is left.
     """
-    if len(dataset.info.shape) != 3:
+    if len(dataset.info.shape) != 3 or math.prod(dataset.info.shape) <= most:
         return raw(dataset)
     height, width, channels = dataset.info.shape
-    while height * width * channels > most and height * width > 1:
+    while height * width * channels > min(most, _FAST) and height * width > 1:
         height, width = -(-height // 2), -(-width // 2)
     return reduced(dataset, (height, width))
 

