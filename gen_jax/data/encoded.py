@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 _CHUNK = 64  # records that a thread reads at once
 _SKIP = "to leave such images out, set --config.data.skip_broken=True"
 _REPLACE = (
-    "restore the file, or run the training again with "
-    "--config.data.replace_broken=True to read the next image in its place"
+    "to read the next image in its place, run the training again with "
+    "--config.data.replace_broken=True"
 )
 
 _T = TypeVar("_T")
