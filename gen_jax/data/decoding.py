@@ -135,12 +135,19 @@ def _is_deep_colour(file: "Image.Image") -> bool:
     return file.mode in ("RGB", "RGBA", "LA") and bool(re.search(";16[BLN]", tiles))
 
 
-def loses_bits(content: bytes, config: DataConfig) -> bool:
-    """Return whether of an encoded image only the upper 8 of 16 bits are kept."""
-    file = _opened(content, config)
-    return not config.value_range and (
-        file.mode.startswith("I;16") or _is_deep_colour(file)
-    )
+def unread_parts(content: bytes, config: DataConfig) -> list[str]:
+    """Return texts that name what `open_image` does not keep of an encoded image."""
+    file, parts = _opened(content, config), []
+    if not config.value_range and file.mode.startswith("I;16"):
+        parts.append(
+            "the lower 8 bits of greys of 16 bits (--config.data.value_range=0,65535 "
+            "keeps them)"
+        )
+    if _is_deep_colour(file):
+        parts.append("the lower 8 bits of colours of 16 bits")
+    if getattr(file, "n_frames", 1) > 1:
+        parts.append("all frames but the first")
+    return parts
 
 
 def check_range(x: np.ndarray, config: DataConfig) -> None:

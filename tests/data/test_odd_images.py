@@ -181,8 +181,18 @@ def test_bits_that_are_lost_are_told(tmp_path):
     dataset = load(_folder(tmp_path))
     assert _all(dataset).max() == deep.max() >> 8
     [text] = dataset.left_out
-    assert text.startswith("the lower 8 bits of images of 16 bits, such as ")
-    assert "--config.data.value_range=0,65535" in text
+    assert text.startswith("the lower 8 bits of greys of 16 bits (--config.data.value_")
+    assert "00.png" in text
+
+
+@pytest.mark.parametrize("ending", ["gif", "tif", "png", "webp"])
+def test_frames_that_are_not_read_are_told(tmp_path, ending):
+    for i in range(3):
+        first, *others = (Image.fromarray(_bytes(6, 6, 3)) for _ in range(4))
+        file = tmp_path / f"{i}.{ending}"
+        first.save(file, save_all=True, append_images=others)
+    [text] = load(_folder(tmp_path)).left_out
+    assert text == f"all frames but the first, of images such as {tmp_path}/0.{ending}"
 
 
 def test_values_out_of_the_stated_range_are_named(tmp_path):
