@@ -145,7 +145,7 @@ def unread_parts(content: bytes, config: DataConfig) -> list[str]:
         )
     if _is_deep_colour(file):
         parts.append("the lower 8 bits of colours of 16 bits")
-    if getattr(file, "n_frames", 1) > 1:
+    if getattr(file, "n_frames", 1) > 1 and file.format != "MPO":  # has previews
         parts.append("all frames but the first")
     return parts
 
