@@ -60,7 +60,7 @@ def test_a_size_is_a_number_or_two_sides():
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("48X64", "neither a number of pixels nor HEIGHTxWIDTH"),
+        ("48X64", "neither a number of pixels nor HxW: 48x64"),
         ("0x20", "neither a number"),
         ("48x", "neither a number"),
         ("big", "neither a number"),
