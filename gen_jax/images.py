@@ -38,11 +38,6 @@ def from_uint8(x: np.ndarray) -> np.ndarray:
     return x.astype(np.float32) / 127.5 - 1 if x.dtype == np.uint8 else x
 
 
-def at_rest(x: np.ndarray) -> np.ndarray:
-    """Return images [N, H, W, C] as uint8, as `to_uint8`; other examples unchanged."""
-    return to_uint8(x) if np.ndim(x) == 4 else x
-
-
 def grid(x: np.ndarray, columns: int | None = None, min_side: int = 512) -> np.ndarray:
     """Arrange images [N, H, W, C] in one picture, uint8 [H', W', 1 or 3].
 

@@ -142,9 +142,9 @@ class Evaluation:
         return images.from_uint8(batch["x"]), batch["y"]
 
     def held_out(self, number: int) -> np.ndarray:
-        """Return N <= number random test examples [N, ...] as samples are stored."""
+        """Return N <= number random test examples [N, ...] as they are stored."""
         test = self.dataset.test
-        return images.at_rest(test.read(shuffled(len(test))[:number])["x"])
+        return test.read(shuffled(len(test))[:number])["x"]
 
     def with_options(self, options: Mapping[str, Any]) -> "Evaluation":
         """Return the same evaluation with other options of the sampling op."""
@@ -232,9 +232,7 @@ class Evaluation:
             return kept
         train = self.dataset.train
         parts = np.array_split(places, -(-len(places) // 1000))
-        found = [
-            network.features(images.at_rest(train.read(part)["x"])) for part in parts
-        ]
+        found = [network.features(train.read(part)["x"]) for part in parts]
         features = np.concatenate(found)
         with contextlib.suppress(OSError):  # a full disk costs time alone
             save_array(path, features)

@@ -22,7 +22,8 @@ class Samples:
     """`number` samples of an evaluation's run.
 
     Sample i has the key that `experiments.sample` gives it, and the i-th label of
-    `Evaluation.labels`. Images are stored as uint8, points as float32.
+    `Evaluation.labels`. Samples are stored as the data are: images as uint8, points as
+    float32.
     """
 
     def __init__(self, evaluation: "Evaluation", number: int):
@@ -67,4 +68,4 @@ class Samples:
         x = sampling.draw(
             this.game, this.players, count, this.seed, y, start=start, **this.options
         )
-        return images.at_rest(x)
+        return images.to_uint8(x) if x.ndim == 4 else x
