@@ -116,6 +116,8 @@ def _opened(content: bytes, config: DataConfig) -> "Image.Image":
         raise ValueError("not in a format that Pillow reads") from None
     except image.DecompressionBombError:
         raise _too_large("has more pixels", config) from None
+    if file.format in _FOREIGN:  # whatever the file is called
+        raise ValueError(f"{file.format} is not a format that Pillow decodes by itself")
     width, height = file.size
     if width * height > config.max_pixels:
         raise _too_large(f"is {height}x{width} pixels, more", config)

@@ -50,11 +50,6 @@ def load(config: DataConfig) -> Dataset:
     splits = []
     for name, y in labels.items():
         x = _read(file, name)
-        if config.value_range:
-            try:
-                decoding.check_range(x, config)
-            except decoding.UnsuitedImageError as error:
-                raise UserError(f"{file}: {name} {error}; {error.remedy}") from error
         splits.append(Arrays(x if x.ndim == 4 else x[..., None], y))
     dataset = array_dataset(info, config, *splits)
     read = {*labels, *(_label_name(name) for name in labels)}

@@ -227,8 +227,17 @@ def test_arrays_of_a_stated_range(tmp_path, kind):
     assert describe(config) == dataset.info == Info((4, 4, 6), 0)
     read = dataset.train.read(range(20))["x"]
     np.testing.assert_allclose(read, x.astype(float) / 4, atol=1e-6)
-    with pytest.raises(UserError, match="x has values from -3 to 4, outside"):
+    with pytest.raises(UserError, match=r"a\.npz has values from -3 to 4, outside"):
         load(dataclasses.replace(config, value_range=(0.0, 4.0)))
+
+
+def test_the_range_of_digits_is_that_of_bytes():
+    x = _all(load(DataConfig("digits", value_range=(0.0, 255.0))))
+    assert (x.dtype, x.min(), x.max()) == (np.float32, -1, 1)
+    with pytest.raises(UserError, match="digits has values from 0 to 255, outside"):
+        load(DataConfig("digits", value_range=(0.0, 16.0)))
+    with pytest.raises(UserError, match="ring holds points"):
+        load(DataConfig("ring", value_range=(0.0, 1.0)))
 
 
 def test_a_number_that_is_not_finite_is_refused(tmp_path):
@@ -236,7 +245,7 @@ def test_a_number_that_is_not_finite_is_refused(tmp_path):
         x = np.zeros((4, 2, 2), np.float32)
         x[1, 0, 0] = bad
         np.savez(tmp_path / "a.npz", x=x)
-        with pytest.raises(UserError, match="x has values from"):
+        with pytest.raises(UserError, match=r"a\.npz has values from"):
             load(DataConfig(f"npz:{tmp_path / 'a.npz'}", value_range=(0.0, 1.0)))
 
 
@@ -265,6 +274,21 @@ def test_a_plugin_of_pillow_adds_its_format(tmp_path, monkeypatch):
     finally:
         del Image.EXTENSION[".heic"]
         decoding.pillow.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 4 4\n%%EndComments\n", "EPS"),
+        (b"\x89HDF\r\n\x1a\n" + bytes(64), "HDF5"),
+        (b"GRIB\0\0\0\1" + bytes(64), "GRIB"),
+    ],
+)
+def test_no_program_of_others_is_run_for_an_image(tmp_path, content, kind):
+    """Pillow would run Ghostscript on PostScript, even if the file is called .png."""
+    (tmp_path / "a.png").write_bytes(content)
+    with pytest.raises(UserError, match=f"{kind} is not a format that Pillow decodes"):
+        load(_folder(tmp_path))
 
 
 def test_endings_are_those_that_pillow_decodes_by_itself():
