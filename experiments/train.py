@@ -30,7 +30,6 @@ from experiments import run_config
 from gen_jax import config as configs
 from gen_jax import console, data, devices, experiment, files, partners
 from gen_jax.data import summary
-from gen_jax.data.dataset import without_single_class
 from gen_jax.errors import UserError
 from gen_jax.game import Game, State, Weights, init_state
 from gen_jax.runs import seeds as several
@@ -354,7 +353,7 @@ def _check_data(config: experiment.RunConfig, meta: dict, saved: dict) -> None:
     from gen_jax.runs.run import info_of
 
     info, before = (  # classes may have got other names
-        without_single_class(info_of(each))._replace(class_names=())
+        data.dataset.without_single_class(info_of(each))._replace(class_names=())
         for each in (meta, saved)
     )
     line = f"{config.data.spec} differs from the data that the run was trained on:"

@@ -156,17 +156,11 @@ def check(config: Any, path: str, value: Any, name: str | None = None) -> None:
 
 
 def sides(size: int | str, name: str = "size") -> tuple[int, int]:
-    """Return (height, width) of a size in pixels: N of a square, or the text "HxW".
-
-    Raises UserError that begins with `name` for any other text.
-    """
+    """Return (height, width) of N or "HxW" pixels; raise UserError for other text."""
     if isinstance(size, int):
         return size, size
     if not (found := re.fullmatch("([1-9][0-9]{0,8})x([1-9][0-9]{0,8})", size)):
-        raise UserError(
-            f"{name}={size} is neither a number of pixels nor HEIGHTxWIDTH, such as "
-            "48x64"
-        )
+        raise UserError(f"{name}={size} is neither a number of pixels nor HxW: 48x64")
     return int(found[1]), int(found[2])
 
 

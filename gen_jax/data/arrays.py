@@ -49,7 +49,7 @@ def array_dataset(
 
     test: None holds out a tenth of `train`.
 
-    Raises UserError if they do not fit in memory_gib.
+    Raises UserError if they do not fit in memory_gib, or in config.value_range.
     """
     is_image = train.x.ndim == 4
     kept = np.dtype(config.dtype) if is_image else train.x.dtype
@@ -57,6 +57,11 @@ def array_dataset(
     check_size(info, config, count, kept.itemsize)
 
     def split(arrays: Arrays) -> MemorySplit:
+        if is_image and config.value_range:
+            try:
+                decoding.check_range(arrays.x, config)
+            except decoding.UnsuitedImageError as error:
+                raise UserError(f"{config.spec} {error}; {error.remedy}") from error
         x = decoding.fitted(arrays.x, config) if is_image else arrays.x
         return MemorySplit(x, arrays.y)
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
@@ -67,7 +68,7 @@ class DataConfig:
     @property
     def path(self) -> Path:
         """The path that `where` names."""
-        return Path(self.where).expanduser()
+        return Path(os.path.expanduser(self.where))  # which raises for no user
 
     @property
     def size(self) -> tuple[int, int]:

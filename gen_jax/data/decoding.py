@@ -116,6 +116,8 @@ def _opened(content: bytes, config: DataConfig) -> "Image.Image":
         raise ValueError("not in a format that Pillow reads") from None
     except image.DecompressionBombError:
         raise _too_large("has more pixels", config) from None
+    if file.format in _FOREIGN:  # whatever the file is called
+        raise ValueError(f"{file.format} is not a format that Pillow decodes by itself")
     width, height = file.size
     if width * height > config.max_pixels:
         raise _too_large(f"is {height}x{width} pixels, more", config)
@@ -135,12 +137,19 @@ def _is_deep_colour(file: "Image.Image") -> bool:
     return file.mode in ("RGB", "RGBA", "LA") and bool(re.search(";16[BLN]", tiles))
 
 
-def loses_bits(content: bytes, config: DataConfig) -> bool:
-    """Return whether of an encoded image only the upper 8 of 16 bits are kept."""
-    file = _opened(content, config)
-    return not config.value_range and (
-        file.mode.startswith("I;16") or _is_deep_colour(file)
-    )
+def unread_parts(content: bytes, config: DataConfig) -> list[str]:
+    """Return texts that name what `open_image` does not keep of an encoded image."""
+    file, parts = _opened(content, config), []
+    if not config.value_range and file.mode.startswith("I;16"):
+        parts.append(
+            "the lower 8 bits of greys of 16 bits (--config.data.value_range=0,65535 "
+            "keeps them)"
+        )
+    if _is_deep_colour(file):
+        parts.append("the lower 8 bits of colours of 16 bits")
+    if getattr(file, "n_frames", 1) > 1 and file.format != "MPO":  # has previews
+        parts.append("all frames but the first")
+    return parts
 
 
 def check_range(x: np.ndarray, config: DataConfig) -> None:

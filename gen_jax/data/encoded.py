@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 _CHUNK = 64  # records that a thread reads at once
 _SKIP = "to leave such images out, set --config.data.skip_broken=True"
 _REPLACE = (
-    "restore the file, or run the training again with "
-    "--config.data.replace_broken=True to read the next image in its place"
+    "to read the next image in its place, run the training again with "
+    "--config.data.replace_broken=True"
 )
 
 _T = TypeVar("_T")
@@ -158,11 +158,8 @@ def _left_out(
             )
     for image in records[0].read([int(opened[0].own[0])])[0].images:
         with contextlib.suppress(Exception):  # a broken one that is not looked at
-            if decoding.loses_bits(image.content, config):
-                texts.append(
-                    f"the lower 8 bits of images of 16 bits, such as {image.name}: for "
-                    "greys, --config.data.value_range=0,65535 keeps them"
-                )
+            for part in decoding.unread_parts(image.content, config):
+                texts.append(f"{part}, of images such as {image.name}")
     return tuple(texts)
 
 
@@ -313,7 +310,8 @@ def open_image(
     try:
         return decoding.open_image(encoded.content, config)
     except decoding.UnsuitedImageError as error:
-        raise BrokenImageError(f"{encoded.name} {error}", error.remedy) from error
+        own = error.remedy if remedy == _SKIP else remedy
+        raise BrokenImageError(f"{encoded.name} {error}", own) from error
     except Exception as error:  # decoders raise all kinds of errors on damaged files
         reason = " ".join(str(error).split()) or type(error).__name__
         raise BrokenImageError(

@@ -24,6 +24,7 @@ from gen_jax.data.labels import classes_of, names_of, numbered
 from gen_jax.data.source import Source
 from gen_jax.errors import UserError
 
+_NAMES = ("images-idx3-ubyte", "labels-idx1-ubyte")
 _UNSIGNED_BYTE = 8
 _GZIP = b"\x1f\x8b"
 
@@ -46,7 +47,7 @@ def load(config: DataConfig) -> Dataset:
     """
     info, classes = _described(config)
     splits = ["train"]
-    if _find(config.path, "t10k-images-idx3-ubyte") is not None:
+    if _find(config.path, f"t10k-{_NAMES[0]}"):
         splits.append("t10k")
     shapes = [_shape(config, split) for split in splits]
     for shape in shapes[1:]:
@@ -60,7 +61,9 @@ def load(config: DataConfig) -> Dataset:
         images, labels = _files(config, split)
         y = numbered(read_idx(labels, 1).astype(np.int64), classes, str(labels))
         arrays.append(Arrays(read_idx(images, 3)[..., None], y))
-    return array_dataset(info, config, *arrays)
+    dataset = array_dataset(info, config, *arrays)
+    alone = _find(config.path, f"t10k-{_NAMES[1]}") if len(splits) == 1 else None
+    return dataset._replace(left_out=(f"{alone}, without images",) if alone else ())
 
 
 def _described(config: DataConfig) -> tuple[Info, np.ndarray]:
@@ -95,7 +98,7 @@ def _shape(config: DataConfig, split: str) -> tuple[int, int, int]:
 def _files(config: DataConfig, split: str) -> tuple[Path, Path]:
     """Return the files of a split's images and labels."""
     files = []
-    for name in (f"{split}-images-idx3-ubyte", f"{split}-labels-idx1-ubyte"):
+    for name in (f"{split}-{name}" for name in _NAMES):
         file = _find(config.path, name)
         if file is None:
             raise UserError(f"{config.path} holds no {name}, nor {name}.gz")

@@ -60,9 +60,17 @@ def _found(config: DataConfig) -> tuple[Info, _Files, _Files | None, tuple[str, 
     train, *test = (_labelled(each.images, classes) for each in found)
     left_out = listing.left_out(found) + listing.beside(root, (learned, held))
     if len(classes) == 1:
-        left_out += (f"the class {classes[0]}: one class alone is not a label",)
+        left_out += (_of_single_class(found[0], classes[0]),)
     info = Info(first_shape(train, config), len(classes), class_names=classes)
     return info, train, test[0] if test else None, left_out
+
+
+def _of_single_class(found: listing.Listing, name: str) -> str:
+    """Return a text for the labels that a single class would be."""
+    only = found.root / name
+    is_deep = any(only in path.parent.parents for path, _ in found.images)
+    hint = f"; for the folders below it as classes, name {only}" if is_deep else ""
+    return f"the class {name}: one class alone is not a label{hint}"
 
 
 def _labelled(files: list[tuple[Path, str]], classes: tuple[str, ...]) -> _Files:

@@ -194,28 +194,30 @@ def splits(root: Path) -> tuple[Path, Path | None]:
 
 
 def beside(root: Path, read: Iterable[Path | None]) -> tuple[str, ...]:
-    """Return a text for all that holds images in `root`, except for folders `read`."""
+    """Return texts that name what lies in `root` next to the folders in `read`.
+
+    Other folders are named, and not entered: they may be huge.
+    """
     parts = {path for path in read if path is not None and path != root}
     if not parts:
         return ()
-    texts = []
-    loose, empty = [], []
+    images, folders = [], []
     for path in [root / each.name for each in _entries(root)]:
-        is_read = any(path == part or path in part.parents for part in parts)
-        if path.is_dir() and not is_read:
-            if images := walk(path).images:
-                texts.append(
-                    f"{_number(images, 'image')} in {path}, next to the splits"
-                )
-            else:
-                empty.append(path.name)
-        elif path.suffix.lower() in decoding.endings() and path.is_file():
-            loose.append(path)
-    if loose:
-        texts.append(f"{_number(loose, 'image')} in {root}, next to the splits")
-    if empty:
-        folders = _number(empty, "folder")
-        texts.append(f"{folders} without images next to the splits: {_listed(empty)}")
+        if not path.is_dir():
+            images += [path] if path.suffix.lower() in decoding.endings() else []
+        elif not any(path == part or path in part.parents for part in parts):
+            folders.append(path.name)
+    texts = []
+    if folders:
+        names = _listed(sorted(folders, key=natural))
+        texts.append(
+            f"{_number(folders, 'folder')} next to those that are read: {names}"
+        )
+    if images:
+        texts.append(
+            f"{_number(images, 'image')} next to the folders that are read, such as "
+            f"{images[0]}"
+        )
     return tuple(texts)
 
 

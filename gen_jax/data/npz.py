@@ -50,13 +50,12 @@ def load(config: DataConfig) -> Dataset:
     splits = []
     for name, y in labels.items():
         x = _read(file, name)
-        if config.value_range:
-            try:
-                decoding.check_range(x, config)
-            except decoding.UnsuitedImageError as error:
-                raise UserError(f"{file}: {name} {error}; {error.remedy}") from error
         splits.append(Arrays(x if x.ndim == 4 else x[..., None], y))
-    return array_dataset(info, config, *splits)
+    dataset = array_dataset(info, config, *splits)
+    read = {*labels, *(_label_name(name) for name in labels)}
+    unread = [name for name in _members(file) if name not in read]
+    left_out = (f"the arrays {', '.join(unread)}",) if unread else ()
+    return dataset._replace(left_out=left_out)
 
 
 def _described(
@@ -71,7 +70,7 @@ def _described(
     if len({*shapes}) > 1:
         raise UserError(f"{file}: x_test and {train} hold images of two shapes")
     given = {name: _labels(file, name, headers) for name in names}
-    where = {name: f"{file}: {name.replace('x', 'y', 1)}" for name in names}
+    where = {name: f"{file}: {_label_name(name)}" for name in names}
     classes = classes_of(given[train], where[train])
     labels = {name: numbered(y, classes, where[name]) for name, y in given.items()}
     shape = decoding.fitted_shape(shapes[0], config, f"{file}: {train}")
@@ -87,18 +86,17 @@ def _headers(file: Path) -> dict[str, _Header]:
     """
     try:
         with zipfile.ZipFile(file) as archive:
-            members = {each.removesuffix(".npy"): each for each in archive.namelist()}
             headers = {
-                name: _header(archive, members[name])
-                for name in _NAMES
-                if name in members
+                name: _header(archive, member)
+                for member in archive.namelist()
+                if (name := member.removesuffix(".npy")) in _NAMES
             }
     except Exception as error:  # readers raise all kinds of errors on damaged files
         raise _damaged(file, error) from error
     if not {"x", "x_train"} & {*headers}:
         raise UserError(
-            f"{file} holds {', '.join(members) or 'no arrays'}; it needs x, uint8 "
-            "[N, H, W, C] or [N, H, W], and may hold y, x_test, y_test"
+            f"{file} holds {', '.join(_members(file)) or 'no arrays'}; it needs x, "
+            "uint8 [N, H, W, C] or [N, H, W], and may hold y, x_test, y_test"
         )
     size = sum(math.prod(h.shape) * h.dtype.itemsize for h in headers.values())
     if size > memory.limit():
@@ -107,6 +105,17 @@ def _headers(file: Path) -> dict[str, _Header]:
             f"{memory.limit() / 2**30:,.1f} GiB of memory: store fewer images"
         )
     return headers
+
+
+def _members(file: Path) -> list[str]:
+    """Return the names of the arrays in a file."""
+    with zipfile.ZipFile(file) as archive:
+        return [each.removesuffix(".npy") for each in archive.namelist()]
+
+
+def _label_name(name: str) -> str:
+    """Return the name of the labels of the images called `name`."""
+    return name.replace("x", "y", 1)
 
 
 def _header(archive: zipfile.ZipFile, member: str) -> _Header:
@@ -182,7 +191,7 @@ def _check_order(given: str, shape: tuple[int, ...]) -> None:
 
 def _labels(file: Path, name: str, headers: Mapping[str, _Header]) -> np.ndarray:
     """Return the labels of the images called `name`, integers or names [N]."""
-    count, y_name = headers[name].shape[0], name.replace("x", "y", 1)
+    count, y_name = headers[name].shape[0], _label_name(name)
     if y_name not in headers:
         return np.full(count, -1)
     shape, dtype = headers[y_name]

@@ -37,7 +37,9 @@ def load(config: DataConfig) -> Dataset:
     Raises UserError for anything unknown, absent, empty, damaged or out of range.
     """
     source, config = _resolve(config)
-    if not _is_there(source, config):
+    with _one_line(config):
+        is_there = _is_there(source, config)
+    if not is_there:
         kind = "folder" if source.where == "DIR" else "file"
         raise UserError(f"{config.spec}: there is no such {kind}")
     with _one_line(config):

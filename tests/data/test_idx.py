@@ -43,6 +43,8 @@ def test_without_test_files_some_are_held_out(folder):
     dataset = load(DataConfig(f"idx:{folder}"))
     assert len(dataset.train) + len(dataset.test) == 12
     assert len(dataset.test) > 0
+    [text] = dataset.left_out
+    assert text.endswith("t10k-labels-idx1-ubyte.gz, without images")
 
 
 @pytest.mark.parametrize(

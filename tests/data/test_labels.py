@@ -149,7 +149,13 @@ def test_one_class_of_a_stranger_s_source_is_no_label(monkeypatch):
 
 def test_the_class_of_a_folder_is_told(tmp_path):
     dataset = load(_folder(tmp_path))
-    assert dataset.left_out == ("the class cat: one class alone is not a label",)
+    text = "the class cat: one class alone is not a label"
+    assert dataset.left_out == (text,)
+    deep = tmp_path / "images" / "cat" / "black"
+    deep.mkdir()
+    (tmp_path / "images" / "cat" / "3.png").rename(deep / "3.png")
+    hint = f"; for the folders below it as classes, name {deep.parent}"
+    assert load(_folder(tmp_path)).left_out == (text + hint,)
 
 
 @pytest.mark.parametrize(

@@ -120,6 +120,12 @@ def test_axes_in_order_are_read(tmp_path, shape):
     assert info.shape == (*shape[1:], 1)[:3]
 
 
+def test_arrays_that_are_not_read_are_named(tmp_path):
+    dataset = load(_npz(tmp_path, x=X, y_train=[1], x_val=X, names=["a"]))
+    assert dataset.left_out == ("the arrays y_train, x_val, names",)
+    assert load(_npz(tmp_path, x=X, x_test=X, y=X[:, 0, 0, 0])).left_out == ()
+
+
 def _idx(array, shape=None):
     shape = array.shape if shape is None else shape
     return struct.pack(f">BBBB{len(shape)}I", 0, 0, 8, len(shape), *shape) + bytes(

@@ -60,7 +60,7 @@ def test_a_size_is_a_number_or_two_sides():
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("48X64", "neither a number of pixels nor HEIGHTxWIDTH"),
+        ("48X64", "neither a number of pixels nor HxW: 48x64"),
         ("0x20", "neither a number"),
         ("48x", "neither a number"),
         ("big", "neither a number"),
@@ -181,8 +181,18 @@ def test_bits_that_are_lost_are_told(tmp_path):
     dataset = load(_folder(tmp_path))
     assert _all(dataset).max() == deep.max() >> 8
     [text] = dataset.left_out
-    assert text.startswith("the lower 8 bits of images of 16 bits, such as ")
-    assert "--config.data.value_range=0,65535" in text
+    assert text.startswith("the lower 8 bits of greys of 16 bits (--config.data.value_")
+    assert "00.png" in text
+
+
+@pytest.mark.parametrize("ending", ["gif", "tif", "png", "webp"])
+def test_frames_that_are_not_read_are_told(tmp_path, ending):
+    for i in range(3):
+        first, *others = (Image.fromarray(_bytes(6, 6, 3)) for _ in range(4))
+        file = tmp_path / f"{i}.{ending}"
+        first.save(file, save_all=True, append_images=others)
+    [text] = load(_folder(tmp_path)).left_out
+    assert text == f"all frames but the first, of images such as {tmp_path}/0.{ending}"
 
 
 def test_values_out_of_the_stated_range_are_named(tmp_path):
@@ -217,8 +227,17 @@ def test_arrays_of_a_stated_range(tmp_path, kind):
     assert describe(config) == dataset.info == Info((4, 4, 6), 0)
     read = dataset.train.read(range(20))["x"]
     np.testing.assert_allclose(read, x.astype(float) / 4, atol=1e-6)
-    with pytest.raises(UserError, match="x has values from -3 to 4, outside"):
+    with pytest.raises(UserError, match=r"a\.npz has values from -3 to 4, outside"):
         load(dataclasses.replace(config, value_range=(0.0, 4.0)))
+
+
+def test_the_range_of_digits_is_that_of_bytes():
+    x = _all(load(DataConfig("digits", value_range=(0.0, 255.0))))
+    assert (x.dtype, x.min(), x.max()) == (np.float32, -1, 1)
+    with pytest.raises(UserError, match="digits has values from 0 to 255, outside"):
+        load(DataConfig("digits", value_range=(0.0, 16.0)))
+    with pytest.raises(UserError, match="ring holds points"):
+        load(DataConfig("ring", value_range=(0.0, 1.0)))
 
 
 def test_a_number_that_is_not_finite_is_refused(tmp_path):
@@ -226,7 +245,7 @@ def test_a_number_that_is_not_finite_is_refused(tmp_path):
         x = np.zeros((4, 2, 2), np.float32)
         x[1, 0, 0] = bad
         np.savez(tmp_path / "a.npz", x=x)
-        with pytest.raises(UserError, match="x has values from"):
+        with pytest.raises(UserError, match=r"a\.npz has values from"):
             load(DataConfig(f"npz:{tmp_path / 'a.npz'}", value_range=(0.0, 1.0)))
 
 
@@ -255,6 +274,21 @@ def test_a_plugin_of_pillow_adds_its_format(tmp_path, monkeypatch):
     finally:
         del Image.EXTENSION[".heic"]
         decoding.pillow.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 4 4\n%%EndComments\n", "EPS"),
+        (b"\x89HDF\r\n\x1a\n" + bytes(64), "HDF5"),
+        (b"GRIB\0\0\0\1" + bytes(64), "GRIB"),
+    ],
+)
+def test_no_program_of_others_is_run_for_an_image(tmp_path, content, kind):
+    """Pillow would run Ghostscript on PostScript, even if the file is called .png."""
+    (tmp_path / "a.png").write_bytes(content)
+    with pytest.raises(UserError, match=f"{kind} is not a format that Pillow decodes"):
+        load(_folder(tmp_path))
 
 
 def test_endings_are_those_that_pillow_decodes_by_itself():

@@ -62,7 +62,7 @@ def test_a_tree_is_the_same_at_every_size():
         assert difference < limit
 
 
-@pytest.mark.parametrize("size", [8, 63, 68, 264])
+@pytest.mark.parametrize("size", [8, 63, 68, 264, "64x128"])
 def test_other_sizes_and_channels_are_refused(size):
     with pytest.raises(UserError, match=f"image_size is {size}; allowed: multiples"):
         describe(DataConfig("branches", image_size=size))
