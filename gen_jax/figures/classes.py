@@ -20,7 +20,8 @@ def classes(evaluation: Evaluation) -> Figure:
     drawn = [k for k in summarize(evaluation.dataset).drawn_classes if (y == k).any()]
     columns = min(int((y == label).sum()) for label in drawn)
     rows = [x[y == label][:columns] for label in drawn[:_ROWS]]
-    grid = images.grid(np.concatenate(rows), columns)
+    side = min(512, 64 * columns)  # of few columns, rows would be very high
+    grid = images.grid(np.concatenate(rows), columns, side)
     names = class_names(evaluation.dataset.info)
     heads = [lettering.head(label, names[label]) for label in drawn[:_ROWS]]
     return Figure({"classes": lettering.with_row_heads(grid, heads)})
