@@ -60,7 +60,8 @@ class Recorder:
         self._shown: dict[str, float] = {}
         self._progress: metrics_log.Progress | None = None
         self._pending: list[tuple[int, Mapping[str, jax.Array]]] = []
-        self._pictures = Pictures(game, held_out, summary.of_meta(meta))
+        self._data = summary.of_meta(meta)
+        self._pictures = Pictures(game, held_out, self._data)
 
     def restore(self, like: State) -> State | None:
         """Return the newest undamaged state, with an axis [S] of `seeds`; None if none.
@@ -71,6 +72,8 @@ class Recorder:
             return None
         places = [folder.checkpoints for folder in self._folders]
         states = several.restore(places, like, repair=self._leads)
+        if self._leads and self._data:
+            summary.tell(self._data)
         if states is None:
             return None
         self._say(f"resuming from step {int(states[0].step)}")
