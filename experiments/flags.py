@@ -5,7 +5,6 @@
 
 import contextlib
 import inspect
-import io
 import os
 import re
 import signal
@@ -39,8 +38,6 @@ def run(main: Callable[[list[tuple[str, str]]], None]) -> None:
         with errors_in_one_line():
             main(_overrides(argv[1:]))
 
-    if isinstance(sys.stdout, io.TextIOWrapper):  # no letter of a name ends a command
-        sys.stdout.reconfigure(errors="backslashreplace")
     logging.set_verbosity(logging.FATAL)  # Orbax logs what it raises, at length
     sys.unraisablehook = _silent_of_closed_loops
     app.run(guarded, flags_parser=_parse)

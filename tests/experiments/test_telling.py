@@ -73,7 +73,7 @@ def test_look_draws_what_a_training_would_read(pets, tmp_path):
         (("--data=folder:nowhere",), "there is no such folder"),
         (("--data=digits", "--out=x.jpg"), "name a file that ends in .png"),
         (("--data=digits", "--out=nowhere/x.png"), "nowhere"),
-        (("--data=digits", "--out=/proc/x.png"), "--out=/proc/x.png"),
+        (("--data=digits", "--out=/proc/x.png"), "/proc/x.png"),
         (("--data=digits", "--config.steps=3"), "--config.steps does not apply"),
         (("--data=digits", "--config.data.size=3"), "no field 'data.size'"),
     ],
