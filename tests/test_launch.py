@@ -82,7 +82,7 @@ def test_an_unknown_command_is_one_line(launch):
     assert "'tarin'" in line
     assert (
         "train, sample, evaluate, figures, report, look, import_weights, "
-        "truth, test" in line
+        "benchmark, truth, test" in line
     )
     assert not launch.venv.exists()
 
