@@ -5,7 +5,6 @@
 
 import contextlib
 import inspect
-import io
 import os
 import re
 import signal

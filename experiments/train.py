@@ -269,8 +269,6 @@ def _train(
     elif (init_from := _INIT_FROM.value) is not None:
         meta["began_from"] = _absolute(init_from)
         start = _start(game, config, dataset.info, init_from)
-    if jax.process_index() == 0:
-        summary.tell(understood)
     fit(
         game,
         _batches(dataset, config, seeds),

@@ -87,7 +87,7 @@ def test_the_late_names_are_there():
         "import gen_jax; assert {'Run', 'load', 'load_params'} <= set(dir(gen_jax)); "
         "from gen_jax import Run, load, load_params; "
         "assert [*Run._fields] == ['name', 'info', 'game', 'config', 'state', 'step', "
-        "'folder']"
+        "'folder', 'summary']"
     )
     assert "gen_jax.runs.run" in loaded
     with pytest.raises(AttributeError, match="no attribute 'lode'"):

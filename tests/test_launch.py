@@ -82,8 +82,8 @@ def test_an_unknown_command_is_one_line(launch):
     (line,) = launch("tarin", "--experiment=vae", code=2)
     assert "'tarin'" in line
     assert (
-        "train, sample, evaluate, figures, report, import_weights, benchmark, "
-        "truth, test" in line
+        "train, sample, evaluate, figures, report, look, import_weights, "
+        "benchmark, truth, test" in line
     )
     assert not launch.venv.exists()
 

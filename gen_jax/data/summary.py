@@ -136,7 +136,7 @@ def lines(summary: Summary) -> list[str]:
         found += [f"{line}: {listed(names)}"] if names else []
     if unlabelled := summary.unlabelled:
         counts = f"{unlabelled.train} training, {unlabelled.test} held-out"
-        found.append(f"examples without a label: {counts}")
+        found.append(f"{_noun(summary)} without a label: {counts}")
     if summary.left_out:
         found.append(f"left out: {'; '.join(map(shown, summary.left_out))}")
     return found
@@ -156,9 +156,14 @@ def _gaps(summary: Summary) -> dict[str, list[str]]:
         test = [] if unlabelled.test == summary.test else test  # none has a label
     return {
         "empty classes": empty,
-        "classes without training examples": train,
-        "classes without held-out examples": test,
+        f"classes without training {_noun(summary)}": train,
+        f"classes without held-out {_noun(summary)}": test,
     }
+
+
+def _noun(summary: Summary) -> str:
+    """Return the word for the examples."""
+    return "images" if len(summary.shape) == 3 else "points"
 
 
 def _sizes(summary: Summary) -> str:
@@ -193,5 +198,5 @@ def _classes(summary: Summary) -> str:
         each = [f"{shown(c.name, MAX_NAME)} ({c.train} + {c.test})" for c in known]
         return f"{count}: {', '.join(each)}"
     sizes = [each.train for each in known if each.train is not None]
-    of_each = f"{min(sizes)} to {max(sizes)} training examples in each"
+    of_each = f"{min(sizes)} to {max(sizes)} training {_noun(summary)} in each"
     return f"{count} ({of_each}): {listed([each.name for each in known])}"

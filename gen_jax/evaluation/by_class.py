@@ -241,6 +241,7 @@ def class_fractions(evaluation: Evaluation) -> Result:
     table = {
         evaluation.class_name(label): {"fraction": float(a), "real_fraction": float(b)}
         for label, (a, b) in enumerate(zip(fractions, real_fractions, strict=True))
+        if label in evaluation.classes
     }
     context = {
         "classifier": classifier.sha256,

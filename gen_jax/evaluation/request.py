@@ -206,9 +206,15 @@ class Evaluation:
         return sample_keys((self.seed + 7919 * stream) % 2**32, index)
 
     def labels(self, number: int, start: int = 0) -> np.ndarray:
-        """Return int32 [number], each class in turn; 0 if the game takes no labels."""
-        index = np.arange(start, start + number, dtype=np.int32)
-        return index % max(1, self.game.num_classes)
+        """Return int32 [number], each of `classes` in turn; 0 for a game without."""
+        known = range(self.game.num_classes)
+        drawn = np.array([k for k in self.classes if k in known] or [0], np.int32)
+        return drawn[np.arange(start, start + number) % len(drawn)]
+
+    @functools.cached_property
+    def classes(self) -> list[int]:
+        """Return the labels of the classes that have training examples."""
+        return data.summarize(self.dataset).drawn_classes
 
     def apply(
         self,

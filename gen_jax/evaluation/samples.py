@@ -29,7 +29,10 @@ class Samples:
     def __init__(self, evaluation: "Evaluation", number: int):
         self._evaluation, self.number = evaluation, number
         options = sorted(evaluation.options.items())
-        self.key = digest_of_value((evaluation.weights, evaluation.seed, options, SIZE))
+        depends = [evaluation.weights, evaluation.seed, options, SIZE]
+        if 0 < len(evaluation.classes) < evaluation.game.num_classes:
+            depends.append(evaluation.classes)
+        self.key = digest_of_value(tuple(depends))
         self._chunks = Chunks(evaluation.folder, self.key)
 
     def chunks(self) -> Iterator[np.ndarray]:

@@ -4,7 +4,6 @@ import numpy as np
 
 from gen_jax import images
 from gen_jax.data.class_names import class_names
-from gen_jax.data.summary import summarize
 from gen_jax.evaluation import measures, record
 from gen_jax.evaluation.request import Evaluation
 from gen_jax.figures import charts, lettering
@@ -17,10 +16,11 @@ def classes(evaluation: Evaluation) -> Figure:
     """Show samples of a conditional model, a row per class."""
     x = evaluation.samples.first_float(_COLUMNS * evaluation.game.num_classes)
     y = evaluation.labels(len(x))
-    drawn = [k for k in summarize(evaluation.dataset).drawn_classes if (y == k).any()]
+    drawn = [label for label in evaluation.classes if (y == label).any()]
     columns = min(int((y == label).sum()) for label in drawn)
     rows = [x[y == label][:columns] for label in drawn[:_ROWS]]
-    grid = images.grid(np.concatenate(rows), columns)
+    side = min(512, 64 * columns)  # of few columns, rows would be very high
+    grid = images.grid(np.concatenate(rows), columns, side)
     names = class_names(evaluation.dataset.info)
     heads = [lettering.head(label, names[label]) for label in drawn[:_ROWS]]
     return Figure({"classes": lettering.with_row_heads(grid, heads)})

@@ -172,13 +172,13 @@ def style(evaluation: Evaluation) -> Figure:
     The number is the standard deviation of pixels within a class, relative to that of
     real images: 0 if z changes nothing.
     """
-    classes = evaluation.game.num_classes
-    number = max(_ROWS, _PAIRS // classes)
+    drawn = evaluation.classes
+    number = max(_ROWS, _PAIRS // len(drawn))
     z = evaluation.apply("prior", keys=evaluation.keys(number))
     x = np.stack(
         [
             evaluation.apply("decode", z=z, y=np.full(len(z), label, np.int32))
-            for label in range(classes)
+            for label in drawn
         ],
         axis=1,
     )
@@ -187,10 +187,10 @@ def style(evaluation: Evaluation) -> Figure:
     needs(int(np.sum(np.greater(within, 0))), 1, "class of two different images")
     ratio = x.std(0).mean() / np.mean(within)
     picture = {}
-    if x.ndim == 5 and classes <= 16:
-        grid = images.grid(x[:_ROWS].reshape(-1, *x.shape[2:]), classes)
+    if x.ndim == 5 and len(drawn) <= 16:
+        grid = images.grid(x[:_ROWS].reshape(-1, *x.shape[2:]), len(drawn))
         names = class_names(evaluation.dataset.info)
-        heads = [lettering.head(*each) for each in enumerate(names)]
+        heads = [lettering.head(label, names[label]) for label in drawn]
         picture = {"style": lettering.with_column_heads(grid, heads)}
     return Figure(picture, {"styles": len(z), "spread_within_a_class": float(ratio)})
 

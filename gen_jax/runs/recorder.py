@@ -63,7 +63,8 @@ class Recorder:
         self._pending: list[
             tuple[int, Mapping[str, jax.Array], finite.Leaves | None]
         ] = []
-        self._pictures = Pictures(game, held_out, summary.of_meta(meta))
+        self._data = summary.of_meta(meta)
+        self._pictures = Pictures(game, held_out, self._data)
 
     def restore(self, like: State) -> State | None:
         """Return the newest undamaged state, with an axis [S] of `seeds`; None if none.
@@ -77,6 +78,8 @@ class Recorder:
             return None
         self._pictures.trace(like.players)
         places = [folder.checkpoints for folder in self._folders]
+        if self._leads and self._data:
+            summary.tell(self._data)
         metas = [run.meta for run in self._runs]
         states = several.restore(places, like, metas, repair=self._leads)
         if states is None:

@@ -37,7 +37,7 @@ def test_a_folder_is_told_with_names_and_counts(tmp_path, memory_gib):
     found = data.summarize(data.load(config))
     assert summary.lines(found)[:2] == [
         "5 + 1 held out, 4x6 (height x width) RGB, 2 classes: cat (3 + 1), dog (2 + 0)",
-        "classes without held-out examples: dog",
+        "classes without held-out images: dog",
     ]
 
 
@@ -72,9 +72,9 @@ def test_empty_and_missing_classes_are_said_once():
     assert summary.lines(found) == [
         "4 + 4 held out, 2x2 grey, 2 classes: a (2 + 1), b (1 + 0)",
         "empty classes: ghost",
-        "classes without training examples: late",
-        "classes without held-out examples: b",
-        "examples without a label: 1 training, 2 held-out",
+        "classes without training images: late",
+        "classes without held-out images: b",
+        "images without a label: 1 training, 2 held-out",
         "left out: 12 .heic files: not read",
     ]
 
@@ -82,7 +82,7 @@ def test_empty_and_missing_classes_are_said_once():
 def test_held_out_examples_without_labels_are_no_missing_classes():
     found = data.summarize(dataset([0, 1], [-1, -1, -1], Info((2, 2, 1), 2)))
     assert summary.lines(found)[1:] == [
-        "examples without a label: 0 training, 3 held-out"
+        "images without a label: 0 training, 3 held-out"
     ]
 
 
@@ -90,7 +90,7 @@ def test_many_classes_are_not_all_listed():
     y = np.repeat(np.arange(500), 3)
     found = data.summarize(dataset(y[1:], np.arange(500), Info((2, 2, 1), 500)))
     [line] = summary.lines(found)
-    assert "500 classes (2 to 3 training examples in each): 0, 1, 2" in line
+    assert "500 classes (2 to 3 training images in each): 0, 1, 2" in line
     assert line.endswith("17, ..., 499")
 
 

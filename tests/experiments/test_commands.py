@@ -316,7 +316,7 @@ def test_a_conditional_model_draws_the_class_it_is_asked_for(tmp_path):
     np.testing.assert_allclose(every[[3, 13]], threes[[3, 13]], atol=1e-6)
     assert np.abs(every[4] - threes[4]).max() > 1e-4
     for flags, says in (
-        (["--label=10"], "choose 0 to 9, or -1 for no label"),
+        (["--label=10"], "The classes are 0, 1, 2, 3, 4, 5, 6, 7, 8, 9"),
         (["--guidance=1"], "--guidance does not apply"),
         ([f"--input={tmp_path}"], "--input does not apply to this model"),
     ):

@@ -64,7 +64,7 @@ def test_images_of_all_shapes(shape, target):
 def test_points_are_drawn_in_the_plane_only(dimensions):
     x = np.random.default_rng(0).normal(0, 3, (50, dimensions)).astype(np.float32)
     found = dataset(x, np.arange(50) % 2, Info((dimensions,), 2))
-    blue = [c for c in colours(overview(found, "ring")) if c[2] > c[0] + 60]
+    blue = [c for c in colours(overview(found, "ring")) if c[2] > c[0] + 30]
     assert bool(blue) == (dimensions == 2)
 
 
