@@ -5,6 +5,7 @@
 
 import contextlib
 import inspect
+import io
 import os
 import re
 import signal
