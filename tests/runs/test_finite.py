@@ -41,8 +41,13 @@ def infinite_when_large(w):
     return jnp.where(w > 2, jnp.inf, 0.0).astype(jnp.float32)
 
 
+@jax.custom_jvp
 def steep(w):
-    return w * jax.lax.stop_gradient(jnp.where(w > 2, 1e30, 0.0).astype(jnp.float32))
+    """Nought everywhere, but too steep if w is large."""
+    return jnp.zeros_like(w)
+
+
+steep.defjvps(lambda slope, _, w: slope * infinite_when_large(w))
 
 
 CASES = {
@@ -51,7 +56,7 @@ CASES = {
         r"the loss of model is no longer finite at step 4: inf \(terms: kl inf\); the",
     ),
     "a gradient": (
-        game_of(lambda w: w + steep(w) - jax.lax.stop_gradient(steep(w))),
+        game_of(lambda w: w + steep(w)),
         r"the gradient of model is no longer finite at step 4: (nan|inf); the last",
     ),
     "a leaf": (
