@@ -48,9 +48,8 @@ def run(main: Callable[[list[tuple[str, str]]], None]) -> None:
             sys.stdout.flush()
 
     logging.set_verbosity(logging.FATAL)  # Orbax logs what it raises, at length
-    for name in ("asyncio", "jax", "matplotlib"):
+    for name in ("jax", "matplotlib"):
         getLogger(name).setLevel("CRITICAL")
-    sys.unraisablehook = _silent_of_closed_loops
     if isinstance(sys.stdout, io.TextIOWrapper):  # a path may be of any bytes
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
@@ -82,12 +81,6 @@ def _drop_if_unheard(stream: TextIO) -> None:
     except (OSError, ValueError):
         with contextlib.suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-
-
-def _silent_of_closed_loops(unraisable: "sys.UnraisableHookArgs") -> None:
-    """Hide the errors of tensorstore's threads after a failed write."""
-    if str(unraisable.exc_value) != "Event loop is closed":
-        sys.__unraisablehook__(unraisable)
 
 
 @contextlib.contextmanager

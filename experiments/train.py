@@ -20,6 +20,7 @@ configuration except for the flags that are given, on any data that the weights 
 """
 
 import dataclasses
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -94,7 +95,7 @@ def main(overrides: list[tuple[str, str]]) -> None:
     workdir = Path(_WORKDIR.value) if _WORKDIR.value else None
     if workdir is None and not _DRY_RUN.value:
         raise UserError("--workdir=DIR is needed: the run's folder")
-    if workdir is not None and workdir.is_file():
+    if workdir is not None and os.path.isfile(workdir):  # not of a name too long
         raise UserError(f"--workdir={workdir} is a file; it has to be a folder")
     if _WORKDIR.value and not _DRY_RUN.value:
         files.checked_folder(_WORKDIR.value)  # before the data are read

@@ -2,6 +2,7 @@
 
 import concurrent.futures
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import jax
 import numpy as np
@@ -139,7 +140,8 @@ def _seeded(draw: Callable, number: int) -> Draw:
 
     For players as ShapeDtypeStructs it is only traced.
     """
-    compiled, index = devices.jit(draw), np.arange(number, dtype=np.int32)
+    compiled: Any = devices.jit(draw)
+    index = np.arange(number, dtype=np.int32)
 
     def drawn(players, seed):
         leaves, keys = jax.tree.leaves(players), sample_keys(seed, index)

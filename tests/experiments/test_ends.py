@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from command_line import command, environment, shrunk, succeed
@@ -33,8 +34,8 @@ def test_an_interrupt_while_modules_load_says_nothing(name, library, tmp_path):
         text=True,
     )
     deadline = time.monotonic() + 60
-    maps = f"/proc/{process.pid}/maps"
-    while library not in open(maps).read() and time.monotonic() < deadline:  # noqa: SIM115
+    maps = Path(f"/proc/{process.pid}/maps")
+    while library not in maps.read_text() and time.monotonic() < deadline:
         time.sleep(0.005)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
@@ -157,6 +158,7 @@ def test_moved_data_go_on_and_other_data_do_not(tmp_path):
     )
 
 
+@SLOW
 def test_a_home_is_a_home_in_every_flag(tmp_path):
     home = {"HOME": str(tmp_path / "home")}
     (tmp_path / "home").mkdir()
@@ -188,6 +190,7 @@ def test_homes_are_expanded_wherever_they_stand(monkeypatch):
         parsing._expand_homes()
 
 
+@SLOW
 def test_a_home_that_takes_no_files_says_nothing(tmp_path):
     env = {**environment(), "HOME": "/proc/nobody", "XDG_CACHE_HOME": ""}
     del env["JAX_COMPILATION_CACHE_DIR"]

@@ -1,0 +1,41 @@
+"""Keep the chatter of Orbax's and TensorStore's tasks away from a user's one line.
+
+When a read or a write fails, its error is raised. The other tasks of the same call then
+fail too, and each would print its stack: by asyncio's logger when nobody asks for its
+result, and by Python's hook when its event loop is closed or it is thrown away.
+"""
+
+import logging
+import sys
+import traceback
+from typing import Any
+
+_LIBRARIES = ("orbax", "tensorstore")
+
+
+def silence() -> None:
+    """Hide these stacks, and nothing else, from now on."""
+    logger = logging.getLogger("asyncio")
+    if _is_of_interest not in logger.filters:
+        logger.addFilter(_is_of_interest)
+    if sys.unraisablehook is not _hook:
+        _before.append(sys.unraisablehook)
+        sys.unraisablehook = _hook
+
+
+def _is_of_interest(record: logging.LogRecord) -> bool:
+    """Return whether a record is no task of Orbax whose error nobody asked for."""
+    text = record.getMessage()
+    forgotten = "exception was never retrieved" in text
+    return not (forgotten and any(name in text for name in _LIBRARIES))
+
+
+_before: list[Any] = []
+
+
+def _hook(unraisable: Any) -> None:
+    frames = traceback.walk_tb(unraisable.exc_traceback)
+    files = [frame.f_code.co_filename for frame, _ in frames]
+    of_a_task = any(f"/{name}/" in file for file in files for name in _LIBRARIES)
+    if not of_a_task and str(unraisable.exc_value) != "Event loop is closed":
+        _before[-1](unraisable)
