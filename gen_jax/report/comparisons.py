@@ -71,7 +71,7 @@ def _title(folder: Folder) -> str:
 def _intervals(measure: Measured) -> str:
     """Return how the intervals of a measure were computed."""
     hows = dict.fromkeys(v.interval for v in measure.values.values() if v.interval)
-    return f"[ ], intervals of 95 %: {' · '.join(map(cut, hows))}" if hows else ""
+    return f"95 % intervals in [ ]: {' · '.join(map(cut, hows))}" if hows else ""
 
 
 def _context(measure: Measured) -> str:

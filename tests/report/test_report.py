@@ -45,7 +45,7 @@ def test_everything_of_a_run_is_shown(tmp_path):
         "1|0.75|",
         "distance|3.25 squared pixels[3, 3.5]\nreal baseline 0.5\n|",
         "bare|2|",
-        "[ ], intervals of 95 %: 95 % bootstrap",
+        "95 % intervals in [ ]: 95 % bootstrap",
         "features: a classifier · real images: 1,637 · few samples",
         "run: experiment vae, training seed 0 · environment: platform cpu",
     ):
@@ -148,8 +148,8 @@ def test_several_seeds_are_next_to_each_other_with_their_common_evaluation(tmp_p
     assert (
         "distance|3.5[2.5, 4.5]|3.25 squared pixels[3, 3.5]real baseline 0.5|" in found
     )
-    assert "vae, all seeds: [ ], intervals of 95 %: Student's t" in found
-    assert "seed_0, seed_1: [ ], intervals of 95 %: 95 % bootstrap" in found
+    assert "vae, all seeds: 95 % intervals in [ ]: Student's t" in found
+    assert "seed_0, seed_1: 95 % intervals in [ ]: 95 % bootstrap" in found
     (tmp_path / "vae" / "evaluation.json").write_text("{")
     damaged = page(
         tmp_path / "vae", write(tmp_path / "ae", "ae"), out=tmp_path / "x.html"
