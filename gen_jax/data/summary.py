@@ -4,15 +4,13 @@ A training prints it, and keeps it in config.json and in its checkpoints' meta. 
 show it, and `experiments.look` draws it.
 """
 
-import contextlib
 import dataclasses
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from gen_jax import typed_json
+from gen_jax import console, typed_json
 from gen_jax.data.class_names import MAX_NAME, class_names, listed, shown
 from gen_jax.data.dataset import Dataset, Info, MemorySplit, Split, Subset
 
@@ -110,9 +108,8 @@ def labels(split: Split) -> np.ndarray | None:
 
 def tell(summary: Summary) -> None:
     """Print the summary's lines on standard error; a closed one changes nothing."""
-    with contextlib.suppress(OSError, ValueError):
-        for line in lines(summary):
-            print(f"data: {line}", file=sys.stderr, flush=True)
+    for line in lines(summary):
+        console.tell(f"data: {line}")
 
 
 def _counts(y: np.ndarray | None, classes: int) -> list[int | None]:
