@@ -48,12 +48,17 @@ def by_class(evaluation: Evaluation) -> Result:
     values = {"label_accuracy": accuracy, **_accuracy(classifier)}
     enough, left_out = _with_enough(evaluation, samples, real)
     table: dict[str, dict[str, float]] = {}
+    note = None
     if enough:
         mine = _picked(samples, np.flatnonzero(np.isin(samples.label, enough)))
         table = manifold.by_class(mine, real)
-        found, more = _of_classes(evaluation, mine, real, table)
+        found, more = _of_classes(mine, real, table)
         values |= found
         left_out += more
+        try:
+            values["frechet_distance_by_class"] = _frechet(mine, real, table)
+        except UserError:  # too few for the rank of a covariance, as in most data
+            note = _too_few(evaluation, mine, real)
     context = {
         "classifier": classifier.sha256,
         "held_out": f"{classifier.num_test} images",
@@ -63,7 +68,7 @@ def by_class(evaluation: Evaluation) -> Result:
         "samples": number,
     }
     named = {evaluation.class_name(int(label)): row for label, row in table.items()}
-    return Result(values, context, by_class=named, left_out=left_out)
+    return Result(values, context, by_class=named, note=note, left_out=left_out)
 
 
 def _classified(
@@ -104,7 +109,6 @@ def _with_enough(
 
 
 def _of_classes(
-    evaluation: Evaluation,
     samples: Classified,
     real: Classified,
     table: dict[str, dict[str, float]],
@@ -112,8 +116,8 @@ def _of_classes(
     """Return means over classes, and a line for each that cannot be computed.
 
     Intervals are over images, not classes. The jackknife leaves out real images in
-    pairs, so that the others stay in their halves. Frechet distances are added, to
-    `table` too, if there are enough images. The row "mean" is taken out of `table`.
+    pairs, so that the others stay in their halves. The row "mean" is taken out of
+    `table`.
     """
     means, number = table.pop("mean"), len(samples.label)
 
@@ -136,10 +140,6 @@ def _of_classes(
         value = dataclasses.replace(value, real_baseline=means[f"real_{name}"])
         is_fraction = name in ("precision", "recall") and value.low is not None
         values[name] = as_fraction(value, number) if is_fraction else value
-    try:
-        values["frechet_distance_by_class"] = _frechet(samples, real, table, places)
-    except UserError:  # too few for the rank of a covariance
-        left_out.append(_too_few(evaluation, samples, real))
     return values, left_out
 
 
@@ -147,9 +147,12 @@ def _frechet(
     samples: Classified,
     real: Classified,
     table: dict[str, dict[str, float]],
-    places: tuple[np.ndarray, np.ndarray],
 ) -> Value:
-    """Return the mean Frechet distance of classes; add each to its row of `table`."""
+    """Return the mean Frechet distance of classes; add each to its row of `table`.
+
+    Raises UserError if a class has too few images.
+    """
+    places = np.arange(len(samples.label)), np.arange(len(real.label)).reshape(-1, 2)
 
     def distances(mine, pairs):
         a, b = _picked(samples, mine), _picked(real, pairs.ravel())
@@ -182,7 +185,7 @@ def _too_few(evaluation: Evaluation, samples: Classified, real: Classified) -> s
     else:
         how = "use data with more images of each class"
     return (
-        f"frechet distance by class left out: it needs at least about {least} samples "
+        f"no frechet distance by class: it needs at least about {least} samples "
         f"and training images of each class, and some classes have {fewest[0]} and "
         f"{fewest[1]}; {how}"
     )
