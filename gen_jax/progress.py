@@ -3,19 +3,13 @@
 Progress never stops the work: a stream that is closed or full is ignored.
 """
 
-import contextlib
-import sys
 import time
 from collections.abc import Iterator
 
+from gen_jax import console
+
 _FIRST_SECONDS = 10.0  # until the first line; then the pauses grow
 _GROWTH = 6.0  # a line when a sixth of the time so far has passed since the last one
-
-
-def tell(line: str) -> None:
-    """Print a line on standard error if it can be written."""
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        print(line, file=sys.stderr, flush=True)
 
 
 def blocks(
@@ -28,8 +22,7 @@ def blocks(
     from tqdm import tqdm
 
     starts = range(0, total, size)
-    on_terminal = sys.stderr is not None and sys.stderr.isatty()
-    hidden = not on_terminal or len(starts) < 2
+    hidden = not console.is_terminal() or len(starts) < 2
     began = told = time.monotonic()
     for start in tqdm(starts, desc=name, disable=hidden, leave=False):
         stop = min(start + size, total)
@@ -38,7 +31,7 @@ def blocks(
         pause = max(_FIRST_SECONDS, (now - began) / _GROWTH)
         if hidden and stop < total and now - told > pause:
             left = (now - began) * (total - stop) / stop
-            tell(f"{name}: {stop:,} of {total:,} {unit}, {_time(left)} left")
+            console.tell(f"{name}: {stop:,} of {total:,} {unit}, {_time(left)} left")
             told = now
 
 

@@ -22,7 +22,7 @@ from experiments.studies.protocol import Family, Protocol, read_json
 from experiments.studies.timing import bare_step
 from experiments.studies.truth.finding import markdown
 from gen_jax import config as configs
-from gen_jax import data, devices, experiment, images, progress
+from gen_jax import console, data, devices, experiment, images
 from gen_jax.data.dataset import digest_of_value
 from gen_jax.errors import DivergedError, UserError
 from gen_jax.evaluation import result
@@ -126,7 +126,7 @@ class Comparison:
         for (name, factor), found in self._at_once(distance, todo):
             if isinstance(found, UserError):
                 failed[name] = f"{name}: trial {factor:g} failed: {found}"
-                progress.tell(failed[name])
+                console.tell(failed[name])
                 continue
             record.trials.setdefault(name, {})[str(factor)] = found
             record.write(self.folder)
@@ -155,7 +155,7 @@ class Comparison:
         for (seed, name), found in self._at_once(train, todo):
             if isinstance(found, UserError):
                 lines[f"{name} {seed}"] = f"{name}: seed {seed} failed: {found}"
-                progress.tell(lines[f"{name} {seed}"])
+                console.tell(lines[f"{name} {seed}"])
         for name, factor in factors.items():
             try:
                 measures = self._measured(self.folder / name / "seeds", name)
@@ -224,7 +224,7 @@ class Comparison:
         if missing := {*_SHOWN} - {key for each in now for key in each.values}:
             raise failed or UserError(f"{run} has no {', '.join(sorted(missing))}")
         if failed:
-            progress.tell(f"{name}: {failed}")
+            console.tell(f"{name}: {failed}")
         return found
 
     def _picture(self, names: list[str]) -> np.ndarray:

@@ -10,13 +10,13 @@ held out.
 
 import dataclasses
 import itertools
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
+from gen_jax import console
 from gen_jax.data import decoding, listing
 from gen_jax.data.dataset import DataConfig, Dataset, Indices, Info
 from gen_jax.data.encoded import (
@@ -195,10 +195,9 @@ def read_inputs(
             image = _halves(image, str(file))[side]
         inputs.append(decoding.to_shape(image, shape, config))
     if aligned:
-        print(
+        console.tell(
             f"{len(aligned)} of {len(found)} images, such as {aligned[0]}, are twice "
-            f"as wide as inputs: read as aligned pairs, of each the {half}",
-            file=sys.stderr,
+            f"as wide as inputs: read as aligned pairs, of each the {half}"
         )
     return np.stack(inputs)
 

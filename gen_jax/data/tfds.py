@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from gen_jax import console
 from gen_jax.data.dataset import DataConfig, Dataset, Indices, Info
 from gen_jax.data.encoded import EncodedImage, Record, encoded_dataset, first_shape
 from gen_jax.data.source import Source
@@ -187,10 +188,9 @@ def _prepare(config: DataConfig, builder: Any) -> None:
             f"{config.spec} is not prepared in {builder.data_path}, and preparing it "
             "needs TensorFlow: pip install 'gen_jax[tfds]'"
         )
-    print(
+    console.tell(
         f"{config.spec}: downloading and preparing into {builder.data_path}, in a "
-        "separate process with TensorFlow",
-        file=sys.stderr,
+        "separate process with TensorFlow"
     )
     command = [sys.executable, "-c", _PREPARE, config.where, _data_dir(config) or ""]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

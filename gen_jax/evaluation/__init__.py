@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gen_jax import progress
+from gen_jax import console
 from gen_jax.errors import UserError, hint
 from gen_jax.evaluation.preset import PRESETS, QUICK, Preset
 from gen_jax.evaluation.result import Measured, Record, Result, Value
@@ -118,7 +118,7 @@ def _networks(
         try:
             return (network("classifier", evaluation.dataset),), []
         except UserError as error:
-            progress.tell(f"samples are compared on pixels: {error}")
+            console.tell(f"samples are compared on pixels: {error}")
     if not names:
         this = dataclasses.replace(evaluation, preset=preset)
         return (fitting(evaluation.dataset, this.max_features),), []

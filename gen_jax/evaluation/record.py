@@ -15,7 +15,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from gen_jax import images, progress
+from gen_jax import console, images
 from gen_jax.data.dataset import digest_of_value
 from gen_jax.errors import UserError, why
 from gen_jax.evaluation.measure import Measure
@@ -47,10 +47,10 @@ def run(
         if kept := _kept(evaluation, measure, before):
             found[measure.name] = kept
             continue
-        progress.tell(f"measuring {measure.name}")
+        console.tell(f"measuring {measure.name}")
         found[measure.name] = _attempted(evaluation, measure)
         for line in found[measure.name].left_out:
-            progress.tell(f"{measure.name}: {line}")
+            console.tell(f"{measure.name}: {line}")
         unwritten = _merge(described, found, path)
     unwritten = _merge(described, found, path)
     return replace(described, measures=found, left_out=unwritten)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gen_jax import data, experiment, progress
+from gen_jax import console, data, experiment
 from gen_jax.config import from_dict
 from gen_jax.errors import UserError
 from gen_jax.runs import checkpoint
@@ -42,7 +42,7 @@ def trained_on(
             raise UserError(
                 f"--data={spec} holds other data than the run was trained on: {line}"
             )
-        progress.tell(f"{config.spec} has changed since the training: {line}")
+        console.tell(f"{config.spec} has changed since the training: {line}")
     return config, dataset
 
 

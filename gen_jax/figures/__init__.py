@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gen_jax import images, progress, typed_json
+from gen_jax import console, images, typed_json
 from gen_jax.errors import UserError, hint, why
 from gen_jax.figures.figure import DrawnClaim, Figure, FiguresRecord
 from gen_jax.files import locked, try_to_write, write_json
@@ -69,11 +69,11 @@ def draw(
     try_to_write(out / NAME)
     runs, drawn = list(map(_described, evaluations)), {}
     for claim in chosen:
-        progress.tell(f"drawing {claim.name}")
+        console.tell(f"drawing {claim.name}")
         applies = [claim in mine for mine in applying]
         drawn[claim.name] = _drawn(claim, evaluations, applies, out)
         for line in drawn[claim.name].left_out:
-            progress.tell(f"{claim.name}: {line}")
+            console.tell(f"{claim.name}: {line}")
         _merge(FiguresRecord(runs, drawn), out)
     return FiguresRecord(runs, drawn)
 

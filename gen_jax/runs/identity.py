@@ -44,14 +44,16 @@ def check_same_run(found: Mapping[str, Any], own: Mapping[str, Any], of: Path) -
 def check_own_folder(run: Path, found: Mapping[str, Any], of: Path) -> None:
     """Raise UserError if a checkpoint in a run's folder is another run's.
 
-    run: the folder, whose config.json says what the run is; a folder without one, or
-    with another file of this name, passes. found: the meta of the checkpoint `of`.
+    run: the folder, whose config.json says what the run is. A folder without one, or
+    with a file of another format in its place, passes. found: the meta of `of`.
     """
     try:
         own = json.loads((run / _CONFIG).read_text())
     except (OSError, ValueError, RecursionError):
         return
     if not isinstance(own, dict) or not {"format", "batch"} <= own.keys():
+        return
+    if own["format"] != found["format"]:
         return
     if line := _difference(own, found):
         path, mine, theirs = line
