@@ -14,6 +14,7 @@ from gen_jax import averaged, data, devices, images
 from gen_jax.data.class_names import class_names, listed
 from gen_jax.errors import UserError
 from gen_jax.evaluation.chunks import save_array
+from gen_jax.evaluation.run_data import trained_on
 from gen_jax.game import Players
 from gen_jax.ops import Op
 from gen_jax.runs.checkpoint import step_directories
@@ -51,6 +52,12 @@ _INPUT = flags.DEFINE_string(
     None,
     "an image, or a folder of images, to translate; one side of aligned pairs is taken",
 )
+_DATA = flags.DEFINE_string(
+    "data",
+    None,
+    "where the data are now, if they were moved; of a model that translates, whose "
+    "held-out images are drawn",
+)
 
 
 def main(overrides: list[tuple[str, str]]) -> None:
@@ -63,7 +70,7 @@ def main(overrides: list[tuple[str, str]]) -> None:
     run = load(source)
     players = run.state.players if _RAW.value else averaged(run.state.players)
     if (translate := run.game.ops.translate) is not None:
-        _translate(translate, run, players, out)
+        _translate(translate, run, players, out, source)
     else:
         _sample(run, players, out)
     print(out)
@@ -71,9 +78,10 @@ def main(overrides: list[tuple[str, str]]) -> None:
 
 def _sample(run: Run, players: Players, out: Path) -> None:
     """Write samples: an array of all, or a grid with one column per class."""
-    if _INPUT.value:
+    if given := parsing.given({"input": "input", "data": "data"}):
         raise UserError(
-            "--input does not apply to this model (only to one that translates images)"
+            f"--{given[0][0]} does not apply to this model (only to one that "
+            "translates images)"
         )
     game, columns = run.game, None
     classes = drawn_classes(game, run.summary)
@@ -93,18 +101,22 @@ def _sample(run: Run, players: Players, out: Path) -> None:
         print(f"columns: {shown}", file=sys.stderr)
 
 
-def _translate(translate: Op, run: Run, players: Players, out: Path) -> None:
+def _translate(
+    translate: Op, run: Run, players: Players, out: Path, source: str
+) -> None:
     """Write input and output side by side, and the target if it is known."""
     if given := parsing.given({name: name for name in (*parsing.SAMPLING, "label")}):
         raise UserError(f"--{given[0][0]} does not apply to a model that translates")
     # `load` rebuilt the game from these.
     assert run.info is not None
     assert run.config is not None
+    if _INPUT.value and _DATA.value:
+        raise UserError("--input or --data: give one of them")
     if _INPUT.value:
         pictures = data.read_inputs(_INPUT.value, run.info.shape, run.config.data)
         x, targets = images.from_uint8(pictures), []
     else:
-        test = data.load(run.config.data).test
+        test = trained_on(source, run.config.data, _DATA.value)[1].test
         batch = data.prepare()(test.read(range(min(_NUM.value, len(test)))), None)
         x, targets = np.asarray(batch["x"]), [np.asarray(batch["y"])]
     keys = sample_keys(_SEED.value, np.arange(len(x), dtype=np.int32))

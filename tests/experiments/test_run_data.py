@@ -141,3 +141,24 @@ def test_streamed_images_are_not_all_in_memory(tmp_path):
     assert not found.missing
     assert {*found.measures} == {"on_pixels_4x4", "copies"}
     assert train.largest <= 1000
+
+
+def test_a_translator_draws_the_held_out_images_of_moved_data(tmp_path):
+    for i in range(20):
+        for side in "AB":
+            put(tmp_path / "here" / side / f"{i}.png")
+    work, out = f"--workdir={tmp_path / 'run'}", f"--out={tmp_path / 'x.npy'}"
+    here, there = (f"--data=pairs:{tmp_path / name}" for name in ("here", "there"))
+    succeed("train", *shrunk("pix2pix", 1), "--config.data.task=", here, work)
+    succeed("sample", work, out)
+    expected = np.load(tmp_path / "x.npy")
+    (tmp_path / "here").rename(tmp_path / "there")
+    done = run("sample", work, out)
+    assert done.returncode == 2
+    assert "if the data were moved, add --data=SPEC" in done.stderr
+    succeed("sample", work, out, there)
+    np.testing.assert_array_equal(np.load(tmp_path / "x.npy"), expected)
+    put(tmp_path / "there" / "A" / "3.png")
+    done = run("sample", work, out, there)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "holds other data than the run was trained on" in done.stderr
