@@ -116,7 +116,8 @@ def _counts(y: np.ndarray | None, classes: int) -> list[int | None]:
     """Return the number of examples of each class, then of those without a label."""
     if y is None:
         return [None] * (classes + 1)
-    return np.bincount(np.where(y < 0, classes, y), minlength=classes + 1).tolist()
+    counts = np.bincount(np.where(y < 0, classes, y), minlength=classes + 1)
+    return [*counts.tolist()]
 
 
 def lines(summary: Summary) -> list[str]:
