@@ -26,8 +26,10 @@ QUIET = {"log_every_steps": 5, "sample_every_steps": 0}
     [("train", "jaxlib"), pytest.param("sample", "numpy", marks=SLOW)],
 )
 def test_an_interrupt_while_modules_load_says_nothing(name, library, tmp_path):
+    # A shell's background jobs ignore interrupts, and so do their children.
+    heeding = ["env", "--default-signal=INT"]
     process = subprocess.Popen(
-        command(name, "--experiment=vae", "--workdir=run"),
+        [*heeding, *command(name, "--experiment=vae", "--workdir=run")],
         cwd=tmp_path,
         env=environment(),
         stderr=subprocess.PIPE,
@@ -35,10 +37,13 @@ def test_an_interrupt_while_modules_load_says_nothing(name, library, tmp_path):
     )
     deadline = time.monotonic() + 60
     maps = Path(f"/proc/{process.pid}/maps")
-    while library not in maps.read_text() and time.monotonic() < deadline:
-        time.sleep(0.005)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    try:
+        while library not in maps.read_text() and time.monotonic() < deadline:
+            time.sleep(0.005)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert (process.returncode, errors) == (130, "")
     assert not list(tmp_path.iterdir())
 

@@ -49,7 +49,8 @@ def read(path: str | Path) -> Weights:
     Raises UserError if the file is missing or not a published one.
     """
     path = Path(path).expanduser()
-    if path.exists() and (not path.is_file() or path.stat().st_size > _MAX_BYTES):
+    is_other = path.exists() and not path.is_file() and not path.is_dir()
+    if is_other or (path.is_file() and path.stat().st_size > _MAX_BYTES):
         raise UserError(f"{path} is not the file of FID's Inception, of 100 MB")
     try:
         content = path.read_bytes()
