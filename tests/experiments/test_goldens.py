@@ -2,6 +2,7 @@
 
 import json
 
+import jax
 import numpy as np
 import pytest
 from goldens import CASES, FILE, compute
@@ -22,6 +23,10 @@ SLOW = ("dcgan_radford", "ddpm_cifar10", "pix2pix_facades")
     [pytest.param(c, marks=pytest.mark.slow) if c in SLOW else c for c in CASES],
 )
 def test_a_recipe_computes_what_it_did(case):
+    if case in SLOW:
+        # Large images: without the compiler's optimisations, by which the values were
+        # computed, rounding alone changes a gradient norm by 6e-4.
+        jax.config.update("jax_disable_most_optimizations", False)
     found, known = compute(case), KNOWN[case]
     assert found["tree"] == known["tree"], "names or shapes of parameters changed"
     for mine, theirs in zip(found["losses"], known["losses"], strict=True):
