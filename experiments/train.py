@@ -31,7 +31,7 @@ from experiments import run_config
 from gen_jax import config as configs
 from gen_jax import console, data, devices, experiment, files, partners
 from gen_jax.data import summary
-from gen_jax.errors import UserError
+from gen_jax.errors import UserError, one_line
 from gen_jax.game import Game, State, Weights, init_state
 from gen_jax.runs import seeds as several
 
@@ -321,7 +321,7 @@ def _report(workdir: Path) -> None:
             return
         report.write([workdir], page)
     except Exception as error:
-        line = " ".join(str(error).split()) or type(error).__name__
+        line = one_line(error)
         console.tell(f"no report: {line}")
     else:
         console.tell(f"report: {page}")

@@ -22,6 +22,11 @@ class DivergedError(UserError):
     exit_code = 3
 
 
+def one_line(error: BaseException) -> str:
+    """Return an error's text in one line; its type's name if it has none."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def why(error: Exception) -> str:
     """Return one line that says why a part of the work failed."""
     line = " ".join(str(error).split())

@@ -193,6 +193,26 @@ class Subset:
         return self.split.read(self.indices[np.asarray(indices, np.int64)])
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Changed:
+    """The examples of a split, each batch [B, ...] changed by a function."""
+
+    split: Split
+    change: Callable[[Batch], Batch]
+
+    @property
+    def in_memory(self) -> bool:
+        """Return whether reading only gathers."""
+        return self.split.in_memory
+
+    def __len__(self) -> int:
+        return len(self.split)
+
+    def read(self, indices: Indices) -> Batch:
+        """Return the changed examples at `indices`, [B, ...]."""
+        return self.change(self.split.read(indices))
+
+
 def without_single_class(info: Info) -> Info:
     """Return the facts of a dataset whose only class, if it has one, is no label."""
     if info.num_classes != 1:
@@ -206,25 +226,11 @@ def unlabelled(split: Split) -> Split:
         return dataclasses.replace(split, split=unlabelled(split.split))
     if isinstance(split, MemorySplit):
         return dataclasses.replace(split, y=np.full(len(split), -1, np.int32))
-    return _Unlabelled(split)
+    return Changed(split, _without_labels)
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class _Unlabelled:
-    """The examples of a split, without their labels."""
-
-    split: Split
-
-    @property
-    def in_memory(self) -> bool:
-        return self.split.in_memory
-
-    def __len__(self) -> int:
-        return len(self.split)
-
-    def read(self, indices: Indices) -> Batch:
-        batch = self.split.read(indices)
-        return {**batch, "y": np.full(len(batch["x"]), -1, np.int32)}
+def _without_labels(batch: Batch) -> Batch:
+    return {**batch, "y": np.full(len(batch["x"]), -1, np.int32)}
 
 
 def fingerprint(dataset: Dataset) -> dict[str, int | str]:

@@ -29,7 +29,7 @@ from gen_jax.data.dataset import (
     divided,
 )
 from gen_jax.data.labels import checked_labels
-from gen_jax.errors import UserError
+from gen_jax.errors import UserError, one_line
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -313,7 +313,7 @@ def open_image(
         own = error.remedy if remedy == _SKIP else remedy
         raise BrokenImageError(f"{encoded.name} {error}", own) from error
     except Exception as error:  # decoders raise all kinds of errors on damaged files
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = one_line(error)
         raise BrokenImageError(
             f"{encoded.name} is broken or truncated ({reason})", remedy
         ) from error

@@ -20,7 +20,7 @@ from gen_jax.data.arrays import Arrays, array_dataset, check_size
 from gen_jax.data.dataset import DataConfig, Dataset, Info
 from gen_jax.data.labels import classes_of, names_of, numbered
 from gen_jax.data.source import Source
-from gen_jax.errors import UserError
+from gen_jax.errors import UserError, one_line
 
 _NAMES = ("x", "y", "x_train", "y_train", "x_test", "y_test")
 _FEW = 4  # channels, at most, if they may come before the rows
@@ -141,7 +141,7 @@ def _read(file: Path, name: str) -> np.ndarray:
 
 
 def _damaged(file: Path, error: Exception) -> UserError:
-    reason = " ".join(str(error).split()) or type(error).__name__
+    reason = one_line(error)
     return UserError(
         f"{file} is not an npz file of plain arrays, or is damaged: {reason}"
     )

@@ -4,18 +4,17 @@ An input is a function of its own image's pixels alone, computed on each reading
 depends neither on the order nor on other images.
 """
 
-import dataclasses
+import functools
 from collections.abc import Callable
 
 import numpy as np
 
 from gen_jax.data.dataset import (
     Batch,
+    Changed,
     DataConfig,
     Dataset,
-    Indices,
     Info,
-    Split,
     digest,
 )
 from gen_jax.errors import UserError
@@ -112,28 +111,15 @@ def loaded_with_task(dataset: Dataset, config: DataConfig) -> Dataset:
     info = described_with_task(dataset.info, config)
     if info is dataset.info:
         return dataset
-    make = _TASKS[config.task]
-    train, test = _Made(dataset.train, make), _Made(dataset.test, make)
+    change = functools.partial(_pairs, _TASKS[config.task])
+    train, test = Changed(dataset.train, change), Changed(dataset.test, change)
     return dataset._replace(info=info, train=train, test=test, measures=())
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class _Made:
-    """A split of images as pairs."""
-
-    split: Split
-    make: Make
-
-    @property
-    def in_memory(self) -> bool:
-        return self.split.in_memory
-
-    def __len__(self) -> int:
-        return len(self.split)
-
-    def read(self, indices: Indices) -> Batch:
-        images = self.split.read(indices)["x"]
-        return {"x": self.make(images), "y": images}
+def _pairs(make: Make, batch: Batch) -> Batch:
+    """Return images [B, H, W, C] as targets y, and the inputs x made of them."""
+    images = batch["x"]
+    return {"x": make(images), "y": images}
 
 
 def _check(info: Info, config: DataConfig) -> None:

@@ -17,7 +17,7 @@ from gen_jax import console
 from gen_jax.data.dataset import DataConfig, Dataset, Indices, Info
 from gen_jax.data.encoded import EncodedImage, Record, encoded_dataset, first_shape
 from gen_jax.data.source import Source
-from gen_jax.errors import UserError, nearest
+from gen_jax.errors import UserError, nearest, one_line
 
 _PREPARE = """
 import sys
@@ -44,7 +44,7 @@ class _DataSource:
         try:
             examples = self.source.__getitems__([int(i) for i in indices])
         except Exception as error:  # readers of others raise errors of all kinds
-            reason = " ".join(str(error).split()) or type(error).__name__
+            reason = one_line(error)
             raise UserError(f"{self.where} cannot be read: {reason}") from error
         return [self._record(*each) for each in zip(indices, examples, strict=True)]
 

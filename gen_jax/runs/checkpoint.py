@@ -26,7 +26,7 @@ import jax
 import numpy as np
 
 from gen_jax import console
-from gen_jax.errors import UserError
+from gen_jax.errors import UserError, one_line
 from gen_jax.game import Game, State, Tree, init_state
 from gen_jax.runs import chatter, frozen, identity, structure
 from gen_jax.runs.manifest import DamagedError, read_manifest, refusals, verify
@@ -289,7 +289,7 @@ def _read_by_orbax(place: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # each layer below Orbax has its own classes
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        reason = one_line(error)[:200]
         raise UserError(
             f"{place} is as it was written, but cannot be read: {reason}; try again "
             "with the versions of jax and orbax-checkpoint in the run's config.json"

@@ -8,8 +8,6 @@ samples/        STEP.png
 """
 
 import contextlib
-import fcntl
-import os
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -74,20 +72,12 @@ class Folder:
                 f"the folder {self._path} cannot be made: {error.strerror}; "
                 "choose another --workdir"
             ) from error
-        descriptor = os.open(self._path, os.O_RDONLY)
-        try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise UserError(
-                    f"another process is training in {self._path}: wait until it "
-                    "ends, or choose another --workdir"
-                ) from None
-            except OSError:  # a file system without locks
-                pass
+        busy = (
+            f"another process is training in {self._path}: wait until it ends, or "
+            "choose another --workdir"
+        )
+        with files.locked(self._path, busy):
             yield
-        finally:
-            os.close(descriptor)
 
     @contextlib.contextmanager
     def opened(self, step: int, environment: Mapping[str, Any]) -> Iterator[None]:

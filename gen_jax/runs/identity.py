@@ -13,7 +13,6 @@ from gen_jax.errors import UserError
 
 MOVABLE = ("data.spec", "data.data_dir")  # where the data lie, not what they are
 _CONFIG = "config.json"
-_ABSENT = object()
 
 
 def check_json(meta: Mapping[str, Any]) -> None:
