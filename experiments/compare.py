@@ -51,7 +51,7 @@ def main(overrides: list[tuple[str, str]]) -> None:
         return
     if not _WORKDIR.value:
         raise UserError("--workdir=DIR is needed: the folder of all runs")
-    folder = Path(_WORKDIR.value).expanduser()
+    folder = Path(_WORKDIR.value)
     try_to_write(folder / "comparison.json")
     table, failed = compare.Comparison(used, folder, _JOBS.value).run()
     print(table)

@@ -38,7 +38,7 @@ def main(overrides: list[tuple[str, str]]) -> None:
     from gen_jax.evaluation.request import of_folder
 
     out = parsing.output_folder(_OUT.value, Path(workdir) / "figures")
-    against = [str(Path(_AGAINST.value).expanduser())] if _AGAINST.value else []
+    against = [_AGAINST.value] if _AGAINST.value else []
     for folder in (workdir, *against):
         checkpoint.step_directories(folder)  # raises UserError if it is not a run's
     try_to_write(out / figures.NAME)

@@ -195,7 +195,7 @@ def folder_of_a_run(overrides: list[tuple[str, str]], folder: str | None) -> str
     refuse(overrides, "the run has its own configuration; leave it out")
     if not folder:
         raise UserError("--workdir=DIR is needed: the run's folder")
-    return str(Path(folder).expanduser())
+    return folder
 
 
 def output_path(given: str | None, default: Path, *suffixes: str) -> Path:
@@ -203,7 +203,7 @@ def output_path(given: str | None, default: Path, *suffixes: str) -> Path:
 
     suffixes: those that it may have, in small letters; capitals do not matter.
     """
-    out = Path(given or default).expanduser()
+    out = Path(given or default)
     if out.suffix.lower() not in suffixes:
         raise UserError(
             f"--out={out}: name a file that ends in {' or '.join(suffixes)}"
@@ -220,7 +220,7 @@ def output_path(given: str | None, default: Path, *suffixes: str) -> Path:
 
 def output_folder(given: str | None, default: Path) -> Path:
     """Return the folder to write to. Raises UserError if it is a file's name."""
-    out = Path(given or default).expanduser()
+    out = Path(given or default)
     if given and (out.is_file() or out.suffix.lower() in _SUFFIXES):
         raise UserError(f"--out={given}: name a folder, not a file")
     return out

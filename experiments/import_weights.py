@@ -41,14 +41,14 @@ def main(overrides: list[tuple[str, str]]) -> None:
     if not _DIFFUSERS.value or not _WORKDIR.value:
         missing = "workdir" if _DIFFUSERS.value else "diffusers"
         raise UserError(f"--{missing}=DIR is needed; --help explains it")
-    workdir = Path(_WORKDIR.value).expanduser()
+    workdir = Path(_WORKDIR.value)
     if workdir.is_file():
         raise UserError(f"--workdir={workdir} is a file: give a folder")
     if checkpoint.steps(workdir / checkpoint.CHECKPOINTS):
         raise UserError(f"{workdir} holds a run already: give another --workdir")
     try_to_write(workdir / "config.json")
     overrides = parsing.given({"data": "data.spec"}) + overrides
-    model = diffusers.read(Path(_DIFFUSERS.value).expanduser())
+    model = diffusers.read(Path(_DIFFUSERS.value))
     resolved = _resolve(overrides, model)
     info = _info(resolved, model.shape)
     _write(workdir, resolved, info, model.params)
