@@ -13,7 +13,7 @@ _COMPILATION_CACHE = Path(tempfile.gettempdir()) / f"gen_jax-tests-{os.getuid()}
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_compilation_cache_dir", str(_COMPILATION_CACHE))
-# The two workers and the commands that they start share even the small programs.
+# The workers and the commands that they start share even the small programs.
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.01)
 
 # What these compile runs for longer than it would take to optimise it.

@@ -18,6 +18,8 @@ FOUR_DEVICES = "--xla_force_host_platform_device_count=4"
 _flags = [FOUR_DEVICES, *os.environ.get("XLA_FLAGS", "").split()]
 if os.environ["JAX_PLATFORMS"] == "cpu":
     os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+    # XLA compiles a program's parts in as many threads; the workers fill the cores.
+    _flags.append("--xla_cpu_parallel_codegen_split_count=1")
     if importlib.metadata.version("jaxlib").startswith("0.10."):
         # XLA's older emitters compile faster; newer versions have no choice of them.
         _flags.append("--xla_cpu_use_fusion_emitters=false")

@@ -153,13 +153,13 @@ def compute(case: str) -> dict:
     import jax.numpy as jnp
     import numpy as np
 
-    from gen_jax import devices, train_step
+    from gen_jax import devices, make_train_step
     from gen_jax.game import averaged, init_state
     from gen_jax.step import sample_keys
 
     game, batch = built(case)
     state = init_state(game, jax.random.key(0), batch(0))
-    step = devices.jit(functools.partial(train_step, game=game))
+    step = make_train_step(game)
     losses = []
     for number in range(STEPS):
         state, metrics = step(state, batch(number), jax.random.key(0))

@@ -4,6 +4,7 @@
 """
 
 import itertools
+import shutil
 
 import jax
 import numpy as np
@@ -11,9 +12,9 @@ import pytest
 from goldens import CASES, built
 from records import logged
 
-from gen_jax import FitConfig, experiment, fit
+from gen_jax import FitConfig, devices, experiment, fit
 
-OPTIONS = {"log_every_steps": 1, "sample_every_steps": 2}
+CONFIG = FitConfig(steps=4, log_every_steps=1, sample_every_steps=2, keep_every_steps=2)
 # Large images: minutes without the compiler's optimisations.
 SLOW = ("dcgan_radford", "ddpm_cifar10", "pix2pix_facades")
 
@@ -32,18 +33,20 @@ def test_every_experiment_has_a_case():
 def test_a_resumed_run_is_the_uninterrupted_one(name, tmp_path):
     game, batch = built(name)
     one, two = tmp_path / "one", tmp_path / "two"
+    mesh = devices.data_mesh(jax.devices()[:1])  # as the golden values: one compilation
 
     def batches(start):
         return map(batch, itertools.count(start))
 
-    def trained(steps, folder):
+    def trained(folder):
         held_out = batch(9) if game.ops.translate else None
-        config = FitConfig(steps=steps, **OPTIONS)
-        return fit(game, batches, config, workdir=folder, held_out=held_out)
+        return fit(game, batches, CONFIG, workdir=folder, mesh=mesh, held_out=held_out)
 
-    straight = trained(4, one)
-    trained(2, two)
-    resumed = trained(4, two)
+    straight = trained(one)
+    shutil.copytree(one, two)
+    shutil.rmtree(two / "checkpoints" / "4")  # as if it had died before
+    (two / "samples" / "4.png").unlink()
+    resumed = trained(two)
     paths, found = jax.tree.flatten_with_path(resumed)[0], jax.tree.leaves(straight)
     for (path, mine), theirs in zip(paths, found, strict=True):
         if jax.dtypes.issubdtype(mine.dtype, jax.dtypes.prng_key):
