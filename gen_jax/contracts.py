@@ -4,14 +4,14 @@ They cost nothing at run time. Each raises UserError with one line that names th
 player, and the array if one is wrong.
 """
 
-import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import math
+import numbers
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from gen_jax.config import FitConfig
 from gen_jax.errors import UserError
 from gen_jax.ops import Ops
 
@@ -19,7 +19,7 @@ _OWN_METRICS = ("loss", "grad_norm")  # reported by the step itself
 _FORM = "a loss returns (value, (mutable, metrics))"
 
 
-def check_game(players: Mapping[str, Any], ops: Any) -> None:
+def check_game(players: Mapping[str, Any], ops: Any, num_classes: Any) -> None:
     """Check the types of a game's parts before they are used.
 
     players: name -> Player.
@@ -28,30 +28,98 @@ def check_game(players: Mapping[str, Any], ops: Any) -> None:
     """
     if not isinstance(players, Mapping):
         raise UserError(
-            f"players is {_describe(players)}: write a dict of names and players"
+            f"players is {describe(players)}: write a dict of names and players"
         )
     for name, player in players.items():
         if not hasattr(player, "ema_halflife_images"):
             raise UserError(
-                f"the player {name!r} is {_describe(player)}: write Player(init, ...)"
+                f"the player {name!r} is {describe(player)}: write Player(init, ...)"
             )
-        optimizer = player.optimizer
-        if optimizer is not None and not hasattr(optimizer, "update"):
-            hint = ": call it, as adam(1e-3)" if callable(optimizer) else ""
-            raise UserError(
-                f"the optimizer of {name!r} is {_describe(optimizer)}, not one of "
-                f"optax{hint}"
-            )
-        halflives = player.ema_halflife_images
-        if not isinstance(halflives, tuple | list):
-            raise UserError(
-                f"ema_halflife_images of {name!r} is {halflives!r}: it is a tuple, "
-                f"write ({halflives!r},)"
-            )
+        _check_player(name, player)
     if not isinstance(ops, Ops):
         raise UserError(
             f"ops is of type {type(ops).__name__}: write Ops(sample=...), see ops.py"
         )
+    is_count = isinstance(num_classes, int) and not isinstance(num_classes, bool)
+    if not is_count or num_classes < 0:
+        raise UserError(f"num_classes is {num_classes!r}: it is 0, 1, 2, ...")
+
+
+def _check_player(name: str, player: Any) -> None:
+    init, loss, optimizer = player.init, player.loss, player.optimizer
+    if not callable(init) or hasattr(init, "apply"):
+        raise UserError(
+            f"the init of {name!r} is {describe(init)}: give a function (rng, batch) "
+            "-> Weights, such as one that calls objectives.modules.init"
+        )
+    if loss is not None and not callable(loss):
+        raise UserError(
+            f"the loss of {name!r} is {describe(loss)}: give a function (players, "
+            "batch, context), or None for a frozen player"
+        )
+    if optimizer is not None and not hasattr(optimizer, "update"):
+        hint = ": call it, as adam(1e-3)" if callable(optimizer) else ""
+        raise UserError(
+            f"the optimizer of {name!r} is {describe(optimizer)}, not one of "
+            f"optax{hint}"
+        )
+    halflives = player.ema_halflife_images
+    if not isinstance(halflives, tuple | list):
+        raise UserError(
+            f"ema_halflife_images of {name!r} is {halflives!r}: it is a tuple, write "
+            f"({halflives!r},)"
+        )
+    for halflife in halflives:
+        number = isinstance(halflife, numbers.Real) and not isinstance(halflife, bool)
+        if not number or not 0 < halflife < math.inf:
+            raise UserError(
+                f"ema_halflife_images of {name!r} holds {halflife!r}: each is a number "
+                "of images above 0; write () for no average"
+            )
+
+
+def check_all_move(players: Mapping[str, Any], moving: set[str]) -> None:
+    """Check that every player that could move has a turn.
+
+    moving: the names that stand in a turn.
+
+    Raises UserError for a player with a loss and an optimizer that has none.
+    """
+    for name, player in players.items():
+        if player.loss and player.optimizer and name not in moving:
+            raise UserError(
+                f"{name!r} has a loss and an optimizer but no turn, so it would never "
+                "learn: add it to turns, or give it loss=None"
+            )
+
+
+def check_weights(name: str, weights: Any) -> None:
+    """Check the parameters that a player's init returned.
+
+    weights: with `params`.
+
+    Raises UserError for a linen module's whole variables, which hold the parameters
+    in a collection named "params".
+    """
+    params = weights.params
+    if isinstance(params, Mapping) and isinstance(params.get("params"), Mapping):
+        raise UserError(
+            f"the params of {name!r} are a module's whole variables, {list(params)}: "
+            'give Weights(variables["params"], the other collections), as '
+            "objectives.modules.init does"
+        )
+
+
+def given_weights(given: Any) -> dict[str, Any]:
+    """Return the weights given by player's name as a new dict; {} for None.
+
+    Raises UserError for anything but a mapping.
+    """
+    if given is not None and (hasattr(given, "_fields") or not hasattr(given, "keys")):
+        raise UserError(
+            f"given is {describe(given)}: write a dict of players' names and weights"
+        )
+    return dict(given or {})
 
 
 def checked_turns(turns: Any) -> tuple[tuple[tuple[str, ...], int], ...]:
@@ -80,6 +148,38 @@ def checked_turns(turns: Any) -> tuple[tuple[tuple[str, ...], int], ...]:
     return tuple(found)
 
 
+def check_batch(batch: Any, divisor: int) -> None:
+    """Check that a batch, arrays [B, ...], holds no bytes and divides by `divisor`.
+
+    Raises UserError for images as uint8, and for another B.
+    """
+    check_no_raw_images(batch)
+    size = jax.tree.leaves(batch)[0].shape[0]
+    if size % divisor:
+        raise UserError(
+            f"a batch of {size} does not divide by {divisor}, the game's parts times "
+            "the microbatches: give a multiple of it"
+        )
+
+
+def check_averages(players: Any, ema: int) -> None:
+    """Check that players with averages have one of index `ema`.
+
+    Raises UserError if not, and for anything but a mapping of players.
+    """
+    if not isinstance(players, Mapping):
+        raise UserError(
+            f"players is {describe(players)}: give the players of a state, such as "
+            "run.state.players"
+        )
+    for name, player in players.items():
+        if player.ema and not 0 <= ema < len(player.ema):
+            raise UserError(
+                f"ema={ema}: the player {name!r} has {len(player.ema)} averages, of "
+                "index 0 and up"
+            )
+
+
 def check_loss(name: str, mutable: Any, result: Any) -> None:
     """Check that a player's loss returned (value [], (mutable, metrics)).
 
@@ -91,11 +191,11 @@ def check_loss(name: str, mutable: Any, result: Any) -> None:
     """
     pair = isinstance(result, tuple) and len(result) == 2
     if not pair or not (isinstance(result[1], tuple) and len(result[1]) == 2):
-        raise UserError(f"the loss of {name!r} returned {_describe(result)}: {_FORM}")
+        raise UserError(f"the loss of {name!r} returned {describe(result)}: {_FORM}")
     value, (new_mutable, metrics) = result
-    if not _is_scalar(value) or not jnp.issubdtype(_dtype(value), jnp.floating):
+    if not _is_scalar(value) or not jnp.issubdtype(dtype_of(value), jnp.floating):
         raise UserError(
-            f"the loss of {name!r} is {_describe(value)}: it must be one float, such "
+            f"the loss of {name!r} is {describe(value)}: it must be one float, such "
             "as the mean over the batch"
         )
     if difference := first_difference(new_mutable, mutable, f"{name}.mutable"):
@@ -108,10 +208,14 @@ def check_loss(name: str, mutable: Any, result: Any) -> None:
 def _check_metrics(name: str, metrics: Any) -> None:
     if not isinstance(metrics, Mapping):
         raise UserError(
-            f"the metrics of {name!r} are {_describe(metrics)}: they are a dict of "
+            f"the metrics of {name!r} are {describe(metrics)}: they are a dict of "
             f"scalars by name; {_FORM}"
         )
     for metric, value in metrics.items():
+        if not isinstance(metric, str):
+            raise UserError(
+                f"{name!r} reports a metric {metric!r}: a metric's name is a text"
+            )
         if metric in _OWN_METRICS:
             raise UserError(
                 f"{name!r} reports a metric {metric!r}, a name that the step itself "
@@ -119,7 +223,7 @@ def _check_metrics(name: str, metrics: Any) -> None:
             )
         if not _is_scalar(value):
             raise UserError(
-                f"the metric {metric!r} of {name!r} is {_describe(value)}: it must be "
+                f"the metric {metric!r} of {name!r} is {describe(value)}: it must be "
                 "a scalar, such as a mean"
             )
 
@@ -132,144 +236,62 @@ def first_difference(
     found, expected: trees of arrays or ShapeDtypeStructs. root: the tree's name.
         other: the owner of `expected`, for the text.
 
-    Returns a text such as "g.params/Dense_0/kernel: shape (3, 4), the network has (3,
+    Returns a text such as "g.params.Dense_0.kernel: shape (3, 4), the network has (3,
     5)"; an empty string if structure, shapes and dtypes are equal.
     """
-    mine, theirs = (dict(_named_leaves(tree, root)) for tree in (found, expected))
+    mine, theirs = (dict(named_leaves(tree, root)) for tree in (found, expected))
     for name in [*theirs, *mine]:
         if name not in mine:
             return f"{name}: missing"
         if name not in theirs:
             return f"{name}: unknown, {other} has none"
-        for what, of in (("shape", jnp.shape), ("dtype", _dtype)):
+        for what, of in (("shape", jnp.shape), ("dtype", dtype_of)):
             if of(mine[name]) != of(theirs[name]):
                 return (
                     f"{name}: {what} {of(mine[name])}, {other} has {of(theirs[name])}"
                 )
     own, wanted = (str(jax.tree.structure(tree)) for tree in (found, expected))
-    if own != wanted:
-        return f"{root}: its containers are {own}, those of {other} {wanted}"
-    return ""
-
-
-def fit_config(config: Any, start: Any, given: Any) -> FitConfig:
-    """Return the configuration of `fit`, by default FitConfig().
-
-    Raises UserError for another type, and for both a first state and given weights.
-    """
-    config = FitConfig() if config is None else config
-    if not isinstance(config, FitConfig):
-        raise UserError(f"config is {config!r:.60}: write FitConfig(steps=...)")
-    if start is not None and given:
-        raise UserError("start has every player's weights: leave out given, or start")
-    return config
-
-
-def check_start(start: Any, like: Any) -> None:
-    """Raise UserError if a first state of `fit` is not one of its game.
-
-    like: a state of the game, arrays or ShapeDtypeStructs. start: None passes.
-    """
-    if start is None:
-        return
-    if type(start) is not type(like):
-        raise UserError(f"start is {_describe(start)}: give a State of this game")
-    if line := first_difference(start, like, "start", "this game"):
-        raise UserError(f"start is not a state of this game: {line}")
-
-
-def checked_batches(
-    batches: Any, leading: int = 0
-) -> tuple[Any, Callable[[int], Iterator[Any]]]:
-    """Return the batch of step 0 of `fit`'s batches, and a function like `batches`.
-
-    Its iterators raise UserError for a batch of another structure or shape.
-
-    leading: number of axes before [B, ...].
-
-    Raises UserError if `batches` is not a function of a step that yields trees of
-    arrays with one B.
-    """
-    if not callable(batches):
-        raise UserError(
-            f"batches is {_describe(batches)}: give a function; batches(s) yields the "
-            "batches of steps s, s + 1, ..."
-        )
-    stream = batches(0)
-    if not isinstance(stream, Iterable):
-        raise UserError(
-            f"batches(0) is {_describe(stream)}: it must yield the batches of steps 0, "
-            "1, ..."
-        )
-    batch = next(iter(stream), None)
-    if not jax.tree.leaves(batch):
-        raise UserError(f"batches(0) yields {batch!r} first: it must yield arrays")
-    sizes = set()
-    for name, leaf in _named_leaves(batch, "batch"):
-        if not hasattr(leaf, "dtype") or jnp.ndim(leaf) <= leading:
-            raise UserError(
-                f"{name} is {_describe(leaf)}: a batch is a tree of arrays [B, ...]"
-            )
-        sizes.add(leaf.shape[leading])
-    if len(sizes) > 1:
-        raise UserError(
-            f"the arrays of a batch hold {' and '.join(map(str, sorted(sizes)))} "
-            "examples: they need the same first axis [B]"
-        )
-    form = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), batch)
-    return batch, functools.partial(_of_one_form, batches, form)
-
-
-def _of_one_form(batches: Any, first: Any, start: int) -> Iterator[Any]:
-    """Yield the batches from a step on, each compared with ShapeDtypeStructs."""
-    expected = _form(first)
-    for step, batch in enumerate(batches(start), start):
-        if _form(batch) != expected:  # to name the difference takes twenty times longer
-            line = first_difference(batch, first, "batch", "the first one")
-            raise UserError(f"the batch of step {step} differs: {line}")
-        yield batch
-
-
-def _form(tree: Any) -> tuple[Any, list[tuple[Any, Any]]]:
-    leaves, structure = jax.tree.flatten(tree)
-    return structure, [
-        (getattr(leaf, "shape", None), getattr(leaf, "dtype", None)) for leaf in leaves
-    ]
+    if own == wanted:
+        return ""
+    if not mine:
+        return f"{root}: {found!r}, {other} has {expected!r}"
+    return f"{root}: its containers are {own}, those of {other} {wanted}"
 
 
 def check_no_raw_images(batch: Any) -> None:
-    """Check that no array of a batch is of images as bytes, uint8 [B, H, W, C].
+    """Check that no array of a batch is of images as bytes, uint8 [B, ...].
 
     Raises UserError if one is: a loss would compute on 0..255.
     """
-    for name, leaf in _named_leaves(batch, "batch"):
-        if _dtype(leaf) == jnp.uint8 and len(jnp.shape(leaf)) == 4:
+    for name, leaf in named_leaves(batch, "batch"):
+        if dtype_of(leaf) == jnp.uint8 and jnp.ndim(leaf) > 1:
             raise UserError(
-                f"{name} is uint8 {list(jnp.shape(leaf))}: pass prepare=data.prepare() "
-                "for float32 in [-1, 1], or prepare=lambda batch, keys: batch to keep "
-                "0..255"
+                f"{name} is uint8 {list(jnp.shape(leaf))}: convert images to float32 "
+                "in [-1, 1], in fit and make_train_step by prepare=data.prepare(), or "
+                "cast them to float32 to keep 0..255"
             )
 
 
-def _named_leaves(tree: Any, root: str) -> Iterable[tuple[str, Any]]:
+def named_leaves(tree: Any, root: str) -> Iterable[tuple[str, Any]]:
+    """Yield (path, leaf) of every leaf [...] of a tree; paths begin with `root`."""
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
-        below = jax.tree_util.keystr(path, simple=True, separator="/")
-        yield (f"{root}/{below}" if below else root), leaf
+        below = jax.tree_util.keystr(path, simple=True, separator=".")
+        yield (f"{root}.{below}" if below else root), leaf
 
 
-def _dtype(x: Any) -> Any:
-    return jnp.dtype(getattr(x, "dtype", None) or jnp.result_type(x))
+def dtype_of(x: Any) -> Any:
+    """Return the dtype of an array, a random key or a number."""
+    return x.dtype if hasattr(x, "dtype") else jnp.result_type(x)
 
 
 def _is_scalar(x: Any) -> bool:
-    leaves = jax.tree.leaves(x)
-    return len(leaves) == 1 and leaves[0] is x and jnp.shape(x) == ()
+    return hasattr(x, "dtype") | isinstance(x, numbers.Number) and jnp.shape(x) == ()
 
 
-def _describe(x: Any) -> str:
-    """Name a value: an array by its shape and dtype, anything else by its type."""
+def describe(x: Any) -> str:
+    """Name a value: an array [...] by shape and dtype, anything else by its type."""
     if hasattr(x, "shape") and hasattr(x, "dtype"):
         return f"an array {x.dtype} {list(x.shape)}"
-    if isinstance(x, tuple | list):
+    if type(x) in (tuple, list):
         return f"a {type(x).__name__} of {len(x)}"
     return f"a value of type {type(x).__name__}"

@@ -83,7 +83,11 @@ class Context(NamedTuple):
     axis_name: str | None  # the device axis, as `train_step` was given it
 
     def gather(self, x: jax.Array) -> jax.Array:
-        """Return x [B, ...] of all devices, [batch_size, ...] in the global order."""
+        """Return x [B, ...] of all devices, [batch_size, ...] in the global order.
+
+        Mutable state made of it needs a shard_map of check_vma=False: JAX cannot infer
+        that it is the same on all devices.
+        """
         if self.axis_name is None:
             return x
         return jax.lax.all_gather(x, self.axis_name, tiled=True)
@@ -131,8 +135,8 @@ class Game:
     ops: functions of the trained players; see `ops.py`.
     num_classes: number of classes that the ops take as y; 0 if they take no y.
 
-    Raises UserError for a turn that names an unknown player, or one that cannot move,
-    and for a part of another type.
+    Raises UserError for a turn that names an unknown player or one that cannot move,
+    for a player that could move and has no turn, and for a part of another type.
     """
 
     players: Mapping[str, Player]
@@ -141,7 +145,7 @@ class Game:
     num_classes: int = 0
 
     def __post_init__(self) -> None:
-        contracts.check_game(self.players, self.ops)
+        contracts.check_game(self.players, self.ops, self.num_classes)
         turns = tuple(Turn(*turn) for turn in contracts.checked_turns(self.turns))
         object.__setattr__(self, "turns", turns)
         for name in (name for turn in turns for name in turn.players):
@@ -151,6 +155,8 @@ class Game:
             player = self.players[name]
             if player.loss is None or player.optimizer is None:
                 raise UserError(f"{name!r} has a turn but no loss or no optimizer")
+        moving = {name for turn in turns for name in turn.players}
+        contracts.check_all_move(self.players, moving)
 
     @property
     def parts(self) -> int:
@@ -191,7 +197,7 @@ def init_state(
 
     Raises UserError if `given` names an unknown player or does not fit its network.
     """
-    given = dict(given or {})
+    given = contracts.given_weights(given)
     if unknown := set(given) - set(game.players):
         raise UserError(
             f"{sorted(unknown)} given; the players are {list(game.players)}"
@@ -223,6 +229,7 @@ def _first_weights(name: str, player: Player, key: jax.Array, batch: Tree) -> We
             f"the init of {name!r} returned a {type(weights).__name__}: return "
             "Weights(params), or Weights(params, mutable)"
         )
+    contracts.check_weights(name, weights)
     return weights
 
 
@@ -260,7 +267,10 @@ def averaged(players: Players, ema: int = 0) -> Players:
     """Return the players with averaged weights in place of the raw ones, if any.
 
     ema: index of the half-life in `ema_halflife_images`.
+
+    Raises UserError if a player has averages, but not that many.
     """
+    contracts.check_averages(players, ema)
     return {
         name: player._replace(**player.ema[ema]._asdict()) if player.ema else player
         for name, player in players.items()

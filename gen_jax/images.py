@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from gen_jax.errors import UserError
 from gen_jax.files import written_whole
 
 _GAP = 128  # grey contrasts with black and with white images
@@ -140,17 +141,19 @@ def picture(x: np.ndarray, columns: int | None = None) -> np.ndarray:
     x: images [N, H, W, C] in [-1, 1], or points [N, 2].
     columns: images in a row of the grid; None for a square picture.
 
-    Raises ValueError for any other shape.
+    Raises UserError for any other shape.
     """
-    shape = np.shape(x)
-    if len(shape) == 4:
-        return grid(x, columns)
-    if len(shape) == 2 and shape[1] == 2:
-        return scatter(x)
-    raise ValueError(
-        f"an array of shape {list(shape)} makes no picture: give images [N, H, W, C] "
-        "or points [N, 2]"
-    )
+    check_picture(np.shape(x))
+    return grid(x, columns) if np.ndim(x) == 4 else scatter(x)
+
+
+def check_picture(shape: tuple[int, ...]) -> None:
+    """Raise UserError unless `shape` is one of images or points that can be drawn."""
+    if len(shape) != 4 and (len(shape), *shape[1:]) != (2, 2):
+        raise UserError(
+            f"samples of the shape {list(shape)} cannot be drawn: give images [N, H, "
+            "W, C] or points [N, 2]"
+        )
 
 
 def encode_png(x: np.ndarray) -> bytes:

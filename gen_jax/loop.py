@@ -22,11 +22,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding
 
-from gen_jax import contracts, devices, memory
+from gen_jax import arguments, contracts, devices, memory
 from gen_jax.config import FitConfig
 from gen_jax.errors import UserError
 from gen_jax.game import Game, State, Tree, init_state
-from gen_jax.step import batch_sharding, check_divides, example_keys, make_train_step
+from gen_jax.step import batch_sharding, example_keys, make_train_step
 
 _STEPS_AHEAD = 4
 
@@ -67,12 +67,13 @@ def fit(
     from gen_jax.runs import seeds as several  # here: a step alone needs no checkpoints
     from gen_jax.runs.recorder import Recorder
 
-    config = contracts.fit_config(config, start, given)
-    mesh = mesh or devices.data_mesh()
+    config = arguments.fit_config(game, config, workdir, start, given)
+    seeds = arguments.checked_seeds(seeds)
+    mesh = arguments.checked_mesh(mesh or devices.data_mesh())
     rng = several.keys(seeds) if seeds else jax.random.key(config.seed)
-    first, batches = contracts.checked_batches(batches, rng.ndim)
-    example = _prepared_shapes(first, prepare, rng.ndim)
-    check_divides(jax.tree.leaves(example)[0].shape[0], game, mesh, config.microbatches)
+    first, batches = arguments.checked_batches(batches, rng.ndim)
+    example, size = _prepared_shapes(first, prepare, rng.ndim)
+    arguments.check_divides(game, mesh, config.microbatches, size)
     replicated = devices.everywhere(mesh)
     like = _state_that_fits(game, example, replicated, len(seeds) or 1, start)
     recorder = Recorder(game, config, example, workdir, meta or {}, held_out, seeds)
@@ -82,8 +83,7 @@ def fit(
         state = jax.device_put(jax.tree.map(jnp.array, state), replicated)
     step = 0 if state is None else int(state.step.max())
     if state is not None and step >= config.steps:
-        recorder.already_done(step)
-        return state
+        return recorder.already_done(step, state)
     per_call = min(config.steps_per_call, config.steps - step)
     memory.check({f"{per_call} batches a call take": memory.size(first) * per_call})
     take = _Stepper(game, per_call, config.microbatches, backend, mesh, prepare, rng)
@@ -122,7 +122,7 @@ def _first_state(game, rng, example, given, sharding):
 
 
 def _prepared_shapes(batch, prepare, leading):
-    """Return the shapes of one run's global batch as the game will see it.
+    """Return the shapes of one run's global batch as the game will see it, and its B.
 
     leading: number of axes of `batch` before [B, ...].
     """
@@ -135,12 +135,12 @@ def _prepared_shapes(batch, prepare, leading):
         return jax.ShapeDtypeStruct((size * processes, *rest), x.dtype)
 
     shapes = jax.tree.map(shape, batch)
-    if prepare is None:
-        contracts.check_no_raw_images(shapes)
-        return shapes
     size = jax.tree.leaves(shapes)[0].shape[0]
-    keys = jax.eval_shape(example_keys, jax.random.key(0), np.arange(size))
-    return jax.eval_shape(prepare, shapes, keys)
+    if prepare is not None:
+        keys = jax.eval_shape(example_keys, jax.random.key(0), np.arange(size))
+        shapes = arguments.prepared(prepare, shapes, keys)
+    contracts.check_no_raw_images(shapes)
+    return shapes, size
 
 
 def _state_that_fits(
@@ -153,7 +153,7 @@ def _state_that_fits(
     from gen_jax.runs.checkpoint import state_like
 
     like, mesh = state_like(game, example, sharding), sharding.mesh
-    contracts.check_start(start, like)
+    arguments.check_start(start, like)
     fraction = memory.size(example) // mesh.size
     needed = {"the state takes": memory.size(like) * seeds, "a batch": fraction * seeds}
     memory.check(needed, mesh.local_devices[0])

@@ -8,6 +8,8 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from gen_jax.errors import UserError
+
 Op = Callable[..., Any]
 
 
@@ -38,6 +40,8 @@ class Ops:
     bound_terms: (players, x, keys, y) -> {name: nats [B]}, whose sum is -bound.
     importance_weights: (players, x, keys, y) -> log p(x, z) / q(z|x) for one z.
     extra: ops of one's own, by name.
+
+    Raises UserError for an op that is not a function.
     """
 
     sample: Op | None = None
@@ -56,6 +60,14 @@ class Ops:
     bound_terms: Op | None = None
     importance_weights: Op | None = None
     extra: Mapping[str, Op] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, op in self.by_name.items():
+            if not callable(op):
+                raise UserError(
+                    f"the op {name!r} is a value of type {type(op).__name__}: give a "
+                    "function of the players"
+                )
 
     @classmethod
     def of(cls, model: Any) -> "Ops":

@@ -24,13 +24,17 @@ def blocks(
     starts = range(0, total, size)
     hidden = not console.is_terminal() or len(starts) < 2
     began = told = time.monotonic()
+    compiled, done = began, 0  # the first block compiles, so it tells nothing of others
     for start in tqdm(starts, desc=name, disable=hidden, leave=False):
         stop = min(start + size, total)
         yield start, stop
         now = time.monotonic()
+        if start == 0:
+            compiled, done = now, stop
+            continue
         pause = max(_FIRST_SECONDS, (now - began) / _GROWTH)
         if hidden and stop < total and now - told > pause:
-            left = (now - began) * (total - stop) / stop
+            left = (now - compiled) * (total - stop) / (stop - done)
             console.tell(f"{name}: {stop:,} of {total:,} {unit}, {_time(left)} left")
             told = now
 

@@ -16,7 +16,7 @@ import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jax.typing import ArrayLike
 
-from gen_jax import contracts, devices
+from gen_jax import arguments, contracts, devices
 from gen_jax.errors import UserError
 from gen_jax.game import Context, Game, Player, PlayerState, State, Tree
 from gen_jax.optimizers import averaged_weights
@@ -47,8 +47,10 @@ def train_step(
 
     Returns the next state and scalars named `player/metric`, averaged over a player's
     turns: its loss, its gradient's norm, and the metrics that its loss returns. Raises
-    UserError, while tracing, for a loss that returns another form (`contracts`).
+    UserError, while tracing, for a loss that returns another form (`contracts`), for
+    images as uint8 and for a batch that does not divide.
     """
+    contracts.check_batch(batch, game.parts * microbatches)
     rng = jax.random.fold_in(rng, state.step)
     players, reports = state.players, []
     with devices.batch_divided_along(axis_name):
@@ -103,6 +105,10 @@ def _update_player(
 ) -> tuple[PlayerState, Metrics]:
     """Move one player along its loss's gradient; return its metrics too."""
     gradient = jax.value_and_grad(loss_of_params, has_aux=True)
+    params = mine.params
+    if axis := devices.batch_axis():
+        # Else shard_map sums the gradients of parameters that all devices share.
+        params = jax.lax.pcast(params, axis, to="varying")
     if microbatches > 1:
         if jax.tree.leaves(mine.mutable):
             raise UserError(
@@ -110,13 +116,16 @@ def _update_player(
                 "accumulated gradients are those of another model"
             )
         gradient = _accumulated(gradient, microbatches)
-    (loss, (mutable, metrics)), grads = gradient(mine.params, examples)
+    (loss, (mutable, metrics)), grads = gradient(params, examples)
     metrics = {"loss": loss, **metrics}
-    if axis := devices.batch_axis():
+    if axis:
         grads, metrics = jax.lax.pmean((grads, metrics), axis)
     assert player.optimizer is not None  # `Game` gives it a turn only then
+    optimizer = optax.with_extra_args_support(player.optimizer)
     with jax.numpy_dtype_promotion("standard"):  # Adam mixes int32 counts and floats
-        updates, opt = player.optimizer.update(grads, mine.opt, mine.params)
+        updates, opt = optimizer.update(
+            grads, mine.opt, mine.params, value=metrics["loss"], grad=grads
+        )
     params = optax.apply_updates(mine.params, updates)
     ema = averaged_weights(
         mine, params, mutable, player.ema_halflife_images, _global_size(examples[1])
@@ -195,7 +204,8 @@ class Step:
 
     _compiled: Any  # by `jax.jit`
     _check_size: Callable[[int], None]
-    _batch_axis: int
+    _leading: tuple[str, ...]  # names of the axes before [B], of "k" and "S"
+    _per_call: int
     _of_state: Any  # the state's shardings
 
     def __call__(
@@ -206,7 +216,12 @@ class Step:
         The state is moved to its devices first: jit would compile once for a new state
         and once for the result of a step.
         """
-        self._check_size(jax.tree.leaves(batch)[0].shape[self._batch_axis])
+        if self._leading:
+            sizes = {"k": self._per_call, "S": rng.shape[0] if rng.ndim else None}
+            arguments.check_leading(
+                batch, {name: sizes[name] for name in self._leading}
+            )
+        self._check_size(jax.tree.leaves(batch)[0].shape[len(self._leading)])
         if getattr(state.step, "sharding", None) != jax.tree.leaves(self._of_state)[0]:
             state = jax.device_put(state, self._of_state)
         return self._compiled(state, batch, rng)
@@ -243,11 +258,11 @@ def make_train_step(
     donate: whether to reuse the state's buffers; the old state is then deleted.
     compiler_options: XLA's options; None for this platform's.
 
-    Raises UserError for an unknown backend, and for options that pmap lacks. A call
-    raises UserError if the batch does not divide (`check_divides`).
+    Raises UserError for an unknown backend or mesh, and for options that pmap lacks. A
+    call raises it for a batch that does not divide or lacks the axes [k] or [S].
     """
-    _check_backend(backend, spec, over_seeds)
-    mesh = mesh or devices.data_mesh(jax.devices()[:1])
+    arguments.check_backend(backend, spec, over_seeds)
+    mesh = arguments.checked_mesh(mesh or devices.data_mesh(jax.devices()[:1]))
     axis = devices.BATCH_AXIS if backend == "pmap" else None
 
     def step(state, batch, rng):
@@ -266,46 +281,24 @@ def make_train_step(
     options: dict[str, Any] = {"donate_argnums": 0} if donate else {}
     if compiler_options is not None:
         options["compiler_options"] = compiler_options
-    batch_axis = (steps_per_call > 1) + over_seeds
-    places = _shardings(mesh, spec, batch_axis)
+    leading = ("k",) * (steps_per_call > 1) + ("S",) * over_seeds
+    places = _shardings(mesh, spec, len(leading))
     if backend == "pmap":
-        compiled = devices.jit(_pmapped(steps, mesh, batch_axis), **options)
+        compiled = devices.jit(_pmapped(steps, mesh, len(leading)), **options)
     else:
         compiled = devices.jit(steps, **options, **places)
 
-    check = partial(check_divides, game=game, mesh=mesh, microbatches=microbatches)
-    return Step(compiled, check, batch_axis, places["out_shardings"][0])
+    check = partial(arguments.check_divides, game, mesh, microbatches)
+    return Step(compiled, check, leading, steps_per_call, places["out_shardings"][0])
 
 
 def _prepared(prepare, batch, rng, step, axis_name):
     """Return the batch that the game sees, prepared under its examples' own keys."""
     if prepare is None:
-        contracts.check_no_raw_images(batch)
         return batch
     key = jax.random.fold_in(jax.random.fold_in(rng, step), _PREPARE)
     with devices.batch_divided_along(axis_name):
         return prepare(batch, example_keys(key, _global_index(batch)))
-
-
-def _check_backend(backend: str, spec: Any, over_seeds: bool) -> None:
-    if backend not in ("jit", "pmap"):
-        raise UserError(f"backend {backend!r} is unknown: give 'jit' or 'pmap'")
-    if backend == "pmap" and spec is not None:
-        raise UserError("spec shards a state, which pmap cannot: use backend='jit'")
-    if backend == "pmap" and over_seeds:
-        raise UserError(
-            "several seeds at once need the backend jit, not pmap: use --backend=jit"
-        )
-
-
-def check_divides(size: int, game: Game, mesh: Mesh, microbatches: int) -> None:
-    """Raise UserError if a batch cannot be divided evenly."""
-    divisor = mesh.size * game.parts * microbatches
-    if size % divisor:
-        raise UserError(
-            f"a batch of {size} does not divide by {divisor} = {mesh.size} devices x "
-            f"{game.parts} parts x {microbatches} microbatches: give a multiple of it"
-        )
 
 
 def _pmapped(steps: Callable, mesh: Mesh, batch_axis: int) -> Callable:

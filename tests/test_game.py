@@ -81,7 +81,8 @@ def test_an_init_that_returns_no_weights_is_refused(result):
 
 
 def test_init_depends_on_seed_and_player():
-    game = Game({"model": normal_player(), "other": normal_player()}, (("model",),))
+    players = {"model": normal_player(), "other": normal_player()}
+    game = Game(players, (("model", "other"),))
     one = init_state(game, jax.random.key(0), BATCH)
     again = init_state(game, jax.random.key(0), BATCH)
     seed = init_state(game, jax.random.key(1), BATCH)
@@ -117,15 +118,15 @@ def test_given_weights_replace_the_init():
         ({"model": {"w": jnp.zeros(3)}}, "'model' has mutable state too: give W"),
         (
             {"model": Weights({"w": jnp.zeros((3, 4))}, {"mean": jnp.ones(3)})},
-            r"fit: model.params/w: shape \(3, 4\), the network has \(3,\)$",
+            r"fit: model.params.w: shape \(3, 4\), the network has \(3,\)$",
         ),
         (
             {"model": Weights({"v": jnp.zeros(3)}, {"mean": jnp.ones(3)})},
-            "fit: model.params/w: missing$",
+            "fit: model.params.w: missing$",
         ),
         (
             {"model": Weights({"w": jnp.zeros(3)}, {"mean": jnp.ones(3, int)})},
-            "fit: model.mutable/mean: dtype int32, the network has float32$",
+            "fit: model.mutable.mean: dtype int32, the network has float32$",
         ),
     ],
 )

@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from gen_jax import images
+from gen_jax.errors import UserError
 
 
 def test_uint8_and_back_is_the_identity():
@@ -78,7 +79,7 @@ def test_scatter_shows_outliers_at_the_frame_and_drops_nan():
 def test_picture_chooses_by_shape():
     assert images.picture(np.zeros((4, 8, 8, 1))).shape[-1] == 1
     assert images.picture(np.zeros((4, 2))).shape == (512, 512, 3)
-    with pytest.raises(ValueError, match=r"array of shape \[4, 3\] makes no picture"):
+    with pytest.raises(UserError, match=r"shape \[4, 3\] cannot be drawn"):
         images.picture(np.zeros((4, 3)))
     with pytest.raises(ValueError, match=r"not \[0, 8, 8, 1\]"):
         images.picture(np.zeros((0, 8, 8, 1)))

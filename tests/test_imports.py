@@ -13,7 +13,17 @@ ROOT = Path(__file__).parents[1]
 LIBRARY = sorted((ROOT / "gen_jax").rglob("*.py"))
 EVERYTHING = [*LIBRARY, *sorted((ROOT / "experiments").rglob("*.py"))]
 EVERYTHING += sorted((ROOT / "tests").rglob("*.py"))
-CORE = {"config", "contracts", "devices", "errors", "game", "loop", "memory", "ops"}
+CORE = {
+    "arguments",
+    "config",
+    "contracts",
+    "devices",
+    "errors",
+    "game",
+    "loop",
+    "memory",
+    "ops",
+}
 CORE |= {"optimizers", "randomness", "step", "files"}  # what `import gen_jax` may load
 LATE = ["orbax", "grain", "tensorflow", "tensorflow_datasets", "sklearn", "PIL"]
 LATE += ["tensorboardX", "tqdm", "array_record", "experiments"]

@@ -257,10 +257,10 @@ def test_an_error_of_the_reader_does_not_save_what_is_not_finite(tmp_path):
         (lambda step: None, r"\(0\) is a value of type NoneType: it must yield"),
         (lambda step: [], r"batches\(0\) yields None first: it must yield arrays"),
         (lambda step: [{}], r"batches\(0\) yields {} first: it must yield arrays"),
-        (lambda step: [[1, 2]], r"batch/0 is a value of type int: a batch is a tree"),
+        (lambda step: [[1, 2]], r"batch.0 is a value of type int: a batch is a tree"),
         (
             lambda step: [{"x": np.float32(1)}],
-            r"batch/x is an array float32 \[\]: a batch is a tree of arrays \[B",
+            r"batch.x is an array float32 \[\]: a batch is a tree of arrays \[B",
         ),
         (
             lambda step: [{"x": np.zeros(8), "y": np.zeros(4)}],
@@ -268,7 +268,7 @@ def test_an_error_of_the_reader_does_not_save_what_is_not_finite(tmp_path):
         ),
         (
             lambda step: [{"x": np.zeros((8, 2, 2, 1), np.uint8)}],
-            r"batch/x is uint8 \[8, 2, 2, 1\]: pass prepare=data.prepare\(\)",
+            r"batch.x is uint8 \[8, 2, 2, 1\]: convert .* prepare=data.prepare\(\)",
         ),
     ],
 )
@@ -282,8 +282,8 @@ def test_batches_of_another_form_are_refused_in_one_line(tmp_path, batches, mess
 @pytest.mark.parametrize(
     ("later", "message"),
     [
-        ({"x": np.zeros(7, np.float32)}, r"step 2 differs: batch/x: shape \(7,\)"),
-        ({"z": np.zeros(8, np.float32)}, "step 2 differs: batch/x: missing"),
+        ({"x": np.zeros(7, np.float32)}, r"step 2 differs: batch.x: shape \(7,\)"),
+        ({"z": np.zeros(8, np.float32)}, "step 2 differs: batch.x: missing"),
     ],
 )
 def test_a_later_batch_of_another_form_is_refused(tmp_path, later, message):

@@ -247,41 +247,38 @@ def test_four_devices_play_as_one(backend):
     jax.tree.map(close, (four, histories), (one, history))
 
 
-def test_the_axis_of_an_own_pmap_is_that_of_the_step():
-    game = noisy_game()
-    one, history = run(steps=3)
-    step = jax.pmap(
-        functools.partial(train_step, game=game, axis_name="devices"),
-        axis_name="devices",
-        in_axes=(None, 0, None),
-        out_axes=None,
-    )
-    state, divided = start(game), {"x": BATCH["x"].reshape(4, 6)}
-    for _ in range(3):
-        state, metrics = step(state, divided, RNG)
-    close = functools.partial(np.testing.assert_allclose, rtol=1e-5)
-    jax.tree.map(close, jax.device_get((state, metrics)), (one, history[-1]))
+@pytest.mark.parametrize(
+    ("options", "shape", "says"),
+    [
+        (
+            {"steps_per_call": 3},
+            (24,),
+            r"\[24\]: this step takes \[k, B, ...\] with k = 3",
+        ),
+        ({"steps_per_call": 3}, (5, 24), r"\[5, 24\]: .* with k = 3"),
+        (
+            {"over_seeds": True},
+            (24,),
+            r"\[24\]: this step takes \[S, B, ...\] with S = 2",
+        ),
+        (
+            {"over_seeds": True, "steps_per_call": 3},
+            (2, 3, 24),
+            r"\[2, 3, 24\]: this step takes \[k, S, B, ...\] with k = 3 and S = 2",
+        ),
+    ],
+)
+def test_a_batch_without_its_leading_axes_is_refused(options, shape, says):
+    rng = jax.random.split(RNG) if "over_seeds" in options else RNG
+    step = make_train_step(noisy_game(), **options)
+    with pytest.raises(UserError, match=says):
+        step(start(noisy_game()), {"x": np.zeros(shape, np.float32)}, rng)
 
 
-def test_an_axis_called_batch_does_not_mix_seeds():
-    game, seeds = noisy_game(), jnp.arange(3)
-
-    def train(seed):
-        rng = jax.random.key(seed)
-        state, metrics = init_state(game, rng, BATCH), {}
-        for _ in range(2):
-            state, metrics = train_step(state, BATCH, rng, game=game)
-        return state.players["model"].params["w"], metrics
-
-    together = jax.vmap(train, axis_name="batch")(seeds)
-    alone = jax.tree.map(lambda *x: jnp.stack(x), *map(train, seeds))
-    close = functools.partial(np.testing.assert_allclose, rtol=1e-5)
-    jax.tree.map(close, together, alone)
-
-
-def test_an_axis_that_is_not_bound_is_named():
-    with pytest.raises(UserError, match="axis_name='devices' is not bound: call this"):
-        play(mean_game(), 1, axis_name="devices")
+@pytest.mark.parametrize("mesh", [jax.devices, lambda: jax.make_mesh((1,), ("data",))])
+def test_a_mesh_of_another_axis_is_refused(mesh):
+    with pytest.raises(UserError, match=r"mesh is .*: give devices.data_mesh"):
+        make_train_step(noisy_game(), mesh=mesh())
 
 
 @pytest.mark.parametrize("backend", ["jit", "pmap"])

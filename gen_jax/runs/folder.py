@@ -70,11 +70,11 @@ class Folder:
         except OSError as error:
             raise UserError(
                 f"the folder {self._path} cannot be made: {error.strerror}; "
-                "choose another --workdir"
+                "choose another workdir"
             ) from error
         busy = (
             f"another process is training in {self._path}: wait until it ends, or "
-            "choose another --workdir"
+            "choose another workdir"
         )
         with files.locked(self._path, busy):
             yield

@@ -173,8 +173,10 @@ class Progress:
         """Show a step: the first, the last, and one per interval between them.
 
         images: seen so far, in earlier processes too. metrics: floats by name; the
-        first three losses are shown.
+        first three losses are shown. Without any, as after a resume, no line is.
         """
+        if not metrics and self._bar is None:
+            return
         now = time.monotonic()
         speed, left = "", ""
         if self._shown is not None:  # the first step is slow: XLA compiles it

@@ -87,12 +87,13 @@ class Recorder:
         self.say(f"resuming from step {int(states[0].step)}")
         return several.stack(states) if self._stacked else states[0]
 
-    def already_done(self, step: int) -> None:
-        """Print that there is nothing to do."""
+    def already_done(self, step: int, state: State) -> State:
+        """Print that there is nothing to do, and return the state."""
         self.say(
             f"already at step {step} of {self._config.steps}: nothing to do; "
-            "raise --steps to train further"
+            "raise steps to train further"
         )
+        return state
 
     @contextlib.contextmanager
     def recording(self, step: int, state: State) -> Iterator[None]:

@@ -60,6 +60,8 @@ def load(path: str | Path, game: Game | None = None) -> Run:
     Raises UserError if there is no checkpoint that can be read, or if the game differs
     from the one that was saved; then the error names the leaf.
     """
+    if game is not None and not isinstance(game, Game):
+        raise UserError(f"game is {game!r:.60}: give a Game, or nothing for the run's")
     found = checkpoint.newest(checkpoint.step_directories(path))
     meta, config = found.meta, None
     info = info_of(meta) if "info" in meta else None

@@ -44,7 +44,7 @@ class Pictures:
             return
         draw, _ = self._functions
         try:
-            draw(players, 0)
+            shape = np.shape(draw(players, 0))
         except UserError:
             raise
         except Exception as error:
@@ -53,6 +53,7 @@ class Pictures:
                 f"the op that draws this game's pictures, sample or translate, fails: "
                 f"{type(error).__name__}: {line}"
             ) from error
+        images.check_picture(shape)
 
     def start(self, step: int, each: Iterable[tuple[int, Folder, Players]]) -> None:
         """Draw a picture of each run, given its seed, folder and players."""

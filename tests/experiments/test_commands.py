@@ -147,7 +147,7 @@ class TestARun:
     def test_done_is_said_loudly(self, vae):
         before = sorted(path.stat().st_mtime_ns for path in vae.rglob("*"))
         done = succeed("train", f"--workdir={vae}")
-        assert "already at step 6 of 6: nothing to do; raise --steps" in done.stderr
+        assert "already at step 6 of 6: nothing to do; raise steps" in done.stderr
         assert before == sorted(path.stat().st_mtime_ns for path in vae.rglob("*"))
 
     def test_another_run_begins_from_its_weights(self, vae, tmp_path):

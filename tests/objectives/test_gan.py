@@ -147,6 +147,14 @@ def test_a_discriminator_without_information_has_value_minus_log_4():
     np.testing.assert_allclose(metrics["discriminator/d_real"], 0.5, rtol=1e-6)
 
 
+def _moving_alone(game, mover):
+    """The game with all but one player frozen."""
+    players = {
+        n: p if n == mover else p._replace(loss=None) for n, p in game.players.items()
+    }
+    return dataclasses.replace(game, players=players, turns=(Turn((mover,)),))
+
+
 def test_each_player_moves_in_its_own_turn_alone():
     game = _game()
     first = init_state(game, RNG, _batch())
@@ -154,7 +162,7 @@ def test_each_player_moves_in_its_own_turn_alone():
         ("discriminator", "generator"),
         ("generator", "discriminator"),
     ):
-        state, _ = _step(dataclasses.replace(game, turns=(Turn((mover,)),)), first)
+        state, _ = _step(_moving_alone(game, mover), first)
         for tree in ("params", "mutable"):
             moved, stayed = (
                 [
@@ -173,7 +181,7 @@ def test_each_player_moves_in_its_own_turn_alone():
 
 def test_the_discriminators_statistics_see_real_then_fake():
     game = _game(Linear(2))
-    game = dataclasses.replace(game, turns=(Turn(("discriminator",)),))
+    game = _moving_alone(game, "discriminator")
     zero = {"Dense_0": {"kernel": jnp.zeros((2, 2))}}  # fakes are all 0
     state = init_state(game, RNG, _batch(), {"generator": zero})
     state, _ = _step(game, state)

@@ -130,7 +130,7 @@ def test_a_missing_checkpoint_and_another_game_are_errors(tmp_path):
     with pytest.raises(UserError, match="a game of its own"):
         load(tmp_path)
     with pytest.raises(UserError, match=r"game: players: missing a, b; build"):
-        load(tmp_path, bilinear_game((("a",),)))
+        load(tmp_path, bilinear_game((("a", "b"),)))
 
 
 def with_weights(**weights):
