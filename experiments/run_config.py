@@ -71,12 +71,14 @@ def _saved_config(saved: dict, path: str, name: str | None) -> tuple[str, RunCon
         raise _no_name()
     if own is None:
         raise UserError(
-            f"{path} holds a run of a game of its own: continue it with gen_jax.fit"
+            f"{path} holds a run of a game of its own, of no experiment: use it in "
+            "Python, by gen_jax.fit and gen_jax.load with game=GAME"
         )
     if name not in (None, own):
         experiment.find(name)  # a misspelt name gets its own error
         raise UserError(f"{path} holds a run of {own}, not of {name}")
-    return own, configs.from_dict(experiment.find(own).config, saved["config"])
+    recipe = experiment.of_run(own, path)
+    return own, configs.from_dict(recipe.config, saved["config"])
 
 
 def _no_name() -> UserError:

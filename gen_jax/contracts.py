@@ -4,6 +4,7 @@ They cost nothing at run time. Each raises UserError with one line that names th
 player, and the array if one is wrong.
 """
 
+import inspect
 import math
 import numbers
 from collections.abc import Iterable, Mapping
@@ -13,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from gen_jax.errors import UserError
-from gen_jax.ops import Ops
+from gen_jax.ops import ARGUMENTS, Ops
 
 _OWN_METRICS = ("loss", "grad_norm")  # reported by the step itself
 _FORM = "a loss returns (value, (mutable, metrics))"
@@ -40,9 +41,27 @@ def check_game(players: Mapping[str, Any], ops: Any, num_classes: Any) -> None:
         raise UserError(
             f"ops is of type {type(ops).__name__}: write Ops(sample=...), see ops.py"
         )
+    _check_signatures(ops, bool(num_classes))
     is_count = isinstance(num_classes, int) and not isinstance(num_classes, bool)
     if not is_count or num_classes < 0:
         raise UserError(f"num_classes is {num_classes!r}: it is 0, 1, 2, ...")
+
+
+def _check_signatures(ops: Ops, with_labels: bool) -> None:
+    """Raise UserError if an op cannot be called by the names of its arguments."""
+    for name, arguments in ARGUMENTS.items():
+        if (op := ops.by_name.get(name)) is None:
+            continue
+        asked = [each for each in arguments if each != "y" or with_labels]
+        try:
+            inspect.signature(op).bind(None, **dict.fromkeys(asked))
+        except ValueError:  # it has no signature
+            continue
+        except TypeError as error:
+            raise UserError(
+                f"the op {name!r} is called as {name}(players, "
+                f"{', '.join(f'{each}=' for each in asked)}), by these names: {error}"
+            ) from None
 
 
 def _check_player(name: str, player: Any) -> None:

@@ -6,6 +6,7 @@ names its experiment, and only registered code is ever imported for it.
 """
 
 import dataclasses
+import os
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -103,6 +104,19 @@ def _properties(info: Info) -> dict[str, bool]:
     }
 
 
+def of_run(name: str, path: str | os.PathLike) -> Experiment:
+    """Return the experiment by which the run at `path` was trained.
+
+    Raises UserError as `find`; if none is registered, it names the run.
+    """
+    if name not in names():
+        raise UserError(
+            f"{path} was trained by the experiment {name!r}, which no installed "
+            "package registers: install its package, or in Python pass game=GAME"
+        )
+    return find(name)
+
+
 def names() -> list[str]:
     """Return the names of the registered experiments, in alphabetical order."""
     return plugins.names(GROUP)
@@ -112,9 +126,14 @@ def find(name: str) -> Experiment:
     """Return the experiment that is registered as `name`.
 
     Raises UserError, with the nearest name, if there is none, and if its package
-    cannot be imported.
+    cannot be imported or registers parts of other types.
     """
     if (found := plugins.find(GROUP, name, Experiment)) is not None:
+        if not isinstance(found.config, RunConfig) or not callable(found.game):
+            raise UserError(
+                f"the experiment {name!r} is registered with other parts: give "
+                "Experiment(a RunConfig, a function (config, info) -> Game)"
+            )
         return found
     if not (known := names()):
         raise UserError(

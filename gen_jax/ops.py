@@ -17,6 +17,8 @@ Op = Callable[..., Any]
 class Ops:
     """Functions of a game's players, each optional.
 
+    Whoever calls an op passes the players first, and the rest by the names below.
+
     players: the players' states by name. keys [B]: one random key an example. x, x_hat:
     examples [B, ...], images in [-1, 1]. z: latents [B, ...]. y: labels int32 [B], None
     or -1 for none. time: from 0, the clean image, to 1, pure noise; start and end are
@@ -82,4 +84,21 @@ class Ops:
         return {**{k: op for k, op in own.items() if op is not None}, **self.extra}
 
 
+# What an op is called with; y only if the game has classes.
+ARGUMENTS = {
+    "sample": ("keys", "y"),
+    "prior": ("keys",),
+    "encode": ("x", "keys", "y"),
+    "decode": ("z", "y"),
+    "reconstruct": ("x", "keys", "y"),
+    "translate": ("x", "keys"),
+    "score": ("x", "y"),
+    "diffuse": ("x", "keys", "time"),
+    "predict_x0": ("x_t", "time", "y"),
+    "denoise_between": ("x_t", "keys", "start", "end", "y"),
+    "prior_term": ("x",),
+    "bound": ("x", "keys", "y"),
+    "bound_terms": ("x", "keys", "y"),
+    "importance_weights": ("x", "keys", "y"),
+}
 FIELDS = tuple(f.name for f in dataclasses.fields(Ops) if f.name != "extra")

@@ -21,13 +21,21 @@ def in_batches(function: Callable, *arrays: np.ndarray, batch_size: int = 256) -
     batch_size: maximum size of a batch. All batches have one size, the power of two
         that N needs if that is smaller, so that `function` compiles only a few times.
         The last batch is filled with copies, which are cut off again.
+
+    Raises UserError if `function` returns another number of examples.
     """
     count = len(arrays[0])
     size = min(batch_size, 1 << (count - 1).bit_length())
     outputs = []
     for start in range(0, count, size):
         places = np.minimum(np.arange(start, start + size), count - 1)
-        outputs.append(jax.device_get(function(*(x[places] for x in arrays))))
+        made = jax.device_get(function(*(x[places] for x in arrays)))
+        if wrong := [np.shape(x) for x in jax.tree.leaves(made) if len(x) != size]:
+            raise UserError(
+                f"a function of {size} examples returned the shape {list(wrong[0])}: "
+                "it must return one result for each"
+            )
+        outputs.append(made)
     return jax.tree.map(lambda *x: np.concatenate(x)[:count], *outputs)
 
 

@@ -41,7 +41,7 @@ def evaluate(
     dataset: "Dataset",
     *,
     folder: str | Path | None = None,
-    preset: Preset = QUICK,
+    preset: Preset | str = QUICK,
     features: Sequence[str] = (),
     only: Sequence[str] = (),
     seed: int = 0,
@@ -54,15 +54,20 @@ def evaluate(
         state = fit(game, batches, workdir="runs/mine", prepare=data.prepare())
         record = evaluate(game, state, dataset, folder="runs/mine")
 
-    state: as `fit` returns it, or as `load` restores it.
+    state: as `fit` returns it, or a `Run` as `load` returns it.
     folder: the run's folder, which gets evaluation.json; None writes no file.
     seed, raw: see `Evaluation`. options: of the sampling op.
-    preset, features, only: see `run_measures`.
+    preset: or its name, "quick" or "paper". features, only: see `run_measures`.
 
-    Returns the record of these measures, see `run_measures`.
+    Returns the record of these measures, see `run_measures`. Everything is computed
+    anew, see `of_game`.
     """
     from gen_jax.evaluation.request import of_game
 
+    if not isinstance(preset, Preset):
+        if preset not in PRESETS:
+            raise UserError(f"no preset {preset!r}: give one of {', '.join(PRESETS)}")
+        preset = PRESETS[preset]
     fields = {"seed": seed, "raw": raw, "options": dict(options or {})}
     with of_game(game, state, dataset, folder, **fields) as evaluation:
         return run_measures(evaluation, preset, features, only)
@@ -90,6 +95,9 @@ def run_measures(
 
     networks: tuple[FeatureNetwork, ...] = ()
     failed: list[Measure] = []
+    features, only = (
+        (names,) if isinstance(names, str) else names for names in (features, only)
+    )
     if not only or any(name.startswith("on_") for name in only):
         networks, failed = _networks(evaluation, preset, features)
     this = dataclasses.replace(evaluation, preset=preset, networks=networks)

@@ -14,7 +14,8 @@ import numpy as np
 from gen_jax.errors import UserError
 from gen_jax.evaluation.distances import frechet
 from gen_jax.evaluation.examples import needs
-from gen_jax.evaluation.request import REAL_BLOCK, Evaluation, random_halves
+from gen_jax.evaluation.halves import random_halves
+from gen_jax.evaluation.request import REAL_BLOCK, Evaluation
 from gen_jax.evaluation.result import (
     Result,
     Value,
@@ -64,8 +65,7 @@ def by_class(evaluation: Evaluation) -> Result:
         "held_out": f"{classifier.num_test} images",
         "real": f"{len(real.label)} training images, half against half by class",
         "balls_reach_to_neighbour": manifold.NEIGHBOUR,
-        **evaluation.about_samples(),
-        "samples": number,
+        **evaluation.about_samples(number),
     }
     named = {evaluation.class_name(int(label)): row for label, row in table.items()}
     return Result(values, context, by_class=named, note=note, left_out=left_out)
@@ -250,8 +250,7 @@ def class_fractions(evaluation: Evaluation) -> Result:
         "classifier": classifier.sha256,
         "real": f"{len(p_real)} training images",
         "sure_above": SURE,
-        **evaluation.about_samples(),
-        "samples": number,
+        **evaluation.about_samples(number),
     }
     return Result(values, context, by_class=table)
 

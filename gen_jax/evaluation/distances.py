@@ -11,7 +11,8 @@ import numpy as np
 
 from gen_jax import images
 from gen_jax.evaluation.examples import Examples, needs
-from gen_jax.evaluation.request import SPLITS, Evaluation, random_halves, shuffled
+from gen_jax.evaluation.halves import SPLITS, random_halves, shuffled
+from gen_jax.evaluation.request import Evaluation
 from gen_jax.evaluation.result import (
     Result,
     Value,
@@ -77,7 +78,7 @@ def on_network(evaluation: Evaluation, network: FeatureNetwork) -> Result:
         "real": f"{len(reference)} training images",
         "real_baseline": f"halves of {len(real)} training images, {SPLITS} times",
         "pairwise": f"at most {pairwise} of each set",
-        **evaluation.about_samples(),
+        **evaluation.about_samples(evaluation.samples.number),
     }
     return Result(values, context, left_out=left_out)
 
@@ -153,8 +154,7 @@ def copies(evaluation: Evaluation) -> Result:
         "distance": "Euclidean, of pixels",
         "real": f"{len(train)} training images",
         "real_baseline": f"{len(held_out)} test images",
-        **evaluation.about_samples(),
-        "samples": len(x),
+        **evaluation.about_samples(len(x)),
     }
     result = Result(values, context, note=_MEMORIZED)
     if x.ndim != 4:

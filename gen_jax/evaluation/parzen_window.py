@@ -3,7 +3,8 @@
 import numpy as np
 
 from gen_jax.evaluation.examples import Examples, needs
-from gen_jax.evaluation.request import Evaluation, shuffled
+from gen_jax.evaluation.halves import shuffled
+from gen_jax.evaluation.request import Evaluation
 from gen_jax.evaluation.result import Result, Value
 from gen_jax.metrics.parzen import parzen
 
@@ -38,8 +39,7 @@ def log_likelihood(evaluation: Evaluation) -> Result:
         "validation": f"{len(validation)} test images",
         "test": f"{len(test)} other test images",
         "real_baseline": f"windows on {len(real)} training images",
-        **evaluation.about_samples(),
-        "samples": len(x),
+        **evaluation.about_samples(len(x)),
     }
     values = {"parzen_log_likelihood": value, "sigma": Value(of_samples.sigma)}
     return Result(values, context)

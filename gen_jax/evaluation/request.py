@@ -9,6 +9,7 @@ Measures compute numbers of it, figures draw it.
 import contextlib
 import dataclasses
 import functools
+import secrets
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -22,6 +23,7 @@ from gen_jax import data, devices, images, progress, sampling
 from gen_jax.data.dataset import digest_of, digest_of_value, identified
 from gen_jax.errors import UserError
 from gen_jax.evaluation.chunks import SIZE, Chunks, load_array, save_array
+from gen_jax.evaluation.halves import shuffled
 from gen_jax.evaluation.preset import QUICK, Preset
 from gen_jax.evaluation.run_data import check_fits, trained_on
 from gen_jax.evaluation.samples import Samples
@@ -32,7 +34,6 @@ from gen_jax.metrics.networks.features import FeatureNetwork
 from gen_jax.runs.run import Run, load
 from gen_jax.step import sample_keys
 
-SPLITS = 5  # random splits of the real data into halves, for a metric's real baseline
 MAX_CODES = 2000  # images that are encoded
 REAL_BLOCK = 512  # real images that are read and converted at a time
 _MADE = ("sample", "decode", "reconstruct", "translate")  # ops that make examples
@@ -47,6 +48,8 @@ class Evaluation:
     networks: networks on whose features samples are compared.
     options: of the sampling op, in place of its defaults.
     out: folder of evaluation.json; None for the run's own.
+    program: a text that identifies the game's code; what is stored of another one is
+        not used. "" for an experiment's.
 
     Arrays: labels are int32 [N], latents z [N, ...], examples x float32 [N, ...];
     images are in [-1, 1].
@@ -61,6 +64,7 @@ class Evaluation:
     networks: tuple[FeatureNetwork, ...] = ()
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     out: Path | None = None
+    program: str = ""
 
     @property
     def place(self) -> Path | None:
@@ -107,9 +111,10 @@ class Evaluation:
 
     @functools.cached_property
     def weights(self) -> str:
-        """Return a hash of the weights."""
+        """Return a hash of the weights, and of the program if that is known."""
         leaves = [(p.params, p.mutable) for _, p in sorted(self.players.items())]
-        return digest_of(map(np.asarray, jax.tree.leaves(leaves)))
+        arrays = digest_of(map(np.asarray, jax.tree.leaves(leaves)))
+        return digest_of_value((arrays, self.program)) if self.program else arrays
 
     @functools.cached_property
     def classifier(self) -> classifier.Classifier:
@@ -315,10 +320,10 @@ class Evaluation:
             save_array(path, features)
         return features
 
-    def about_samples(self) -> dict[str, Any]:
+    def about_samples(self, number: int) -> dict[str, Any]:
         """Return the number of samples and the sampling options, as a context."""
         sampling = self.game.ops.sampling_options or dict
-        return {"samples": self.samples.number, **sampling(**self.options)}
+        return {"samples": number, **sampling(**self.options)}
 
 
 @contextlib.contextmanager
@@ -331,14 +336,28 @@ def of_game(
 ) -> Iterator[Evaluation]:
     """Yield the evaluation of a game of one's own.
 
-    folder: the run's folder; without one, samples are stored for as long as the context
-        lasts. fields: of `Evaluation`.
+    Everything is computed anew: nothing says whether the game's code has changed since
+    an earlier evaluation. Samples are stored for as long as the context lasts.
+
+    state: also a `Run` of this game.
+    folder: the run's folder, which gets evaluation.json and the pictures; None for no
+        files. fields: of `Evaluation`.
+
+    Raises UserError for arguments of other types.
     """
-    place = Path(folder) if folder else None
+    state = state.state if isinstance(state, Run) else state
+    for given, kind in ((game, Game), (state, State), (dataset, data.Dataset)):
+        if not isinstance(given, kind):
+            raise UserError(
+                f"a value of type {type(given).__name__} stands for a {kind.__name__}: "
+                "give the game, a state as `fit` returns it, and a whole dataset"
+            )
+    place, program = Path(folder) if folder else None, secrets.token_hex()
     run = Run(None, dataset.info, game, None, state, int(state.step), place)
     with tempfile.TemporaryDirectory() as temporary:
-        stored = (place or Path(temporary)) / "evaluation"
-        yield Evaluation(run, identified(dataset), stored, **fields)
+        yield Evaluation(
+            run, identified(dataset), Path(temporary), program=program, **fields
+        )
 
 
 def of_folder(
@@ -366,18 +385,3 @@ def of_folder(
     return Evaluation(
         run, dataset, (place or Path(folder)) / "evaluation", out=place, **fields
     )
-
-
-def shuffled(number: int) -> np.ndarray:
-    """Return 0 .. number - 1 in a fixed random order: int [number]."""
-    return np.random.default_rng(0).permutation(number)
-
-
-def random_halves(real: np.ndarray) -> Iterator[list[np.ndarray]]:
-    """Yield `SPLITS` random splits of real examples [2 N, ...] into two sets of N.
-
-    A metric of the two halves is its real baseline. It varies with the split.
-    """
-    rng = np.random.default_rng(0)
-    for _ in range(SPLITS):
-        yield np.split(rng.permutation(real)[: 2 * (len(real) // 2)], 2)

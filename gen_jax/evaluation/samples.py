@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gen_jax import images, sampling
+from gen_jax import console, images, sampling
 from gen_jax.data.dataset import digest_of_value
+from gen_jax.errors import UserError
 from gen_jax.evaluation.chunks import SIZE, Chunks
 from gen_jax.metrics.networks.features import FeatureNetwork
 
 if TYPE_CHECKING:
     from gen_jax.evaluation.request import Evaluation
+
+_MAX_RANGE = 10.0  # samplers of diffusion and flow may leave [-1, 1], but not by this
 
 
 class Samples:
@@ -77,4 +80,25 @@ class Samples:
         x = sampling.draw(
             this.game, this.players, count, this.seed, y, start=start, **this.options
         )
+        _check(x, this.dataset.info.shape)
         return images.to_uint8(x) if this.stores_uint8 else x
+
+
+def _check(x: np.ndarray, shape: tuple[int, ...]) -> None:
+    """Tell a line if samples [N, ...] lie in another range than the data's, [-1, 1].
+
+    Raises UserError for samples of another shape, and for any that is not finite.
+    """
+    if x.shape[1:] != shape:
+        raise UserError(
+            f"a sample has the shape {list(x.shape[1:])}, the data have {list(shape)}"
+        )
+    axes = tuple(range(1, x.ndim))
+    if broken := int(np.sum(~np.isfinite(x).all(axis=axes))):
+        raise UserError(f"{broken} of {len(x)} samples are not finite")
+    low, high = float(x.min()), float(x.max())
+    if len(shape) == 3 and (low >= 0 or high > _MAX_RANGE):
+        console.tell(
+            f"the samples lie in [{low:.3g}, {high:.3g}]; images are in [-1, 1], and "
+            "values outside are clipped"
+        )

@@ -278,6 +278,7 @@ class _Ddpm:
 
     def denoise_between(self, players, x_t, keys, start, end, y=None):
         """Return x [B, *shape] at time `end`: the ancestral chain in fewer steps."""
+        modules.check_backwards(start, end)
         last = last_sampling_step(self.schedule)
         start, end = round(start * last), round(end * last)
         fraction = (start - end) / last
@@ -297,7 +298,7 @@ class _Ddpm:
 
     def steps_at(self, time, x):
         """Return t int32 [B] of a time in [0, 1]; samplers begin at 1, pure noise."""
-        time = modules.per_example(time, x).reshape(-1)
+        time = modules.times(time, x).reshape(-1)
         return jnp.round(time * last_sampling_step(self.schedule)).astype(jnp.int32)
 
     def prior_term(self, players, x):

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import optax
 
 from gen_jax import randomness
-from gen_jax.errors import choose
+from gen_jax.errors import UserError, choose
 from gen_jax.game import Game, Tree, Weights
 from gen_jax.losses import terms
 from gen_jax.objectives import modules
@@ -87,11 +87,12 @@ class _Flow:
 
     def diffuse(self, players, x, keys, time):
         """Return x_t [B, *shape] at t = time, a number or [B]."""
-        t = modules.per_example(time, x)
+        t = modules.times(time, x)
         return (1 - t) * x + t * randomness.normal(keys, self.shape)
 
     def denoise_between(self, players, x_t, keys, start, end, y=None):
         """Return x [B, *shape] at t = end from x_t at t = start, without noise."""
+        modules.check_backwards(start, end)
         steps = max(1, math.ceil(SAMPLER_STEPS * (start - end)))
         times = jnp.linspace(start, end, steps + 1, dtype=jnp.float32)
         return self.follow(players, x_t, modules.labels_or_none(y, x_t), times)
@@ -101,7 +102,7 @@ class _Flow:
 
         time: a number or [B].
         """
-        t = modules.per_example(time, x_t)
+        t = modules.times(time, x_t)
         y = modules.labels_or_none(y, x_t)
         return x_t - t * self.velocity(players, x_t, t.reshape(-1), y)[0]
 
@@ -121,6 +122,8 @@ class _Flow:
     ):
         """Return x_0 [B, *shape], one by each key."""
         choose("sampler", sampler, dict.fromkeys(SOLVERS))
+        if sampling_steps < 1:
+            raise UserError(f"{sampling_steps} sampling steps: a flow needs at least 1")
         y = modules.labels_or_drawn(y, keys, self.num_classes)
         times = jnp.linspace(1.0, 0.0, sampling_steps + 1, dtype=jnp.float32)
         w = self.guidance if guidance is None else guidance

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import optax
 
 from gen_jax import randomness
+from gen_jax.errors import UserError
 from gen_jax.game import Game, Player, PlayerState, Tree, Weights, single_player_game
 from gen_jax.ops import Ops
 
@@ -121,6 +122,27 @@ def per_example(value: float | jax.Array, like: jax.Array) -> jax.Array:
     """Return a number, or float32 [B], as float32 [B, 1, ...] for `like` [B, ...]."""
     values = jnp.broadcast_to(jnp.asarray(value, jnp.float32), like.shape[:1])
     return values.reshape(-1, *[1] * (like.ndim - 1))
+
+
+def times(time: float | jax.Array, like: jax.Array) -> jax.Array:
+    """Return a time, a number or [B], as float32 [B, 1, ...] for `like` [B, ...].
+
+    Raises UserError for a number outside [0, 1], such as an integer step of a chain.
+    """
+    if isinstance(time, int | float) and not 0 <= time <= 1:
+        raise UserError(
+            f"time={time}: it goes from 0, the clean image, to 1, pure noise"
+        )
+    return per_example(time, like)
+
+
+def check_backwards(start: float, end: float) -> None:
+    """Raise UserError unless 1 >= start >= end >= 0, as denoising goes."""
+    if not 1 >= start >= end >= 0:
+        raise UserError(
+            f"start={start}, end={end}: denoising goes from a time, at most 1, to an "
+            "earlier one, at least 0"
+        )
 
 
 def labels_or_drawn(

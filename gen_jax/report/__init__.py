@@ -21,17 +21,18 @@ NAME = "report.html"
 
 
 def write(
-    paths: Sequence[str | os.PathLike],
+    paths: str | os.PathLike | Sequence[str | os.PathLike],
     out: str | os.PathLike,
     spec: str | None = None,
 ) -> None:
-    """Write the page of folders, each of a run or of several seeds.
+    """Write the page of one or more folders, each of a run or of several seeds.
 
     spec: where the runs' data are now, if they were moved; the page then names it.
 
     Raises UserError for a folder that is not a run's, and if Jinja or matplotlib is
     missing.
     """
+    paths = [paths] if isinstance(paths, str | os.PathLike) else paths
     runs = {Path(path): list(seeds.found(Path(path)).values()) for path in paths}
     groups = [path for path, mine in runs.items() if mine]
     alone = [run for path, mine in runs.items() for run in mine or [path]]

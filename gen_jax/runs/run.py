@@ -73,7 +73,7 @@ def load(path: str | Path, game: Game | None = None) -> Run:
                 "or call evaluation.evaluate; for commands, register the game as an "
                 "experiment (README)"
             )
-        recipe = experiment.find(name)
+        recipe = experiment.of_run(name, path)
         config = from_dict(recipe.config, meta["config"])
         game = recipe.build(config, info)
     device = jax.sharding.SingleDeviceSharding(jax.devices()[0])

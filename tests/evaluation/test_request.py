@@ -21,7 +21,7 @@ LOUD = 7.0  # times the range of an image
 def loud_ops(shape):
     """A model whose every op returns values far outside [-1, 1]."""
 
-    def shout(players, z=None, keys=None, y=None):
+    def shout(players, z=None, keys=None, y=None, x=None):
         ramp = jnp.linspace(-1, 1, np.prod(shape), dtype=jnp.float32).reshape(shape)
         return jnp.broadcast_to(LOUD * ramp, (len(keys if z is None else z), *shape))
 
