@@ -28,7 +28,7 @@ from gen_jax.errors import UserError
 from gen_jax.game import Game, State, Tree, init_state
 from gen_jax.step import batch_sharding, example_keys, make_train_step
 
-_STEPS_AHEAD = 4
+_STEPS_AHEAD = 4  # each queued step holds its batch in memory
 
 
 def fit(
@@ -61,8 +61,8 @@ def fit(
         `batches` and the state have one more axis [S] in front, see `runs/seeds.py`.
 
     Returns the last state. Ctrl-C, SIGTERM, SIGHUP and any error between two steps save
-    first, then raise. Raises UserError for values that are not finite, arguments that
-    are invalid or another run's, and sizes too large; OSError for a full disk.
+    first, then raise. Raises UserError for values that are not finite, for invalid
+    arguments, and for a run that does not fit in memory; OSError for a full disk.
     """
     from gen_jax.runs import seeds as several  # here: a step alone needs no checkpoints
     from gen_jax.runs.recorder import Recorder
@@ -78,7 +78,7 @@ def fit(
     like = _state_that_fits(game, example, replicated, len(seeds) or 1, start)
     recorder = Recorder(game, config, example, workdir, meta or {}, held_out, seeds)
     state = recorder.restore(like)
-    if state is None and start is not None:
+    if state is None and start is not None:  # copied, since a step deletes its state
         state = several.stack([start] * len(seeds)) if seeds else start
         state = jax.device_put(jax.tree.map(jnp.array, state), replicated)
     step = 0 if state is None else int(state.step.max())
@@ -95,10 +95,10 @@ def fit(
 
 def _train(take, recorder, state, step, batches, steps):
     """Take the steps from `step` to `steps`, or until a signal, and record them."""
-    stream, told = iter(batches(step)), 0
+    stream, stopped_by = iter(batches(step)), 0
     with recorder.recording(step, state), _caught_signals() as caught:
         try:
-            while step < steps and not (told := recorder.agree(step, caught)):
+            while step < steps and not (stopped_by := recorder.agree(step, caught)):
                 state, metrics, count = take(state, stream, step, steps)
                 step += count
                 recorder.after(step, state, metrics, count)
@@ -106,11 +106,12 @@ def _train(take, recorder, state, step, batches, steps):
             recorder.rescue(step, state, error)
             raise
         recorder.finish(step, state)
-    if told:  # of several processes each: one alone was told, but none is done
+    # With several processes, one may get the signal; all stop at the same step.
+    if stopped_by:
         recorder.say(f"interrupted and saved at step {step}")
-        if told == signal.SIGINT:
+        if stopped_by == signal.SIGINT:
             raise KeyboardInterrupt
-        raise SystemExit(128 + told)
+        raise SystemExit(128 + stopped_by)  # as a shell reports a signal
     return state
 
 
@@ -148,6 +149,8 @@ def _state_that_fits(
 ) -> State:
     """Return one seed's `state_like`, after checking that all of them fit in memory.
 
+    Nothing is allocated or written yet.
+
     Raises UserError if a device cannot hold its part, or `start` is another game's.
     """
     from gen_jax.runs.checkpoint import state_like
@@ -175,7 +178,7 @@ class _Stepper:
                 over_seeds=bool(rng.ndim),
                 prepare=prepare,
             )
-            for count in {1, per_call}
+            for count in {1, per_call}  # 1 for the steps after the last full call
         }
         self._ahead: collections.deque[Tree] = collections.deque()
         # Forced host devices meet in a collective only if steps do not queue.
@@ -198,6 +201,7 @@ class _Stepper:
             lambda x: x.update(shape=(*self._rng.shape, *x.shape)), state
         )
         lower = functools.partial(self._steps[self._per_call].lower, state, stacked)
+        # A new thread has an empty context: it would not see `devices.implementation`.
         context = contextvars.copy_context()
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
             compiled = pool.submit(context.run, lambda: lower(self._rng).compile())
@@ -226,6 +230,7 @@ class _Stepper:
             )
         batch = self._to_devices(batches)
         state, metrics = self._steps[count](state, batch, self._rng)
+        # Not the state: the next step deletes it, and nothing can wait for it then.
         self._ahead.append(metrics)
         if len(self._ahead) > self._max_ahead:
             jax.block_until_ready(self._ahead.popleft())
@@ -252,7 +257,7 @@ def _caught_signals() -> Iterator[list[int]]:
     """
     caught: list[int] = []
     if threading.current_thread() is not threading.main_thread():
-        yield caught
+        yield caught  # Python lets only the main thread set handlers
         return
     before: dict[signal.Signals, Any] = {}
 
@@ -261,7 +266,7 @@ def _caught_signals() -> Iterator[list[int]]:
         signal.signal(number, before[signal.Signals(number)])
 
     ends = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup sets it
         ends.append(signal.SIGHUP)
     for number in ends:
         before[number] = signal.signal(number, catch)

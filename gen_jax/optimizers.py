@@ -25,9 +25,10 @@ def adam(
     """
     rate = learning_rate
     if warmup_steps:
+        # optax counts updates from 0, so the first one has rate 0 and moves nothing.
         rate = optax.linear_schedule(0.0, learning_rate, warmup_steps)
     parts = [optax.adam(rate, b1=b1, b2=b2)]
-    if clip_norm is not None:
+    if clip_norm is not None:  # first: it clips the gradient, not Adam's update
         parts.insert(0, optax.clip_by_global_norm(clip_norm))
     return optax.chain(*parts)
 
@@ -48,9 +49,10 @@ def sgd_of_2014(
         return jnp.maximum(learning_rate * decay ** -count.astype(jnp.float32), 1e-6)
 
     mu = optax.linear_schedule(*momentum, momentum_steps)
+    # The rate comes before the momentum: old gradients keep the rate of their update.
     return optax.chain(
         optax.scale_by_learning_rate(rate),
-        optax.inject_hyperparams(optax.trace)(decay=mu),
+        optax.inject_hyperparams(optax.trace)(decay=mu),  # trace takes no schedule
     )
 
 
@@ -71,6 +73,7 @@ def ema_decay(
     """
     seen = updates.astype(jnp.float32) * images_per_update
     halflife = jnp.minimum(halflife_images, seen / 20)
+    # No image was seen before the first update: exp2 of a huge negative number is 0.
     return jnp.exp2(-images_per_update / jnp.maximum(halflife, 1e-8))
 
 
@@ -93,6 +96,7 @@ def averaged_weights(
         def blend(old, new):
             if not jnp.issubdtype(new.dtype, jnp.floating):
                 return new
+            # In this form equal weights stay equal to the last bit.
             return new + decay.astype(new.dtype) * (old - new)
 
         return jax.tree.map(blend, ema, Weights(params, mutable))

@@ -24,6 +24,7 @@ def fold_in(keys: jax.Array, number: int | jax.Array) -> jax.Array:
 
 def normal(keys: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     """Draw from N(0, I): float32 [B, *shape]."""
+    # float32 explicitly: with jax_enable_x64 JAX would draw other numbers, in float64.
     return jax.vmap(lambda key: jax.random.normal(key, shape, jnp.float32))(keys)
 
 
@@ -43,4 +44,5 @@ def fraction(keys: jax.Array, shape: tuple[int, ...] = ()) -> jax.Array:
 
 def integers(keys: jax.Array, low: int, high: int) -> jax.Array:
     """Draw uniformly from low..high, both included: int32 [B]."""
+    # randint excludes its upper end.
     return jax.vmap(lambda key: jax.random.randint(key, (), low, high + 1))(keys)

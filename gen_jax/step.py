@@ -23,8 +23,10 @@ from gen_jax.optimizers import averaged_weights
 
 Metrics = dict[str, jax.Array]
 
-_SHARED, _PREPARE, _FIRST_TURN = 0, 1, 2  # streams of keys within a step
-_SAMPLES = 2**32 - 2  # no step has this number
+# Streams of keys within a step. Turn n has _FIRST_TURN + n, so no number of turns
+# meets the other two.
+_SHARED, _PREPARE, _FIRST_TURN = 0, 1, 2
+_SAMPLES = 2**32 - 2  # no step has this number: steps are int32
 
 
 def train_step(
@@ -51,6 +53,7 @@ def train_step(
     images as uint8 and for a batch that does not divide.
     """
     contracts.check_batch(batch, game.parts * microbatches)
+    # A function of (seed, step): the state carries no key, so a resume repeats none.
     rng = jax.random.fold_in(rng, state.step)
     players, reports = state.players, []
     with devices.batch_divided_along(axis_name):
@@ -66,6 +69,7 @@ def train_step(
                     game.players[name], players[name], loss, examples, microbatches
                 )
                 reports.append({f"{name}/{key}": report[key] for key in report})
+            # Only now: players in one turn move simultaneously, by their old states.
             players = {**players, **moved}
     return State(state.step + 1, players), _mean_by_name(reports)
 
@@ -75,12 +79,15 @@ def _streams(
 ) -> tuple[jax.Array, jax.Array]:
     """Return two keys: of a player's own randomness in a turn, and of the step's."""
     own = jax.random.fold_in(rng, _FIRST_TURN + number)
+    # By its place: to rename a player changes no random number.
     own = jax.random.fold_in(own, list(game.players).index(name))
+    # Without turn and player, so that XLA computes images that turns share only once.
     return own, jax.random.fold_in(rng, _SHARED)
 
 
 def _loss_of_params(game, players, name, step, streams, params, examples):
     """Compute one player's loss as a function of its own parameters: V_name."""
+    # The one argument of the gradient: no loss needs stop_gradient for the others.
     players = {**players, name: players[name]._replace(params=params)}
     (batch, index), (own, shared) = examples, streams
     context = Context(
@@ -92,6 +99,7 @@ def _loss_of_params(game, players, name, step, streams, params, examples):
         axis_name=devices.batch_axis(),
     )
     result = game.players[name].loss(players, batch, context)
+    # Checked while tracing, so a compiled step spends no time on it.
     contracts.check_loss(name, players[name].mutable, result)
     return result
 
@@ -119,8 +127,10 @@ def _update_player(
     (loss, (mutable, metrics)), grads = gradient(params, examples)
     metrics = {"loss": loss, **metrics}
     if axis:
+        # Devices have equal numbers of examples: the mean of means is the batch's mean.
         grads, metrics = jax.lax.pmean((grads, metrics), axis)
     assert player.optimizer is not None  # `Game` gives it a turn only then
+    # Some of optax's optimizers read the loss: reduce_on_plateau, line searches.
     optimizer = optax.with_extra_args_support(player.optimizer)
     with jax.numpy_dtype_promotion("standard"):  # Adam mixes int32 counts and floats
         updates, opt = optimizer.update(
@@ -130,6 +140,7 @@ def _update_player(
     ema = averaged_weights(
         mine, params, mutable, player.ema_halflife_images, _global_size(examples[1])
     )
+    # Before any clipping, which is a part of the optimizer.
     metrics["grad_norm"] = optax.tree.norm(grads)
     return PlayerState(params, mutable, opt, ema, mine.updates + 1), metrics
 
@@ -138,6 +149,7 @@ def _accumulated(gradient: Callable, microbatches: int) -> Callable:
     """Return a function that averages the gradients of a batch's strided pieces."""
 
     def mean_gradient(params, examples):
+        # Strided: each device keeps its own examples in every piece, so no data moves.
         pieces = jax.tree.map(
             lambda x: jnp.swapaxes(x.reshape(-1, microbatches, *x.shape[1:]), 0, 1),
             examples,
@@ -151,6 +163,7 @@ def _accumulated(gradient: Callable, microbatches: int) -> Callable:
         def add(total, piece):
             return jax.tree.map(jnp.add, total, gradient(params, piece)), None
 
+        # A scan holds the activations of one piece at a time, and compiles it once.
         total, _ = jax.lax.scan(add, zeros, pieces)
         return jax.tree.map(lambda x: x / microbatches, total)
 
@@ -180,7 +193,7 @@ def _global_index(batch: Tree) -> jax.Array:
     """Return int32 [B]: the examples' positions in the batch of all devices."""
     local_size = jax.tree.leaves(batch)[0].shape[0]
     index = jnp.arange(local_size, dtype=jnp.int32)
-    if axis := devices.batch_axis():
+    if axis := devices.batch_axis():  # a device sees only its own part of the batch
         index += jax.lax.axis_index(axis) * local_size
     return index
 
@@ -263,6 +276,7 @@ def make_train_step(
     """
     arguments.check_backend(backend, spec, over_seeds)
     mesh = arguments.checked_mesh(mesh or devices.data_mesh(jax.devices()[:1]))
+    # Under jit the batch is one global array: XLA adds the communication itself.
     axis = devices.BATCH_AXIS if backend == "pmap" else None
 
     def step(state, batch, rng):
@@ -271,6 +285,7 @@ def make_train_step(
             state, batch, rng, game=game, microbatches=microbatches, axis_name=axis
         )
 
+    # Inside the scan, so that a batch has the axes [k, S, B, ...].
     one_step = jax.vmap(step) if over_seeds else step
 
     def steps(state, batches, rng):
@@ -283,7 +298,7 @@ def make_train_step(
         options["compiler_options"] = compiler_options
     leading = ("k",) * (steps_per_call > 1) + ("S",) * over_seeds
     places = _shardings(mesh, spec, len(leading))
-    if backend == "pmap":
+    if backend == "pmap":  # within jit, because pmap takes no compiler options
         compiled = devices.jit(_pmapped(steps, mesh, len(leading)), **options)
     else:
         compiled = devices.jit(steps, **options, **places)
@@ -296,6 +311,7 @@ def _prepared(prepare, batch, rng, step, axis_name):
     """Return the batch that the game sees, prepared under its examples' own keys."""
     if prepare is None:
         return batch
+    # A stream of no turn: all turns of a step see the same prepared batch.
     key = jax.random.fold_in(jax.random.fold_in(rng, step), _PREPARE)
     with devices.batch_divided_along(axis_name):
         return prepare(batch, example_keys(key, _global_index(batch)))
@@ -303,6 +319,7 @@ def _prepared(prepare, batch, rng, step, axis_name):
 
 def _pmapped(steps: Callable, mesh: Mesh, batch_axis: int) -> Callable:
     """Return `steps` through pmap, with the same global arrays as under jit."""
+    # With None for the state it has no axis of devices: checkpoints are as under jit.
     pmapped = jax.pmap(
         steps,
         axis_name=devices.BATCH_AXIS,
@@ -337,6 +354,7 @@ def _shardings(mesh: Mesh, spec: Any, batch_axis: int) -> dict[str, Any]:
             is_leaf=lambda p: isinstance(p, PartitionSpec),
         )
     batch = batch_sharding(mesh, batch_axis)
+    # Equal for input and output, so that the next call finds the state in its place.
     return {
         "in_shardings": (state, batch, replicated),
         "out_shardings": (state, replicated),

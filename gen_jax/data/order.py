@@ -25,7 +25,10 @@ def permutation(seed: int, epoch: int, size: int) -> np.ndarray:
     It sorts Philox's raw numbers: NumPy promises never to change those, but makes no
     such promise for `Generator.permutation`.
     """
+    # Not seed + epoch, which would give two seeds each other's epochs. SeedSequence
+    # takes no negative number.
     entropy = np.random.SeedSequence(seed % 2**64, spawn_key=(epoch,))
+    # A stable sort: equal raw numbers have one order on every platform.
     return np.argsort(np.random.Philox(entropy).random_raw(size), kind="stable")
 
 
@@ -48,18 +51,21 @@ def batches(
     process_count]}; for pairs "y" is uint8 [B / process_count, H, W, C']. Threads read
     ahead if the split is decoded on reading.
 
-    Raises UserError if the batch does not divide by the processes.
+    Raises UserError if batch_size is not a positive multiple of process_count.
     """
     if batch_size < 1 or batch_size % process_count:
         raise UserError(
-            f"a batch of {batch_size} does not divide by {process_count} processes"
+            f"a batch of {batch_size} is not a positive multiple of {process_count}, "
+            "the number of processes: give another batch_size"
         )
     own_size = batch_size // process_count
+    # Kept for a few epochs: a batch may span two, and threads read further ahead.
     epoch_order = functools.lru_cache(maxsize=4)(
         lambda epoch: permutation(seed, epoch, len(split))
     )
 
     def read(step: int) -> Batch:
+        # A Python int: the position of an example may exceed int32.
         first = int(step) * batch_size + process_index * own_size
         epochs, places = np.divmod(first + np.arange(own_size), len(split))
         indices = np.empty(own_size, np.int64)
@@ -84,5 +90,6 @@ def _read_ahead(read: Callable[[int], Batch], start: int) -> Iterator[Batch]:
         ) from None
     threads = min(16, os.cpu_count() or 1)
     options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=2 * threads)
+    # grain's elements are steps, not examples: it reads ahead and orders nothing.
     steps = grain.MapDataset.range(start, _LAST_STEP).map(read)
     return iter(steps.to_iter_dataset(options))

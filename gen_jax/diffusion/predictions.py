@@ -55,6 +55,7 @@ class Prediction(NamedTuple):
         """
         alpha_bar = schedule.alpha_bar[1:]
         snr = alpha_bar / (1 - alpha_bar)
+        # x_0_hat is linear in the output: its error is x0_from_out times the output's.
         weights = np.minimum(snr, gamma) * self.x0_from_out[1:] ** 2
         return np.concatenate([[0.0], weights])
 
@@ -72,6 +73,7 @@ def _v(schedule: Schedule) -> Tables:
 
 
 def _mean(schedule: Schedule) -> Tables:
+    # Equation 4 for x_t in equation 7: the mean as a mix of x_0 and eps.
     target_x0, on_x_t, _ = posterior_tables(schedule)
     return target_x0 + on_x_t * schedule.signal, on_x_t * schedule.noise
 
@@ -93,6 +95,7 @@ def make_prediction(name: str, schedule: Schedule) -> Prediction:
     Raises UserError if the name is unknown.
     """
     c, d = choose("prediction", name, PREDICTIONS)(schedule)
+    # A divisor, kept in float64: for "mean" it falls to 1e-4.
     determinant = d * schedule.signal - c * schedule.noise
     determinant[0] = 1.0  # x_t is x_0: there is nothing to solve
     return Prediction(c, d, d / determinant, -schedule.noise / determinant)

@@ -52,6 +52,7 @@ class Denoised(NamedTuple):
 
 Denoiser = Callable[[jax.Array, jax.Array, jax.Array], Denoised]
 
+# Each variance by its v, see `Denoised`.
 VARIANCES = {"fixed_small": 0.0, "fixed_large": 1.0, "learned_range": None}
 
 
@@ -97,6 +98,7 @@ def ancestral(
     """
     tau = _checked_times(schedule, schedule.T if steps is None else steps)
     i = np.arange(len(tau) - 1, 0, -1)
+    # The chain's own betas: those of all T steps would be too small for long steps.
     spaced = respaced(schedule, tau)
     on_x_0, on_x_t, small = posterior_tables(spaced)
     sigma, log_range = np.sqrt(small), None
@@ -163,6 +165,7 @@ def ddim_along(
     t, abar_t, abar_s = _pairs(schedule, tau)
     sigma = eta * np.sqrt((1 - abar_s) / (1 - abar_t) * (1 - abar_t / abar_s))
     # eps_hat = (x_t - sqrt(abar_t) x_0_hat) / sqrt(1 - abar_t), put into equation 12
+    # so a clipped x_0_hat changes eps_hat too
     on_x_t = np.sqrt((1 - abar_s - sigma**2) / (1 - abar_t))
     on_x_0 = np.sqrt(abar_s) - np.sqrt(abar_t) * on_x_t
     chain = _Steps(t, on_x_0, on_x_t, noise=sigma)
@@ -192,10 +195,12 @@ def dpm_solver(
     """
     tau = _checked_times(schedule, steps)
     t, abar_t, abar_s = _pairs(schedule, tau)
+    # Of t only: at s = 0 lambda is infinite.
     lambda_t = 0.5 * np.log(abar_t / (1 - abar_t))
     h = np.append(np.diff(lambda_t), np.inf)  # the last step leads to sigma = 0
     half_inverse_r = np.zeros(len(t))  # 1 / 2r
     half_inverse_r[1:-1] = 0.5 * h[1:-1] / h[:-2]
+    # expm1 keeps the digits of short steps; at h = inf it is -1, so x_s is x_0_hat.
     on_x_0 = -np.sqrt(abar_s) * np.expm1(-h)
     chain = _Steps(
         t,
@@ -243,6 +248,7 @@ def heun(
 
     down = jnp.asarray(tau[::-1], jnp.int32)
     start = x_T / float(schedule.signal[tau[-1]])
+    # Without the step to time 0, where sigma / alpha is 0 and no denoiser is trained.
     inner = (down[:-2], down[1:-1])
     (x_bar, x_0), _ = jax.lax.scan(step, (start, jnp.zeros_like(x_T)), inner)
     # At sigma = 0 the slope is undefined: the last step is Euler's and returns x_0_hat.
@@ -318,6 +324,7 @@ def _run(
         x_0, v = denoise(x_t, t, x0_prev)
         x_0, sigma = _clipped(x_0, clip), now.noise
         if now.log_range is not None:
+            # Between the logs, as Nichol & Dhariwal (2021), equation 15.
             small, large = now.log_range
             sigma *= jnp.exp(0.5 * (small + v * (large - small)))
         # Folding in t gives every time its own noise, however many times are visited.
@@ -331,5 +338,6 @@ def _run(
     # float64 until here: the tables lose digits if they are combined in float32.
     columns = jax.tree.map(column, steps)
     columns = columns._replace(t=jnp.asarray(steps.t, jnp.int32))
+    # One compiled step for all times: compile time does not grow with their number.
     (x_0, _), _ = jax.lax.scan(step, (x_T, jnp.zeros_like(x_T)), columns)
     return x_0

@@ -80,6 +80,7 @@ def cosine_betas(T: int = 1000, offset: float = 0.008) -> np.ndarray:
     """
     angle = (np.arange(T + 1) / T + offset) / (1 + offset) * np.pi / 2
     f = np.cos(angle) ** 2
+    # f(T) is 0, so beta_T would be 1 and the log of the last ratio -inf.
     return np.minimum(1 - f[1:] / f[:-1], 0.999)
 
 
@@ -100,6 +101,7 @@ def make_schedule(betas: np.ndarray) -> Schedule:
             f"betas of shape {list(betas.shape)} are invalid: give one dimension of "
             "numbers between 0 and 1, exclusive"
         )
+    # Entry 0 makes index t the paper's t, and alpha_bar_0 = 1 the clean image.
     beta = np.concatenate([[0.0], betas])
     return Schedule(beta=beta, alpha_bar=np.cumprod(1 - beta))
 
@@ -132,6 +134,7 @@ def at(table: np.ndarray, t: jax.Array, like: jax.Array) -> jax.Array:
     t: int32 [B].
     like: [B, ...].
     """
+    # Rounded here, not earlier: the tables are combined in float64.
     values = jnp.asarray(table, jnp.float32)[t]
     return values.reshape(-1, *[1] * (like.ndim - 1))
 
@@ -165,6 +168,7 @@ def last_sampling_step(schedule: Schedule) -> int:
     """
     alpha_bar = schedule.alpha_bar[1:]
     log_ratio = 0.5 * np.log(alpha_bar / (1 - alpha_bar))
+    # The ratio falls with t: the times above the bound are the first ones.
     return max(1, int(np.sum(log_ratio > _MIN_LOG_RATIO)))
 
 
@@ -175,6 +179,7 @@ def sampling_timesteps(schedule: Schedule, steps: int) -> np.ndarray:
     sampling step, at which x_E is noise. (Their code strides from the other end and
     starts below T.)
     """
+    # Integer arithmetic: the floor of a rounded quotient is sometimes one too low.
     return np.arange(steps + 1) * last_sampling_step(schedule) // steps
 
 
@@ -238,6 +243,7 @@ def log_variances(schedule: Schedule) -> tuple[np.ndarray, np.ndarray]:
     if T is 1. Entry 0, which no step uses, equals entry 1.
     """
     small, large = posterior_tables(schedule)[2], schedule.beta.copy()
+    # The log of the posterior's variance at t = 1 would be -inf.
     first = small[2] if schedule.T > 1 else large[1]
     small[:2] = large[:2] = first
     return np.log(small), np.log(large)

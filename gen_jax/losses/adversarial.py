@@ -140,6 +140,7 @@ def squared_gradient_norm(score: Score, x: jax.Array) -> jax.Array:
         the gradient would include the other images of the batch.
     """
 
+    # No logit depends on another image, so the gradient of the sum holds all gradients.
     def total(x):
         logits = score(x)
         return terms.sum_per_example(logits).sum() / (logits.size // logits.shape[0])
@@ -157,6 +158,7 @@ def gradient_penalty(
     Gulrajani et al. (2017), equation 3: its mean times 10 keeps D close to a Lipschitz
     constant of 1.
     """
+    # One u for a whole image: x_hat lies on the line between two images.
     u = u.reshape(-1, *[1] * (x.ndim - 1))
     squared = squared_gradient_norm(score, u * x + (1 - u) * x_fake)
     # The square root has an infinite derivative at 0, which would give NaN gradients.
@@ -169,6 +171,7 @@ def r1(score: Score, x: jax.Array) -> jax.Array:
 
     Mescheder et al. (2018), equation 9, without the factor gamma.
     """
+    # The squared norm needs no root, unlike `gradient_penalty`: it is smooth at 0.
     return 0.5 * squared_gradient_norm(score, x)
 
 
@@ -183,6 +186,7 @@ def clipped(
     def update(grads, state, params):
         updates, state = optimizer.update(grads, state, params)
         moved = optax.apply_updates(params, updates)
+        # The step adds what an optimizer returns, so this returns a difference.
         clip = jax.tree.map(lambda p: jnp.clip(p, -limit, limit), moved)
         return jax.tree.map(jnp.subtract, clip, params), state
 

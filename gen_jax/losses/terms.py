@@ -25,6 +25,7 @@ def log_d(logits: jax.Array) -> jax.Array:
     D(x) + E log(1 - D(G(z))). Minus the mean over samples is the loss that their
     generator minimises in practice (non-saturating).
     """
+    # Not log(sigmoid(l)), which is -inf below -88: the sigmoid rounds to 0.
     return jax.nn.log_sigmoid(logits.astype(jnp.float32))
 
 
@@ -34,6 +35,7 @@ def log_one_minus_d(logits: jax.Array) -> jax.Array:
     Goodfellow et al. (2014). The mean over samples is the second term of V(D, G), which
     the discriminator maximises and the minimax generator minimises.
     """
+    # Not log(1 - D), which is -inf from logits of 17 on: D rounds to 1.
     return jax.nn.log_sigmoid(-logits.astype(jnp.float32))
 
 
@@ -88,7 +90,9 @@ def discretised_logistic_log_likelihood(
     log_f_upper, log_f_lower = jax.nn.log_sigmoid(upper), jax.nn.log_sigmoid(-lower)
     width = _exp(log_width)
     is_thin = width < _THIN
+    # Both `where` are needed: a NaN gradient of the branch not taken would pass one.
     fraction = jnp.log(-jnp.expm1(-jnp.where(is_thin, 1.0, width)))
+    # log(1 - e^-w) = log w - w / 2 + O(w^2)
     fraction = jnp.where(is_thin, log_width - width / 2, fraction)
     inside = log_f_upper + log_f_lower + fraction
     return _of_bin(x, log_f_upper, inside, log_f_lower)
@@ -108,6 +112,7 @@ def discretised_gaussian_log_likelihood(
     near = _log_normal_cdf(jnp.where(in_upper_tail, -lower, upper))
     far = _log_normal_cdf(jnp.where(in_upper_tail, -upper, lower))
     residual = near - far
+    # In a thin bin the difference is rounding error: take density times width.
     is_thin = residual < _THIN
     density = jax.scipy.stats.norm.logpdf((lower + upper) / 2) + log_width
     difference = near + jnp.log(-jnp.expm1(-jnp.where(is_thin, 1.0, residual)))
@@ -148,7 +153,7 @@ def _bin_edges(x, mean, log_scale):
 
 def _of_bin(x, first, inside, last):
     """Select the value for x's bin: the first level's, the last's, or one between."""
-    edge = 1 - _HALF_BIN
+    edge = 1 - _HALF_BIN  # halfway between the last two levels
     return jnp.where(x < -edge, first, jnp.where(x > edge, last, inside))
 
 
@@ -182,9 +187,11 @@ def gaussian_kl_between(
     Ho et al. (2020), equation 5, by the formula of Kingma & Welling (2013), appendix B.
     Raises ValueError if the shapes of the means differ.
     """
+    # Squared after the exponential, whose tangent keeps the square finite.
     inverse_scale = _exp(-0.5 * log_var_p)
     squared = squared_error(mean_q, mean_p) * jnp.square(inverse_scale)
     difference = log_var_q - log_var_p
+    # e^d - 1 - d is small for close variances: expm1 keeps its digits.
     return 0.5 * (_exp(difference, jnp.expm1) - difference + squared)
 
 

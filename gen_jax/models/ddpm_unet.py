@@ -72,9 +72,11 @@ class UNet(nn.Module):
         if self.num_classes:
             hot = layers.one_hot(y, self.num_classes)
             embedding = nn.initializers.normal(1.0)
+            # Without a bias, so that no label (a one-hot of zeros) adds nothing.
             temb += nn.Dense(
                 temb.shape[-1], use_bias=False, kernel_init=embedding, name="label"
             )(hot)
+        # The authors apply swish in every block: once, here, is the same.
         temb = nn.swish(temb)
 
         def block(h, features):
@@ -98,10 +100,12 @@ class UNet(nn.Module):
         h = ResidualBlock(h.shape[-1], self.dropout, self.groups)(h, temb, keys)
 
         for level, multiplier in reversed(list(enumerate(self.channel_multipliers))):
+            # One more: each level also has the skip of the convolution before it.
             for _ in range(self.blocks_per_level + 1):
                 h = jnp.concatenate([h, skips.pop()], axis=-1)
                 h = block(h, self.base_channels * multiplier)
             if level > 0:
+                # Repeated pixels, not a transposed convolution: as in the paper's code.
                 h = _conv(h.shape[-1])(h.repeat(2, axis=1).repeat(2, axis=2))
 
         out_channels = self.out_channels or x.shape[-1]
@@ -138,6 +142,7 @@ class SelfAttention(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """Return the attended map [B, H, W, C] of x [B, H, W, C]."""
         batch, height, width, channels = x.shape
+        # One head of all channels, as in the paper's code.
         h = _norm(x, self.groups).reshape(batch, height * width, channels)
         q, k, v = (_dense(channels, name=name)(h) for name in "qkv")
         h = _dense(channels, _zero_init, name="out")(layers.attention(q, k, v))
@@ -148,7 +153,7 @@ def _check_divisible(sides: tuple[int, int], divisor: int) -> None:
     if any(side % divisor for side in sides):
         raise UserError(
             f"images of {sides[0]}x{sides[1]} do not fit this U-Net: both sides must "
-            f"divide by {divisor}; use another image size or fewer levels "
+            f"be multiples of {divisor}; use another image size or fewer levels "
             "(channel_multipliers)"
         )
 
@@ -156,8 +161,9 @@ def _check_divisible(sides: tuple[int, int], divisor: int) -> None:
 def _norm(x: jax.Array, groups: int) -> jax.Array:
     channels = x.shape[-1]
     max_groups = max(1, min(groups, channels // 4))
+    # GroupNorm needs groups of equal size: take the largest divisor.
     groups = max(n for n in range(1, max_groups + 1) if channels % n == 0)
-    return nn.GroupNorm(groups, epsilon=1e-6)(x)
+    return nn.GroupNorm(groups, epsilon=1e-6)(x)  # the epsilon of TensorFlow's contrib
 
 
 def _conv(features, kernel_init=_kernel_init, strides=1):

@@ -3,12 +3,10 @@
     L_simple = E_{t, x_0, eps} |eps - eps_hat(x_t, t)|^2,  t ~ U{1..T}        (14)
 
 where x_t = sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) eps. Nichol & Dhariwal (2021)
-learn the variance too, by L_hybrid = L_simple + 0.001 L_vlb. The terms of L_vlb, the
-variational bound, are in `diffusion/variational.py`, the targets other than eps in
-`diffusion/predictions.py`. The reverse chains that make images are in
-`diffusion/samplers.py`: DDIM's few steps by default, the paper's T on request.
-
-With labels the network can be guided (`conditioning.py`).
+learn the variance too, by L_hybrid = L_simple + 0.001 L_vlb. `diffusion/` has the terms
+of the bound L_vlb (variational), the targets other than eps (predictions) and the
+reverse chains (samplers): DDIM's few steps by default, the paper's T on request. With
+labels the network can be guided (`conditioning.py`).
 """
 
 import dataclasses
@@ -60,7 +58,7 @@ class Recipe(NamedTuple):
     self_conditioning: whether the network is also given its estimate of x_0 from the
         previous step, as further channels (Chen et al. 2023).
     label_dropout: fraction of the labels dropped in training.
-    clip: whether samplers clip x_0_hat to [-1, 1], and x_0 has 256 levels there.
+    clip: whether x_0 has 256 levels in [-1, 1], to which samplers clip x_0_hat.
     """
 
     prediction: str = "eps"
@@ -93,9 +91,8 @@ class _Ddpm:
         """Return the first weights, for a batch of x [B, *shape]."""
         x, t = modules.example(batch), jnp.ones((1,), jnp.int32)
         if x.shape[1:] != self.shape:
-            raise ValueError(
-                f"the data's shape is {x.shape[1:]}, the model's {self.shape}"
-            )
+            found = f"the examples' shape is {x.shape[1:]}"
+            raise UserError(f"{found}, not {self.shape}: give ddpm that shape")
         if self.recipe.self_conditioning:
             x = jnp.concatenate([x, x], axis=-1)
         weights = modules.init(self.network, rng, x, t, modules.no_labels(1), None)
@@ -111,6 +108,7 @@ class _Ddpm:
         """
         if self.recipe.self_conditioning:
             x_t = jnp.concatenate([x_t, x0_prev], axis=-1)
+        # The network would take the history for a collection of its own.
         own = {k: tree for k, tree in mine.mutable.items() if k != _HISTORY}
         weights = Weights(mine.params, own)
         out, mutable = modules.apply(
@@ -163,9 +161,10 @@ class _Ddpm:
                 error *= at(self.prediction.min_snr_weights(*args), t, error)
             losses["simple"] = terms.sum_per_example(error) / math.prod(self.shape)
         if recipe.loss in ("variational", "hybrid"):
-            # In L_hybrid the bound teaches the variance alone.
+            # In L_hybrid the bound teaches the variance alone (their section 3.1).
             given = jax.lax.stop_gradient(out) if recipe.loss == "hybrid" else out
             denoised = Denoised(self.prediction.x_0(given, x_t, t), v)
+            # One random t stands for the sum over all T.
             nats = self.schedule.T * self.step_term(denoised, x_0, x_t, t)
             bits = nats / (math.prod(self.shape) * math.log(2))
             losses["vlb"] = bits * (_VLB_WEIGHT if recipe.loss == "hybrid" else 1)
@@ -201,6 +200,7 @@ class _Ddpm:
         """Return the history after the losses [B] of the times t [B]."""
         if not self.recipe.importance:
             return {}
+        # Of all devices, so that the history stays equal on each.
         seen = context.gather(t), context.gather(jax.lax.stop_gradient(value))
         return {_HISTORY: importance.remember(mine.mutable[_HISTORY], *seen)}
 
@@ -283,6 +283,7 @@ class _Ddpm:
         start, end = round(start * last), round(end * last)
         fraction = (start - end) / last
         steps = max(1, math.ceil(SAMPLER_STEPS * fraction))
+        # Rounded times of a short interval may coincide.
         tau = np.unique(np.linspace(end, start, steps + 1).round().astype(int))
         denoise = self.denoiser(players, modules.labels_or_none(y, x_t))
         return samplers.ddim_along(
@@ -322,6 +323,7 @@ class _Ddpm:
         def add(total, t):
             return total + term(t), None
 
+        # A scan holds one x_t at a time; T of them would not fit in memory.
         ts = jnp.arange(2, self.schedule.T + 1)
         steps, _ = jax.lax.scan(add, jnp.zeros(len(x)), ts)
         return {
@@ -355,10 +357,9 @@ def ddpm(
 
     Batches are {"x": [B, *shape], "y": int32 [B] or absent}.
 
-    network: (x_t [B, *shape], t int32 [B], y int32 [B], keys [B] or None) ->
-        [B, *shape]; with twice the channels out for a learned variance, and in for
-        self-conditioning. It may have mutable state, and an argument `train: bool`. The
-        keys are for dropout, None when sampling.
+    network: (x_t [B, *shape], t int32 [B], y int32 [B], keys [B] for dropout or None)
+        -> [B, *shape]; with twice the channels out for a learned variance, and in for
+        self-conditioning. It may have mutable state, and an argument `train: bool`.
     shape: of one example, (H, W, C) for images in [-1, 1], (D,) for points.
     schedule: None for the paper's, T = 1000 and beta_t from 1e-4 to 0.02.
     recipe: the target, the loss, and the distribution of t.
@@ -366,14 +367,12 @@ def ddpm(
     guidance: w of equation 6 in `conditioning.py`, for samples unless given another.
     name: name of the player.
 
-    ops: sample(players, keys, y, *, sampler, sampling_steps, eta, guidance), prior
-    (x_T), encode and decode (DDIM upwards and down), diffuse, denoise_between,
-    predict_x0, prior_term (the bound's L_T), bound and bound_terms (one evaluation for
-    each of the T steps). The sampler is "ddim", "ancestral", "heun" or "dpm_solver".
-    It takes SAMPLER_STEPS steps by default ("ancestral": T), since grids are drawn
-    while training.
+    ops: sample(players, keys, y, *, sampler, sampling_steps, eta, guidance), prior,
+    encode and decode (DDIM upwards and down), diffuse, denoise_between, predict_x0,
+    prior_term, bound and bound_terms (T evaluations). The sampler is "ddim", "heun" or
+    "dpm_solver", with SAMPLER_STEPS steps by default, or "ancestral", with T.
 
-    Raises UserError for an invalid recipe; `sample` does for invalid options.
+    Raises UserError for an invalid recipe.
     """
     choose("variance", recipe.variance, samplers.VARIANCES)
     choose("loss", recipe.loss, dict.fromkeys(LOSSES))

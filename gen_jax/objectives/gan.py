@@ -128,17 +128,19 @@ class _Gan:
     def discriminator_loss(self, players, batch, context):
         """Compute D's loss, float32 []: -V(D, G) or its replacement, plus penalties."""
         x, y = batch["x"], modules.labels(batch)
+        # Stream 2, since `draw` splits the same keys in two: its streams are 0 and 1.
         keys_real, keys_fake, keys_u = randomness.split(
             randomness.fold_in(context.keys, 2), 3
         )
         x_fake, _ = self.draw(players, y, self.noise(context))
         mine = players[self.discriminator_name]
         real, mutable = self.discriminate(mine, x, y, keys_real)
+        # The running statistics see both batches, the real one first.
         mine = mine._replace(mutable=mutable)
         fake, mutable = self.discriminate(mine, x_fake, y, keys_fake)
         value, metrics = adversarial.discriminator_loss(self.gan_loss, real, fake)
 
-        def score(x):
+        def score(x):  # with the dropout masks of the loss on real images
             return self.discriminate(mine, x, y, keys_real)[0]
 
         if self.regularization.gradient:
@@ -153,8 +155,10 @@ class _Gan:
     def r1(self, score, x, step):
         """Return r1_every gamma R1 of x [B, ...] in one of r1_every steps, else 0."""
         _, gamma, every = self.regularization
+        # Not `where`, which would compute the second derivatives in every step.
         return jax.lax.cond(
             step % every == 0,
+            # Times `every`, so that the mean strength is that of R1 in every step.
             lambda: every * gamma * adversarial.r1(score, x).mean(),
             lambda: jnp.float32(0),
         )
@@ -167,6 +171,7 @@ class _Gan:
         mine = players[self.discriminator_name]
         fake, _ = self.discriminate(mine, x_fake, y, keys)
         keys = randomness.fold_in(context.keys, 3)
+        # Most losses ignore the logits of real images; XLA then removes this pass.
         real, _ = self.discriminate(mine, batch["x"], y, keys)
         value, metrics = adversarial.generator_loss(self.gan_loss, real, fake)
         return value, (mutable, metrics)
@@ -174,6 +179,7 @@ class _Gan:
     def sample(self, players, keys, y=None):
         """Return G(z, y) [B, ...]; each sample depends on its own key alone."""
         y = modules.labels_or_drawn(y, keys, self.num_classes)
+        # The first of two, as in `draw`: one key gives the z that it gives in training.
         return self.decode(
             players, self.prior(players, randomness.split(keys, 2)[0]), y
         )
@@ -241,6 +247,7 @@ def gan(
     players = members.as_players(
         generator_optimizer, discriminator_optimizer, ema_halflife_images
     )
+    # Parts, since Arjovsky et al. (2017), algorithm 1, draw a new batch for each turn.
     critic = tuple(Turn(names[1:], part) for part in range(critic_turns))
     turns = (*critic, Turn(names[:1]))
     return Game(players, turns, Ops.of(members), num_classes)

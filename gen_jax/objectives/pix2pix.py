@@ -63,18 +63,22 @@ class _Pix2Pix:
         y_hat, _ = self.generate(players, x, context.shared_keys)
         mine = players[self.discriminator_name]
         real, mutable = self.discriminate(mine, x, y)
+        # Two batches, as in the authors' code: BatchNorm does not mix real and fake.
         fake, mutable = self.discriminate(mine._replace(mutable=mutable), x, y_hat)
         value, metrics = adversarial.discriminator_loss(self.gan_loss, real, fake)
+        # Section 3.3 halves it to slow D down. Adam nearly cancels such a factor.
         return value / 2, (mutable, metrics)
 
     def generator_loss(self, players, batch, context):
         """Compute G's loss, float32 []: its adversarial loss plus lambda L_L1 (4)."""
         x, y = batch["x"], batch["y"]
         y_hat, mutable = self.generate(players, x, context.shared_keys)
+        # A mean over pixels: lambda = 100 in the authors' code is the weight of this.
         l1 = terms.absolute_error(y, y_hat).mean()
         value, metrics = self.l1_weight * l1, {"l1": l1}
         if self.discriminator is not None:
             mine = players[self.discriminator_name]
+            # Only relativistic losses read `real`; XLA removes it from the others.
             real, _ = self.discriminate(mine, x, y)
             fake, _ = self.discriminate(mine, x, y_hat)
             loss, reported = adversarial.generator_loss(self.gan_loss, real, fake)

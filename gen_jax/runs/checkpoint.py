@@ -82,6 +82,7 @@ def steps(folder: Path) -> list[int]:
     if not folder.is_dir():
         return []
     folders = (entry.name for entry in folder.iterdir() if entry.is_dir())
+    # Not `int` alone: it would take "007" and "1_0" for steps.
     found = (int(name) for name in folders if re.fullmatch("0|[1-9][0-9]*", name))
     return sorted(found, reverse=True)
 
@@ -108,8 +109,8 @@ def step_directories(path: str | Path) -> list[Path]:
 def read_meta(directory: Path) -> dict[str, Any]:
     """Return the meta of a step directory, verified.
 
-    Raises DamagedError if it is not as it was written, UserError if it has a format
-    that this version does not read.
+    Raises DamagedError if the file has changed since it was written, and UserError for
+    a format that this version does not read.
     """
     if not (directory / META).exists() and (directory / "meta" / "metadata").exists():
         raise UserError(
@@ -137,7 +138,7 @@ def read_meta(directory: Path) -> dict[str, Any]:
 
 
 def _parsed(path: Path) -> Any:
-    """Return the content of a JSON file; None if it is none."""
+    """Return the content of a JSON file; None if it is missing or is not JSON."""
     if not path.is_file():
         return None
     try:
@@ -154,7 +155,7 @@ def _other_format(directory: Path, meta: dict[str, Any]) -> UserError:
 
 
 def newest_meta(directories: Sequence[Path]) -> dict[str, Any]:
-    """Return the meta of the checkpoint that `newest` would return, without a line."""
+    """Return the meta of the checkpoint that `newest` would return; print nothing."""
     return _newest(directories)[0].meta
 
 
@@ -182,6 +183,7 @@ def _newest(directories: Sequence[Path]) -> tuple[Checkpoint, list[tuple[Path, s
     for directory in directories:
         try:
             meta = read_meta(directory)
+            # Orbax notices truncated files only when it reads them.
             verify(directory)
             for digest in meta["frozen"].values():
                 frozen.check(run_folder(directory), digest)
@@ -189,6 +191,7 @@ def _newest(directories: Sequence[Path]) -> tuple[Checkpoint, list[tuple[Path, s
             why = str(error).removeprefix(f"{directory} is damaged: ")
             damaged.append((directory, why))
             continue
+        # A copy of one step elsewhere is fine; in a run's folder it must be the run's.
         if directory.parent.name == CHECKPOINTS:
             identity.check_own_folder(run_folder(directory), meta, directory)
         return Checkpoint(directory, meta), damaged
@@ -200,7 +203,7 @@ def set_aside(directory: Path, why: str) -> None:
     """Move a step directory to `WHY/STEP` in the run's folder."""
     place = run_folder(directory) / why / directory.name
     place.parent.mkdir(exist_ok=True)
-    while place.exists():
+    while place.exists():  # the same step may be damaged twice
         place = place.with_name(place.name + "_")
     directory.rename(place)
 
@@ -215,6 +218,7 @@ def restore(checkpoint: Checkpoint, like: State) -> State:
     places = _frozen_places(checkpoint)
     if unknown := [name for name in places if name not in like.players]:
         raise _does_not_fit(checkpoint, f"players: unexpected {', '.join(unknown)}")
+    # Frozen by the checkpoint's meta: their arrays lie elsewhere.
     learn = {name: x for name, x in like.players.items() if name not in places}
     learned = like._replace(players=learn)
     state = _restore_tree(checkpoint, checkpoint.directory / "state", learned, "")
@@ -264,6 +268,7 @@ def _restore_tree(checkpoint: Checkpoint, place: Path, like: Tree, name: str) ->
     if line := structure.difference(like, saved, name):
         raise _does_not_fit(checkpoint, line)
     with _read_by_orbax(place), ocp.StandardCheckpointer() as checkpointer:
+        # Without `like`, Orbax restores only on devices like those that wrote it.
         return checkpointer.restore(place, like)
 
 
@@ -277,7 +282,7 @@ def _restore_arrays(place: Path, choose: Callable[[Tree], Tree]) -> Any:
         arguments = ocp.args.PyTreeRestore(
             item,
             restore_args=jax.tree.map(lambda _: numpy, item),
-            partial_restore=True,
+            partial_restore=True,  # does not read what `item` lacks, such as Adam's
         )
         return ocp.PyTreeCheckpointer().restore(place, arguments)
 
@@ -291,6 +296,6 @@ def _read_by_orbax(place: Path) -> Iterator[None]:
     except Exception as error:  # each layer below Orbax has its own classes
         reason = one_line(error)[:200]
         raise UserError(
-            f"{place} is as it was written, but cannot be read: {reason}; try again "
+            f"{place} is undamaged, but cannot be read: {reason}; try again "
             "with the versions of jax and orbax-checkpoint in the run's config.json"
         ) from error

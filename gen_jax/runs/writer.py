@@ -56,7 +56,7 @@ class Writer:
         Raises the errors of `check`; such a state is never written.
         """
         self.check(step, state)
-        if step == self._latest:
+        if step == self._latest:  # the last step may also be a scheduled one
             return
         unfinished = self._folder / f".{step}.tmp"
         learned = dict(state.players)
@@ -96,20 +96,24 @@ class Writer:
 
     def _commit(self, unfinished: Path, step: int, meta: Mapping[str, Any]) -> None:
         """Wait for the arrays, add meta and manifest, and rename the folder."""
+        # `save` returned before the arrays were on disk.
         self._checkpointer.wait_until_finished()
         if not self._leads:
             return
         write_json(unfinished / META, meta)
         write_manifest(unfinished)
+        # The rename commits: it is atomic, and the manifest is already inside.
         unfinished.rename(self._folder / str(step))
         for old in steps(self._folder)[_KEPT:]:
             if not self._keep_every_steps or old % self._keep_every_steps:
-                removed = self._folder / f".{old}.tmp"  # a kill leaves no half of it
+                # Renamed first: a kill while deleting would leave half a checkpoint.
+                removed = self._folder / f".{old}.tmp"
                 (self._folder / str(old)).rename(removed)
                 shutil.rmtree(removed)
 
     def wait(self) -> None:
         """Return when all is on disk. Raises OSError if it could not be written."""
+        # Forgotten first, so that a failed write is raised once.
         written, self._written = self._written, None
         if written is None:
             return

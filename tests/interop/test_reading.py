@@ -132,7 +132,7 @@ def test_sides_may_differ_and_have_to_halve():
     network, shape = network_of({**CONFIG, "sample_size": [4, 6]})
     assert shape == (4, 6, 1)
     assert params_of(network, shape, tensors())
-    with pytest.raises(UserError, match="divide by 2"):
+    with pytest.raises(UserError, match="multiples of 2"):
         params_of(network, (5, 5, 1), tensors())
 
 

@@ -76,7 +76,7 @@ def test_output_has_the_inputs_shape(shape, channel_multipliers, out_channels):
 
 
 def test_sizes_that_do_not_divide_are_refused():
-    with pytest.raises(UserError, match=r"28x28.*divide by 8"):
+    with pytest.raises(UserError, match=r"28x28.*multiples of 8"):
         variables_of(UNet(), images(1, 28, 28, 1), times(1))
 
 
