@@ -285,8 +285,7 @@ def make_train_step(
             state, batch, rng, game=game, microbatches=microbatches, axis_name=axis
         )
 
-    # Inside the scan, so that a batch has the axes [k, S, B, ...].
-    one_step = jax.vmap(step) if over_seeds else step
+    one_step = jax.vmap(step) if over_seeds else step  # the scan is outside: [k, S, B]
 
     def steps(state, batches, rng):
         if steps_per_call == 1:

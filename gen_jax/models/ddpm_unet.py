@@ -105,7 +105,6 @@ class UNet(nn.Module):
                 h = jnp.concatenate([h, skips.pop()], axis=-1)
                 h = block(h, self.base_channels * multiplier)
             if level > 0:
-                # Repeated pixels, not a transposed convolution: as in the paper's code.
                 h = _conv(h.shape[-1])(h.repeat(2, axis=1).repeat(2, axis=2))
 
         out_channels = self.out_channels or x.shape[-1]

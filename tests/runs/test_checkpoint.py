@@ -112,11 +112,11 @@ def test_a_file_that_orbax_cannot_read_is_not_called_damaged(copy, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr("orbax.checkpoint.StandardCheckpointer.restore", refused)
-        with pytest.raises(UserError, match=r"as it was written, but .*: 'another ver"):
+        with pytest.raises(UserError, match=r"is undamaged, but .*: 'another ver"):
             load(copy, adam_game())
     with monkeypatch.context() as patch:
         patch.setattr("orbax.checkpoint.PyTreeCheckpointer.restore", refused)
-        with pytest.raises(UserError, match=r"as it was written, but .*: 'another ver"):
+        with pytest.raises(UserError, match=r"is undamaged, but .*: 'another ver"):
             load_params(copy)
     assert checkpoint.steps(copy / "checkpoints") == [2, 1]
 
