@@ -19,7 +19,7 @@ import jax
 from absl import app, flags, logging
 
 from experiments import leave
-from gen_jax import config, console, files, partners
+from gen_jax import config, console, files, watchdog
 from gen_jax.errors import UserError, nearest
 from gen_jax.runs.run import Run
 
@@ -35,10 +35,9 @@ flags.disclaim_key_flags()  # flags defined here belong to the calling command
 def run(main: Callable[[list[tuple[str, str]]], None]) -> None:
     """Parse the flags, call main([(field, text), ...]) and exit.
 
-    Exit codes: 0; 2 for a mistake of the user's, which gets one line; 3 for a
-    training that diverged; 4 if another process of a training has ended; 129 after
-    SIGHUP, 130 after Ctrl-C, 141 if its output is no longer read, and 143 after
-    SIGTERM.
+    Exit codes: 0; 2 for a user's mistake, with one line; 3 if a training diverged; 4 if
+    another process of a training ended. After SIGHUP the code is 129, after Ctrl-C 130,
+    after SIGTERM 143, and 141 if the output is no longer read.
     """
 
     def guarded(argv):
@@ -47,7 +46,7 @@ def run(main: Callable[[list[tuple[str, str]]], None]) -> None:
             main(_overrides(argv[1:]))
             sys.stdout.flush()
 
-    logging.set_verbosity(logging.FATAL)  # Orbax logs what it raises, at length
+    logging.set_verbosity(logging.FATAL)  # Orbax also logs the errors that it raises
     for name in ("jax", "matplotlib"):
         getLogger(name).setLevel("CRITICAL")
     if isinstance(sys.stdout, io.TextIOWrapper):  # a path may be of any bytes
@@ -57,8 +56,8 @@ def run(main: Callable[[list[tuple[str, str]]], None]) -> None:
     except BaseException as error:
         signal.signal(signal.SIGINT, leave)
         for stream in (sys.stdout, sys.stderr):
-            _drop_if_unheard(stream)
-        partners.leave(error)
+            _drop_unwritable_output(stream)
+        watchdog.leave(error)
         if isinstance(error, SystemExit) and error.code in _INTERRUPTED:
             os._exit(error.code)  # Python would abort if a library's thread still works
         raise
@@ -71,10 +70,10 @@ def _interrupt(number: int, frame: Any) -> None:
     raise KeyboardInterrupt
 
 
-def _drop_if_unheard(stream: TextIO) -> None:
-    """Forget what a stream cannot write, else Python would try again and exit with 120.
+def _drop_unwritable_output(stream: TextIO) -> None:
+    """Drop the buffered output of a stream that is closed or whose disk is full.
 
-    Nobody reads it any more, or its disk is full.
+    Otherwise Python would try to write it again at the end, and exit with code 120.
     """
     try:
         stream.flush()
@@ -91,10 +90,10 @@ def errors_in_one_line() -> Iterator[None]:
     except UserError as error:
         _exit(str(error), error.exit_code)
     except BrokenPipeError:  # `| head` has read enough: all is written to files
-        _drop_if_unheard(sys.stdout)
+        _drop_unwritable_output(sys.stdout)
         sys.exit(128 + signal.SIGPIPE)
     except OSError as error:
-        _drop_if_unheard(sys.stdout)
+        _drop_unwritable_output(sys.stdout)
         _exit(f"{error.strerror or error}: {error.filename or 'disk'}", 2)
     except MemoryError as error:
         _exit(f"out of memory: {error}", 2)

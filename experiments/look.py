@@ -3,7 +3,7 @@
   python -m experiments.look --data=SPEC [--out=FILE.png] [--config.data.FIELD=VALUE]
 
 SPEC is as for `experiments.train`. The picture shows the images as a training would
-read them. The names and counts of the classes are printed, and what was left out.
+read them. The names and counts of the classes are printed, and the files that were left out.
 """
 
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ _OUT = flags.DEFINE_string("out", None, "a .png file; default: look.png")
 
 
 def main(overrides: list[tuple[str, str]]) -> None:
-    """Load a dataset, print what was understood of it, and draw it."""
+    """Load a dataset, print a summary of it, and draw it."""
     if not _DATA.value:
         raise UserError("--data=SPEC is needed, such as --data=folder:DIR")
     for field, _ in overrides:

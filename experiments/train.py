@@ -1,12 +1,12 @@
-"""Train an experiment, or continue an interrupted run.
+"""Train an experiment, or resume an interrupted run.
 
   python -m experiments.train --experiment=NAME --workdir=DIR [--data=SPEC] [FLAGS]
 
 SPEC: digits, ring, branches, idx:DIR, folder:DIR, pairs:DIR, npz:FILE, tfds:NAME
 (mnist, fashion_mnist and cifar10 are short for tfds:NAME), or a source that another
 installed package registers. branches and pairs: hold images to translate;
---config.data.task makes such pairs from any other images. `experiments.look` draws what
-is understood of SPEC, which a training prints first and --dry_run too.
+--config.data.task makes such pairs from any other images. A training prints a
+summary of the data first; `experiments.look` draws the data.
 
 Any field of the configuration is a flag, --config.FIELD=VALUE, and --dry_run shows all
 fields. A network has fields of its own, such as --config.network=unet
@@ -15,8 +15,8 @@ fields. A network has fields of its own, such as --config.network=unet
 --seeds=N trains N seeds at once, from --seed on, each into its own folder seed_K of
 DIR; evaluate --workdir=DIR then gives intervals over trainings.
 
---init_from=RUN begins a new run from the weights of another: its experiment and
-configuration except for the flags that are given, on any data that the weights fit.
+--init_from=RUN begins a new run from the weights of another run, with the same
+configuration unless a flag changes it. The data may differ if the shapes fit.
 """
 
 import dataclasses
@@ -29,7 +29,7 @@ from absl import flags
 from experiments import flags as parsing
 from experiments import run_config
 from gen_jax import config as configs
-from gen_jax import console, data, devices, experiment, files, partners
+from gen_jax import console, data, devices, experiment, files, watchdog
 from gen_jax.data import summary
 from gen_jax.errors import UserError, one_line
 from gen_jax.game import Game, State, Weights, init_state
@@ -62,7 +62,7 @@ _RESUME = flags.DEFINE_enum(
     "resume",
     "auto",
     ["auto", "never"],
-    "auto: continue a run whose checkpoint is in the workdir; never: refuse to",
+    "auto: resume if the workdir holds a checkpoint; never: refuse such a workdir",
 )
 _INIT_FROM = flags.DEFINE_string(
     "init_from",
@@ -73,8 +73,8 @@ _INIT_FROM = flags.DEFINE_string(
 _DISTRIBUTED = flags.DEFINE_bool(
     "distributed",
     False,
-    "one of several processes: on a TPU pod, under Slurm or Open MPI, or as "
-    "JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID say",
+    "one of several processes: on a TPU pod, under Slurm or Open MPI, or "
+    "numbered by JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID",
 )
 _DRY_RUN = flags.DEFINE_bool("dry_run", False, "print the run's plan; write nothing")
 _LIST = flags.DEFINE_bool("list", False, "print the experiments")
@@ -245,7 +245,7 @@ def _train(
 
     if _DISTRIBUTED.value:
         devices.join_processes()
-        partners.watch()
+        watchdog.watch()
     from gen_jax import memory
     from gen_jax.loop import fit
     from gen_jax.runs import run as runs
@@ -260,9 +260,9 @@ def _train(
     memory.check({"a batch takes": batch / mesh.size}, mesh.local_devices[0])
     meta = runs.make_meta(name, config, dataset.info)
     meta |= {"data": data.fingerprint(dataset), "backend": _BACKEND.value}
-    understood = data.summarize(dataset)
-    meta |= {summary.META: dataclasses.asdict(understood)}
-    meta |= {COLUMNS: column_names(game, understood)}
+    read = data.summarize(dataset)
+    meta |= {summary.META: dataclasses.asdict(read)}
+    meta |= {COLUMNS: column_names(game, read)}
     start = None
     if saved is not None:
         _check_data(config, meta, saved)

@@ -1,4 +1,4 @@
-"""Checks of the arguments of `fit` and of a compiled step, before anything is trained.
+"""Check the arguments of `fit` and of a compiled step before anything is trained.
 
 Each raises UserError with one line that names the argument, and the array if one is
 wrong.
@@ -25,8 +25,8 @@ def fit_config(
 ) -> FitConfig:
     """Return the configuration of `fit`, by default FitConfig().
 
-    Raises UserError for another type, for something that is not a game, for a workdir
-    that is neither a path nor None, and for both a first state and given weights.
+    Raises UserError for another type, for a game of another type, for an invalid
+    workdir, and if both a first state and given weights are passed.
     """
     if not hasattr(game, "players") or not hasattr(game, "turns"):
         raise UserError(f"game is {describe(game)}: write Game(players, turns)")
@@ -71,7 +71,7 @@ def check_divides(game: Any, mesh: Mesh, microbatches: int, size: int) -> None:
     divisor = mesh.size * game.parts * microbatches
     if size % divisor:
         raise UserError(
-            f"a batch of {size} does not divide by {divisor} = {mesh.size} devices x "
+            f"a batch of {size} is not divisible by {divisor} = {mesh.size} devices x "
             f"{game.parts} parts x {microbatches} microbatches: give a multiple of it"
         )
 
@@ -179,7 +179,8 @@ def checked_batches(
         )
     batch = next(iter(stream), None)
     if not jax.tree.leaves(batch):
-        raise UserError(f"batches(0) yields {batch!r} first: it must yield arrays")
+        found = "no batch" if batch is None else f"{batch!r} first"
+        raise UserError(f"batches(0) yields {found}: it must yield arrays")
     sizes = set()
     for name, leaf in named_leaves(batch, "batch"):
         numeric = hasattr(leaf, "dtype") and leaf.dtype.kind not in "OSUM"

@@ -6,8 +6,8 @@ The limits and the choices of a field stand on the field itself, as its metadata
     gan_loss: str = choice(GAN_LOSSES, default="non_saturating")
     network: Denoiser = nested(DENOISERS, default="auto")
 
-A nested field holds one of several dataclasses, such as a network with its own fields:
-`network` is then the name of its kind, `network.dropout` a field of the chosen kind.
+A nested field holds one of several dataclasses, such as a network with its own fields.
+`network` is then the name of its kind, and `network.dropout` a field of that kind.
 
 A misspelt name, a value of the wrong type or a value out of range raises UserError,
 with one line that names the allowed values. `experiments/flags.py` reads the command
@@ -142,8 +142,10 @@ def check(config: Any, path: str, value: Any, name: str | None = None) -> None:
     value = sides(value, name) if isinstance(value, str) else value
     numbers = value if isinstance(value, tuple) else (value,)
     if len(numbers) < declared["min_length"]:
+        least = declared["min_length"]
         raise UserError(
-            f"{name}={value} is too short: it needs at least {declared['min_length']}"
+            f"{name}={value} is too short: it needs at least {least} "
+            f"number{'s' * (least > 1)}"
         )
     low = -math.inf if declared["low"] is None else declared["low"]
     for number in numbers:

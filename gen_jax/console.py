@@ -1,28 +1,27 @@
-"""Lines on standard error, which never stop the work that they tell of.
+"""Lines on standard error that never stop the work.
 
-Its reader may have gone, its disk may be full, its terminal closed: then the line is
-lost and nothing else is.
+If standard error is closed or its disk is full, the line is lost and the work goes on.
 """
 
 import contextlib
 import sys
 
 
-def unheard() -> contextlib.suppress:
-    """Return a context in which an output that cannot be written is done without."""
+def ignore_closed_output() -> contextlib.suppress:
+    """Return a context that ignores the errors of an output that cannot be written."""
     # A closed file raises ValueError; a stream that is None has no attribute.
     return contextlib.suppress(OSError, ValueError, AttributeError)
 
 
 def tell(line: str) -> None:
     """Print a line on standard error, if it can be written."""
-    if sys.stderr is not None:  # `print` would take standard output for None
-        with unheard():
+    if sys.stderr is not None:  # with file=None, print would use standard output
+        with ignore_closed_output():
             print(line, file=sys.stderr, flush=True)
 
 
 def is_terminal() -> bool:
     """Return whether standard error is a terminal."""
-    with unheard():
+    with ignore_closed_output():
         return sys.stderr.isatty()
     return False

@@ -1,6 +1,6 @@
-"""Checks of a game that somebody else wrote, made while it is built or traced.
+"""Check a user's game while it is built or traced.
 
-They cost nothing at run time. Each raises UserError with one line that names the
+The checks cost nothing at run time. Each raises UserError with one line that names the
 player, and the array if one is wrong.
 """
 
@@ -168,7 +168,7 @@ def checked_turns(turns: Any) -> tuple[tuple[tuple[str, ...], int], ...]:
 
 
 def check_batch(batch: Any, divisor: int) -> None:
-    """Check that a batch, arrays [B, ...], holds no bytes and divides by `divisor`.
+    """Check that a batch, arrays [B, ...], holds no bytes and is divisible by `divisor`.
 
     Raises UserError for images as uint8, and for another B.
     """
@@ -176,7 +176,7 @@ def check_batch(batch: Any, divisor: int) -> None:
     size = jax.tree.leaves(batch)[0].shape[0]
     if size % divisor:
         raise UserError(
-            f"a batch of {size} does not divide by {divisor}, the game's parts times "
+            f"a batch of {size} is not divisible by {divisor}, the game's parts times "
             "the microbatches: give a multiple of it"
         )
 
@@ -205,12 +205,15 @@ def check_loss(name: str, mutable: Any, result: Any) -> None:
     mutable: the player's mutable state, arrays; the loss must return the same
         structure, shapes and dtypes.
 
-    Raises UserError for another form or another mutable state. It does too for a value
-    or metric that is not a scalar, and for a metric whose name the step uses.
+    Raises UserError for another form or another mutable state, for a value or metric
+    that is not a scalar, and for a metric whose name the step uses.
     """
     pair = isinstance(result, tuple) and len(result) == 2
     if not pair or not (isinstance(result[1], tuple) and len(result[1]) == 2):
-        raise UserError(f"the loss of {name!r} returned {describe(result)}: {_FORM}")
+        found, form = describe(result), _FORM
+        if pair and isinstance(result[1], Mapping):
+            found, form = "(value, dict)", "return value, (mutable state, metrics)"
+        raise UserError(f"the loss of {name!r} returned {found}: {form}")
     value, (new_mutable, metrics) = result
     if not _is_scalar(value) or not jnp.issubdtype(dtype_of(value), jnp.floating):
         raise UserError(
@@ -264,17 +267,16 @@ def first_difference(
             return f"{name}: missing"
         if name not in theirs:
             return f"{name}: unknown, {other} has none"
-        for what, of in (("shape", jnp.shape), ("dtype", dtype_of)):
-            if of(mine[name]) != of(theirs[name]):
-                return (
-                    f"{name}: {what} {of(mine[name])}, {other} has {of(theirs[name])}"
-                )
+        for property_, of in (("shape", jnp.shape), ("dtype", dtype_of)):
+            own, wanted = of(mine[name]), of(theirs[name])
+            if own != wanted:
+                return f"{name}: {property_} {own}, {other} has {wanted}"
     own, wanted = (str(jax.tree.structure(tree)) for tree in (found, expected))
     if own == wanted:
         return ""
     if not mine:
         return f"{root}: {found!r}, {other} has {expected!r}"
-    return f"{root}: its containers are {own}, those of {other} {wanted}"
+    return f"{root}: its structure is {own}, {other} has {wanted}"
 
 
 def check_no_raw_images(batch: Any) -> None:

@@ -126,9 +126,8 @@ def cache_folder(name: str) -> Path:
 def use_compilation_cache() -> None:
     """Keep compiled programs in the user's cache folder, for the next process.
 
-    If JAX_COMPILATION_CACHE_DIR is set, JAX's own settings hold instead. A program that
-    cannot be kept, as in a read-only home, is compiled again without a word. So is one
-    that was damaged, and replaced.
+    If JAX_COMPILATION_CACHE_DIR is set, JAX's own settings hold instead. If the folder
+    cannot be written, or an entry is damaged, the program is compiled again silently.
     """
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         jax.config.update("jax_compilation_cache_dir", str(cache_folder("xla")))
@@ -142,9 +141,9 @@ _show_warning: list[Any] = []
 
 
 def _replace_damaged_programs(message: Any, *where: Any, **more: Any) -> None:
-    """Remove what JAX warns that it cannot read from its cache; show other warnings.
+    """Remove the cache entries that JAX cannot read; show all other warnings.
 
-    JAX itself would keep the damaged file and warn of it for ever.
+    JAX itself would keep a damaged entry and warn of it at every use.
     """
     found = re.match(
         r"Error (reading|writing) persistent compilation cache entry for '([^']*)'",

@@ -57,7 +57,10 @@ class Experiment(NamedTuple):
             if not has[need]:
                 raise UserError(f"this recipe needs {need}; {spec} has none")
         if has["pairs"] and "pairs" not in self.needs:
-            raise UserError(f"{spec} has pairs of images, which are for pix2pix")
+            raise UserError(
+                f"{spec} has pairs of images, which this recipe cannot use: choose a "
+                "recipe for pairs, see --list"
+            )
         if self.shape is not None and info.shape != self.shape:
             raise UserError(
                 f"this recipe is for examples of shape {self.shape}; "

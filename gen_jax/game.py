@@ -135,8 +135,8 @@ class Game:
     ops: functions of the trained players; see `ops.py`.
     num_classes: number of classes that the ops take as y; 0 if they take no y.
 
-    Raises UserError for a turn that names an unknown player or one that cannot move,
-    for a player that could move and has no turn, and for a part of another type.
+    Raises UserError if a turn names an unknown player or one that cannot move, if a
+    player could move and has no turn, and for a part of another type.
     """
 
     players: Mapping[str, Player]
@@ -191,7 +191,7 @@ def init_state(
 
     rng: the run's key. batch: an example batch, arrays [B, ...]; only its shapes and
         dtypes matter.
-    given: by player's name, the weights of a frozen or warm-started player: anything
+    given: the weights of frozen or warm-started players, by name. Weights are anything
         with `params` and `mutable` (Weights, a PlayerState), or a tree of parameters
         for a player without mutable state.
 
@@ -199,8 +199,9 @@ def init_state(
     """
     given = contracts.given_weights(given)
     if unknown := set(given) - set(game.players):
+        names = ", ".join(map(repr, sorted(unknown)))
         raise UserError(
-            f"{sorted(unknown)} given; the players are {list(game.players)}"
+            f"given names {names}: the players are {', '.join(game.players)}"
         )
     zeros = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), batch)
     keys = {

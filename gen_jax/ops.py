@@ -1,7 +1,7 @@
 """Ops: the functions of a trained game that samplers, figures and measures call.
 
-A game offers an op by giving it; an op that is None is missing. Whoever needs an op
-asks for it by name, never for a family's name.
+An op that is None is missing. Figures, measures and commands ask for an op by its name,
+never for a family's name.
 """
 
 import dataclasses
@@ -17,16 +17,20 @@ Op = Callable[..., Any]
 class Ops:
     """Functions of a game's players, each optional.
 
-    Whoever calls an op passes the players first, and the rest by the names below.
+    A caller passes the players first, and the other arguments by the names below.
 
-    players: the players' states by name. keys [B]: one random key an example. x, x_hat:
-    examples [B, ...], images in [-1, 1]. z: latents [B, ...]. y: labels int32 [B], None
-    or -1 for none. time: from 0, the clean image, to 1, pure noise; start and end are
-    numbers. Bounds are in nats per example [B].
+    players: the players' states by name.
+    keys: one random key per example, [B].
+    x, x_hat: examples, float32 [B, ...]; images are in [-1, 1].
+    z: latents, float32 [B, ...].
+    y: labels, int32 [B]; -1 or y=None for no label.
+    time: a number in [0, 1], or float32 [B]; 0 is the clean image, 1 is pure noise.
+    start, end: numbers in [0, 1], of the same meaning.
+    Bounds are in nats per example, float32 [B].
 
     sample: (players, keys, y, **options) -> x.
-    sampling_options: (**options) -> all options that `sample` would use, defaults
-        included, as a dict.
+    sampling_options: (**options) -> a dict of all options that `sample` would use,
+        defaults included.
     prior: (players, keys) -> z.
     encode: (players, x, keys, y) -> z; the mean of q(z|x) if keys are None.
     decode: (players, z, y) -> x_hat.
@@ -41,7 +45,7 @@ class Ops:
     bound: (players, x, keys, y) -> a lower bound on log p(x).
     bound_terms: (players, x, keys, y) -> {name: nats [B]}, whose sum is -bound.
     importance_weights: (players, x, keys, y) -> log p(x, z) / q(z|x) for one z.
-    extra: ops of one's own, by name.
+    extra: your own ops, by name.
 
     Raises UserError for an op that is not a function.
     """
@@ -84,7 +88,7 @@ class Ops:
         return {**{k: op for k, op in own.items() if op is not None}, **self.extra}
 
 
-# What an op is called with; y only if the game has classes.
+# The arguments of each op; y only if the game has classes.
 ARGUMENTS = {
     "sample": ("keys", "y"),
     "prior": ("keys",),

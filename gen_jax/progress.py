@@ -8,14 +8,15 @@ from collections.abc import Iterator
 
 from gen_jax import console
 
-_FIRST_SECONDS = 10.0  # until the first line; then the pauses grow
-_GROWTH = 6.0  # a line when a sixth of the time so far has passed since the last one
+_FIRST_SECONDS = 10.0  # before the first line
+# The pause between lines is a sixth of the time so far, so that a log stays short.
+_GROWTH = 6.0
 
 
 def blocks(
     name: str, total: int, size: int, unit: str = "images"
 ) -> Iterator[tuple[int, int]]:
-    """Yield (start, stop) of consecutive blocks of `total` things, telling progress.
+    """Yield (start, stop) of consecutive blocks of `total` things; print the progress.
 
     name: the work, in the lines. size: maximum length of a block.
     """
@@ -23,8 +24,8 @@ def blocks(
 
     starts = range(0, total, size)
     hidden = not console.is_terminal() or len(starts) < 2
-    began = told = time.monotonic()
-    compiled, done = began, 0  # the first block compiles, so it tells nothing of others
+    started = printed = time.monotonic()
+    compiled, done = started, 0  # the first block compiles: its time is not counted
     for start in tqdm(starts, desc=name, disable=hidden, leave=False):
         stop = min(start + size, total)
         yield start, stop
@@ -32,11 +33,11 @@ def blocks(
         if start == 0:
             compiled, done = now, stop
             continue
-        pause = max(_FIRST_SECONDS, (now - began) / _GROWTH)
-        if hidden and stop < total and now - told > pause:
+        pause = max(_FIRST_SECONDS, (now - started) / _GROWTH)
+        if hidden and stop < total and now - printed > pause:
             left = (now - compiled) * (total - stop) / (stop - done)
             console.tell(f"{name}: {stop:,} of {total:,} {unit}, {_time(left)} left")
-            told = now
+            printed = now
 
 
 def _time(seconds: float) -> str:

@@ -50,7 +50,7 @@ def train_step(
     Returns the next state and scalars named `player/metric`, averaged over a player's
     turns: its loss, its gradient's norm, and the metrics that its loss returns. Raises
     UserError, while tracing, for a loss that returns another form (`contracts`), for
-    images as uint8 and for a batch that does not divide.
+    images as uint8, and for a batch of a size that does not fit.
     """
     contracts.check_batch(batch, game.parts * microbatches)
     # A function of (seed, step): the state carries no key, so a resume repeats none.
@@ -224,7 +224,7 @@ class Step:
     def __call__(
         self, state: State, batch: Tree, rng: jax.Array
     ) -> tuple[State, Metrics]:
-        """Check that the batch, arrays [B, ...], divides; then take the step.
+        """Check that the devices can divide the batch [B, ...]; then take the step.
 
         The state is moved to its devices first: jit would compile once for a new state
         and once for the result of a step.
@@ -272,7 +272,7 @@ def make_train_step(
     compiler_options: XLA's options; None for this platform's.
 
     Raises UserError for an unknown backend or mesh, and for options that pmap lacks. A
-    call raises it for a batch that does not divide or lacks the axes [k] or [S].
+    call raises it for a batch that is not divisible or lacks the axes [k] or [S].
     """
     arguments.check_backend(backend, spec, over_seeds)
     mesh = arguments.checked_mesh(mesh or devices.data_mesh(jax.devices()[:1]))

@@ -114,7 +114,7 @@ def test_given_weights_replace_the_init():
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"modle": {}}, r"\['modle'\] given; the players are \['model'\]"),
+        ({"modle": {}}, "given names 'modle': the players are model"),
         ({"model": {"w": jnp.zeros(3)}}, "'model' has mutable state too: give W"),
         (
             {"model": Weights({"w": jnp.zeros((3, 4))}, {"mean": jnp.ones(3)})},

@@ -203,7 +203,7 @@ def test_a_batch_that_does_not_divide_writes_nothing(tmp_path):
     def seven(start):
         return ({"x": np.zeros(7, np.float32)} for _ in itertools.count(start))
 
-    with pytest.raises(UserError, match="a batch of 7 does not divide by 4"):
+    with pytest.raises(UserError, match="a batch of 7 is not divisible by 4"):
         fit(mean_game(), seven, config(2), workdir=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
@@ -255,7 +255,7 @@ def test_an_error_of_the_reader_does_not_save_what_is_not_finite(tmp_path):
             "batches is a value of type list_iterator: give a",
         ),
         (lambda step: None, r"\(0\) is a value of type NoneType: it must yield"),
-        (lambda step: [], r"batches\(0\) yields None first: it must yield arrays"),
+        (lambda step: [], r"batches\(0\) yields no batch: it must yield arrays"),
         (lambda step: [{}], r"batches\(0\) yields {} first: it must yield arrays"),
         (lambda step: [[1, 2]], r"batch.0 is a value of type int: a batch is a tree"),
         (

@@ -376,8 +376,8 @@ def test_the_step_lowers_for_tpu():
     [
         ({"backend": "xmap"}, 24, "'xmap' is unknown: give 'jit' or 'pmap'"),
         ({"backend": "pmap", "spec": PartitionSpec()}, 24, "spec shards a state"),
-        ({"mesh": 4}, 6, "a batch of 6 does not divide by 8 = 4 devices x 2 parts"),
-        ({"mesh": 4, "microbatches": 2}, 24, "24 does not divide by 16 = "),
+        ({"mesh": 4}, 6, "a batch of 6 is not divisible by 8 = 4 devices x 2 parts"),
+        ({"mesh": 4, "microbatches": 2}, 24, "24 is not divisible by 16 = "),
     ],
 )
 def test_a_batch_that_does_not_divide_is_refused(options, size, message):

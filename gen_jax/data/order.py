@@ -51,12 +51,11 @@ def batches(
     process_count]}; for pairs "y" is uint8 [B / process_count, H, W, C']. Threads read
     ahead if the split is decoded on reading.
 
-    Raises UserError if batch_size is not a positive multiple of process_count.
+    Raises UserError if the batch does not divide by the processes.
     """
     if batch_size < 1 or batch_size % process_count:
         raise UserError(
-            f"a batch of {batch_size} is not a positive multiple of {process_count}, "
-            "the number of processes: give another batch_size"
+            f"a batch of {batch_size} does not divide by {process_count} processes"
         )
     own_size = batch_size // process_count
     # Kept for a few epochs: a batch may span two, and threads read further ahead.

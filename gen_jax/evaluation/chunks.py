@@ -27,14 +27,15 @@ class Chunks:
     def each(
         self, name: str, number: int, make: Make, size: int
     ) -> Iterator[np.ndarray]:
-        """Yield chunks [size, ...] of `number` examples, telling progress."""
+        """Yield chunks [size, ...] of `number` examples; print the progress."""
         for start, stop in progress.blocks(name, number, size):
             yield self.one(name, start, stop, make)
 
     def one(self, name: str, start: int, stop: int, make: Make) -> np.ndarray:
         """Return a chunk [stop - start, ...] from its file, or compute and write it.
 
-        A damaged chunk is computed again. One that cannot be written costs time alone.
+        A damaged chunk is computed again. If a chunk cannot be written, it is computed
+        again next time.
         """
         path = self._folder / f"{self._key}-{name}-{start:06d}-{stop:06d}.npy"
         if (kept := load_array(path)) is not None:

@@ -1,4 +1,4 @@
-"""The examples of a split as an array that is read in parts; and least numbers."""
+"""The examples of a split as an array that is read in parts, and a check of counts."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ class Examples:
     """The x of a split at `places`, [N, ...] as it is stored; an index reads them."""
 
     def __init__(self, split: Split, places: np.ndarray | None = None):
-        """Read nothing yet. places: int [N]; None for all, in their order."""
+        """Store the split; examples are read on access. places: int [N]; None for all, in their order."""
         self._split = split
         self._places = np.arange(len(split)) if places is None else places
 

@@ -1,4 +1,4 @@
-"""evaluation.json: computed, kept as long as it is valid, and combined over seeds.
+"""Compute evaluation.json, reuse its valid measures, and combine them over seeds.
 
 Each measure is written when it is computed. Its key is a hash of everything that it
 depends on: a later evaluation keeps a measure whose key is unchanged, computes the
@@ -170,7 +170,7 @@ def over_seeds(records: Sequence[Record]) -> Record:
 
 
 def _lines_by_seed(records: Sequence[Record], name: str) -> list[str]:
-    """Return the lines on what a measure left out, with their seeds if not of all."""
+    """Return the `left_out` lines of a measure, with the seeds that they hold for."""
     seeds: dict[str, list[str]] = {}
     for record in records:
         for line in record.measures[name].left_out:

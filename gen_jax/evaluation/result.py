@@ -57,7 +57,7 @@ class Result(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Measured:
-    """A measure's part of evaluation.json.
+    """A measure's entry in evaluation.json.
 
     description: one line on the measure. pictures: file names. captions: by file name.
     seconds: the time that it took. key: a hash of everything that it depends on.
@@ -94,7 +94,7 @@ class Record:
 
     @property
     def missing(self) -> list[str]:
-        """Return a line for everything that was asked for and is left out."""
+        """Return a line for each requested number that is left out."""
         named = [
             f"{name}: {line}"
             for name, m in self.measures.items()

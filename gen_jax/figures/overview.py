@@ -1,7 +1,7 @@
 """A dataset at a glance: a row of real images for each class, and its counts.
 
 It draws what a training would read: images as they are cropped and resized, the split
-and the classes as they were understood.
+and the classes.
 """
 
 from collections.abc import Sequence

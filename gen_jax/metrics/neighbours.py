@@ -67,7 +67,7 @@ def nearest(points: np.ndarray, train: Images, k: int = 1) -> Neighbours:
     check_finite(sampled=points)
     if not 1 <= k <= len(train):
         raise UserError(
-            f"k={k} neighbours of {len(train)} do not exist: give 1 to {len(train)}"
+            f"k={k} is invalid for {len(train)} images: give 1 to {len(train)}"
         )
     flat = points.reshape(len(points), -1)
     rows = max(1, min(2048, _BLOCK // max(1, flat.shape[1])))

@@ -32,7 +32,7 @@ def settings(meta: Meta) -> Settings:
     saved, name = meta.config, meta.experiment
     bare = {cut(k): cut(str(x)) for k, x in flatten_dict(saved, sep=".").items()}
     if name is None:
-        why = "It is a game of its own: repeat it with the program that trained it."
+        why = "It was trained with your own game: repeat it with your own program."
         return Settings(None, why if meta != Meta() else "", bare, {})
     try:
         recipe = experiment.find(name).config

@@ -12,10 +12,10 @@ from gen_jax.data.class_names import shown
 from gen_jax.report import (
     command,
     comparisons,
+    data_summary,
     drawings,
     line_charts,
     speed,
-    understood,
 )
 from gen_jax.report.pictures import LIMIT, Album, Picture, spread
 from gen_jax.report.run_files import Folder
@@ -72,7 +72,7 @@ def _content(folders: Sequence[Folder], together: Sequence[Folder]) -> dict[str,
         "title": _title(folders),
         "folders": folders,
         "facts": table_of([(folder.label, _facts(folder)) for folder in folders]),
-        "data": understood.understood(folders),
+        "data": data_summary.data_summaries(folders),
         "films": [film for film in films if film.frames],
         "curves": _curves(folders),
         "figures": drawings.figures(folders, album),

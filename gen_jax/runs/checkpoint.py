@@ -28,7 +28,7 @@ import numpy as np
 from gen_jax import console
 from gen_jax.errors import UserError, one_line
 from gen_jax.game import Game, State, Tree, init_state
-from gen_jax.runs import chatter, frozen, identity, structure
+from gen_jax.runs import frozen, identity, orbax_logs, structure
 from gen_jax.runs.manifest import DamagedError, read_manifest, refusals, verify
 
 FORMAT = 2  # raised when older checkpoints can no longer be read as they are
@@ -290,7 +290,7 @@ def _restore_arrays(place: Path, choose: Callable[[Tree], Tree]) -> Any:
 @contextlib.contextmanager
 def _read_by_orbax(place: Path) -> Iterator[None]:
     """Raise errors of the body as UserError; damage was excluded before."""
-    chatter.silence()
+    orbax_logs.silence()
     try:
         yield
     except Exception as error:  # each layer below Orbax has its own classes

@@ -1,4 +1,4 @@
-"""Tell which number of a run is the first that is no longer finite."""
+"""Find the first number of a run that is no longer finite."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -12,7 +12,7 @@ from gen_jax.game import State
 
 
 class Leaves(NamedTuple):
-    """Whether each leaf of a state is finite, computed while the host goes on."""
+    """Flags of a state's leaves: finite or not. They are computed in the background."""
 
     structure: Any  # the state's
     flags: jax.Array  # bool [number of leaves]

@@ -22,7 +22,7 @@ def directory(run: Path, digest: str) -> Path:
 
 
 def check(run: Path, digest: str) -> None:
-    """Raise DamagedError if a frozen player is missing or not as it was written."""
+    """Raise DamagedError if a frozen player is missing or has changed on disk."""
     try:
         verify(directory(run, digest))
     except DamagedError as error:

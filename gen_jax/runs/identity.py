@@ -1,4 +1,4 @@
-"""Tell whether a checkpoint belongs to a run: by content, not by the path.
+"""Check whether a checkpoint belongs to a run: by content, not by the path.
 
 A run is its experiment, the shapes of its batch, its seed, the digest of its data and
 the fields of its configuration that a resumed run may not change.
@@ -11,7 +11,7 @@ from typing import Any
 
 from gen_jax.errors import UserError
 
-MOVABLE = ("data.spec", "data.data_dir")  # where the data lie, not what they are
+MOVABLE = ("data.spec", "data.data_dir")  # the place of the data, not their content
 _CONFIG = "config.json"
 
 
@@ -80,7 +80,7 @@ def _difference(
 
 
 def _entries(meta: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield (dotted path, value) of the entries that make a run what it is."""
+    """Yield (dotted path, value) of the entries that identify a run."""
     yield "experiment", meta.get("experiment")
     yield from _flat("config", meta.get("config", {}))
     yield from _flat("fit", meta.get("fit", {}))

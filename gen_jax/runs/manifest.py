@@ -1,4 +1,4 @@
-"""Tell whether the files of a folder are as they were written.
+"""Check that the files of a folder have not changed since they were written.
 
 A folder's manifest is a JSON file with the SHA-256 of every other file in it.
 """
@@ -16,7 +16,7 @@ _MANIFEST = "manifest.json"
 
 
 class DamagedError(UserError):
-    """A file is missing, or is not as it was written."""
+    """A file is missing, or has changed since it was written."""
 
 
 def write_manifest(directory: Path) -> None:

@@ -28,10 +28,10 @@ class MetricsLog:
     metrics.jsonl has one JSON object per logged step: step, images, every metric and
     seconds. A value that is not finite is null, since JSON has no NaN.
 
-    Opening drops the lines after `resume_step`, and a last line torn by a kill; with
-    `every`, also that of `resume_step` if only the last step of a run would have it. So
-    a resumed run's file looks as if the run had never stopped. TensorBoard drops the
-    steps after `resume_step`.
+    Opening drops the lines after `resume_step`, and a last line torn by a kill. With
+    `every` it also drops the line of `resume_step` if that step was logged only because
+    it was the last. So a resumed run's file looks as if the run had never stopped.
+    TensorBoard drops the steps after `resume_step`.
 
     Every method raises OSError if the disk is full or the folder is gone.
     """
@@ -108,7 +108,8 @@ class MetricsLog:
 def _drop_lines_after(path: Path, step: int, every: int) -> list[str]:
     """Return the whole lines up to a step; replace the file by them in one move.
 
-    every: the interval of logged steps; the line of a run's former end is no such step.
+    every: the interval of logged steps. The last step of a shorter run may not be a
+        multiple of it; a longer run would not log that step.
     """
     last = step if step % every == 0 or step == 1 else step - 1
     if not path.exists():
@@ -152,7 +153,7 @@ class Progress:
             from tqdm import tqdm
 
             self._interval = 0.2
-            with console.unheard():
+            with console.ignore_closed_output():
                 self._bar = tqdm(
                     total=total,
                     initial=start,
@@ -173,7 +174,7 @@ class Progress:
         """Show a step: the first, the last, and one per interval between them.
 
         images: seen so far, in earlier processes too. metrics: floats by name; the
-        first three losses are shown. Without any, as after a resume, no line is.
+        first three losses are shown. Without metrics, as after a resume, no line is.
         """
         if not metrics and self._bar is None:
             return
@@ -192,7 +193,7 @@ class Progress:
         self._shown = step, images, now
         losses = short_losses(metrics)
         if self._bar is not None:
-            with console.unheard():
+            with console.ignore_closed_output():
                 self._bar.set_postfix_str(_joined(losses, speed), refresh=False)
                 self._bar.update(step - self._bar.n)
         else:
@@ -201,7 +202,7 @@ class Progress:
     def say(self, message: str) -> None:
         """Print a line on standard error, above the bar if there is one."""
         if self._bar is not None:
-            with console.unheard():
+            with console.ignore_closed_output():
                 self._bar.write(message, file=sys.stderr)
         else:
             console.tell(message)
@@ -209,7 +210,7 @@ class Progress:
     def close(self) -> None:
         """Finish the bar's line and leave it as it is."""
         if self._bar is not None:
-            with console.unheard():
+            with console.ignore_closed_output():
                 self._bar.close()
 
 

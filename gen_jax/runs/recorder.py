@@ -27,8 +27,8 @@ from gen_jax.runs.sample_grids import Pictures
 class Recorder:
     """Records one or more runs: call `after` when a call of the step returns.
 
-    example: the shapes of one run's batch. workdir: the run's folder, or the folder of
-    the folders of `seeds`; None keeps nothing. meta: as `fit` takes it.
+    example: the shapes of one run's batch. workdir: the run's folder, or the parent of
+    the folders of `seeds`; None keeps nothing. meta: as for `fit`.
     """
 
     def __init__(
@@ -114,16 +114,16 @@ class Recorder:
             yield
 
     def agree(self, step: int, caught: Sequence[int]) -> int:
-        """Return the signal that any process was told to stop by; 0 for none.
+        """Return the signal that stopped any process; 0 if none did.
 
         caught: this process's signals. All processes ask at the same steps.
         """
-        told = caught[0] if caught else 0
+        number = caught[0] if caught else 0
         if jax.process_count() == 1:
-            return told
+            return number
         if step % self._config.log_every_steps:
-            return 0
-        return _largest(told)
+            return 0  # asking costs a message to every process
+        return _largest(number)
 
     def after(
         self, step: int, state: State, metrics: Mapping[str, jax.Array], count: int
@@ -166,8 +166,8 @@ class Recorder:
     def rescue(self, step: int, state: State, error: BaseException) -> None:
         """Save the state of `step` after an error, as far as that can be done.
 
-        Several processes save together, so one alone would wait for the others for
-        ever. The given error is the one to read, so no other is raised.
+        With several processes nothing is saved: one alone would wait for the others
+        for ever. Errors while saving are not raised, so that the original one is shown.
         """
         if jax.process_count() > 1 or isinstance(error, DivergedError):
             return
@@ -175,13 +175,13 @@ class Recorder:
             self._write_pending()
         except DivergedError:
             return
-        except Exception:  # a log that cannot be written; a state perhaps can
+        except Exception:  # the log cannot be written, but perhaps the state can
             pass
         with contextlib.suppress(Exception):
             self._save_states(step, state)
 
     def finish(self, step: int, state: State) -> None:
-        """Record the end of the run, or of this part of it."""
+        """Record the end of the run, or the point at which it was interrupted."""
         self._write_pending()
         if not self._folders:
             return
@@ -191,7 +191,7 @@ class Recorder:
         self._draw(step, state)
         drawn = self._pictures.wait()
         for folder in self._folders:
-            folder.writer.wait()  # "done" is said when it is on disk
+            folder.writer.wait()  # so that "done" means on disk
         if drawn:
             self.say(f"samples: {self._where}/samples/{step}.png")
         self.say(f"done: step {step}, checkpoint in {self._where}")
@@ -222,7 +222,7 @@ class Recorder:
         self._saved = time.monotonic()
 
     def _write_pending(self) -> None:
-        while self._pending:  # one that cannot be written is not tried again
+        while self._pending:  # a record that cannot be written is not tried again
             step, metrics, finite_now = self._pending.pop(0)
             of_all = {k: np.atleast_1d(x) for k, x in jax.device_get(metrics).items()}
             self._shown = {name: float(x.mean()) for name, x in of_all.items()}

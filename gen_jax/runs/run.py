@@ -69,7 +69,7 @@ def load(path: str | Path, game: Game | None = None) -> Run:
     if game is None:
         if name is None or info is None:
             raise UserError(
-                f"{path} holds a run of a game of its own: in Python, pass game=GAME, "
+                f"{path} was trained with your own game: in Python, pass game=GAME, "
                 "or call evaluation.evaluate; for commands, register the game as an "
                 "experiment (README)"
             )

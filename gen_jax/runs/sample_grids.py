@@ -29,8 +29,10 @@ class Pictures:
     def __init__(
         self, game: Game, held_out: Tree | None, summary: Summary | None = None
     ):
-        """Compile nothing yet; see `picture_functions`."""
-        shows = game.ops.sample or (game.ops.translate and held_out is not None)
+        """Store the game; `trace` or `start` compiles. See `picture_functions`."""
+        translates = bool(game.ops.translate) and held_out is not None
+        self._op = "translate" if translates else "sample"
+        shows = translates or game.ops.sample
         self._functions = picture_functions(game, held_out, summary) if shows else None
         self._pool = concurrent.futures.ThreadPoolExecutor(1)
         self._started: list[concurrent.futures.Future] = []
@@ -50,8 +52,7 @@ class Pictures:
         except Exception as error:
             line = " ".join(str(error).split())[:300]
             raise UserError(
-                f"the op that draws this game's pictures, sample or translate, fails: "
-                f"{type(error).__name__}: {line}"
+                f"the op {self._op!r} of this game fails: {type(error).__name__}: {line}"
             ) from error
         images.check_picture(shape)
 

@@ -12,7 +12,7 @@ import jax
 from gen_jax.errors import DivergedError
 from gen_jax.files import write_json
 from gen_jax.game import State
-from gen_jax.runs import chatter, finite, frozen
+from gen_jax.runs import finite, frozen, orbax_logs
 from gen_jax.runs.checkpoint import FORMAT, META, run_folder, steps
 from gen_jax.runs.manifest import write_manifest
 
@@ -36,7 +36,7 @@ class Writer:
     ):
         import orbax.checkpoint as ocp
 
-        chatter.silence()
+        orbax_logs.silence()
         self._folder = Path(folder).absolute()  # Orbax writes nothing to a relative one
         self._keep_every_steps, self._name = keep_every_steps, name
         self._leads = jax.process_index() == 0

@@ -67,5 +67,5 @@ def test_buffers_are_never_handed_out_twice():
 
 
 def test_a_batch_divides_by_the_processes():
-    with pytest.raises(UserError, match="batch of 5 is not a positive multiple of 2"):
+    with pytest.raises(UserError, match="batch of 5 does not divide by 2 processes"):
         batches(_split(10), 5, 0, process_count=2)

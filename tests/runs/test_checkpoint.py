@@ -127,7 +127,7 @@ def test_a_missing_checkpoint_and_another_game_are_errors(tmp_path):
     with pytest.raises(UserError, match="holds no checkpoint"):
         load_params(tmp_path)
     save(tmp_path, adam_game())
-    with pytest.raises(UserError, match="a game of its own"):
+    with pytest.raises(UserError, match="with your own game"):
         load(tmp_path)
     with pytest.raises(UserError, match=r"game: players: missing a, b; build"):
         load(tmp_path, bilinear_game((("a", "b"),)))

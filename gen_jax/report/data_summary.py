@@ -1,4 +1,4 @@
-"""The data of runs in a page: what was understood of them, and their classes."""
+"""The data of runs in a page: a summary, and a table of the classes."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from gen_jax.report.tables import Table, by_row, of_class
 _MAX_CLASSES = 200  # of a table
 
 
-class Understood(NamedTuple):
+class DataSummary(NamedTuple):
     """The data of runs that were trained on the same.
 
     label: names the runs if there are several different data. lines: their summary.
@@ -22,7 +22,7 @@ class Understood(NamedTuple):
     classes: Table | None
 
 
-def understood(folders: Sequence[Folder]) -> list[Understood]:
+def data_summaries(folders: Sequence[Folder]) -> list[DataSummary]:
     """Return each summary of data once, with the runs that were trained on them."""
     found: list[tuple[Summary, list[str]]] = []
     for folder in folders:
@@ -36,7 +36,7 @@ def understood(folders: Sequence[Folder]) -> list[Understood]:
             found.append((summary, [folder.label]))
     several = len(found) > 1
     return [
-        Understood(", ".join(labels) if several else "", lines(each), _classes(each))
+        DataSummary(", ".join(labels) if several else "", lines(each), _classes(each))
         for each, labels in found
     ]
 

@@ -1,8 +1,8 @@
-"""Keep the chatter of Orbax's and TensorStore's tasks away from a user's one line.
+"""Hide the extra tracebacks of Orbax and TensorStore after a failed read or write.
 
 When a read or a write fails, its error is raised. The other tasks of the same call then
-fail too, and each would print its stack: by asyncio's logger when nobody asks for its
-result, and by Python's hook when its event loop is closed or it is thrown away.
+fail too, and each would print a traceback. asyncio's logger prints it for a task whose
+result is never read; Python's hook does after the event loop is closed.
 """
 
 import logging
@@ -14,7 +14,7 @@ _LIBRARIES = ("orbax", "tensorstore")
 
 
 def silence() -> None:
-    """Hide these stacks, and nothing else, from now on."""
+    """Hide these tracebacks, and no other message, from now on."""
     logger = logging.getLogger("asyncio")
     if _is_of_interest not in logger.filters:
         logger.addFilter(_is_of_interest)
@@ -24,10 +24,10 @@ def silence() -> None:
 
 
 def _is_of_interest(record: logging.LogRecord) -> bool:
-    """Return whether a record is no task of Orbax whose error nobody asked for."""
+    """Return whether a log record is not about an abandoned task of Orbax."""
     text = record.getMessage()
-    forgotten = "exception was never retrieved" in text
-    return not (forgotten and any(name in text for name in _LIBRARIES))
+    is_abandoned = "exception was never retrieved" in text
+    return not (is_abandoned and any(name in text for name in _LIBRARIES))
 
 
 _before: list[Any] = []

@@ -1,9 +1,9 @@
 """Watch the other processes of a training, so that none waits for one that has ended.
 
-Each process holds a connection to process 0, on which nothing is said but a farewell.
-A connection that breaks without one tells at once that its process was killed; that of
-a machine that is gone is noticed within 30 seconds. JAX's own client would wait for
-one to two minutes and end with its stacks on standard error.
+Each process holds a connection to process 0 and sends one message on it, before it
+ends. A connection that closes without a message means that its process was killed. If
+a machine is gone, TCP's keepalive closes the connection within 30 seconds. JAX's own
+client would wait for one to two minutes and then print tracebacks.
 """
 
 import atexit
@@ -21,71 +21,72 @@ import numpy as np
 from gen_jax import console
 
 EXIT_CODE = 4
-_DONE, _FAILED = b".", b"!"  # farewells
+_DONE, _FAILED = b".", b"!"  # the messages
 _SECONDS_TO_CONNECT = 20.0
 _SECONDS_TO_BREAK = 1.0  # a collective may fail before its process is known to be gone
 _SECONDS_TO_FOLLOW = 5.0  # all processes fail alike, but not in the same moment
 
 _connections: list[socket.socket] = []
-_gone: list[bool] = []  # of each connection, whether its process has left
+_ended: list[bool] = []  # of each connection, whether its process has left
 _leaving = threading.Event()
 
 
 def watch() -> None:
-    """Connect the processes, which have joined; every one calls this.
+    """Connect the processes of a training; each of them calls this after joining.
 
-    A process that cannot be reached, as behind a firewall, is not watched.
+    A process that cannot be reached, for example behind a firewall, is not watched.
     """
     if jax.process_index() == 0:
-        _connections.extend(_accepted())
+        _connections.extend(_accept_all())
     else:
-        _connections.extend(_connected(*_received("").split()))
-    _gone.extend(False for _ in _connections)
+        _connections.extend(_connect(*_broadcast("").split()))
+    _ended.extend(False for _ in _connections)
     for number in range(len(_connections)):
         threading.Thread(target=_listen, args=(number,), daemon=True).start()
-    atexit.register(_say, _DONE)
+    atexit.register(_send_to_all, _DONE)
 
 
 def leave(error: BaseException) -> None:
-    """End the process because of an error, once the others know of it.
+    """Send the error to the other processes, then end this one.
 
-    error: with its exit code if it is a SystemExit. With code 0, or without processes
+    error: gives the exit code if it is a SystemExit. With code 0, or without processes
         to watch, this returns.
     """
     code = error.code if isinstance(error, SystemExit) else 1
     if not _connections or not code:
         return
     if not isinstance(error, SystemExit):
-        time.sleep(_SECONDS_TO_BREAK)  # it may be that another process has ended
+        time.sleep(_SECONDS_TO_BREAK)  # the cause may be another process that ended
         sys.excepthook(type(error), error, error.__traceback__)
-    _say(_FAILED)
+    _send_to_all(_FAILED)
     deadline = time.monotonic() + 2 * _SECONDS_TO_FOLLOW
-    while not all(_gone) and time.monotonic() < deadline:
+    while not all(_ended) and time.monotonic() < deadline:
         time.sleep(0.01)
-    os._exit(code if isinstance(code, int) else 1)  # JAX would wait for the others
+    # Not sys.exit, in which JAX would wait for the others.
+    os._exit(code if isinstance(code, int) else 1)
 
 
-def _say(farewell: bytes) -> None:
+def _send_to_all(message: bytes) -> None:
     _leaving.set()
     for connection in _connections:
-        with console.unheard():
-            connection.sendall(farewell)
+        with console.ignore_closed_output():
+            connection.sendall(message)
 
 
 def _listen(number: int) -> None:
-    """Wait for the farewell of a process; end this one if there is none."""
+    """Wait for the message of a process; end this one unless the message is _DONE."""
     try:
-        farewell = _connections[number].recv(1)
+        message = _connections[number].recv(1)
     except OSError:
-        farewell = b""
-    _gone[number] = True
-    if farewell == _FAILED:
+        message = b""
+    _ended[number] = True
+    if message == _FAILED:
         time.sleep(_SECONDS_TO_FOLLOW)
-    if farewell != _DONE and not _leaving.is_set():
-        _end()
+    if message != _DONE and not _leaving.is_set():
+        _end_process()
 
 
-def _end() -> NoReturn:
+def _end_process() -> NoReturn:
     console.tell(
         "error: another process of this training has ended; start all of them again "
         "to resume from the last checkpoint"
@@ -93,13 +94,13 @@ def _end() -> NoReturn:
     os._exit(EXIT_CODE)
 
 
-def _accepted() -> list[socket.socket]:
-    """Return the connections of the other processes, by process 0."""
+def _accept_all() -> list[socket.socket]:
+    """Accept the connections of the other processes, in process 0."""
     both = socket.has_dualstack_ipv6()
     family = socket.AF_INET6 if both else socket.AF_INET
     token = secrets.token_hex(8)
     with socket.create_server(("", 0), family=family, dualstack_ipv6=both) as server:
-        _received(f"{server.getsockname()[1]} {token} {socket.gethostname()}")
+        _broadcast(f"{server.getsockname()[1]} {token} {socket.gethostname()}")
         found: list[socket.socket] = []
         deadline = time.monotonic() + _SECONDS_TO_CONNECT
         while len(found) < jax.process_count() - 1:
@@ -108,14 +109,14 @@ def _accepted() -> list[socket.socket]:
                 connection, _ = server.accept()
             except OSError:  # the others cannot reach this machine
                 break
-            if _knows(token, connection):
-                found.append(_kept(connection))
+            if _has_token(token, connection):
+                found.append(_with_keepalive(connection))
             else:
                 connection.close()
     return found
 
 
-def _knows(token: str, connection: socket.socket) -> bool:
+def _has_token(token: str, connection: socket.socket) -> bool:
     connection.settimeout(1.0)
     try:
         found = connection.recv(len(token), socket.MSG_WAITALL)
@@ -124,8 +125,8 @@ def _knows(token: str, connection: socket.socket) -> bool:
     return found == token.encode()
 
 
-def _connected(port: str, token: str, host: str) -> list[socket.socket]:
-    """Return this process's connection to process 0, if that can be reached."""
+def _connect(port: str, token: str, host: str) -> list[socket.socket]:
+    """Connect this process to process 0; return [] if that cannot be reached."""
     coordinator = os.environ.get("JAX_COORDINATOR_ADDRESS", "").rpartition(":")[0]
     for name in filter(None, (coordinator.strip("[]"), host)):
         try:
@@ -133,12 +134,12 @@ def _connected(port: str, token: str, host: str) -> list[socket.socket]:
             connection.sendall(token.encode())
         except OSError:
             continue
-        return [_kept(connection)]
+        return [_with_keepalive(connection)]
     return []
 
 
-def _kept(connection: socket.socket) -> socket.socket:
-    """Return a connection that waits without limit, while its other end is there."""
+def _with_keepalive(connection: socket.socket) -> socket.socket:
+    """Return the connection, which now waits for as long as its other end exists."""
     connection.settimeout(None)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, seconds in (("KEEPIDLE", 10), ("KEEPINTVL", 5), ("KEEPCNT", 3)):
@@ -147,8 +148,8 @@ def _kept(connection: socket.socket) -> socket.socket:
     return connection
 
 
-def _received(text: str) -> str:
-    """Return the text of process 0 in every process."""
+def _broadcast(text: str) -> str:
+    """Send the text of process 0 to every process, and return it there."""
     from jax.experimental import multihost_utils
 
     sent = np.frombuffer(text.encode().ljust(256)[:256], np.uint8)
