@@ -71,16 +71,18 @@ def _interrupt(number: int, frame: Any) -> None:
     raise KeyboardInterrupt
 
 
-def _drop_if_unheard(stream: TextIO) -> None:
+def _drop_if_unheard(stream: TextIO) -> bool:
     """Forget what a stream cannot write, else Python would try again and exit with 120.
 
-    Nobody reads it any more, or its disk is full.
+    Nobody reads it any more, or its disk is full. Return whether there was any.
     """
     try:
         stream.flush()
+        return False
     except (OSError, ValueError):
         with contextlib.suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        return True
 
 
 @contextlib.contextmanager
@@ -94,8 +96,9 @@ def errors_in_one_line() -> Iterator[None]:
         _drop_if_unheard(sys.stdout)
         sys.exit(128 + signal.SIGPIPE)
     except OSError as error:
-        _drop_if_unheard(sys.stdout)
-        _exit(f"{error.strerror or error}: {error.filename or 'disk'}", 2)
+        lost = _drop_if_unheard(sys.stdout)
+        where = "standard output; files were written" if lost else "disk"
+        _exit(f"{error.strerror or error}: {error.filename or where}", 2)
     except MemoryError as error:
         _exit(f"out of memory: {error}", 2)
     except jax.errors.JaxRuntimeError as error:

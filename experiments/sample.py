@@ -10,7 +10,7 @@ import numpy as np
 from absl import flags
 
 from experiments import flags as parsing
-from gen_jax import averaged, data, devices, images
+from gen_jax import averaged, console, data, devices, images
 from gen_jax.data.class_names import class_names, listed
 from gen_jax.errors import UserError
 from gen_jax.evaluation.chunks import save_array
@@ -90,6 +90,8 @@ def _sample(run: Run, players: Players, out: Path) -> None:
     elif out.suffix.lower() == ".png":
         columns = class_columns(len(classes))
     num = whole_rows(_NUM.value, columns)
+    if num < _NUM.value:
+        console.tell(f"{num} samples of {_NUM.value}: whole rows, a column per class")
     y = np.resize(np.asarray(classes, np.int32), num) if classes else None
     x = draw(game, players, num, _SEED.value, y, **parsing.sampling_options(run))
     if out.suffix.lower() == ".npy":

@@ -170,15 +170,15 @@ def _saved_run(workdir: Path) -> dict | None:
     if _INIT_FROM.value is not None and _absolute(_INIT_FROM.value) != began_from:
         raise UserError(
             f"--init_from={_INIT_FROM.value} disagrees with the run in {workdir}, "
-            f"which began from {began_from or 'random weights'}: name another "
-            "--workdir to begin a new run"
+            f"which began from {began_from or 'random weights'}: leave it out to "
+            "resume that run, or name another --workdir to begin a new one"
         )
     seeds = list(several.found(workdir))
     return several.meta(meta, seeds[0], seeds) if seeds else meta
 
 
 def _absolute(path: str) -> str:
-    return str(Path(path).absolute())
+    return str(Path(path).resolve())
 
 
 def _plan(
@@ -263,13 +263,15 @@ def _train(
     understood = data.summarize(dataset)
     meta |= {summary.META: dataclasses.asdict(understood)}
     meta |= {COLUMNS: column_names(game, understood)}
-    start = None
+    start, given = None, None
     if saved is not None:
         _check_data(config, meta, saved)
         meta |= {"began_from": saved["began_from"]} if "began_from" in saved else {}
     elif (init_from := _INIT_FROM.value) is not None:
         meta["began_from"] = _absolute(init_from)
         start = _start(game, config, dataset.info, init_from)
+    elif recipe.given is not None:
+        given = recipe.given(config)
     fit(
         game,
         _batches(dataset, config, seeds),
@@ -280,6 +282,7 @@ def _train(
         prepare=data.prepare(flip=config.flip, jitter=config.jitter),
         meta=meta,
         start=start,
+        given=given,
         held_out=_held_out(dataset) if game.ops.translate is not None else None,
         seeds=seeds,
     )
@@ -338,7 +341,14 @@ def _start(
 
     from gen_jax.runs import run as runs
 
-    players = runs.load(init_from).state.players
+    run = runs.load(init_from)
+    if run.game.num_classes and run.info and run.info.num_classes != info.num_classes:
+        raise UserError(
+            f"--init_from={init_from}: its model knows {run.info.num_classes} classes, "
+            f"and {config.data.spec} has {info.num_classes}; only a model without "
+            "labels takes other classes"
+        )
+    players = run.state.players
     given = {name: Weights(p.params, p.mutable) for name, p in players.items()}
     batch = data.prepared_like(info, config.batch_size)
     try:
