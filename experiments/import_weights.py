@@ -41,7 +41,8 @@ def main(overrides: list[tuple[str, str]]) -> None:
     if not _DIFFUSERS.value or not _WORKDIR.value:
         missing = "workdir" if _DIFFUSERS.value else "diffusers"
         raise UserError(f"--{missing}=DIR is needed; --help explains it")
-    workdir = checked_folder(_WORKDIR.value)
+    checked_folder(_WORKDIR.value)
+    workdir = Path(_WORKDIR.value)
     if checkpoint.steps(workdir / checkpoint.CHECKPOINTS):
         raise UserError(f"{workdir} holds a run already: give another --workdir")
     overrides = parsing.given({"data": "data.spec"}) + overrides

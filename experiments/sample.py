@@ -90,14 +90,14 @@ def _sample(run: Run, players: Players, out: Path) -> None:
     elif out.suffix.lower() == ".png":
         columns = class_columns(len(classes))
     num = whole_rows(_NUM.value, columns)
-    if num < _NUM.value:
-        console.tell(f"{num} samples of {_NUM.value}: whole rows, a column per class")
     y = np.resize(np.asarray(classes, np.int32), num) if classes else None
     x = draw(game, players, num, _SEED.value, y, **parsing.sampling_options(run))
     if out.suffix.lower() == ".npy":
         save_array(out, x)
     else:
         images.save_png(out, images.picture(x, columns))
+    if num < _NUM.value:
+        console.tell(f"{num} samples of {_NUM.value}: whole rows, a column per class")
     if columns and run.info and run.info.class_names:
         shown = listed([class_names(run.info)[label] for label in classes])
         print(f"columns: {shown}", file=sys.stderr)

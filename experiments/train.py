@@ -251,7 +251,7 @@ def _train(
     from gen_jax.runs import run as runs
     from gen_jax.runs.sample_grids import COLUMNS, column_names
 
-    mesh = devices.data_mesh(_chosen_devices())
+    mesh = devices.data_mesh(devices.first(_DEVICES.value))
     dataset = data.load(config.data)
     config = experiment.settled(config, dataset.info)
     game = recipe.build(config, dataset.info)
@@ -387,17 +387,6 @@ def _held_out(dataset: data.Dataset) -> dict:
     """Return the first held-out pairs, prepared, of which the run draws images."""
     batch = dataset.test.read(range(min(_SHOWN, len(dataset.test))))
     return data.prepare()(batch, None)
-
-
-def _chosen_devices():
-    import jax
-
-    found, wanted = jax.devices(), _DEVICES.value
-    if wanted is None:
-        return found
-    if not 1 <= wanted <= len(found):
-        raise UserError(f"--devices={wanted}; allowed here: 1 to {len(found)}")
-    return found[:wanted]
 
 
 if __name__ == "__main__":

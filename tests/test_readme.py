@@ -58,7 +58,7 @@ def test_a_strangers_game_of_two(tmp_path, monkeypatch):
     kept, given = teacher["teacher"].params, own["generator"].params
     jax.tree.map(np.testing.assert_array_equal, kept, given)
     config = names["LSGAN"].config
-    assert names["LSGAN"].build(config, data.Info((8, 8, 1))) is names["game"]
+    assert names["LSGAN"].build(config, data.Info((8, 8, 1), 0)) is names["game"]
 
 
 def test_a_run_is_restored(tmp_path, monkeypatch):
