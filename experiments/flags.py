@@ -70,16 +70,19 @@ def _interrupt(number: int, frame: Any) -> None:
     raise KeyboardInterrupt
 
 
-def _drop_unwritable_output(stream: TextIO) -> None:
+def _drop_unwritable_output(stream: TextIO) -> bool:
     """Drop the buffered output of a stream that is closed or whose disk is full.
 
     Otherwise Python would try to write it again at the end, and exit with code 120.
+    Return whether there was any.
     """
     try:
         stream.flush()
+        return False
     except (OSError, ValueError):
         with contextlib.suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        return True
 
 
 @contextlib.contextmanager
@@ -93,8 +96,9 @@ def errors_in_one_line() -> Iterator[None]:
         _drop_unwritable_output(sys.stdout)
         sys.exit(128 + signal.SIGPIPE)
     except OSError as error:
-        _drop_unwritable_output(sys.stdout)
-        _exit(f"{error.strerror or error}: {error.filename or 'disk'}", 2)
+        lost = _drop_unwritable_output(sys.stdout)
+        where = "standard output; files were written" if lost else "disk"
+        _exit(f"{error.strerror or error}: {error.filename or where}", 2)
     except MemoryError as error:
         _exit(f"out of memory: {error}", 2)
     except jax.errors.JaxRuntimeError as error:

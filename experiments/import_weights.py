@@ -21,7 +21,7 @@ from experiments import flags as parsing
 from experiments.recipes import ddpm, denoisers
 from gen_jax import config, data, devices, experiment, init_state
 from gen_jax.errors import UserError
-from gen_jax.files import try_to_write
+from gen_jax.files import checked_folder
 from gen_jax.interop import diffusers
 from gen_jax.runs import checkpoint
 from gen_jax.runs.recorder import Recorder
@@ -41,12 +41,10 @@ def main(overrides: list[tuple[str, str]]) -> None:
     if not _DIFFUSERS.value or not _WORKDIR.value:
         missing = "workdir" if _DIFFUSERS.value else "diffusers"
         raise UserError(f"--{missing}=DIR is needed; --help explains it")
+    checked_folder(_WORKDIR.value)
     workdir = Path(_WORKDIR.value)
-    if workdir.is_file():
-        raise UserError(f"--workdir={workdir} is a file: give a folder")
     if checkpoint.steps(workdir / checkpoint.CHECKPOINTS):
         raise UserError(f"{workdir} holds a run already: give another --workdir")
-    try_to_write(workdir / "config.json")
     overrides = parsing.given({"data": "data.spec"}) + overrides
     model = diffusers.read(Path(_DIFFUSERS.value))
     resolved = _resolve(overrides, model)

@@ -3,7 +3,8 @@
   python -m experiments.look --data=SPEC [--out=FILE.png] [--config.data.FIELD=VALUE]
 
 SPEC is as for `experiments.train`. The picture shows the images as a training would
-read them. The names and counts of the classes are printed, and the files that were left out.
+read them. The command prints the names and counts of the classes, and the files that
+were left out.
 """
 
 from collections.abc import Iterator

@@ -10,7 +10,7 @@ import numpy as np
 from absl import flags
 
 from experiments import flags as parsing
-from gen_jax import averaged, data, devices, images
+from gen_jax import averaged, console, data, devices, images
 from gen_jax.data.class_names import class_names, listed
 from gen_jax.errors import UserError
 from gen_jax.evaluation.chunks import save_array
@@ -96,6 +96,8 @@ def _sample(run: Run, players: Players, out: Path) -> None:
         save_array(out, x)
     else:
         images.save_png(out, images.picture(x, columns))
+    if num < _NUM.value:
+        console.tell(f"{num} samples of {_NUM.value}: whole rows, a column per class")
     if columns and run.info and run.info.class_names:
         shown = listed([class_names(run.info)[label] for label in classes])
         print(f"columns: {shown}", file=sys.stderr)

@@ -170,15 +170,15 @@ def _saved_run(workdir: Path) -> dict | None:
     if _INIT_FROM.value is not None and _absolute(_INIT_FROM.value) != began_from:
         raise UserError(
             f"--init_from={_INIT_FROM.value} disagrees with the run in {workdir}, "
-            f"which began from {began_from or 'random weights'}: name another "
-            "--workdir to begin a new run"
+            f"which began from {began_from or 'random weights'}: leave it out to "
+            "resume that run, or name another --workdir to begin a new one"
         )
     seeds = list(several.found(workdir))
     return several.meta(meta, seeds[0], seeds) if seeds else meta
 
 
 def _absolute(path: str) -> str:
-    return str(Path(path).absolute())
+    return str(Path(path).resolve())
 
 
 def _plan(
@@ -251,7 +251,7 @@ def _train(
     from gen_jax.runs import run as runs
     from gen_jax.runs.sample_grids import COLUMNS, column_names
 
-    mesh = devices.data_mesh(_chosen_devices())
+    mesh = devices.data_mesh(devices.first(_DEVICES.value))
     dataset = data.load(config.data)
     config = experiment.settled(config, dataset.info)
     game = recipe.build(config, dataset.info)
@@ -263,13 +263,15 @@ def _train(
     read = data.summarize(dataset)
     meta |= {summary.META: dataclasses.asdict(read)}
     meta |= {COLUMNS: column_names(game, read)}
-    start = None
+    start, given = None, None
     if saved is not None:
         _check_data(config, meta, saved)
         meta |= {"began_from": saved["began_from"]} if "began_from" in saved else {}
     elif (init_from := _INIT_FROM.value) is not None:
         meta["began_from"] = _absolute(init_from)
         start = _start(game, config, dataset.info, init_from)
+    elif recipe.given is not None:
+        given = recipe.given(config)
     fit(
         game,
         _batches(dataset, config, seeds),
@@ -280,6 +282,7 @@ def _train(
         prepare=data.prepare(flip=config.flip, jitter=config.jitter),
         meta=meta,
         start=start,
+        given=given,
         held_out=_held_out(dataset) if game.ops.translate is not None else None,
         seeds=seeds,
     )
@@ -338,7 +341,14 @@ def _start(
 
     from gen_jax.runs import run as runs
 
-    players = runs.load(init_from).state.players
+    run = runs.load(init_from)
+    if run.game.num_classes and run.info and run.info.num_classes != info.num_classes:
+        raise UserError(
+            f"--init_from={init_from}: its model knows {run.info.num_classes} classes, "
+            f"and {config.data.spec} has {info.num_classes}; only a model without "
+            "labels takes other classes"
+        )
+    players = run.state.players
     given = {name: Weights(p.params, p.mutable) for name, p in players.items()}
     batch = data.prepared_like(info, config.batch_size)
     try:
@@ -377,17 +387,6 @@ def _held_out(dataset: data.Dataset) -> dict:
     """Return the first held-out pairs, prepared, of which the run draws images."""
     batch = dataset.test.read(range(min(_SHOWN, len(dataset.test))))
     return data.prepare()(batch, None)
-
-
-def _chosen_devices():
-    import jax
-
-    found, wanted = jax.devices(), _DEVICES.value
-    if wanted is None:
-        return found
-    if not 1 <= wanted <= len(found):
-        raise UserError(f"--devices={wanted}; allowed here: 1 to {len(found)}")
-    return found[:wanted]
 
 
 if __name__ == "__main__":

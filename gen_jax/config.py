@@ -143,10 +143,7 @@ def check(config: Any, path: str, value: Any, name: str | None = None) -> None:
     numbers = value if isinstance(value, tuple) else (value,)
     if len(numbers) < declared["min_length"]:
         least = declared["min_length"]
-        raise UserError(
-            f"{name}={value} is too short: it needs at least {least} "
-            f"number{'s' * (least > 1)}"
-        )
+        raise UserError(f"{name}={value} is too short: at least {least} in the list")
     low = -math.inf if declared["low"] is None else declared["low"]
     for number in numbers:
         high = declared["high"]

@@ -168,7 +168,7 @@ def checked_turns(turns: Any) -> tuple[tuple[tuple[str, ...], int], ...]:
 
 
 def check_batch(batch: Any, divisor: int) -> None:
-    """Check that a batch, arrays [B, ...], holds no bytes and is divisible by `divisor`.
+    """Check that a batch [B, ...] holds no bytes and that `divisor` divides B.
 
     Raises UserError for images as uint8, and for another B.
     """

@@ -70,6 +70,17 @@ def data_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
     )
 
 
+def first(count: int | None) -> list[jax.Device]:
+    """Return the first `count` devices of all processes, or all of them.
+
+    Raises UserError if there are not that many.
+    """
+    found = jax.devices()
+    if count is not None and not 1 <= count <= len(found):
+        raise UserError(f"--devices={count}; allowed here: 1 to {len(found)}")
+    return found[:count]
+
+
 def everywhere(mesh: Mesh) -> NamedSharding:
     """Return the sharding that keeps a copy on each device."""
     return NamedSharding(mesh, PartitionSpec())

@@ -7,7 +7,7 @@ names its experiment, and only registered code is ever imported for it.
 
 import dataclasses
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from gen_jax import plugins
@@ -42,6 +42,9 @@ class Experiment(NamedTuple):
     shape: shape of one example if the recipe is exact; None adapts to the data.
     needs: properties of the data, of "images", "points", "labels" and "pairs".
     about: one line for --list.
+    given: config -> weights by player's name, with which a new run begins: those of a
+        frozen or warm-started player, such as a teacher. None for none. It is not asked
+        when a run resumes: the run's folder holds them.
     """
 
     config: RunConfig
@@ -49,6 +52,7 @@ class Experiment(NamedTuple):
     shape: tuple[int, ...] | None = None
     needs: tuple[str, ...] = ()
     about: str = ""
+    given: Callable[[Any], Mapping[str, Any]] | None = None
 
     def build(self, config: RunConfig, info: Info) -> Game:
         """Return the game. Raises UserError if the data do not suit the recipe."""

@@ -27,13 +27,18 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 def written_whole(path: Path) -> Iterator[Path]:
     """Yield a temporary path; move it to `path` if the body raises nothing.
 
-    What killed processes left of the same file is removed first.
+    What killed processes left of the same file is removed first. An OSError names
+    `path`; NumPy's of a full disk has neither a number nor a path.
     """
     remove_unfinished(path.parent, path.name)
     unfinished = _unfinished(path)
     try:
         yield unfinished
         os.replace(unfinished, path)
+    except OSError as error:
+        unfinished.unlink(missing_ok=True)
+        number = error.errno or errno.ENOSPC
+        raise OSError(number, os.strerror(number), str(path)) from error
     except BaseException:
         unfinished.unlink(missing_ok=True)
         raise

@@ -9,17 +9,21 @@ import numpy as np
 
 from experiments.studies import readme_table
 from gen_jax import config as configs
-from gen_jax import data, experiment, fit, step
+from gen_jax import data, experiment, fit, load_params, step
 from gen_jax.runs.run import make_meta
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 
 
+def blocks(path: Path) -> list[str]:
+    """The Python blocks of a page."""
+    return re.findall(r"```python\n(.*?)```", path.read_text(), flags=re.DOTALL)
+
+
 def block(beginning: str) -> str:
-    """The one Python block that begins so."""
-    blocks = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
-    (found,) = [text for text in blocks if text.startswith(beginning)]
+    """The one Python block of the README that begins so."""
+    (found,) = [x for x in blocks(ROOT / "README.md") if x.startswith(beginning)]
     return found
 
 
@@ -43,6 +47,18 @@ def test_a_strangers_game_of_two(tmp_path, monkeypatch):
     real = train.read(range(len(train)))["x"] / 127.5 - 1
     assert np.abs(x.mean(0) - real.mean(0)).mean() < 0.15  # untrained: 0.55
     assert 0.8 < x.std(0).mean() / real.std(0).mean() < 1.1
+    measured, distilled, registered = blocks(ROOT / "experiments/course/own_game.md")
+    for text in (measured, distilled, registered):
+        exec(text, names)
+    found = names["record"].measures["on_classifier"].values["frechet_distance"]
+    assert found.low < found.value < found.high
+    assert Path("runs/mine/report.html").exists()
+    assert all(path.exists() for path in names["files"])
+    teacher, own = (load_params(f"runs/{name}") for name in ("student", "mine"))
+    kept, given = teacher["teacher"].params, own["generator"].params
+    jax.tree.map(np.testing.assert_array_equal, kept, given)
+    config = names["LSGAN"].config
+    assert names["LSGAN"].build(config, data.Info((8, 8, 1), 0)) is names["game"]
 
 
 def test_a_run_is_restored(tmp_path, monkeypatch):

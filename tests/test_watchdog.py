@@ -64,9 +64,7 @@ def test_a_process_that_is_done_ends_no_other(other, capsys):
 @pytest.mark.parametrize(
     ("error", "code"), [(SystemExit(3), 3), (SystemExit("x"), 1), (KeyError("y"), 1)]
 )
-def test_an_error_is_sent_and_printed_before_the_process_ends(
-    error, code, other, capsys
-):
+def test_an_error_is_sent_and_printed_before_the_end(error, code, other, capsys):
     with pytest.raises(Ended) as ended:
         watchdog.leave(error)
     assert ended.value.args == (code,)

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from gen_jax.data.class_names import listed
 from gen_jax.errors import UserError
 from gen_jax.evaluation.distances import frechet
 from gen_jax.evaluation.examples import needs
@@ -92,20 +93,21 @@ def _accuracy(classifier: Classifier) -> dict[str, Value]:
 def _with_enough(
     evaluation: Evaluation, samples: Classified, real: Classified
 ) -> tuple[list[int], list[str]]:
-    """Return the classes with enough samples and real images, and a line on others."""
+    """Return the classes with enough images, and a line on the others, if any."""
     least = manifold.NEIGHBOUR + 1
-    enough, lines = [], []
+    enough, few = [], []
     for label in map(int, np.unique(samples.label)):
         own, of_real = (int((x.label == label).sum()) for x in (samples, real))
         if own >= least and of_real >= 2 * least:
             enough.append(label)
-            continue
-        lines.append(
-            f"class {evaluation.class_name(label)} left out: precision, recall and "
-            f"diversity need at least {least} samples and {2 * least} training images "
-            f"of it, and there are {own} and {of_real}"
-        )
-    return enough, lines
+        else:
+            few.append(f"{evaluation.class_name(label)} ({own} and {of_real})")
+    if not few:
+        return enough, []
+    return enough, [
+        f"classes left out: {listed(few)}; precision, recall and diversity need at "
+        f"least {least} samples and {2 * least} training images of a class"
+    ]
 
 
 def _of_classes(

@@ -12,7 +12,10 @@ class Examples:
     """The x of a split at `places`, [N, ...] as it is stored; an index reads them."""
 
     def __init__(self, split: Split, places: np.ndarray | None = None):
-        """Store the split; examples are read on access. places: int [N]; None for all, in their order."""
+        """Store the split; examples are read on access.
+
+        places: int [N]; None for all, in their order.
+        """
         self._split = split
         self._places = np.arange(len(split)) if places is None else places
 

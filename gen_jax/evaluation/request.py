@@ -20,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gen_jax import data, devices, images, progress, sampling
+from gen_jax.data.class_names import shown
 from gen_jax.data.dataset import digest_of, digest_of_value, identified
 from gen_jax.errors import UserError
 from gen_jax.evaluation.chunks import SIZE, Chunks, load_array, save_array
@@ -193,7 +194,7 @@ class Evaluation:
         names = self.dataset.info.class_names
         if not 0 <= label < len(names):
             return str(label)
-        name = names[label]
+        name = shown(names[label])
         return name if names.count(name) == 1 else f"{name} ({label})"
 
     @functools.cached_property

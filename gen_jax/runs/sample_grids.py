@@ -52,7 +52,7 @@ class Pictures:
         except Exception as error:
             line = " ".join(str(error).split())[:300]
             raise UserError(
-                f"the op {self._op!r} of this game fails: {type(error).__name__}: {line}"
+                f"this game's op {self._op!r} fails: {type(error).__name__}: {line}"
             ) from error
         images.check_picture(shape)
 

@@ -242,7 +242,7 @@ def test_an_empty_list_is_refused_or_builds_a_game(name):
             continue
         if path == "network.channel_multipliers":
             with pytest.raises(
-                UserError, match=r"=\(\) is too short: it needs at least 1"
+                UserError, match=r"=\(\) is too short: at least 1 in the list"
             ):
                 configs.override(config, path, "()")
             continue
