@@ -1,10 +1,10 @@
-"""Draw the claims about a run's family, each as a picture and a number.
+"""Draw the figures of a run's family, each as a picture and a number.
 
   python -m experiments.figures --workdir=DIR [--against=DIR] [--out=DIR] [FLAGS]
 
 Pictures are PNG files and films GIF files; figures.json next to them has the numbers.
-The claims are those that apply to the trained game. --against draws a second run next
-to the first: a VAE and an autoencoder, a CVAE and a VAE, a VAE and a GAN. A claim that
+All figures that apply to the trained game are drawn. --against draws a second run next
+to the first: a VAE and an autoencoder, a CVAE and a VAE, a VAE and a GAN. A figure that
 cannot be drawn does not stop the others: a line says why, and the exit code is then 2.
 """
 
@@ -27,11 +27,11 @@ _DATA = flags.DEFINE_string(
 )
 _SEED = flags.DEFINE_integer("seed", 0, "seed of all random numbers", 0, 2**32 - 1)
 _RAW = flags.DEFINE_bool("raw", False, "use the last weights, not the averaged ones")
-_ONLY = flags.DEFINE_list("only", [], "names of claims; default: all that apply")
+_ONLY = flags.DEFINE_list("only", [], "names of figures; default: all that apply")
 
 
 def main(overrides: list[tuple[str, str]]) -> None:
-    """Draw every claim that applies and print the paths of the pictures."""
+    """Draw every figure that applies and print the paths of the pictures."""
     workdir = parsing.folder_of_a_run(overrides, _WORKDIR.value)
     devices.use_compilation_cache()
     from gen_jax import figures

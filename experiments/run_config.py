@@ -71,8 +71,8 @@ def _saved_config(saved: dict, path: str, name: str | None) -> tuple[str, RunCon
         raise _no_name()
     if own is None:
         raise UserError(
-            f"{path} was trained with your own game, which commands do not know: use it "
-            "in Python, by gen_jax.fit and gen_jax.load with game=GAME"
+            f"{path} was trained with your own game, which commands do not know: use "
+            "gen_jax.fit and gen_jax.load with game=GAME in Python"
         )
     if name not in (None, own):
         experiment.find(name)  # a misspelt name gets its own error

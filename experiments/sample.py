@@ -55,8 +55,8 @@ _INPUT = flags.DEFINE_string(
 _DATA = flags.DEFINE_string(
     "data",
     None,
-    "where the data are now, if they were moved; of a model that translates, whose "
-    "held-out images are drawn",
+    "SPEC of the run's data, if they were moved; only for a model that translates, "
+    "which draws their held-out images",
 )
 
 

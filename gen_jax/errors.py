@@ -56,7 +56,7 @@ def hint(
     """Return the closest name as `nearest` does; if none is close, the whole list.
 
     The list follows `lead`. It is left out if a name is close, because it would hide
-    the one that was meant.
+    that name.
 
     words: as for `nearest`.
     """
@@ -67,7 +67,7 @@ def hint(
 def choose(what: str, name: str, options: Mapping[str, T]) -> T:
     """Return options[name].
 
-    what: the kind of thing that is chosen, such as "sampler".
+    what: the name of the choice in the error, such as "sampler".
 
     Raises UserError if `name` is not an option; it lists the options.
     """

@@ -27,7 +27,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 def written_whole(path: Path) -> Iterator[Path]:
     """Yield a temporary path; move it to `path` if the body raises nothing.
 
-    What killed processes left of the same file is removed first. An OSError names
+    Temporary files that killed processes left are removed first. An OSError names
     `path`; NumPy's of a full disk has neither a number nor a path.
     """
     remove_unfinished(path.parent, path.name)
@@ -102,7 +102,7 @@ def _unfinished(path: Path) -> Path:
 def remove_unfinished(folder: Path, name: str = "") -> None:
     """Remove the temporary files of processes that have ended.
 
-    name: of the file that they were to become; by default any.
+    name: name of the final file; by default any.
     """
     pattern = f".{glob.escape(name) or '*'}.*.tmp"
     with contextlib.suppress(OSError):
@@ -129,8 +129,8 @@ def checked_folder(folder: str | Path, name: str = "--workdir") -> Path:
 
     name: the flag or argument that names it, for errors. ~ is the user's home.
 
-    Raises UserError if files cannot be written there: a URL, a name that is too long
-    or not UTF-8, a folder that permissions or its disk close to this process.
+    Raises UserError if files cannot be written there: for a URL, for a name that is too
+    long or not UTF-8, and if permissions or the disk do not allow it.
     """
     given = str(folder)
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", given):
@@ -151,7 +151,7 @@ def checked_folder(folder: str | Path, name: str = "--workdir") -> Path:
         existing = next(each for each in (path, *path.parents) if os.path.lexists(each))
         wrong = "written to" if existing == path else wrong
         with contextlib.suppress(FileNotFoundError):
-            os.stat(path / _LONGEST)  # raises what keeps the path from being followed
+            os.stat(path / _LONGEST)  # fails if the path cannot be followed
         with tempfile.TemporaryFile(dir=existing) as file:
             file.write(b"0")
     except OSError as error:

@@ -48,7 +48,7 @@ def check(needed: Mapping[str, float], device: jax.Device | None = None) -> None
 def check_planned(planned: Any, device: jax.Device) -> None:
     """Compare the memory that XLA plans to use for a program with that of a device.
 
-    planned: a compiled program's `memory_analysis()`, None where XLA has none.
+    planned: a compiled program's `memory_analysis()`, None if XLA has none.
 
     Raises UserError if the device has less.
     """

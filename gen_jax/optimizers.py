@@ -57,7 +57,7 @@ def sgd_of_2014(
 
 
 def halflives(images: float) -> tuple[float, ...]:
-    """Return the half-lives of a player with one average, or with none for 0."""
+    """Return one half-life as a tuple; () for 0, a player without averages."""
     return (images,) if images else ()
 
 

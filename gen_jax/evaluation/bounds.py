@@ -1,7 +1,7 @@
 """Bounds on log p(x) and their terms, on training images and on test images.
 
-In nats per image, and divided by D ln 2, for D numbers an image, in bits/dim. For a
-density (a Gaussian decoder, points) the bound is that of x in [-1, 1], not of 256
+The unit is nats per image; divided by D ln 2, for D numbers per image, it is bits/dim.
+For a density (a Gaussian decoder, points) the bound is that of x in [-1, 1], not of 256
 levels. The bound of a Bernoulli decoder on grey values, as in Kingma's code, is
 neither: compare it with other Bernoulli bounds only.
 """

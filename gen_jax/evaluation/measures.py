@@ -58,7 +58,7 @@ def on_network(network: FeatureNetwork) -> Measure:
 
 
 def not_on_network(name: str, error: UserError) -> Measure:
-    """Return a measure that fails, since its network cannot be had for these data."""
+    """Return a measure that fails because its network does not fit these data."""
 
     def fail(evaluation: Evaluation) -> Result:
         """Compare samples with real images on the features of a network."""

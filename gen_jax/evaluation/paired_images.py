@@ -46,7 +46,7 @@ def _own_scores(
     A measure that fails is left out, with a line.
 
     x, y, y_hat: inputs, targets and translations, float32 [N, H, W, C] in [-1, 1].
-    Undefined scores are left out, so that M <= N, and a name without any other too.
+    Undefined scores are left out, so M <= N; so is a name that has no other scores.
     """
     found, left_out = {}, []
     for measure in dataset.measures:

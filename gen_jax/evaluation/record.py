@@ -1,9 +1,9 @@
 """Compute evaluation.json, reuse its valid measures, and combine them over seeds.
 
 Each measure is written when it is computed. Its key is a hash of everything that it
-depends on: a later evaluation keeps a measure whose key is unchanged, computes the
-others that it is asked for, and leaves the rest as it is. So the file may hold measures
-of different steps or weights; each one's context says which.
+depends on. A later evaluation keeps a measure whose key is unchanged, and computes the
+others that were requested. So the file may hold measures of different steps or weights;
+the context of each says which.
 """
 
 import time
@@ -141,9 +141,9 @@ def _key(evaluation: Evaluation, measure: Measure) -> str:
 def over_seeds(records: Sequence[Record]) -> Record:
     """Combine the records of several trainings: means and intervals over trainings.
 
-    A measure is combined of the trainings that have values, at least two. One that not
-    all of them hold, or that was computed in different ways, is left out. Raises
-    UserError for fewer than two records.
+    A measure is combined from the trainings that have values, at least two. It is left
+    out if a record lacks it, or if it was computed in different ways. Raises UserError
+    for fewer than two records.
     """
     if len(records) < 2:
         raise UserError("an interval over trainings needs at least two of them")

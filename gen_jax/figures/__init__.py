@@ -1,4 +1,4 @@
-"""Figures of trained runs: claims about each family, as pictures and numbers.
+"""Figures of trained runs: each shows a claim about a family, in pictures and numbers.
 
     draw_game(game, state, dataset, out="runs/mine/figures", folder="runs/mine")
 
@@ -38,7 +38,7 @@ def draw_game(
     only: Sequence[str] = (),
     **fields: Any,
 ) -> list[Path]:
-    """Draw a trained game, one's own or an experiment's, into the folder `out`.
+    """Draw the figures of a trained game, yours or an experiment's, into a folder.
 
     folder: the run's folder; None if it has none. fields: seed and raw of `Evaluation`.
     only: see `draw`. Returns the paths of the files.
@@ -52,15 +52,15 @@ def draw_game(
 def draw(
     evaluations: Sequence["Evaluation"], out: Path, only: Sequence[str] = ()
 ) -> FiguresRecord:
-    """Draw the claims that apply to one or several runs, next to each other.
+    """Draw the figures that apply to one or several runs, next to each other.
 
-    out: a folder, which gets PNG and GIF files and figures.json. Earlier claims about
+    out: a folder, which gets PNG and GIF files and figures.json. Earlier figures of
         the same runs stay there; several processes may draw at once.
-    only: names of claims; by default all that apply to any of the runs.
+    only: names of figures; by default all that apply to any of the runs.
 
-    Returns the record of these claims. One that cannot be drawn does not stop the
-    others: its `left_out` says why. Raises UserError for a name that is not known, or
-    that applies to none of the runs, and OSError if `out` cannot be written.
+    Returns the record of these figures. A figure that cannot be drawn does not stop the
+    others: its `left_out` says why. Raises UserError for an unknown name or one that
+    applies to none of the runs, and OSError if `out` cannot be written.
     """
     from gen_jax.figures.claims import claims
 
@@ -143,9 +143,9 @@ def _chosen(applying: Sequence[Sequence], only: Sequence[str]) -> list:
     found = [c for c in CLAIMS if any(c in mine for mine in applying)]
     for name in only:
         if name not in known:
-            raise UserError(f"no claim {name!r}.{hint(name, known)}")
+            raise UserError(f"no figure {name!r}.{hint(name, known)}")
         if name not in [claim.name for claim in found]:
-            raise UserError(f"{name} does not apply to this run")
+            raise UserError(f"the figure {name!r} does not apply to this run")
     return [claim for claim in found if not only or claim.name in only]
 
 

@@ -1,10 +1,10 @@
-"""The table of claims about families, each shown by a picture and a number.
+"""The table of figures: each shows a claim about a family by a picture and a number.
 
     for claim in claims(evaluation):
         figure = claim.show(evaluation)
 
-To add a claim: write its file and its entry here. A claim applies to every run of any
-family that has the capabilities it needs.
+To add a figure: write its file and its entry here. A figure applies to every run that
+has the capabilities it needs, of any family.
 """
 
 from collections.abc import Callable
@@ -24,9 +24,9 @@ from gen_jax.figures.figure import Figure
 
 
 class Claim(NamedTuple):
-    """A statement that a picture shows.
+    """A statement about a family, and the function that shows it.
 
-    show: draws it; the first line of its docstring describes the picture.
+    show: draws the figure; the first line of its docstring describes the picture.
     needs: capabilities that a run must have (`Evaluation.capabilities`).
     """
 

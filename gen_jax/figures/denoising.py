@@ -1,8 +1,8 @@
 """Denoising: an image dissolves into noise over T steps, and is restored.
 
 Ho et al. (2020), figures 6 and 7: x_0_hat along the way, and images that share x_t. Two
-numbers say how much the noise at the end still contains of the image: the prior term of
-the bound, and the distance of its pixels from N(0, 1).
+numbers measure the information about the image that is left in the noise at the end:
+the prior term of the bound, and the distance of the pixels from N(0, 1).
 """
 
 import itertools

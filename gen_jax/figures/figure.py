@@ -32,8 +32,9 @@ class DrawnClaim:
     """A claim in figures.json.
 
     pictures: file names. seconds: the time that it took.
-    numbers: of one run, or a list with an element per run, null if a claim does not
-        apply to it. left_out: a line for each run for which it could not be drawn.
+    numbers: of one run, or a list with an element per run; null if the claim does not
+        apply to a run.
+    left_out: a line for each run for which the claim could not be drawn.
     """
 
     description: str = ""

@@ -73,7 +73,7 @@ def reparameterise(
     """
     if keys is None:
         return mean
-    # With more noise the decoder would learn nothing; the KL alone leads back.
+    # More noise would teach the decoder nothing; only the KL can lower the variance.
     scale = jnp.exp(0.5 * jnp.minimum(log_var, _MAX_LOG_VAR))
     return mean + scale * randomness.normal(keys, mean.shape[1:])
 

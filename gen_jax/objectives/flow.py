@@ -4,8 +4,8 @@
 
 with t uniform on [0, 1). A network learns the velocity of the straight line from image
 to noise. Images are made by following it back, dx/dt = u(x, t) from t = 1 to 0. The
-network is given the time as 1000 t, so that one made for diffusion serves. With labels
-it can be guided (`conditioning.py`).
+network is given the time as 1000 t, as networks for diffusion expect. With labels it
+can be guided (`conditioning.py`).
 """
 
 import dataclasses

@@ -101,7 +101,7 @@ def _title(folders: Sequence[Folder]) -> str:
 
 
 def _facts(folder: Folder) -> dict[str, str]:
-    """Return the first things to know of a run."""
+    """Return the facts at the head of a run: data, steps, time, speed and losses."""
     facts: dict[str, str] = {}
     meta = folder.meta
     if folder.label:

@@ -20,7 +20,7 @@ _MAX_PROBLEMS = 3  # of one file, that are shown
 class Meta:
     """The content of config.json.
 
-    experiment: None for a game of one's own. data: numbers of examples.
+    experiment: None for your own game. data: numbers of examples.
     seeds: seeds trained together. began_from: the run whose weights it began with.
     sample_columns: the class of each column of its pictures of samples, if any.
     """
@@ -111,7 +111,7 @@ def with_data(folder: Folder, spec: str) -> Folder:
 
 
 def labels(paths: list[Path]) -> list[str]:
-    """Return the shortest ends of paths that tell them apart; "" for one path."""
+    """Return the shortest ends of the paths that all differ; "" for one path."""
     if len(paths) == 1:
         return [""]
     parts, length = [path.absolute().parts for path in paths], 1

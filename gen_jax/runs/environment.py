@@ -44,7 +44,7 @@ def _commit() -> str | None:
     """Return the commit of the checkout that contains this file; None without one.
 
     A package that was installed without a checkout may lie inside another project's
-    checkout. That one is not asked.
+    checkout, whose commit would be wrong.
     """
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():

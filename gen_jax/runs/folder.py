@@ -1,6 +1,6 @@
 """The folder of one run, enough to resume, to sample and to evaluate it.
 
-config.json     the meta of its checkpoints, as the latest start has it
+config.json     the meta of its checkpoints, as of the latest start
 metrics.jsonl   one line per logged step, and TensorBoard's events.*
 checkpoints/    STEP/, see `checkpoint.py`
 frozen/         the weights of players that never change, see `frozen.py`

@@ -43,8 +43,8 @@ def check_same_run(found: Mapping[str, Any], own: Mapping[str, Any], of: Path) -
 def check_own_folder(run: Path, found: Mapping[str, Any], of: Path) -> None:
     """Raise UserError if a checkpoint in a run's folder is another run's.
 
-    run: the folder, whose config.json says what the run is. A folder without one, or
-    with a file of another format in its place, passes. found: the meta of `of`.
+    run: the folder, whose config.json identifies the run. A folder without it, or with
+    a config.json of another format, passes. found: the meta of `of`.
     """
     try:
         own = json.loads((run / _CONFIG).read_text())

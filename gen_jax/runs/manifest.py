@@ -28,8 +28,8 @@ def write_manifest(directory: Path) -> None:
 def verify(directory: Path, only: str = "") -> None:
     """Compare the files of a folder with its manifest.
 
-    only: the name of one file to compare. By default all that the manifest names, which
-        has to name every file of the arrays in `state/`.
+    only: the name of one file to compare. By default all files in the manifest are
+        compared, and it has to name every file in `state/`.
 
     Raises DamagedError if a file is missing, unknown or differs; UserError if the
     operating system refuses to read one.
@@ -69,7 +69,7 @@ def refusals(directory: Path) -> Iterator[None]:
 
 
 def read_manifest(directory: Path) -> dict[str, str] | None:
-    """Return the hashes by name; None if the manifest is missing or none of ours."""
+    """Return the hashes by name; None if it is missing or has another form."""
     path = directory / _MANIFEST
     if not path.is_file():
         return None

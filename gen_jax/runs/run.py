@@ -18,9 +18,10 @@ from gen_jax.runs import checkpoint
 class Run(NamedTuple):
     """A trained run.
 
-    name: its experiment; None for a game of one's own. info: the shapes of its data;
-    None if its meta has none. config: None if the game was given to `load`.
-    folder: the run's folder, not that of the checkpoint; None if it has none.
+    name: name of its experiment; None for your own game.
+    info: the shapes of its data; None if its meta has none.
+    config: None if the game was given to `load`.
+    folder: the run's folder, not the checkpoint's; None if it has none.
     summary: of its training data; None if its meta has none.
     """
 
@@ -54,11 +55,11 @@ def info_of(meta: Mapping[str, Any]) -> Info:
 def load(path: str | Path, game: Game | None = None) -> Run:
     """Load a run from its folder (the newest checkpoint), or from one checkpoint.
 
-    game: for a game of one's own. Otherwise the experiment that the checkpoint names
-    builds it. The state is placed on the default device.
+    game: needed for your own game. Otherwise the experiment that the checkpoint names
+        builds it. The state is placed on the default device.
 
-    Raises UserError if there is no checkpoint that can be read, or if the game differs
-    from the one that was saved; then the error names the leaf.
+    Raises UserError if no checkpoint can be read. Also raises it if the game differs
+    from the saved one; the error then names the leaf.
     """
     if game is not None and not isinstance(game, Game):
         raise UserError(f"game is {game!r:.60}: give a Game, or nothing for the run's")

@@ -109,7 +109,7 @@ def folder(workdir: Path, seed: int) -> Path:
 def meta(shared: Mapping[str, Any], seed: int, together: Sequence[int]) -> dict:
     """Return the meta of one seed, with its own configuration as if it were alone.
 
-    together: the seeds that are trained at once, which explains the seconds of a step.
+    together: the seeds that are trained at once, which explains the time of a step.
     """
     own = {**shared, "seeds": list(together)}
     if "config" in shared:

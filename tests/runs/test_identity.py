@@ -220,7 +220,7 @@ def test_an_op_that_fails_is_told_before_the_training(tmp_path):
         raise UserError("not this way")
 
     for sample, says in (
-        (wrong_shape, "pictures, sample or translate, fails: TypeError: "),
+        (wrong_shape, "^this game's op 'sample' fails: TypeError: "),
         (wrong_arguments, "fails: TypeError: .*takes 1 positional argument"),
         (refusing, "^not this way"),
     ):

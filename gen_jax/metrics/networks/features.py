@@ -163,8 +163,9 @@ def raw(dataset: Dataset) -> FeatureNetwork:
 def fitting(dataset: Dataset, most: int) -> FeatureNetwork:
     """Return the flattened inputs, of images reduced if they have more numbers.
 
-    most: numbers that fit. Sides are halved, rounded up, to at most as many, and at
-        most 256, for which distances are computed fast; at the least a pixel is left.
+    most: maximum count of numbers per example. Sides are halved, rounding up, until it
+        is met, as well as a maximum of 256, for which distances are fast. At least one
+        pixel is left.
     """
     if len(dataset.info.shape) != 3 or math.prod(dataset.info.shape) <= most:
         return raw(dataset)

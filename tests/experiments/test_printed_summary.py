@@ -1,4 +1,4 @@
-"""What was understood of data is told: by train, look, sample and the report."""
+"""The summary of the data, as train, look, sample and the report print it."""
 
 import json
 
