@@ -11,7 +11,7 @@ whose features samples are compared:
   inception:FILE  the only one that gives FID, KID and IS
 
 By default that is the classifier, or pixels for data without labels. Everything that
-can be measured is measured and printed. The exit code is 2 if something asked for was
+can be measured is measured and printed. The exit code is 2 if a requested number was
 left out, and a line says why.
 
 Run it again to resume an interrupted evaluation. In a folder of several seeds (train

@@ -204,7 +204,7 @@ def folder_of_a_run(overrides: list[tuple[str, str]], folder: str | None) -> str
 def output_path(given: str | None, default: Path, *suffixes: str) -> Path:
     """Return the file to write, which was tried. Raises UserError if it cannot be.
 
-    suffixes: those that it may have, in small letters; capitals do not matter.
+    suffixes: allowed endings, in lower case; the case of the file's does not matter.
     """
     out = Path(given or default)
     if out.suffix.lower() not in suffixes:

@@ -52,7 +52,7 @@ _LATE = ("Run", "load", "load_params")
 
 
 def __getattr__(name: str) -> Any:
-    """Import a name of `runs/run.py` when it is first asked for."""
+    """Import a name of `runs/run.py` at its first use."""
     if name not in _LATE:
         raise AttributeError(f"module 'gen_jax' has no attribute {name!r}")
     from gen_jax.runs import run

@@ -97,8 +97,8 @@ def checked_seeds(seeds: Any) -> tuple[int, ...]:
 def check_leading(batch: Any, sizes: Mapping[str, int | None]) -> None:
     """Check the axes of a batch [k, S, B, ...] before [B].
 
-    sizes: of "k", the steps in a call, and "S", the seeds, in this order; only those
-        that the step has. None if the keys given to it have no axis [S].
+    sizes: lengths of the axes that the step has, in this order: "k", the steps in a
+        call, and "S", the seeds; None if the keys given to it have no axis [S].
 
     Raises UserError for arrays of another form.
     """
@@ -117,7 +117,7 @@ def prepared(prepare: Any, batch: Any, keys: Any) -> Any:
 
     batch: ShapeDtypeStructs [B, ...]. keys: of keys [B].
 
-    Raises UserError if `prepare` fails, or returns other than arrays [B, ...].
+    Raises UserError if `prepare` fails or does not return arrays [B, ...].
     """
     hint = "give a function (batch, keys) -> batch, such as data.prepare()"
     if not callable(prepare):
@@ -144,7 +144,7 @@ def prepared(prepare: Any, batch: Any, keys: Any) -> Any:
 def check_start(start: Any, like: Any) -> None:
     """Raise UserError if a first state of `fit` is not one of its game.
 
-    like: a state of the game, arrays or ShapeDtypeStructs. start: None passes.
+    like: a state of the game, arrays or ShapeDtypeStructs. start: None is allowed.
     """
     if start is None:
         return

@@ -180,7 +180,7 @@ def flat(config: Any) -> dict[str, Any]:
 def kind_of(config: Any, name: str) -> str | None:
     """Return the name of a nested field's kind, None for another field.
 
-    Raises UserError for a value that is none of the kinds.
+    Raises UserError for a value of any other class.
     """
     declared, value = metadata(config, name), getattr(config, name)
     if not declared.get("nested"):

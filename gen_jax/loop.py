@@ -49,7 +49,7 @@ def fit(
     """Train to `config.steps`, resuming from the newest checkpoint in `workdir`.
 
     batches: `batches(s)` yields the batches of steps s, s + 1, ..., trees of arrays
-        [B, ...], the same whenever asked for the same step. With several processes,
+        [B, ...]; a step has the same batch in every call. With several processes,
         each yields its own slice of the global batch.
     workdir: folder of checkpoints, metrics and images; None saves nothing.
     backend, mesh, prepare: see `make_train_step`; mesh: by default all devices.

@@ -24,7 +24,7 @@ EXIT_CODE = 4
 _DONE, _FAILED = b".", b"!"  # the messages
 _SECONDS_TO_CONNECT = 20.0
 _SECONDS_TO_BREAK = 1.0  # a collective may fail before its process is known to be gone
-_SECONDS_TO_FOLLOW = 5.0  # all processes fail alike, but not in the same moment
+_SECONDS_TO_FOLLOW = 5.0  # for an error that all processes raise, each at its own time
 
 _connections: list[socket.socket] = []
 _ended: list[bool] = []  # of each connection, whether its process has left

@@ -106,7 +106,7 @@ class ConvTranspose(nn.Module):
         """Return [B, 2H, 2W, features] of x [B, H, W, C]."""
         shape = (self.kernel, self.kernel, x.shape[-1], self.features)
         kernel = self.param("kernel", self.kernel_init, shape)
-        # On a CPU XLA's own form is ten times slower, whatever the compiler options.
+        # On a CPU XLA's own form is ten times slower, with any compiler options.
         convolve = _phases if devices.use_cpu_kernels() else _dilated
         x = convolve(x, kernel)
         if self.use_bias:

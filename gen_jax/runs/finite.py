@@ -46,8 +46,8 @@ def first_of(
 ) -> tuple[str, str] | None:
     """Return the name and the value of the first loss or gradient that is not finite.
 
-    metrics: by `player/name`. Those that a loss reports itself may be infinite. If the
-        loss or the gradient is not finite, they are named as its terms.
+    metrics: by `player/name`. A loss's own metrics may be infinite. If the loss or the
+        gradient is not finite, they are named as its terms.
     """
     for player in players:
         mine = {

@@ -67,7 +67,7 @@ def _difference(
 ) -> tuple[str, Any, Any] | None:
     """Return the first entry that differs: its dotted path, own value, found value.
 
-    An entry that one of the two lacks, such as one of a later version, is not compared.
+    An entry that only one of them has, such as a later version's, is not compared.
     """
     mine, theirs = dict(_entries(own)), dict(_entries(found))
     differing = [p for p in mine if p in theirs and mine[p] != theirs[p]]

@@ -1,4 +1,4 @@
-"""How commands end: interrupted early, with a closed output, or after another process."""
+"""How commands end: interrupted, with a closed output, or after another process."""
 
 import shutil
 import signal
