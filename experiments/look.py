@@ -31,7 +31,9 @@ def main(overrides: list[tuple[str, str]]) -> None:
         raise UserError("--data=SPEC is needed, such as --data=folder:DIR")
     for field, _ in overrides:
         if not field.startswith("data."):
-            raise UserError(f"--config.{field} does not apply: look takes data alone")
+            raise UserError(
+                f"--config.{field} does not apply: look takes only --config.data.FIELD"
+            )
     fields = [("data.spec", _DATA.value), *overrides]
     config = configs.override_all(experiment.RunConfig(), fields).data
     out = parsing.output_path(_OUT.value, Path("look.png"), ".png")

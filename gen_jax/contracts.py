@@ -44,7 +44,7 @@ def check_game(players: Mapping[str, Any], ops: Any, num_classes: Any) -> None:
     _check_signatures(ops, bool(num_classes))
     is_count = isinstance(num_classes, int) and not isinstance(num_classes, bool)
     if not is_count or num_classes < 0:
-        raise UserError(f"num_classes is {num_classes!r}: it is 0, 1, 2, ...")
+        raise UserError(f"num_classes is {num_classes!r}: give 0, 1, 2, ...")
 
 
 def _check_signatures(ops: Ops, with_labels: bool) -> None:
@@ -85,15 +85,15 @@ def _check_player(name: str, player: Any) -> None:
     halflives = player.ema_halflife_images
     if not isinstance(halflives, tuple | list):
         raise UserError(
-            f"ema_halflife_images of {name!r} is {halflives!r}: it is a tuple, write "
+            f"ema_halflife_images of {name!r} is {halflives!r}: give a tuple, "
             f"({halflives!r},)"
         )
     for halflife in halflives:
         number = isinstance(halflife, numbers.Real) and not isinstance(halflife, bool)
         if not number or not 0 < halflife < math.inf:
             raise UserError(
-                f"ema_halflife_images of {name!r} holds {halflife!r}: each is a number "
-                "of images above 0; write () for no average"
+                f"ema_halflife_images of {name!r} holds {halflife!r}: give numbers "
+                "of images above 0, or () for no average"
             )
 
 
@@ -159,10 +159,10 @@ def checked_turns(turns: Any) -> tuple[tuple[tuple[str, ...], int], ...]:
         is_tuple = isinstance(names, Iterable) and not isinstance(names, str)
         if not is_tuple or not (names := tuple(names)) or len({*names}) < len(names):
             raise UserError(
-                f'a turn is {names!r}: it is a tuple of different names, as ("model",)'
+                f'a turn is {names!r}: give a tuple of different names, as ("model",)'
             )
         if not isinstance(part, int) or part < 0:
-            raise UserError(f"the part of turn {names!r} is {part!r}: it is 0, 1, ...")
+            raise UserError(f"the part of turn {names!r} is {part!r}: give 0, 1, ...")
         found.append((names, part))
     return tuple(found)
 

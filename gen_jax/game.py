@@ -154,7 +154,9 @@ class Game:
                 raise UserError(f"a turn names {name!r}; the players are {known}")
             player = self.players[name]
             if player.loss is None or player.optimizer is None:
-                raise UserError(f"{name!r} has a turn but no loss or no optimizer")
+                raise UserError(
+                    f"{name!r} has a turn but no loss or no optimizer: give both"
+                )
         moving = {name for turn in turns for name in turn.players}
         contracts.check_all_move(self.players, moving)
 

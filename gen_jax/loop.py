@@ -129,7 +129,7 @@ def _prepared_shapes(batch, prepare, leading):
     """
     processes = jax.process_count()
     if leading and processes > 1:
-        raise UserError("several seeds at once are trained by one process")
+        raise UserError("several seeds at once need a single process: start only one")
 
     def shape(x):
         size, *rest = x.shape[leading:]

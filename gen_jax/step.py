@@ -120,8 +120,8 @@ def _update_player(
     if microbatches > 1:
         if jax.tree.leaves(mine.mutable):
             raise UserError(
-                "microbatches need a player without mutable state: with BatchNorm, "
-                "accumulated gradients are those of another model"
+                "microbatches need players without mutable state: BatchNorm would make "
+                "each part of a batch another model; use microbatches=1"
             )
         gradient = _accumulated(gradient, microbatches)
     (loss, (mutable, metrics)), grads = gradient(params, examples)

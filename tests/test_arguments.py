@@ -92,10 +92,10 @@ def loss(players, batch, context):
                     {"loss": 3},
                     "loss of 'model' is a value of type int: give a function",
                 ),
-                ({"ema_halflife_images": 100.0}, r"it is a tuple, write \(100.0,\)"),
-                ({"ema_halflife_images": (math.nan,)}, "holds nan: each is a number"),
-                ({"ema_halflife_images": (-5.0,)}, "holds -5.0: each is a number"),
-                ({"ema_halflife_images": ("a",)}, "holds 'a': each is a number"),
+                ({"ema_halflife_images": 100.0}, r"give a tuple, \(100.0,\)"),
+                ({"ema_halflife_images": (math.nan,)}, "holds nan: give numbers"),
+                ({"ema_halflife_images": (-5.0,)}, "holds -5.0: give numbers"),
+                ({"ema_halflife_images": ("a",)}, "holds 'a': give numbers"),
             )
         ),
         (
@@ -111,7 +111,7 @@ def test_players_of_another_form_are_refused(players, says):
 
 @pytest.mark.parametrize("number", ["ten", -1, 2.0, True])
 def test_a_number_of_classes_is_a_count(number):
-    with pytest.raises(UserError, match=r"num_classes is .*: it is 0, 1, 2"):
+    with pytest.raises(UserError, match=r"num_classes is .*: give 0, 1, 2"):
         Game({"model": scalar_player(loss)}, (("model",),), num_classes=number)
 
 

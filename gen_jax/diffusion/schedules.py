@@ -121,8 +121,8 @@ def from_name(
         return make_schedule(make_betas(timesteps))
     if name != "linear" or len(betas) != 2 or betas[0] > betas[1]:
         raise UserError(
-            f"betas={betas}, schedule={name}; betas are two, the "
-            "first and the last, no smaller, of a linear schedule"
+            f"betas={betas}, schedule={name}: give two betas, the first and the last, "
+            "in ascending order, and schedule=linear"
         )
     return make_schedule(linear_betas(timesteps, *betas))
 

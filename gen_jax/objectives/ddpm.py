@@ -395,5 +395,5 @@ def _check_recipe(recipe: Recipe) -> None:
         raise UserError("loss=hybrid needs variance=learned_range")
     if recipe.min_snr and recipe.loss == "variational":
         raise UserError(
-            f"min_snr={recipe.min_snr} weights the simple loss; the loss is variational"
+            f"min_snr={recipe.min_snr} needs loss=simple or hybrid, not variational"
         )

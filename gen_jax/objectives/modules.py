@@ -131,7 +131,7 @@ def times(time: float | jax.Array, like: jax.Array) -> jax.Array:
     """
     if isinstance(time, int | float) and not 0 <= time <= 1:
         raise UserError(
-            f"time={time}: it goes from 0, the clean image, to 1, pure noise"
+            f"time={time}: give a time from 0, the clean image, to 1, pure noise"
         )
     return per_example(time, like)
 
@@ -140,8 +140,8 @@ def check_backwards(start: float, end: float) -> None:
     """Raise UserError unless 1 >= start >= end >= 0, as denoising goes."""
     if not 1 >= start >= end >= 0:
         raise UserError(
-            f"start={start}, end={end}: denoising goes from a time, at most 1, to an "
-            "earlier one, at least 0"
+            f"start={start}, end={end}: give times with 1 >= start >= end >= 0, from "
+            "noise at 1 to the clean image at 0"
         )
 
 

@@ -58,7 +58,7 @@ def check_own_folder(run: Path, found: Mapping[str, Any], of: Path) -> None:
         path, mine, theirs = line
         raise UserError(
             f"the checkpoint {of} is not of the run in {run}: it has {path}={theirs}, "
-            f"and {_CONFIG} {mine}; move it to a folder of its own"
+            f"and {_CONFIG} {mine}; move it to another folder"
         )
 
 

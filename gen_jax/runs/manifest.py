@@ -37,7 +37,7 @@ def verify(directory: Path, only: str = "") -> None:
     with refusals(directory):
         hashes = read_manifest(directory)
         if hashes is None:
-            raise DamagedError(f"{_MANIFEST} is missing or not as it was written")
+            raise DamagedError(f"{_MANIFEST} is missing or damaged")
         arrays = [] if only else _visible(_files(directory, "state"))
         if not only and not arrays:
             raise DamagedError("the files of state are missing")
@@ -47,7 +47,7 @@ def verify(directory: Path, only: str = "") -> None:
             if not (directory / name).is_file():  # a pipe would never end
                 raise DamagedError(f"{name} is not a file")
             if _sha256(directory / name) != hashes.get(name):
-                raise DamagedError(f"{name} is not as it was written")
+                raise DamagedError(f"{name} has changed since it was written")
 
 
 @contextlib.contextmanager

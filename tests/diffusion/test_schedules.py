@@ -167,7 +167,7 @@ def test_a_schedule_is_built_from_a_configuration():
         (("square", 10), "schedule 'square' is unknown: choose one of linear, cosine"),
         (("cosine", 10, (0.1, 0.2)), r"betas=\(0.1, 0.2\), schedule=cosine; betas are"),
         (("linear", 10, (0.2, 0.1)), "the first and the last, no smaller"),
-        (("linear", 10, (0.1,)), "betas are two"),
+        (("linear", 10, (0.1,)), "give two betas"),
     ],
 )
 def test_an_invalid_schedule_is_an_error(arguments, message):

@@ -118,7 +118,7 @@ def test_training(flags, says, tmp_path):
             "heights are 8, 4",
         ),
         ("ddpm", {"timesteps": "20"}, "use more than 20 steps"),
-        ("ddpm", {"betas": "0.1"}, "betas are two, the first and the last"),
+        ("ddpm", {"betas": "0.1"}, "give two betas, the first and the last"),
     ],
 )
 def test_an_invalid_model_is_refused(name, fields, says):

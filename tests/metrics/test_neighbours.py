@@ -96,7 +96,7 @@ def test_bad_input_is_refused():
         (lambda: nearest(x, x[:, :2]), r"\[5, 3\] in \[5, 2\]"),
         (lambda: nearest(x[:0], x), r"\[0, 3\] in \[5, 3\]"),
         (lambda: nearest(x, x[:0]), r"in \[0, 3\]"),
-        (lambda: nearest(x, x, 6), "k=6 neighbours of 5"),
+        (lambda: nearest(x, x, 6), "k=6 is invalid for 5 images"),
         (lambda: nearest(x, x, 0), "k=0"),
         (lambda: nearest(x, x / 0), "training images contain NaN or infinity"),
         (lambda: memorized(x, np.repeat(x[:1], 9, axis=0)), "two different training"),

@@ -42,7 +42,10 @@ def test_one_flipped_bit_is_damage(tmp_path, capsys):
     content[len(content) // 2] ^= 1
     path.write_bytes(bytes(content))
     assert load(tmp_path, game).step == 1
-    assert f"state/d/{path.name} is not as it was written" in capsys.readouterr().err
+    assert (
+        f"state/d/{path.name} has changed since it was written"
+        in capsys.readouterr().err
+    )
 
 
 def test_every_flipped_bit_of_every_file_is_damage(copy):

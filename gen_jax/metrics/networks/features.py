@@ -59,7 +59,7 @@ def network(name: str, dataset: Dataset) -> FeatureNetwork:
     kind, _, where = name.partition(":")
     if kind == "inception":
         if not where:
-            raise UserError(f"{name!r} lacks a FILE of weights: inception:FILE")
+            raise UserError(f"{name!r} needs a file of weights: inception:FILE")
         return inception(where)
     if kind == "pixels" and where:
         return reduced(dataset, _sides(where, dataset))
