@@ -102,7 +102,7 @@ def _train(take, recorder, state, step, batches, steps):
                 state, metrics, count = take(state, stream, step, steps)
                 step += count
                 recorder.after(step, state, metrics, count)
-        except BaseException as error:
+        except BaseException as error:  # a KeyboardInterrupt must save too
             recorder.rescue(step, state, error)
             raise
         recorder.finish(step, state)
@@ -240,6 +240,7 @@ class _Stepper:
         """Stack the batches; a single process leaves the move to the step's call."""
         batch, batch_axis = batches[0], 0
         if len(batches) > 1:
+            # Stacked on the host: one transfer instead of one per step.
             batch, batch_axis = jax.tree.map(lambda *x: np.stack(x), *batches), 1
         if jax.process_count() == 1:
             return batch

@@ -23,8 +23,8 @@ from gen_jax.optimizers import averaged_weights
 
 Metrics = dict[str, jax.Array]
 
-# Streams of keys within a step. Turn n has _FIRST_TURN + n, so no number of turns
-# meets the other two.
+# Streams of keys within a step. Turn n has _FIRST_TURN + n, so that no turn ever shares
+# a stream with the other two.
 _SHARED, _PREPARE, _FIRST_TURN = 0, 1, 2
 _SAMPLES = 2**32 - 2  # no step has this number: steps are int32
 
@@ -50,10 +50,10 @@ def train_step(
     Returns the next state and scalars named `player/metric`, averaged over a player's
     turns: its loss, its gradient's norm, and the metrics that its loss returns. Raises
     UserError, while tracing, for a loss that returns another form (`contracts`), for
-    images as uint8, and for a batch of a size that does not fit.
+    images as uint8, and for a batch that cannot be divided.
     """
     contracts.check_batch(batch, game.parts * microbatches)
-    # A function of (seed, step): the state carries no key, so a resume repeats none.
+    # Derived from seed and step alone: a resumed run draws the same numbers.
     rng = jax.random.fold_in(rng, state.step)
     players, reports = state.players, []
     with devices.batch_divided_along(axis_name):
@@ -69,7 +69,7 @@ def train_step(
                     game.players[name], players[name], loss, examples, microbatches
                 )
                 reports.append({f"{name}/{key}": report[key] for key in report})
-            # Only now: players in one turn move simultaneously, by their old states.
+            # After the loop: players in one turn move simultaneously, from old states.
             players = {**players, **moved}
     return State(state.step + 1, players), _mean_by_name(reports)
 
@@ -79,15 +79,15 @@ def _streams(
 ) -> tuple[jax.Array, jax.Array]:
     """Return two keys: of a player's own randomness in a turn, and of the step's."""
     own = jax.random.fold_in(rng, _FIRST_TURN + number)
-    # By its place: to rename a player changes no random number.
+    # Keyed by position, so that renaming a player changes no random numbers.
     own = jax.random.fold_in(own, list(game.players).index(name))
-    # Without turn and player, so that XLA computes images that turns share only once.
+    # The same in every turn, so that XLA computes shared fakes only once.
     return own, jax.random.fold_in(rng, _SHARED)
 
 
 def _loss_of_params(game, players, name, step, streams, params, examples):
     """Compute one player's loss as a function of its own parameters: V_name."""
-    # The one argument of the gradient: no loss needs stop_gradient for the others.
+    # Only these parameters get a gradient, so a loss needs no stop_gradient.
     players = {**players, name: players[name]._replace(params=params)}
     (batch, index), (own, shared) = examples, streams
     context = Context(
@@ -127,7 +127,7 @@ def _update_player(
     (loss, (mutable, metrics)), grads = gradient(params, examples)
     metrics = {"loss": loss, **metrics}
     if axis:
-        # Devices have equal numbers of examples: the mean of means is the batch's mean.
+        # Devices hold equally many examples: the mean of their means is the batch's.
         grads, metrics = jax.lax.pmean((grads, metrics), axis)
     assert player.optimizer is not None  # `Game` gives it a turn only then
     # Some of optax's optimizers read the loss: reduce_on_plateau, line searches.
@@ -140,7 +140,7 @@ def _update_player(
     ema = averaged_weights(
         mine, params, mutable, player.ema_halflife_images, _global_size(examples[1])
     )
-    # Before any clipping, which is a part of the optimizer.
+    # The norm before clipping, which is a part of the optimizer.
     metrics["grad_norm"] = optax.tree.norm(grads)
     return PlayerState(params, mutable, opt, ema, mine.updates + 1), metrics
 
@@ -149,7 +149,7 @@ def _accumulated(gradient: Callable, microbatches: int) -> Callable:
     """Return a function that averages the gradients of a batch's strided pieces."""
 
     def mean_gradient(params, examples):
-        # Strided: each device keeps its own examples in every piece, so no data moves.
+        # A strided piece has examples of every device, so no data moves between them.
         pieces = jax.tree.map(
             lambda x: jnp.swapaxes(x.reshape(-1, microbatches, *x.shape[1:]), 0, 1),
             examples,
@@ -285,7 +285,7 @@ def make_train_step(
             state, batch, rng, game=game, microbatches=microbatches, axis_name=axis
         )
 
-    one_step = jax.vmap(step) if over_seeds else step  # the scan is outside: [k, S, B]
+    one_step = jax.vmap(step) if over_seeds else step  # within the scan: [k, S, B]
 
     def steps(state, batches, rng):
         if steps_per_call == 1:
@@ -310,7 +310,7 @@ def _prepared(prepare, batch, rng, step, axis_name):
     """Return the batch that the game sees, prepared under its examples' own keys."""
     if prepare is None:
         return batch
-    # A stream of no turn: all turns of a step see the same prepared batch.
+    # A stream of its own: all turns of a step see the same prepared batch.
     key = jax.random.fold_in(jax.random.fold_in(rng, step), _PREPARE)
     with devices.batch_divided_along(axis_name):
         return prepare(batch, example_keys(key, _global_index(batch)))
@@ -318,7 +318,7 @@ def _prepared(prepare, batch, rng, step, axis_name):
 
 def _pmapped(steps: Callable, mesh: Mesh, batch_axis: int) -> Callable:
     """Return `steps` through pmap, with the same global arrays as under jit."""
-    # With None for the state it has no axis of devices: checkpoints are as under jit.
+    # None: the state has no device axis, so its checkpoints are those of jit.
     pmapped = jax.pmap(
         steps,
         axis_name=devices.BATCH_AXIS,
@@ -353,7 +353,7 @@ def _shardings(mesh: Mesh, spec: Any, batch_axis: int) -> dict[str, Any]:
             is_leaf=lambda p: isinstance(p, PartitionSpec),
         )
     batch = batch_sharding(mesh, batch_axis)
-    # Equal for input and output, so that the next call finds the state in its place.
+    # The state has one sharding in and out, so that the next call moves nothing.
     return {
         "in_shardings": (state, batch, replicated),
         "out_shardings": (state, replicated),

@@ -232,7 +232,7 @@ class Adapting(RunConfig):
     source: Source = dataclasses.field(default_factory=Source)
 
 
-def test_a_value_may_call_for_fields_of_its_own():
+def test_a_value_may_bring_further_fields():
     texts = [("source.size", "7"), ("source.spec", "sized")]
     config = configs.override_all(Adapting(), texts)
     assert config.source == Sized("sized", 7)

@@ -71,7 +71,7 @@ def test_a_training_goes_on_without_its_lines(stream, tmp_path, monkeypatch, cap
     assert (tmp_path / "samples" / "6.png").exists()
 
 
-def test_a_line_is_told_or_lost(monkeypatch, capsys):
+def test_a_line_is_printed_or_lost(monkeypatch, capsys):
     console.tell("a line")
     assert capsys.readouterr().err == "a line\n"
     monkeypatch.setattr("sys.stderr", Unwritable(ENDS[0]))

@@ -40,7 +40,7 @@ def test_a_damaged_program_is_removed_and_compiled_again(error, tmp_path, monkey
     assert [path.name for path in tmp_path.iterdir()] == ["jit_steps-2-cache"]
 
 
-def test_a_program_that_cannot_be_kept_is_no_news(tmp_path, monkeypatch):
+def test_a_program_that_cannot_be_cached_prints_nothing(tmp_path, monkeypatch):
     warning = WARNING.format("writing", "PermissionError: 13")
     assert shown(tmp_path, monkeypatch, warning) == []
     assert len(list(tmp_path.iterdir())) == 3

@@ -153,7 +153,7 @@ def test_a_loss_that_diverges_is_noticed_when_it_is_logged(tmp_path):
         fit(game, batches, config(10**6))
 
 
-def test_a_signal_when_all_is_done_is_no_interruption(tmp_path):
+def test_a_signal_after_the_last_step_does_not_interrupt(tmp_path):
     def signalling(number, at):
         def from_(start):
             for step, batch in enumerate(batches(start), start):
@@ -232,7 +232,7 @@ def test_an_error_of_the_reader_saves_first(tmp_path):
     assert [line["step"] for line in logged(tmp_path)] == [1, 2, 4]
 
 
-def test_an_error_of_the_reader_does_not_save_what_is_not_finite(tmp_path):
+def test_an_error_of_the_reader_does_not_save_a_state_that_is_not_finite(tmp_path):
     def loss(players, batch, context):
         return players["model"].params["w"] ** 2, ({}, {})
 

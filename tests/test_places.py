@@ -18,7 +18,7 @@ def ended_process():
     return process.pid
 
 
-def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path):
+def test_files_of_a_killed_process_are_removed_by_the_next(tmp_path):
     dead = ended_process()
     path = tmp_path / "a[1].json"
     left = [f".{path.name}.{dead}.tmp", f".other.json.{dead}.tmp"]
@@ -36,7 +36,7 @@ def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path):
 @pytest.mark.parametrize(
     "name", ["gs://bucket/run", "s3://b/r", "file:///tmp/run", "hdfs:/run", "http://x"]
 )
-def test_a_url_is_no_folder(name, tmp_path, monkeypatch):
+def test_a_url_is_not_a_folder(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=f"--workdir={name} is a URL"):
         files.checked_folder(name)

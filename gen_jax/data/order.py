@@ -58,7 +58,7 @@ def batches(
             f"a batch of {batch_size} does not divide by {process_count} processes"
         )
     own_size = batch_size // process_count
-    # Kept for a few epochs: a batch may span two, and threads read further ahead.
+    # A few epochs are kept, since a batch may span two and threads read further ahead.
     epoch_order = functools.lru_cache(maxsize=4)(
         lambda epoch: permutation(seed, epoch, len(split))
     )

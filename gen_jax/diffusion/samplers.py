@@ -165,7 +165,6 @@ def ddim_along(
     t, abar_t, abar_s = _pairs(schedule, tau)
     sigma = eta * np.sqrt((1 - abar_s) / (1 - abar_t) * (1 - abar_t / abar_s))
     # eps_hat = (x_t - sqrt(abar_t) x_0_hat) / sqrt(1 - abar_t), put into equation 12
-    # so a clipped x_0_hat changes eps_hat too
     on_x_t = np.sqrt((1 - abar_s - sigma**2) / (1 - abar_t))
     on_x_0 = np.sqrt(abar_s) - np.sqrt(abar_t) * on_x_t
     chain = _Steps(t, on_x_0, on_x_t, noise=sigma)
@@ -248,7 +247,7 @@ def heun(
 
     down = jnp.asarray(tau[::-1], jnp.int32)
     start = x_T / float(schedule.signal[tau[-1]])
-    # Without the step to time 0, where sigma / alpha is 0 and no denoiser is trained.
+    # The step to time 0 comes below: sigma / alpha is 0 there, a divisor of `slope`.
     inner = (down[:-2], down[1:-1])
     (x_bar, x_0), _ = jax.lax.scan(step, (start, jnp.zeros_like(x_T)), inner)
     # At sigma = 0 the slope is undefined: the last step is Euler's and returns x_0_hat.

@@ -80,7 +80,7 @@ def cosine_betas(T: int = 1000, offset: float = 0.008) -> np.ndarray:
     """
     angle = (np.arange(T + 1) / T + offset) / (1 + offset) * np.pi / 2
     f = np.cos(angle) ** 2
-    # f(T) is 0, so beta_T would be 1 and the log of the last ratio -inf.
+    # f(T) is 0: without the limit alpha_bar_T would be 0, and its logarithm -inf.
     return np.minimum(1 - f[1:] / f[:-1], 0.999)
 
 

@@ -171,7 +171,6 @@ def r1(score: Score, x: jax.Array) -> jax.Array:
 
     Mescheder et al. (2018), equation 9, without the factor gamma.
     """
-    # The squared norm needs no root, unlike `gradient_penalty`: it is smooth at 0.
     return 0.5 * squared_gradient_norm(score, x)
 
 

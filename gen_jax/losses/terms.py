@@ -90,7 +90,7 @@ def discretised_logistic_log_likelihood(
     log_f_upper, log_f_lower = jax.nn.log_sigmoid(upper), jax.nn.log_sigmoid(-lower)
     width = _exp(log_width)
     is_thin = width < _THIN
-    # Both `where` are needed: a NaN gradient of the branch not taken would pass one.
+    # Two `where`: with one, the branch that is not taken would give NaN gradients.
     fraction = jnp.log(-jnp.expm1(-jnp.where(is_thin, 1.0, width)))
     # log(1 - e^-w) = log w - w / 2 + O(w^2)
     fraction = jnp.where(is_thin, log_width - width / 2, fraction)

@@ -72,7 +72,7 @@ class UNet(nn.Module):
         if self.num_classes:
             hot = layers.one_hot(y, self.num_classes)
             embedding = nn.initializers.normal(1.0)
-            # Without a bias, so that no label (a one-hot of zeros) adds nothing.
+            # Without a bias, the one-hot of -1 (zeros) adds nothing: no label.
             temb += nn.Dense(
                 temb.shape[-1], use_bias=False, kernel_init=embedding, name="label"
             )(hot)

@@ -108,7 +108,7 @@ class _Ddpm:
         """
         if self.recipe.self_conditioning:
             x_t = jnp.concatenate([x_t, x0_prev], axis=-1)
-        # The network would take the history for a collection of its own.
+        # linen would take the history for one of the network's own collections.
         own = {k: tree for k, tree in mine.mutable.items() if k != _HISTORY}
         weights = Weights(mine.params, own)
         out, mutable = modules.apply(

@@ -179,7 +179,7 @@ class _Gan:
     def sample(self, players, keys, y=None):
         """Return G(z, y) [B, ...]; each sample depends on its own key alone."""
         y = modules.labels_or_drawn(y, keys, self.num_classes)
-        # The first of two, as in `draw`: one key gives the z that it gives in training.
+        # Split as in `draw`, so that a key gives the same z as in training.
         return self.decode(
             players, self.prior(players, randomness.split(keys, 2)[0]), y
         )

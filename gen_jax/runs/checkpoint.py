@@ -191,7 +191,7 @@ def _newest(directories: Sequence[Path]) -> tuple[Checkpoint, list[tuple[Path, s
             why = str(error).removeprefix(f"{directory} is damaged: ")
             damaged.append((directory, why))
             continue
-        # A copy of one step elsewhere is fine; in a run's folder it must be the run's.
+        # A checkpoint that was copied elsewhere has no run to compare with.
         if directory.parent.name == CHECKPOINTS:
             identity.check_own_folder(run_folder(directory), meta, directory)
         return Checkpoint(directory, meta), damaged
@@ -278,6 +278,7 @@ def _restore_arrays(place: Path, choose: Callable[[Tree], Tree]) -> Any:
 
     with _read_by_orbax(place):
         item = choose(ocp.PyTreeCheckpointHandler().metadata(place).tree)
+        # As NumPy arrays, so that the devices of the writer are not needed.
         numpy = ocp.RestoreArgs(restore_type=np.ndarray)
         arguments = ocp.args.PyTreeRestore(
             item,

@@ -197,7 +197,7 @@ class TestARun:
             (["--data=ring"], "ring differs from the data that the run was trained on"),
         ],
     )
-    def test_a_run_stays_what_it_is(self, vae, flags, says):
+    def test_a_resumed_run_refuses_other_settings(self, vae, flags, says):
         before = sorted(path.stat().st_mtime_ns for path in vae.rglob("*"))
         done = run("train", f"--workdir={vae}", *flags)
         assert done.returncode == 2
@@ -241,7 +241,7 @@ class TestARun:
             ("z_dim", 3, "it has z_dim=2, and config.json 3"),
         ],
     )
-    def test_an_edited_config_changes_only_what_a_flag_may(
+    def test_an_edited_config_changes_only_fields_that_a_flag_may(
         self, vae, tmp_path, field, value, says
     ):
         shutil.copytree(vae, tmp_path / "copy")

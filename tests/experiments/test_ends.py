@@ -71,7 +71,7 @@ MORE = ['"$@" 2>&-', '"$@" 2>/dev/full', 'nohup "$@" 2>/dev/full >&2']
 
 @pytest.mark.skipif(sys.platform != "linux", reason="it needs /dev/full")
 @pytest.mark.parametrize("lines", [UNHEARD, pytest.param(MORE, marks=SLOW)])
-def test_a_training_that_is_not_heard_is_done(lines, tmp_path):
+def test_a_training_with_a_closed_output_finishes(lines, tmp_path):
     for number, line in enumerate(lines, 1):
         steps = 10 * number
         flags = [*shrunk("vae", steps, **QUIET), "--workdir=run"]
@@ -100,7 +100,7 @@ def both(tmp_path, steps, **fields):
 
 
 @pytest.mark.parametrize("number", [pytest.param(0, marks=SLOW), 1])
-def test_one_process_told_to_stop_stops_all_alike(number, tmp_path):
+def test_a_signal_to_one_process_stops_all_alike(number, tmp_path):
     two = both(tmp_path, 10**6, **QUIET)
     two[number].send_signal(signal.SIGTERM)
     said = [process.communicate(timeout=60)[1] for process in two]

@@ -100,7 +100,7 @@ def test_two_runs_are_drawn_next_to_each_other(tmp_path):
         assert picture.size[0] > 2 * 512
 
 
-def test_mistakes_are_told_in_one_line(tmp_path):
+def test_mistakes_get_one_line(tmp_path):
     workdir = tmp_path / "run"
     for flags, message in (
         ([], "--workdir=DIR is needed"),

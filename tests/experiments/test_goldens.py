@@ -22,7 +22,7 @@ SLOW = ("dcgan_radford", "ddpm_cifar10", "pix2pix_facades")
     "case",
     [pytest.param(c, marks=pytest.mark.slow) if c in SLOW else c for c in CASES],
 )
-def test_a_recipe_computes_what_it_did(case):
+def test_a_recipe_computes_its_golden_values(case):
     if case in SLOW:
         # Large images: without the compiler's optimisations, by which the values were
         # computed, rounding alone changes a gradient norm by 6e-4.

@@ -49,7 +49,7 @@ def test_a_training_tells_its_data_and_samples_are_drawn_by_name(pets, tmp_path)
     assert "Did you mean bear? The classes are <i>ant, bear, 猫" in done.stderr
 
 
-def test_look_draws_what_a_training_would_read(pets, tmp_path):
+def test_look_draws_the_images_that_a_training_reads(pets, tmp_path):
     out = tmp_path / "pets.png"
     said = succeed("look", f"--data=folder:{pets}", f"--out={out}").stdout
     assert said.splitlines() == [

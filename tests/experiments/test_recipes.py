@@ -111,14 +111,14 @@ def test_a_gan_loss_is_one_entry_of_the_table(monkeypatch):
 @pytest.mark.parametrize(
     "name", ["ae", "cvae", "ddpm", "flow", "gan", "pix2pix", "vae"]
 )
-def test_a_half_life_of_0_is_no_average_in_every_family(name):
+def test_a_half_life_of_0_means_no_average(name):
     recipe = experiment.find(name)
     config = configs.override(recipe.config, "ema_halflife_images", "0")
     game = recipe.build(config, data.describe(config.data))
     assert {player.ema_halflife_images for player in game.players.values()} == {()}
 
 
-def test_no_half_life_is_no_average():
+def test_an_empty_half_life_means_no_average():
     config = gan.Config(**SMALL, ema_halflife_images=0.0)
     like = jax.ShapeDtypeStruct((2, 4, 4, 1), jnp.float32)
     state = init_state(gan.build_game(config, INFO), jax.random.key(0), {"x": like})

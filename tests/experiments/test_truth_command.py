@@ -20,7 +20,7 @@ def test_it_writes_table_plots_and_numbers(tmp_path):
         assert min(picture.size) >= 256
 
 
-def test_mistakes_are_told_in_one_line(tmp_path):
+def test_mistakes_get_one_line(tmp_path):
     for flag, message in (
         ("--only=frechett", "Did you mean frechet?"),
         ("--config.steps=3", "--config.steps does not apply"),

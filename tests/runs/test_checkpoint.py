@@ -57,7 +57,7 @@ def test_a_player_without_an_average_gives_its_weights(tmp_path):
     same(load_params(tmp_path)["model"].params, states[3].players["model"].params)
 
 
-def test_a_run_says_where_it_lies_and_what_it_is(tmp_path):
+def test_a_run_knows_its_folder_and_its_experiment(tmp_path):
     game = adam_game()
     save(tmp_path, game, steps=(1, 2))
     for path in (tmp_path, tmp_path / "checkpoints" / "1"):

@@ -59,7 +59,7 @@ def test_another_run_does_not_go_on_in_the_folder(other, says, tmp_path):
     assert tree(tmp_path) == before
 
 
-def test_what_may_change_does(tmp_path):
+def test_fields_that_may_change_do(tmp_path):
     trained(tmp_path)
     trained(tmp_path, steps=4, log_every_steps=1, keep_every_steps=2)
     assert load(tmp_path, noisy_game()).step == 4
@@ -104,7 +104,7 @@ def test_a_foreign_checkpoint_that_is_damaged_gives_nothing_to_the_run(tmp_path)
 
 
 @pytest.mark.parametrize("content", ["", "[]", "3", "{", '{"seed": 3}', None])
-def test_a_config_that_is_not_ours_is_no_witness(content, tmp_path):
+def test_a_config_of_another_program_is_ignored(content, tmp_path):
     trained(tmp_path)
     config = tmp_path / "config.json"
     config.unlink() if content is None else config.write_text(content)
@@ -209,7 +209,7 @@ def test_where_the_data_lie_is_not_who_the_run_is():
         identity.check_same_run(one, meta(image_size=16), "W")
 
 
-def test_an_op_that_fails_is_told_before_the_training(tmp_path):
+def test_a_failing_op_is_reported_before_the_training(tmp_path):
     def wrong_shape(players, keys):
         return jnp.zeros((len(keys), 2)) @ jnp.zeros((3, 2))
 

@@ -53,7 +53,7 @@ def moments(folder, work, into):
 _installed: list = []
 
 
-def test_every_moment_of_a_commit_leaves_what_can_be_verified(tmp_path):
+def test_every_moment_of_a_commit_leaves_a_verifiable_checkpoint(tmp_path):
     """Kills between any two file operations of the commit, and of the removal."""
     run = tmp_path / "run"
     game = adam_game()
@@ -139,7 +139,7 @@ def test_a_part_that_is_missing_is_damage(name, copy):
     assert load(copy, adam_game()).step == 1
 
 
-def test_a_file_that_somebody_left_beside_it_is_no_damage(copy):
+def test_an_extra_file_next_to_it_is_not_damage(copy):
     directory = copy / "checkpoints" / "2"
     for name in (".DS_Store", "state/.nfs0001", "note.txt"):
         (directory / name).write_text("")

@@ -14,7 +14,7 @@ def test_every_family_has_one():
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_its_weights_and_samples_are_what_they_were(name, tmp_path):
+def test_its_weights_and_samples_have_not_changed(name, tmp_path):
     folder = unpacked(name, tmp_path)
     [directory] = checkpoint.step_directories(folder)
     assert checkpoint.read_meta(directory)["format"] == 2

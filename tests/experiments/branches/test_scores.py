@@ -111,7 +111,7 @@ def _joined_by_brute_force(truth, predicted):
     return both / len(true), both / len(found), 2 * both / (len(true) + len(found))
 
 
-def test_a_gap_parts_what_was_joined():
+def test_a_gap_separates_joined_branches():
     # 16 pixels are one tree; without one of them two hang on one side, 13 elsewhere.
     np.testing.assert_allclose(branch_scores.joined(TREE, TREE), [[1]] * 3)
     left = 2 * 1 + 13 * 12

@@ -81,7 +81,7 @@ def as_jax_fid(arrays):
 
 
 @pytest.mark.parametrize("layer", LAYERS)
-def test_a_layer_gives_what_pytorch_gives(layer):
+def test_a_layer_agrees_with_pytorch(layer):
     x = maps()[layer]
     mean, corner = stored()[f"mean_{layer}"], stored()[f"corner_{layer}"]
     assert corner.std() > 0.3
@@ -105,7 +105,7 @@ def maps():
 
 
 @pytest.mark.parametrize("name", ["grey", "colour"])
-def test_images_give_what_pytorch_gives(name):
+def test_features_of_images_agree_with_pytorch(name):
     x = stored()[f"image_{name}"]
     features = devices.jit(
         lambda v, x: inception.Inception().apply(v, inception.preprocessed(x))
@@ -116,7 +116,7 @@ def test_images_give_what_pytorch_gives(name):
     close(features @ weights().head, stored()[f"logits_{name}"])
 
 
-def test_what_is_stored_is_what_the_script_gives():
+def test_the_stored_vectors_are_those_of_the_script():
     pytest.importorskip("torch", reason=NO_TORCH)
     from vectors import make_inception
 

@@ -78,7 +78,7 @@ def publish(package, monkeypatch, net, tree, protocol=4):
 
 
 @pytest.mark.parametrize("net", NETS)
-def test_drawn_weights_give_what_pytorch_gives(vectors, package, monkeypatch, net):
+def test_random_weights_agree_with_pytorch(vectors, package, monkeypatch, net):
     publish(package, monkeypatch, net, as_published(vectors, net))
     params, module = lpips_weights.read(net), Lpips(NETS[net][1](width=2))
     apply = jax.jit(lambda x, y: module.apply({"params": params}, x, y))
@@ -91,7 +91,7 @@ def test_drawn_weights_give_what_pytorch_gives(vectors, package, monkeypatch, ne
 
 @pytest.mark.parametrize("net", NETS)
 @needs_weights
-def test_published_weights_give_what_pytorch_gives(vectors, net):
+def test_published_weights_agree_with_pytorch(vectors, net):
     for name in ("small", "odd", "grey"):
         x, y = images(vectors, name)
         ours, expected = lpips(net)(x, y), vectors[f"published_{net}_{name}"]
@@ -109,7 +109,7 @@ def test_published_heads_are_not_below_zero():
         assert min(w.min() for w in heads) >= 0
 
 
-def test_what_is_stored_is_what_the_script_gives(vectors):
+def test_the_stored_vectors_are_those_of_the_script(vectors):
     pytest.importorskip("torch", reason=NO_TORCH)
     from vectors import make_lpips
 

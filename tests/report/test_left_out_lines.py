@@ -5,7 +5,7 @@ import json
 from pages import page, write
 
 
-def test_what_was_left_out_is_told_and_pictures_have_captions(tmp_path):
+def test_left_out_lines_are_shown_and_pictures_have_captions(tmp_path):
     folder = write(tmp_path / "run")
     path = folder / "evaluation.json"
     content = json.loads(path.read_text())
