@@ -1,8 +1,9 @@
 """Entry points for absl flags, and the recipes: one short file an experiment.
 
-`python -m experiments.NAME` imports this file before all that takes time. From here on
-an interrupt ends a command without a traceback, and no file that is opened later gets
-the number of a closed standard stream, into which other libraries write.
+`python -m experiments.NAME` imports this file before any slow import. From here on an
+interrupt ends a command without a traceback. A standard stream that the caller closed
+is opened on /dev/null: else a later file would get its number, and libraries would
+write into that file.
 """
 
 import os

@@ -41,7 +41,7 @@ def sgd_of_2014(
 ) -> optax.GradientTransformation:
     """Return SGD with momentum as Goodfellow et al. (2014) ran it.
 
-    The learning rate is divided by `decay` at each update, down to 1e-6; the momentum
+    The learning rate is divided by `decay` at each update, down to 1e-6. The momentum
     rises linearly over `momentum_steps` updates. m <- mu m - rate g; w <- w + m.
     """
 

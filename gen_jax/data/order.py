@@ -47,7 +47,7 @@ def batches(
         are read.
 
     The function takes `start` and returns an endless iterator over the batches of steps
-    start, start + 1, ...: {"x": [B / process_count, ...], "y": int32 [B /
+    start, start + 1, ... A batch is {"x": [B / process_count, ...], "y": int32 [B /
     process_count]}; for pairs "y" is uint8 [B / process_count, H, W, C']. Threads read
     ahead if the split is decoded on reading.
 

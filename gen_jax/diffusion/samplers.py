@@ -337,6 +337,5 @@ def _run(
     # float64 until here: the tables lose digits if they are combined in float32.
     columns = jax.tree.map(column, steps)
     columns = columns._replace(t=jnp.asarray(steps.t, jnp.int32))
-    # One compiled step for all times: compile time does not grow with their number.
     (x_0, _), _ = jax.lax.scan(step, (x_T, jnp.zeros_like(x_T)), columns)
     return x_0

@@ -237,10 +237,10 @@ def posterior(
 def log_variances(schedule: Schedule) -> tuple[np.ndarray, np.ndarray]:
     """Return the logs of the posterior's variance and of beta_t, float64 [T + 1] each.
 
-    They are the bounds of a good variance of p(x_{t-1} | x_t): the lower is right if
-    x_0 is a single point, the upper if it is from N(0, I). At t = 1 the posterior's
-    variance is 0. As in Ho et al.'s code both take its value at t = 2 there, or beta_1
-    if T is 1. Entry 0, which no step uses, equals entry 1.
+    They are the bounds of a good variance of p(x_{t-1} | x_t). The lower one is right
+    if x_0 is a single point, the upper one if x_0 is from N(0, I). At t = 1 the
+    posterior's variance is 0. As in Ho et al.'s code both take its value at t = 2
+    there, or beta_1 if T is 1. Entry 0, which no step uses, equals entry 1.
     """
     small, large = posterior_tables(schedule)[2], schedule.beta.copy()
     # The log of the posterior's variance at t = 1 would be -inf.

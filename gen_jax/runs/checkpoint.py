@@ -165,9 +165,9 @@ def newest(directories: Sequence[Path], *, repair: bool = False) -> Checkpoint:
     A damaged one is skipped with a line on standard error. repair: also move it to
     `damaged/STEP` in the run's folder, so that its step can be written again.
 
-    Raises UserError if all are damaged, if this version does not read the format, if
-    the operating system refuses to read a file, or if the checkpoint is not of the run
-    in whose folder it lies. Then nothing is moved.
+    Raises UserError if all are damaged, or of a format that this version does not read.
+    Also raises it if the operating system refuses to read a file, or if the checkpoint
+    belongs to another run than its folder. Then nothing is moved.
     """
     found, damaged = _newest(directories)
     for bad, why in damaged:

@@ -1,7 +1,7 @@
 """Check whether a checkpoint belongs to a run: by content, not by the path.
 
-A run is its experiment, the shapes of its batch, its seed, the digest of its data and
-the fields of its configuration that a resumed run may not change.
+A run is identified by its experiment, the shapes of its batch, its seed, the digest of
+its data, and the configuration's fields that a resumed run may not change.
 """
 
 import json
