@@ -13,6 +13,7 @@ from pathlib import Path
 
 from gen_jax import config as configs
 from gen_jax import plugins
+from gen_jax.data import protocol
 from gen_jax.data.dataset import (
     DataConfig,
     Dataset,
@@ -43,7 +44,9 @@ def load(config: DataConfig) -> Dataset:
         kind = "folder" if source.where == "DIR" else "file"
         raise UserError(f"{config.spec}: there is no such {kind}")
     with _one_line(config):
-        dataset = identified(source.load(config))
+        dataset = source.load(config)
+        protocol.check(dataset, config.spec)
+        dataset = identified(dataset)
     info = without_single_class(dataset.info)
     if info != dataset.info:
         train, test = unlabelled(dataset.train), unlabelled(dataset.test)
