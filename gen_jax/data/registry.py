@@ -117,6 +117,8 @@ def own_config(config: DataConfig) -> DataConfig:
 
 def _resolve(config: DataConfig) -> tuple[Source, DataConfig]:
     """Return the source, and the configuration that its functions take."""
+    if not isinstance(config, DataConfig):
+        raise UserError(f"config is {config!r:.60}: write DataConfig('digits')")
     source, spec = _find(config.spec), _SHORT.get(config.spec, config.spec)
     if source is None:
         raise _unknown(config.spec)
