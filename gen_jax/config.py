@@ -224,7 +224,12 @@ def _override(config: Any, names: list[str], path: str, text: str) -> Any:
     elif kind_of(config, name):
         value = _of_kind(config, name, text, path)
     else:
-        value = parse(text, typing.get_type_hints(type(config))[name], path)
+        try:
+            value = parse(text, typing.get_type_hints(type(config))[name], path)
+        except UserError as error:
+            raise UserError(
+                f"{error}{metadata(config, name).get('hint', '')}"
+            ) from error
         config = _adapted(config, {name: value})
     return dataclasses.replace(config, **{name: value})
 

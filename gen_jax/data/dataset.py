@@ -46,7 +46,13 @@ class DataConfig:
 
     spec: str = "digits"
     image_size: int | str = within(0, MAX_PIXELS, default=0)
-    crop: Literal["centre", "none"] = "centre"
+    crop: Literal["centre", "none"] = dataclasses.field(
+        default="centre",
+        metadata={
+            "hint": "; to crop training images at random places, set "
+            "--config.jitter=PIXELS"
+        },
+    )
     channels: int = choice((0, 1, 3), default=0)
     value_range: tuple[float, ...] = ()
     data_dir: str = ""
@@ -55,7 +61,7 @@ class DataConfig:
         default=False, metadata={"may_change_on_resume": True}
     )
     max_pixels: int = within(
-        1, None, default=178_956_970, may_change_on_resume=True
+        1, 2**62, default=178_956_970, may_change_on_resume=True
     )  # the default is Pillow's own limit
     memory_gib: float = within(0, None, default=4.0)
     task: Literal["", "low_resolution", "edges", "grey", "holes"] = ""
@@ -281,10 +287,10 @@ def digest(content: bytes) -> int:
     return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "big")
 
 
-def held_out(digests: np.ndarray) -> np.ndarray:
+def held_out(digests: np.ndarray, spec: str) -> np.ndarray:
     """Return a mask of the examples to hold out, bool [N], if a source has no split.
 
-    digests: uint64 [N], one `digest` per example.
+    digests: uint64 [N], one `digest` per example. spec: the dataset's, for the error.
 
     Only the example's own content decides: the order and the other examples do not
     matter, and duplicates stay together. On average a tenth is held out. At least one
@@ -295,21 +301,26 @@ def held_out(digests: np.ndarray) -> np.ndarray:
     contents = np.unique(digests)
     if len(contents) < 2:
         raise UserError(
-            f"{len(digests)} examples, {len(contents)} different: a dataset needs at "
-            "least two different ones, one to train on and one to hold out"
+            f"{spec}: {len(digests)} examples, {len(contents)} different: a dataset "
+            "needs at least two different ones, one to train on and one to hold out"
         )
     limit = min(max(np.uint64(_TENTH), contents[0]), contents[-2])
     return digests <= limit
 
 
 def divided(
-    info: Info, split: Split, indices: np.ndarray, digests: np.ndarray, digest: str
+    info: Info,
+    split: Split,
+    indices: np.ndarray,
+    digests: np.ndarray,
+    digest: str,
+    spec: str,
 ) -> Dataset:
     """Return the examples of one split as a dataset, with a tenth `held_out`.
 
     indices: int64 [N], the examples to use. digests: uint64 [N], of these examples.
-    digest: the dataset's.
+    digest, spec: the dataset's.
     """
-    held = held_out(digests)
+    held = held_out(digests, spec)
     train, test = Subset(split, indices[~held]), Subset(split, indices[held])
     return Dataset(info, train, test, digest)

@@ -74,7 +74,11 @@ Decode = Callable[[Record, Info, Any], tuple[np.ndarray, int | np.ndarray]]
 
 
 class BrokenImageError(UserError):
-    """An image that cannot be decoded: its fault, and the remedy for the user."""
+    """An image that cannot be decoded: its fault, and the remedy for the user.
+
+    An image that is whole, and that the configuration does not allow, is another error:
+    to leave such images out would hide a wrong setting.
+    """
 
     def __init__(self, fault: str, remedy: str):
         super().__init__(f"{fault}; {remedy}")
@@ -115,7 +119,8 @@ def encoded_dataset(
     if test is None:
         [only] = opened
         own = only.own
-        dataset = divided(info, only.split, own, only.digests[own], seen)
+        digests = only.digests[own]
+        dataset = divided(info, only.split, own, digests, seen, config.spec)
     elif all(len(each.own) for each in opened):
         learned, held = (Subset(each.split, each.own) for each in opened)
         dataset = Dataset(info, learned, held, seen)
@@ -145,7 +150,7 @@ def _with_replacements(subset: Split, broken: np.ndarray) -> Subset:
 def _left_out(
     records: list[Records], opened: "list[_Opened]", config: DataConfig
 ) -> tuple[str, ...]:
-    """Return texts that name broken images, and bits that are not kept."""
+    """Return texts that name broken images, and parts of images that are not kept."""
     texts = []
     for each, found in zip(records, opened, strict=True):
         if count := int(found.broken.sum()):
@@ -156,10 +161,11 @@ def _left_out(
                 f"{count} of {len(each)} images, broken or truncated, such as "
                 f"{names}{instead}"
             )
-    for image in records[0].read([int(opened[0].own[0])])[0].images:
-        with contextlib.suppress(Exception):  # a broken one that is not looked at
-            for part in decoding.unread_parts(image.content, config):
-                texts.append(f"{part}, of images such as {image.name}")
+        for part, names_by_index in sorted(found.unread.items()):
+            texts.append(
+                f"{part}, of {len(names_by_index)} of {found.looked_at} images, such "
+                f"as {names_by_index[min(names_by_index)]}"
+            )
     return tuple(texts)
 
 
@@ -177,14 +183,18 @@ def first_intact(
     records: Records, config: DataConfig, look: Callable[[Record], _T]
 ) -> _T:
     """Return `look(record)` of the first record that is not broken."""
+    fault = ""
     for index in range(len(records)):
         [record] = records.read([index])
         try:
             return look(record)
-        except BrokenImageError:
+        except BrokenImageError as error:
             if not (config.skip_broken or config.replace_broken):
                 raise
-    raise UserError(f"{config.spec}: none of {len(records)} images can be decoded")
+            fault = error.fault
+    raise UserError(
+        f"{config.spec}: none of {len(records)} images can be decoded: {fault}"
+    )
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -221,6 +231,8 @@ class _Opened(NamedTuple):
     broken: bool [N], of those that were decoded and are broken. digests, uint64 [N],
     and labels, int64 [N], distinguish these records from others. They cover a sample
     of the records if no pass was needed, else all; other entries are 0.
+    unread: part of an image that is not kept -> {index: name} of the images that have
+    it, of the `looked_at` records that were read.
     """
 
     split: Split
@@ -228,6 +240,8 @@ class _Opened(NamedTuple):
     broken: np.ndarray
     digests: np.ndarray
     labels: np.ndarray
+    unread: dict[str, dict[int, str]]
+    looked_at: int
 
 
 def _open(
@@ -245,11 +259,16 @@ def _open(
     broken = np.zeros(count, bool)
     tolerates = config.skip_broken or config.replace_broken
     decodes = in_memory or tolerates
+    unread: dict[str, dict[int, str]] = {}
 
     def noted(indices: Indices) -> Iterator[tuple[int, Record]]:
         for i, record in zip(indices, records.read(indices), strict=True):
             digests[i] = digest(b"".join(each.content for each in record.images))
             labels[i] = record.label
+            for image in record.images:
+                with contextlib.suppress(Exception):  # of a broken one
+                    for part in decoding.unread_parts(image.content, config):
+                        unread.setdefault(part, {}).setdefault(i, image.name)
             yield i, record
 
     def examine(start: int) -> None:
@@ -270,7 +289,7 @@ def _open(
     tiny = not config.image_size and info.shape[0] * info.shape[1] < 64 * 64
     sampled = np.linspace(0, count - 1, min(count, _CHUNK), dtype=np.int64)
     needs_all = in_memory or needs_digests or config.skip_broken
-    if needs_all or decodes:
+    if reads_all := needs_all or decodes:
         with ThreadPoolExecutor(1 if tiny else os.cpu_count()) as pool:
             for _ in pool.map(examine, range(0, count, _CHUNK)):
                 pass
@@ -283,7 +302,8 @@ def _open(
     if in_memory:
         split = MemorySplit(x, _checked(y, info, config))
     own = np.flatnonzero(~broken) if config.skip_broken else np.arange(count)
-    return _Opened(split, own, broken, digests, labels)
+    looked_at = count if reads_all else len(sampled)
+    return _Opened(split, own, broken, digests, labels, unread, looked_at)
 
 
 def _room(count: int, info: Info, config: DataConfig) -> tuple[np.ndarray, np.ndarray]:
@@ -305,13 +325,14 @@ def open_image(
 ) -> "Image.Image":
     """Return an encoded image as a PIL image of mode L, RGB or F.
 
-    Raises BrokenImageError with its name, and the remedy for the user.
+    Raises BrokenImageError with its name, and the remedy for the user; UserError if
+    the image is whole and `config` does not allow it.
     """
     try:
         return decoding.open_image(encoded.content, config)
     except decoding.UnsuitedImageError as error:
         own = error.remedy if remedy == _SKIP else remedy
-        raise BrokenImageError(f"{encoded.name} {error}", own) from error
+        raise UserError(f"{encoded.name} {error}; {own}") from error
     except Exception as error:  # decoders raise all kinds of errors on damaged files
         reason = one_line(error)
         raise BrokenImageError(
