@@ -37,7 +37,8 @@ class DataConfig:
     data_dir: folder in which TFDS keeps its datasets; "" for TFDS's own default.
     skip_broken: leave out images that cannot be decoded, with a line that says so.
     replace_broken: read the next image in place of one that cannot be decoded. The
-        number of examples and their order stay, so that a run can be resumed with it.
+        number of training examples and their order stay, so that a run can be resumed
+        with it. Held-out ones are left out.
     max_pixels: limit of the pixels of an encoded image, before it is resized.
     memory_gib: limit in GiB for decoded examples; larger datasets are streamed.
     task: how an input x is made from each image, which becomes the target y; "" for
@@ -152,6 +153,7 @@ class Dataset(NamedTuple):
     measures: the source's own, for pairs.
     left_out: what the source holds that was not read, and why, a text each: "12 files
         that end in .heic: no reader is installed".
+    changed: how it differs from the data that a run was trained on; "" if it does not.
     """
 
     info: Info
@@ -160,6 +162,7 @@ class Dataset(NamedTuple):
     digest: str = ""
     measures: tuple[PairMeasure, ...] = ()
     left_out: tuple[str, ...] = ()
+    changed: str = ""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -240,15 +243,20 @@ def _without_labels(batch: Batch) -> Batch:
 
 
 def fingerprint(dataset: Dataset) -> dict[str, int | str]:
-    """Return, for JSON, the sizes and the digest that identify a dataset.
-
-    A resumed run compares it with the one that it began with.
-    """
+    """Return, for JSON, the sizes and the digest of a dataset: see `is_same`."""
     return {
         "train": len(dataset.train),
         "test": len(dataset.test),
         "digest": dataset.digest,
     }
+
+
+def is_same(now: Mapping[str, Any], then: Mapping[str, Any]) -> bool:
+    """Return whether two fingerprints are of the same data.
+
+    The number of held-out examples may differ: broken images are left out of them.
+    """
+    return all(then.get(name) == now[name] for name in ("train", "digest"))
 
 
 def identified(dataset: Dataset) -> Dataset:

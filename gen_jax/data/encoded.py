@@ -41,6 +41,11 @@ _REPLACE = (
     "--config.data.replace_broken=True"
 )
 
+_PUT_BACK = (
+    "it has changed since the training was started: put it back as it was, and run the "
+    "training again"
+)
+
 _T = TypeVar("_T")
 
 
@@ -128,23 +133,27 @@ def encoded_dataset(
         raise UserError(f"{config.spec}: a split holds no images")
     if config.replace_broken:
         dataset = dataset._replace(
-            train=_with_replacements(dataset.train, opened[0].broken),
-            test=_with_replacements(dataset.test, opened[-1].broken),
+            train=_intact(dataset.train, opened[0].broken, repeats=True),
+            test=_intact(dataset.test, opened[-1].broken, repeats=False),
         )
     return dataset._replace(left_out=_left_out(records, opened, config))
 
 
-def _with_replacements(subset: Split, broken: np.ndarray) -> Subset:
-    """Return a subset in which the next intact example stands for each broken one.
+def _intact(subset: Split, broken: np.ndarray, repeats: bool) -> Subset:
+    """Return a subset without the broken examples.
 
-    broken: bool [N], of all records of the split that the subset is of.
+    broken: bool [N], of all records of the split that the subset is of. repeats: put
+        the next intact example in the place of each, so that the number stays. A
+        measure would count it twice.
     """
     assert isinstance(subset, Subset)
     intact = np.flatnonzero(~broken[subset.indices])
     if not len(intact):
         raise UserError("a split holds no image that can be decoded")
-    places = np.searchsorted(intact, np.arange(len(subset))) % len(intact)
-    return Subset(subset.split, subset.indices[intact[places]])
+    if repeats:
+        places = np.searchsorted(intact, np.arange(len(subset))) % len(intact)
+        intact = intact[places]
+    return Subset(subset.split, subset.indices[intact])
 
 
 def _left_out(
@@ -156,7 +165,9 @@ def _left_out(
         if count := int(found.broken.sum()):
             [record] = each.read([int(np.argmax(found.broken))])
             names = " and ".join(image.name for image in record.images)
-            instead = ": the next one is read instead" if config.replace_broken else ""
+            instead = ""
+            if config.replace_broken and each is records[0]:
+                instead = ": in training the next one is read instead"
             texts.append(
                 f"{count} of {len(each)} images, broken or truncated, such as "
                 f"{names}{instead}"
@@ -199,12 +210,16 @@ def first_intact(
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class StreamedSplit:
-    """Records that are decoded on reading."""
+    """Records that are decoded on reading.
+
+    digests: uint64 [N], of the records when the dataset was opened; 0 if not known.
+    """
 
     records: Records
     info: Info
     config: DataConfig
     decode: Decode
+    digests: np.ndarray
     in_memory = False
 
     def __len__(self) -> int:
@@ -220,7 +235,10 @@ class StreamedSplit:
             try:
                 x[place], y[place] = self.decode(record, self.info, self.config)
             except BrokenImageError as error:
-                raise BrokenImageError(error.fault, _REPLACE) from error
+                known = self.digests[indices[place]]
+                has_changed = known not in (0, _digest(record))
+                remedy = _PUT_BACK if has_changed else _REPLACE
+                raise BrokenImageError(error.fault, remedy) from error
         return {"x": x, "y": _checked(y, self.info, self.config)}
 
 
@@ -263,7 +281,7 @@ def _open(
 
     def noted(indices: Indices) -> Iterator[tuple[int, Record]]:
         for i, record in zip(indices, records.read(indices), strict=True):
-            digests[i] = digest(b"".join(each.content for each in record.images))
+            digests[i] = _digest(record)
             labels[i] = record.label
             for image in record.images:
                 with contextlib.suppress(Exception):  # of a broken one
@@ -298,12 +316,16 @@ def _open(
     if not needs_all:  # the digest does not depend on whether broken ones are replaced
         unsampled = np.setdiff1d(np.arange(count), sampled)
         digests[unsampled], labels[unsampled] = 0, 0
-    split: Split = StreamedSplit(records, info, config, decode)
+    split: Split = StreamedSplit(records, info, config, decode, digests)
     if in_memory:
         split = MemorySplit(x, _checked(y, info, config))
     own = np.flatnonzero(~broken) if config.skip_broken else np.arange(count)
     looked_at = count if reads_all else len(sampled)
     return _Opened(split, own, broken, digests, labels, unread, looked_at)
+
+
+def _digest(record: Record) -> int:
+    return digest(b"".join(each.content for each in record.images))
 
 
 def _room(count: int, info: Info, config: DataConfig) -> tuple[np.ndarray, np.ndarray]:
