@@ -63,6 +63,12 @@ def check_data(config: RunConfig, meta: dict, saved: dict, workdir: Path) -> Non
         )
     now, then = meta["data"], saved.get("data")  # imported weights have no data
     if then is not None and not data.dataset.is_same(now, then):
+        memory = saved["config"]["data"].get("memory_gib", config.data.memory_gib)
+        if memory != config.data.memory_gib:
+            raise UserError(
+                f"{line} those of data.memory_gib={memory:g} are known by other files: "
+                f"set --config.data.memory_gib={memory:g}"
+            )
         sizes = (f"{x['train']} examples and {x['test']} held out" for x in (now, then))
         raise UserError(
             f"{line} {' now, '.join(sizes)} then, of other content; to begin a new run "

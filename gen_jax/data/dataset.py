@@ -64,7 +64,7 @@ class DataConfig:
     max_pixels: int = within(
         1, 2**62, default=178_956_970, may_change_on_resume=True
     )  # the default is Pillow's own limit
-    memory_gib: float = within(0, None, default=4.0)
+    memory_gib: float = within(0, None, default=4.0, may_change_on_resume=True)
     task: Literal["", "low_resolution", "edges", "grey", "holes"] = ""
 
     @property
@@ -150,6 +150,8 @@ class Dataset(NamedTuple):
 
     digest: hash by `digest_of` of the content that both were read from, independent of
         the decoder; "" if they are computed by code alone, see `identified`.
+    sizes: hash of the sizes in bytes and the labels of all files, if the digest is that
+        of some of them.
     measures: the source's own, for pairs.
     left_out: what the source holds that was not read, and why, a text each: "12 files
         that end in .heic: no reader is installed".
@@ -163,6 +165,7 @@ class Dataset(NamedTuple):
     measures: tuple[PairMeasure, ...] = ()
     left_out: tuple[str, ...] = ()
     changed: str = ""
+    sizes: str = ""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -243,12 +246,13 @@ def _without_labels(batch: Batch) -> Batch:
 
 
 def fingerprint(dataset: Dataset) -> dict[str, int | str]:
-    """Return, for JSON, the sizes and the digest of a dataset: see `is_same`."""
-    return {
+    """Return, for JSON, the facts by which `is_same` knows a dataset."""
+    found: dict[str, int | str] = {
         "train": len(dataset.train),
         "test": len(dataset.test),
         "digest": dataset.digest,
     }
+    return found | ({"sizes": dataset.sizes} if dataset.sizes else {})
 
 
 def is_same(now: Mapping[str, Any], then: Mapping[str, Any]) -> bool:
@@ -256,7 +260,8 @@ def is_same(now: Mapping[str, Any], then: Mapping[str, Any]) -> bool:
 
     The number of held-out examples may differ: broken images are left out of them.
     """
-    return all(then.get(name) == now[name] for name in ("train", "digest"))
+    sizes = ("sizes",) if {"sizes"} <= now.keys() & then.keys() else ()
+    return all(then.get(name) == now[name] for name in ("train", "digest", *sizes))
 
 
 def identified(dataset: Dataset) -> Dataset:

@@ -81,8 +81,7 @@ Decode = Callable[[Record, Info, Any], tuple[np.ndarray, int | np.ndarray]]
 class BrokenImageError(UserError):
     """An image that cannot be decoded: its fault, and the remedy for the user.
 
-    An image that is whole, and that the configuration does not allow, is another error:
-    to leave such images out would hide a wrong setting.
+    An image that is whole, but not allowed, is another error: it shows a wrong setting.
     """
 
     def __init__(self, fault: str, remedy: str):
@@ -128,7 +127,7 @@ def encoded_dataset(
         dataset = divided(info, only.split, own, digests, seen, config.spec)
     elif all(len(each.own) for each in opened):
         learned, held = (Subset(each.split, each.own) for each in opened)
-        dataset = Dataset(info, learned, held, seen)
+        dataset = Dataset(info, learned, held, seen, sizes=_sizes(records, opened))
     else:
         raise UserError(f"{config.spec}: a split holds no images")
     if config.replace_broken:
@@ -137,6 +136,14 @@ def encoded_dataset(
             test=_intact(dataset.test, opened[-1].broken, repeats=False),
         )
     return dataset._replace(left_out=_left_out(records, opened, config))
+
+
+def _sizes(records: list[Records], opened: "list[_Opened]") -> str:
+    """Return a hash of the sizes and labels of all records; "" if not known."""
+    if not any(each.sizes.any() for each in opened):
+        return ""
+    labels = [np.asarray(getattr(each, "labels", ()), np.int64) for each in records]
+    return digest_of([*(each.sizes for each in opened), *labels])
 
 
 def _intact(subset: Split, broken: np.ndarray, repeats: bool) -> Subset:
@@ -212,7 +219,8 @@ def first_intact(
 class StreamedSplit:
     """Records that are decoded on reading.
 
-    digests: uint64 [N], of the records when the dataset was opened; 0 if not known.
+    digests, sizes: uint64 [N] and int64 [N] in bytes, of the records when the dataset
+    was opened; 0 if not known.
     """
 
     records: Records
@@ -220,6 +228,7 @@ class StreamedSplit:
     config: DataConfig
     decode: Decode
     digests: np.ndarray
+    sizes: np.ndarray
     in_memory = False
 
     def __len__(self) -> int:
@@ -235,9 +244,9 @@ class StreamedSplit:
             try:
                 x[place], y[place] = self.decode(record, self.info, self.config)
             except BrokenImageError as error:
-                known = self.digests[indices[place]]
-                has_changed = known not in (0, _digest(record))
-                remedy = _PUT_BACK if has_changed else _REPLACE
+                digest, size = self.digests[indices[place]], self.sizes[indices[place]]
+                same = digest in (0, _digest(record)) and size in (0, _size(record))
+                remedy = _REPLACE if same else _PUT_BACK
                 raise BrokenImageError(error.fault, remedy) from error
         return {"x": x, "y": _checked(y, self.info, self.config)}
 
@@ -248,7 +257,8 @@ class _Opened(NamedTuple):
     own: int64, the indices of the dataset's records: all but those that were skipped.
     broken: bool [N], of those that were decoded and are broken. digests, uint64 [N],
     and labels, int64 [N], distinguish these records from others. They cover a sample
-    of the records if no pass was needed, else all; other entries are 0.
+    of the records if no pass was needed, else all; other entries are 0. Then `sizes`,
+    int64 [N], are those of all, if the records know them.
     unread: part of an image that is not kept -> {index: name} of the images that have
     it, of the `looked_at` records that were read.
     """
@@ -258,6 +268,7 @@ class _Opened(NamedTuple):
     broken: np.ndarray
     digests: np.ndarray
     labels: np.ndarray
+    sizes: np.ndarray
     unread: dict[str, dict[int, str]]
     looked_at: int
 
@@ -313,19 +324,25 @@ def _open(
                 pass
     else:
         list(noted(sampled))
+    sizes = np.zeros(count, np.int64)
     if not needs_all:  # the digest does not depend on whether broken ones are replaced
+        sizes += getattr(records, "sizes", 0)
         unsampled = np.setdiff1d(np.arange(count), sampled)
         digests[unsampled], labels[unsampled] = 0, 0
-    split: Split = StreamedSplit(records, info, config, decode, digests)
+    split: Split = StreamedSplit(records, info, config, decode, digests, sizes)
     if in_memory:
         split = MemorySplit(x, _checked(y, info, config))
     own = np.flatnonzero(~broken) if config.skip_broken else np.arange(count)
     looked_at = count if reads_all else len(sampled)
-    return _Opened(split, own, broken, digests, labels, unread, looked_at)
+    return _Opened(split, own, broken, digests, labels, sizes, unread, looked_at)
 
 
 def _digest(record: Record) -> int:
     return digest(b"".join(each.content for each in record.images))
+
+
+def _size(record: Record) -> int:
+    return sum(len(each.content) for each in record.images)
 
 
 def _room(count: int, info: Info, config: DataConfig) -> tuple[np.ndarray, np.ndarray]:
@@ -337,9 +354,7 @@ def _room(count: int, info: Info, config: DataConfig) -> tuple[np.ndarray, np.nd
 
 
 def _checked(y: np.ndarray, info: Info, config: DataConfig) -> np.ndarray:
-    if info.target_shape:
-        return y
-    return checked_labels(y, info.num_classes, config.spec)
+    return y if info.target_shape else checked_labels(y, info.num_classes, config.spec)
 
 
 def open_image(

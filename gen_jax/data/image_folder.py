@@ -27,6 +27,11 @@ class _Files:
     def __len__(self) -> int:
         return len(self.paths)
 
+    @property
+    def sizes(self) -> list[int]:
+        """Return the sizes in bytes, of which no file is read."""
+        return listing.sizes(self.paths)
+
     def read(self, indices: Indices) -> list[Record]:
         return [
             Record((listing.read_file(self.paths[i]),), self.labels[i]) for i in indices

@@ -85,6 +85,11 @@ class _Files:
     def __len__(self) -> int:
         return len(self.paths)
 
+    @property
+    def sizes(self) -> list[int]:
+        """Return the sizes of the pairs in bytes."""
+        return [sum(listing.sizes(each)) for each in self.paths]
+
     def read(self, indices: Indices) -> list[Record]:
         return [Record(tuple(map(listing.read_file, self.paths[i]))) for i in indices]
 

@@ -266,6 +266,17 @@ def read_file(path: Path) -> EncodedImage:
         raise UserError(f"{path} cannot be read: {error.strerror}") from error
 
 
+def sizes(paths: Iterable[Path]) -> list[int]:
+    """Return the sizes of files in bytes; 0 for one that is gone, as reading tells."""
+    found = []
+    for path in paths:
+        try:
+            found.append(path.stat().st_size)
+        except OSError:
+            found.append(0)
+    return found
+
+
 def _identity(folder: Path) -> tuple[int, int | str]:
     """Return the device and the inode; the path on systems without inodes."""
     found = folder.stat()

@@ -10,6 +10,7 @@ from command_line import run, shrunk, succeed
 from PIL import Image
 
 from experiments.run_config import check_data, of_new
+from gen_jax import config as configs
 from gen_jax import data, experiment, report
 from gen_jax.config import from_dict, to_dict
 from gen_jax.data import DataConfig
@@ -132,6 +133,11 @@ def test_classes_of_other_names_are_told_on_resume(trained, capsys):
         check_data(config, other, meta, trained / "run")
     fewer = {**meta, "data": {**meta["data"], "test": 7}}  # broken ones are left out
     check_data(config, fewer, meta, trained / "run")
+    streamed = dataclasses.replace(config.data, memory_gib=0.0)
+    config = dataclasses.replace(config, data=streamed)
+    with pytest.raises(UserError, match=r"other files: set --config.data.memory_gib=4"):
+        check_data(config, other, meta, trained / "run")
+    assert configs.may_change_on_resume(config, "data.memory_gib")
 
 
 @pytest.mark.parametrize("spec", ["folder:{}/gone", "npz:{}/gone.npz", "pairs:{}/gone"])
