@@ -284,8 +284,8 @@ def _open(
     """Return a split of all records, after one pass over them if one is needed."""
     count = len(records)
     x, y = _room(count if in_memory else 0, info, config)
-    digests, labels = np.zeros(count, np.uint64), np.zeros(count, np.int64)
-    broken = np.zeros(count, bool)
+    digests, broken = np.zeros(count, np.uint64), np.zeros(count, bool)
+    labels, sizes = np.zeros((2, count), np.int64)
     tolerates = config.skip_broken or config.replace_broken
     decodes = in_memory or tolerates
     unread: dict[str, dict[int, str]] = {}
@@ -306,13 +306,12 @@ def _open(
                 continue
             try:
                 example = decode(record, info, config)
+                if in_memory:
+                    x[i], y[i] = example
             except BrokenImageError:
                 if not tolerates:
                     raise
                 broken[i] = True
-            else:
-                if in_memory:
-                    x[i], y[i] = example
 
     # Threads that decode tiny images spend their time waiting for each other.
     tiny = not config.image_size and info.shape[0] * info.shape[1] < 64 * 64
@@ -324,7 +323,6 @@ def _open(
                 pass
     else:
         list(noted(sampled))
-    sizes = np.zeros(count, np.int64)
     if not needs_all:  # the digest does not depend on whether broken ones are replaced
         sizes += getattr(records, "sizes", 0)
         unsampled = np.setdiff1d(np.arange(count), sampled)

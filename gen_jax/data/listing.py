@@ -220,11 +220,12 @@ def check_below(listing: Listing) -> None:
             inside.setdefault(parent, set()).add(parts[depth])
     for folder, names in sorted(inside.items()):
         if looks := _like_splits(sorted(names, key=natural)):
+            train, test = (listing.root / x / folder.name for x in ("train", "test"))
+            cure = f"move the images, such as into {train} and {test}"
+            if len({name for _, name in listing.images}) == 1:
+                cure = f"name {folder} itself, or {cure}"
             raise UserError(
-                f"{folder} holds {_listed(looks)}, which look like splits: name "
-                f"{folder} itself, or move them into {listing.root}, such as "
-                f"{listing.root / 'train' / folder.name} and "
-                f"{listing.root / 'test' / folder.name}"
+                f"{folder} holds {_listed(looks)}, which look like splits: {cure}"
             )
 
 
