@@ -187,6 +187,8 @@ def test_a_damaged_npz_is_named(tmp_path):
         (DataConfig("digits", image_size=10**7), "out of range: at most 4096"),
         (DataConfig("quux"), "There are: branches, .*ring, tfds:NAME, mnist, fashion"),
         (DataConfig("npz"), "incomplete: write npz:FILE"),
+        (DataConfig("folder:"), "'folder:' is incomplete: write folder:DIR"),
+        (DataConfig("tfds:"), "'tfds:' is incomplete: write tfds:NAME"),
         (DataConfig("digits:x"), "nothing may follow the name; write digits"),
         (DataConfig("digits", image_size=-1), r"data\.image_size=-1 is out of range"),
         (DataConfig("digits", channels=2), "channels=2 is not one of 0, 1, 3"),
