@@ -93,12 +93,18 @@ accelerator() {
     fi
 }
 
-# Sets made and had, the environment's state, and identity and wanted, the target state.
+# Sets made and had, the environment's state, identity and wanted, the target state, and
+# constraints, the file of tested versions for this Python, which may be missing.
 compare() {
     made='' had=''
     [[ ! -f $stamp ]] || { read -r made && read -r had; } <"$stamp" || true
     choose_python
     identity="$python $repository"
+    constraints=''
+    if [[ $(uname -sm) == 'Linux x86_64' ]]; then
+        constraints=${python%% *}
+        constraints=$repository/.ci/constraints-${constraints%.*}.txt
+    fi
     extra=digits,interop
     [[ $command != test ]] || extra=test
     jax=$(accelerator)
@@ -110,8 +116,10 @@ compare() {
     [[ $made == "$identity" && $had == "$wanted" ]]
 }
 
-# Installs by uv if this machine has it, which takes a sixth of pip's time.
+# Installs by uv if this machine has it, which takes a sixth of pip's time. Where the
+# versions are known with which the tests passed, it installs these.
 install() {
+    [[ ! -f $constraints ]] || set -- --constraint "$constraints" "$@"
     if uv --version >/dev/null 2>&1; then
         uv pip install --quiet --python "$venv/bin/python" "$@" && return
         say "uv failed, see above; trying pip"

@@ -5,7 +5,8 @@ import json
 from pathlib import Path
 
 from gen_jax import config as configs
-from gen_jax import data, experiment
+from gen_jax import console, data, experiment
+from gen_jax.data.class_names import class_names, listed
 from gen_jax.errors import UserError
 from gen_jax.experiment import RunConfig
 
@@ -26,10 +27,60 @@ def of_new(
     if init_from is not None:
         saved = checkpoint.newest_meta(checkpoint.step_directories(init_from))
         own, config = _saved_config(saved, init_from, name)
-        return own, _overridden(config, overrides)
+        config = _overridden(config, overrides)
+        given = {path for path, _ in overrides}
+        if "data.spec" in given and "data.layout" not in given:
+            config = _of_any_layout(config)
+        return own, config
     if not name:
         raise _no_name()
     return name, _overridden(experiment.find(name).config, overrides)
+
+
+def _of_any_layout(config: RunConfig) -> RunConfig:
+    """Return the configuration for pairs in another layout than that of other data."""
+    if not isinstance(config.data, data.PairsConfig):
+        return config
+    pairs = dataclasses.replace(config.data, layout="auto")
+    return dataclasses.replace(config, data=pairs)
+
+
+def check_data(config: RunConfig, meta: dict, saved: dict, workdir: Path) -> None:
+    """Raise UserError if the data are not those that the run was trained on.
+
+    meta, saved: of the resumed run, and of its checkpoint. Classes that have got other
+    names are told: sampling takes the new ones.
+    """
+    from gen_jax.runs.run import info_of
+
+    info, before = (
+        data.dataset.without_single_class(info_of(x)) for x in (meta, saved)
+    )
+    line = f"{config.data.spec} differs from the data that the run was trained on:"
+    if info._replace(class_names=()) != before._replace(class_names=()):
+        raise UserError(
+            f"{line} examples are {_described(info)} now, {_described(before)} then"
+        )
+    now, then = meta["data"], saved.get("data")  # imported weights have no data
+    if then is not None and not data.dataset.is_same(now, then):
+        memory = saved["config"]["data"].get("memory_gib", config.data.memory_gib)
+        if memory != config.data.memory_gib:
+            raise UserError(
+                f"{line} those of data.memory_gib={memory:g} are known by other files: "
+                f"set --config.data.memory_gib={memory:g}"
+            )
+        sizes = (f"{x['train']} examples and {x['test']} held out" for x in (now, then))
+        raise UserError(
+            f"{line} {' now, '.join(sizes)} then, of other content; to begin a new run "
+            f"from its weights: --workdir=NEW --init_from={workdir}"
+        )
+    names = zip(class_names(before), class_names(info), strict=True)
+    if renamed := [f"{old} is now {new}" for old, new in names if old != new]:
+        console.tell(f"classes have other names: {listed(renamed)}")
+
+
+def _described(info: data.Info) -> str:
+    return f"of shape {info.shape} with {info.num_classes} classes"
 
 
 def of_resumed(

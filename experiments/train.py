@@ -247,12 +247,14 @@ def _train(
         devices.join_processes()
         watchdog.watch()
     from gen_jax import memory
+    from gen_jax.evaluation import run_data
     from gen_jax.loop import fit
     from gen_jax.runs import run as runs
     from gen_jax.runs.sample_grids import COLUMNS, column_names
 
     mesh = devices.data_mesh(devices.first(_DEVICES.value))
-    dataset = data.load(config.data)
+    load = data.load if saved is None else run_data.loaded
+    dataset = load(config.data)
     config = experiment.settled(config, dataset.info)
     game = recipe.build(config, dataset.info)
     batch = memory.size(data.prepared_like(dataset.info, config.batch_size))
@@ -265,7 +267,7 @@ def _train(
     meta |= {COLUMNS: column_names(game, read)}
     start, given = None, None
     if saved is not None:
-        _check_data(config, meta, saved)
+        run_config.check_data(config, meta, saved, workdir)
         meta |= {"began_from": saved["began_from"]} if "began_from" in saved else {}
     elif (init_from := _INIT_FROM.value) is not None:
         meta["began_from"] = _absolute(init_from)
@@ -355,32 +357,6 @@ def _start(
         return init_state(game, jax.random.key(config.seed), batch, given)
     except (UserError, ValueError) as error:
         raise UserError(f"--init_from={init_from}: {error}") from error
-
-
-def _check_data(config: experiment.RunConfig, meta: dict, saved: dict) -> None:
-    """Raise UserError if the data are not those that the run was trained on."""
-    from gen_jax.runs.run import info_of
-
-    info, before = (  # classes may have got other names
-        data.dataset.without_single_class(info_of(each))._replace(class_names=())
-        for each in (meta, saved)
-    )
-    line = f"{config.data.spec} differs from the data that the run was trained on:"
-    if info != before:
-        raise UserError(
-            f"{line} examples are {_described(info)} now, {_described(before)} then"
-        )
-    now, then = meta["data"], saved.get("data")  # imported weights have no data
-    if then not in (None, now):
-        sizes = (f"{x['train']} examples and {x['test']} held out" for x in (now, then))
-        raise UserError(
-            f"{line} {' now, '.join(sizes)} then, of other content; to begin a new run "
-            f"from its weights: --workdir=NEW --init_from={_WORKDIR.value}"
-        )
-
-
-def _described(info: data.Info) -> str:
-    return f"of shape {info.shape} with {info.num_classes} classes"
 
 
 def _held_out(dataset: data.Dataset) -> dict:

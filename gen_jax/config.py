@@ -223,17 +223,19 @@ def _override(config: Any, names: list[str], path: str, text: str) -> Any:
     elif kind_of(config, name):
         value = _of_kind(config, name, text, path)
     else:
-        value = parse(text, typing.get_type_hints(type(config))[name], path)
+        try:
+            value = parse(text, typing.get_type_hints(type(config))[name], path)
+        except UserError as error:
+            hint = metadata(config, name).get("hint", "")  # such as another field
+            raise UserError(f"{error}{hint}") from error
         config = _adapted(config, {name: value})
     return dataclasses.replace(config, **{name: value})
 
 
 def _adapted(config: Any, values: Mapping[str, Any]) -> Any:
-    """Return `config` in the class that `values` of its fields call for.
+    """Return `config` in the class that its method `adapted` chooses for `values`.
 
-    A dataclass may have fields that depend on the value of another one. Its method
-    `adapted(values)` then returns an instance that has them, such as a `DataConfig`
-    with the options of the source that values["spec"] names.
+    A `DataConfig` then has the options of the source that values["spec"] names.
     """
     return config.adapted(values) if hasattr(config, "adapted") else config
 
@@ -343,8 +345,7 @@ def to_dict(config: Any) -> dict[str, Any]:
 def from_dict(config: Any, saved: Mapping[str, Any], prefix: str = "") -> Any:
     """Return `config` with the values that `to_dict` returned and JSON kept.
 
-    A field that is not among the saved values keeps its default, so that older runs
-    load.
+    Fields that were not saved keep their defaults, so that older runs load.
 
     Raises UserError for a saved field or kind that the class does not have, or for a
     value of another type.

@@ -272,6 +272,7 @@ def test_which_fields_may_change_on_resume():
         "keep_every_steps",
         "data.replace_broken",
         "data.max_pixels",
+        "data.memory_gib",
     }
 
 

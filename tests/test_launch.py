@@ -3,9 +3,11 @@
 import os
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
 FAKE_PYTHON = """#!/bin/bash
@@ -148,6 +150,35 @@ def test_uv_installs_if_there_is_one_and_pip_if_uv_fails(launch):
     assert len(lines) == 3
     launch.fake("uv", "#!/bin/bash\n[[ $1 == --version ]]\n")
     assert "-m pip install" in launch("test")[0]
+
+
+def test_on_linux_it_installs_the_versions_that_were_tested(launch):
+    launch.fake("uname", '#!/bin/bash\necho "${UNAME:-Linux x86_64}"\n')
+    constraints = launch.repository / ".ci" / "constraints-3.12.txt"
+    assert "--constraint" not in launch("test")[0]  # of this Python none are known
+    constraints.parent.mkdir()
+    constraints.write_text("jax==0.12.0\n")
+    shutil.rmtree(launch.venv)
+    assert f"--constraint {constraints} --editable" in launch("test")[0]
+    shutil.rmtree(launch.venv)
+    assert "--constraint" not in launch("test", UNAME="Darwin arm64")[0]
+
+
+@pytest.mark.parametrize("version", ["3.11", "3.12"])
+def test_the_tested_versions_are_allowed_ones(version):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lines = (ROOT / ".ci" / f"constraints-{version}.txt").read_text().splitlines()
+    pinned = dict(line.split("==") for line in lines if not line.startswith("#"))
+    extras = [
+        r
+        for name in ("test", "figures")
+        for r in project["optional-dependencies"][name]
+    ]
+    for text in (*project["dependencies"], *extras):
+        wanted = Requirement(text)
+        if not wanted.name.startswith("gen_jax"):
+            name = wanted.name.lower().replace("array-record", "array_record")
+            assert wanted.specifier.contains(pinned[name]), text
 
 
 def test_a_half_made_environment_is_made_anew(launch):

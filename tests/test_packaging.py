@@ -50,7 +50,16 @@ def test_only_packages_with_wheels_are_wanted(platform):
 
 
 def test_linux_gets_everything():
-    assert all(wanted(r, "Linux") for r in requirements())
+    assert {r.name for r in requirements()} == {
+        r.name for r in requirements() if wanted(r, "Linux")
+    } | {"tensorflow"}
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_each_platform_gets_one_tensorflow(platform):
+    names = [r.name for r in requirements() if wanted(r, platform)]
+    expected = "tensorflow" if platform == "macOS" else "tensorflow-cpu"
+    assert [n for n in names if n in ("tensorflow", "tensorflow-cpu")] == [expected]
 
 
 def test_array_record_has_the_marker_of_tensorflow_datasets():

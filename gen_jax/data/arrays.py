@@ -69,4 +69,6 @@ def array_dataset(
     if test:
         return Dataset(info, split(train), split(test), of_all)
     digests = np.array([digest(x.tobytes()) for x in train.x], np.uint64)
-    return divided(info, split(train), np.arange(len(train.x)), digests, of_all)
+    return divided(
+        info, split(train), np.arange(len(train.x)), digests, of_all, config.spec
+    )

@@ -37,7 +37,8 @@ class DataConfig:
     data_dir: folder in which TFDS keeps its datasets; "" for TFDS's own default.
     skip_broken: leave out images that cannot be decoded, with a line that says so.
     replace_broken: read the next image in place of one that cannot be decoded. The
-        number of examples and their order stay, so that a run can be resumed with it.
+        number of training examples and their order stay, so that a run can be resumed
+        with it. Held-out ones are left out.
     max_pixels: limit of the pixels of an encoded image, before it is resized.
     memory_gib: limit in GiB for decoded examples; larger datasets are streamed.
     task: how an input x is made from each image, which becomes the target y; "" for
@@ -46,7 +47,13 @@ class DataConfig:
 
     spec: str = "digits"
     image_size: int | str = within(0, MAX_PIXELS, default=0)
-    crop: Literal["centre", "none"] = "centre"
+    crop: Literal["centre", "none"] = dataclasses.field(
+        default="centre",
+        metadata={
+            "hint": "; to crop training images at random places, set "
+            "--config.jitter=PIXELS"
+        },
+    )
     channels: int = choice((0, 1, 3), default=0)
     value_range: tuple[float, ...] = ()
     data_dir: str = ""
@@ -55,9 +62,9 @@ class DataConfig:
         default=False, metadata={"may_change_on_resume": True}
     )
     max_pixels: int = within(
-        1, None, default=178_956_970, may_change_on_resume=True
+        1, 2**62, default=178_956_970, may_change_on_resume=True
     )  # the default is Pillow's own limit
-    memory_gib: float = within(0, None, default=4.0)
+    memory_gib: float = within(0, None, default=4.0, may_change_on_resume=True)
     task: Literal["", "low_resolution", "edges", "grey", "holes"] = ""
 
     @property
@@ -143,9 +150,12 @@ class Dataset(NamedTuple):
 
     digest: hash by `digest_of` of the content that both were read from, independent of
         the decoder; "" if they are computed by code alone, see `identified`.
+    sizes: hash of the sizes in bytes and the labels of all files, if the digest is that
+        of some of them.
     measures: the source's own, for pairs.
     left_out: what the source holds that was not read, and why, a text each: "12 files
         that end in .heic: no reader is installed".
+    changed: how it differs from the data that a run was trained on; "" if it does not.
     """
 
     info: Info
@@ -154,6 +164,8 @@ class Dataset(NamedTuple):
     digest: str = ""
     measures: tuple[PairMeasure, ...] = ()
     left_out: tuple[str, ...] = ()
+    changed: str = ""
+    sizes: str = ""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -234,15 +246,22 @@ def _without_labels(batch: Batch) -> Batch:
 
 
 def fingerprint(dataset: Dataset) -> dict[str, int | str]:
-    """Return, for JSON, the sizes and the digest that identify a dataset.
-
-    A resumed run compares it with the one that it began with.
-    """
-    return {
+    """Return, for JSON, the facts by which `is_same` knows a dataset."""
+    found: dict[str, int | str] = {
         "train": len(dataset.train),
         "test": len(dataset.test),
         "digest": dataset.digest,
     }
+    return found | ({"sizes": dataset.sizes} if dataset.sizes else {})
+
+
+def is_same(now: Mapping[str, Any], then: Mapping[str, Any]) -> bool:
+    """Return whether two fingerprints are of the same data.
+
+    The number of held-out examples may differ: broken images are left out of them.
+    """
+    sizes = ("sizes",) if {"sizes"} <= now.keys() & then.keys() else ()
+    return all(then.get(name) == now[name] for name in ("train", "digest", *sizes))
 
 
 def identified(dataset: Dataset) -> Dataset:
@@ -281,10 +300,10 @@ def digest(content: bytes) -> int:
     return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "big")
 
 
-def held_out(digests: np.ndarray) -> np.ndarray:
+def held_out(digests: np.ndarray, spec: str) -> np.ndarray:
     """Return a mask of the examples to hold out, bool [N], if a source has no split.
 
-    digests: uint64 [N], one `digest` per example.
+    digests: uint64 [N], one `digest` per example. spec: the dataset's, for the error.
 
     Only the example's own content decides: the order and the other examples do not
     matter, and duplicates stay together. On average a tenth is held out. At least one
@@ -295,21 +314,26 @@ def held_out(digests: np.ndarray) -> np.ndarray:
     contents = np.unique(digests)
     if len(contents) < 2:
         raise UserError(
-            f"{len(digests)} examples, {len(contents)} different: a dataset needs at "
-            "least two different ones, one to train on and one to hold out"
+            f"{spec}: {len(digests)} examples, {len(contents)} different: a dataset "
+            "needs at least two different ones, one to train on and one to hold out"
         )
     limit = min(max(np.uint64(_TENTH), contents[0]), contents[-2])
     return digests <= limit
 
 
 def divided(
-    info: Info, split: Split, indices: np.ndarray, digests: np.ndarray, digest: str
+    info: Info,
+    split: Split,
+    indices: np.ndarray,
+    digests: np.ndarray,
+    digest: str,
+    spec: str,
 ) -> Dataset:
     """Return the examples of one split as a dataset, with a tenth `held_out`.
 
     indices: int64 [N], the examples to use. digests: uint64 [N], of these examples.
-    digest: the dataset's.
+    digest, spec: the dataset's.
     """
-    held = held_out(digests)
+    held = held_out(digests, spec)
     train, test = Subset(split, indices[~held]), Subset(split, indices[held])
     return Dataset(info, train, test, digest)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 _GREY_MODES = ("1", "L", "LA", "La")
+_PLAIN = b"\xff\xd8"  # JPEG: always 8 bits, and one image but for its previews
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R 601, of red, green and blue
 
 # Formats that Pillow knows and cannot decode without a program or handler of others.
@@ -127,7 +128,7 @@ def _opened(content: bytes, config: DataConfig) -> "Image.Image":
 def _too_large(fault: str, config: DataConfig) -> UnsuitedImageError:
     return UnsuitedImageError(
         f"{fault} than --config.data.max_pixels={config.max_pixels}",
-        "raise that if the image is meant to be so large",
+        "raise that if the image is meant to be so large, or remove it",
     )
 
 
@@ -139,6 +140,8 @@ def _is_deep_colour(file: "Image.Image") -> bool:
 
 def unread_parts(content: bytes, config: DataConfig) -> list[str]:
     """Return texts that name what `open_image` does not keep of an encoded image."""
+    if content.startswith(_PLAIN):
+        return []
     file, parts = _opened(content, config), []
     if not config.value_range and file.mode.startswith("I;16"):
         parts.append(
@@ -147,7 +150,7 @@ def unread_parts(content: bytes, config: DataConfig) -> list[str]:
         )
     if _is_deep_colour(file):
         parts.append("the lower 8 bits of colours of 16 bits")
-    if getattr(file, "n_frames", 1) > 1 and file.format != "MPO":  # has previews
+    if getattr(file, "n_frames", 1) > 1:
         parts.append("all frames but the first")
     return parts
 

@@ -41,6 +41,11 @@ _REPLACE = (
     "--config.data.replace_broken=True"
 )
 
+_PUT_BACK = (
+    "it has changed since the training was started: put it back as it was, and run the "
+    "training again"
+)
+
 _T = TypeVar("_T")
 
 
@@ -74,7 +79,10 @@ Decode = Callable[[Record, Info, Any], tuple[np.ndarray, int | np.ndarray]]
 
 
 class BrokenImageError(UserError):
-    """An image that cannot be decoded: its fault, and the remedy for the user."""
+    """An image that cannot be decoded: its fault, and the remedy for the user.
+
+    An image that is whole, but not allowed, is another error: it shows a wrong setting.
+    """
 
     def __init__(self, fault: str, remedy: str):
         super().__init__(f"{fault}; {remedy}")
@@ -115,51 +123,67 @@ def encoded_dataset(
     if test is None:
         [only] = opened
         own = only.own
-        dataset = divided(info, only.split, own, only.digests[own], seen)
+        digests = only.digests[own]
+        dataset = divided(info, only.split, own, digests, seen, config.spec)
     elif all(len(each.own) for each in opened):
         learned, held = (Subset(each.split, each.own) for each in opened)
-        dataset = Dataset(info, learned, held, seen)
+        dataset = Dataset(info, learned, held, seen, sizes=_sizes(records, opened))
     else:
         raise UserError(f"{config.spec}: a split holds no images")
     if config.replace_broken:
         dataset = dataset._replace(
-            train=_with_replacements(dataset.train, opened[0].broken),
-            test=_with_replacements(dataset.test, opened[-1].broken),
+            train=_intact(dataset.train, opened[0].broken, repeats=True),
+            test=_intact(dataset.test, opened[-1].broken, repeats=False),
         )
     return dataset._replace(left_out=_left_out(records, opened, config))
 
 
-def _with_replacements(subset: Split, broken: np.ndarray) -> Subset:
-    """Return a subset in which the next intact example stands for each broken one.
+def _sizes(records: list[Records], opened: "list[_Opened]") -> str:
+    """Return a hash of the sizes and labels of all records; "" if not known."""
+    if not any(each.sizes.any() for each in opened):
+        return ""
+    labels = [np.asarray(getattr(each, "labels", ()), np.int64) for each in records]
+    return digest_of([*(each.sizes for each in opened), *labels])
 
-    broken: bool [N], of all records of the split that the subset is of.
+
+def _intact(subset: Split, broken: np.ndarray, repeats: bool) -> Subset:
+    """Return a subset without the broken examples.
+
+    broken: bool [N], of all records of the split that the subset is of. repeats: put
+        the next intact example in the place of each, so that the number stays. A
+        measure would count it twice.
     """
     assert isinstance(subset, Subset)
     intact = np.flatnonzero(~broken[subset.indices])
     if not len(intact):
         raise UserError("a split holds no image that can be decoded")
-    places = np.searchsorted(intact, np.arange(len(subset))) % len(intact)
-    return Subset(subset.split, subset.indices[intact[places]])
+    if repeats:
+        places = np.searchsorted(intact, np.arange(len(subset))) % len(intact)
+        intact = intact[places]
+    return Subset(subset.split, subset.indices[intact])
 
 
 def _left_out(
     records: list[Records], opened: "list[_Opened]", config: DataConfig
 ) -> tuple[str, ...]:
-    """Return texts that name broken images, and bits that are not kept."""
+    """Return texts that name broken images, and parts of images that are not kept."""
     texts = []
     for each, found in zip(records, opened, strict=True):
         if count := int(found.broken.sum()):
             [record] = each.read([int(np.argmax(found.broken))])
             names = " and ".join(image.name for image in record.images)
-            instead = ": the next one is read instead" if config.replace_broken else ""
+            instead = ""
+            if config.replace_broken and each is records[0]:
+                instead = ": in training the next one is read instead"
             texts.append(
                 f"{count} of {len(each)} images, broken or truncated, such as "
                 f"{names}{instead}"
             )
-    for image in records[0].read([int(opened[0].own[0])])[0].images:
-        with contextlib.suppress(Exception):  # a broken one that is not looked at
-            for part in decoding.unread_parts(image.content, config):
-                texts.append(f"{part}, of images such as {image.name}")
+        for part, names_by_index in sorted(found.unread.items()):
+            texts.append(
+                f"{part}, of {len(names_by_index)} of {found.looked_at} images, such "
+                f"as {names_by_index[min(names_by_index)]}"
+            )
     return tuple(texts)
 
 
@@ -177,24 +201,34 @@ def first_intact(
     records: Records, config: DataConfig, look: Callable[[Record], _T]
 ) -> _T:
     """Return `look(record)` of the first record that is not broken."""
+    fault = ""
     for index in range(len(records)):
         [record] = records.read([index])
         try:
             return look(record)
-        except BrokenImageError:
+        except BrokenImageError as error:
             if not (config.skip_broken or config.replace_broken):
                 raise
-    raise UserError(f"{config.spec}: none of {len(records)} images can be decoded")
+            fault = error.fault
+    raise UserError(
+        f"{config.spec}: none of {len(records)} images can be decoded: {fault}"
+    )
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class StreamedSplit:
-    """Records that are decoded on reading."""
+    """Records that are decoded on reading.
+
+    digests, sizes: uint64 [N] and int64 [N] in bytes, of the records when the dataset
+    was opened; 0 if not known.
+    """
 
     records: Records
     info: Info
     config: DataConfig
     decode: Decode
+    digests: np.ndarray
+    sizes: np.ndarray
     in_memory = False
 
     def __len__(self) -> int:
@@ -210,7 +244,10 @@ class StreamedSplit:
             try:
                 x[place], y[place] = self.decode(record, self.info, self.config)
             except BrokenImageError as error:
-                raise BrokenImageError(error.fault, _REPLACE) from error
+                digest, size = self.digests[indices[place]], self.sizes[indices[place]]
+                same = digest in (0, _digest(record)) and size in (0, _size(record))
+                remedy = _REPLACE if same else _PUT_BACK
+                raise BrokenImageError(error.fault, remedy) from error
         return {"x": x, "y": _checked(y, self.info, self.config)}
 
 
@@ -220,7 +257,10 @@ class _Opened(NamedTuple):
     own: int64, the indices of the dataset's records: all but those that were skipped.
     broken: bool [N], of those that were decoded and are broken. digests, uint64 [N],
     and labels, int64 [N], distinguish these records from others. They cover a sample
-    of the records if no pass was needed, else all; other entries are 0.
+    of the records if no pass was needed, else all; other entries are 0. Then `sizes`,
+    int64 [N], are those of all, if the records know them.
+    unread: part of an image that is not kept -> {index: name} of the images that have
+    it, of the `looked_at` records that were read.
     """
 
     split: Split
@@ -228,6 +268,9 @@ class _Opened(NamedTuple):
     broken: np.ndarray
     digests: np.ndarray
     labels: np.ndarray
+    sizes: np.ndarray
+    unread: dict[str, dict[int, str]]
+    looked_at: int
 
 
 def _open(
@@ -241,15 +284,20 @@ def _open(
     """Return a split of all records, after one pass over them if one is needed."""
     count = len(records)
     x, y = _room(count if in_memory else 0, info, config)
-    digests, labels = np.zeros(count, np.uint64), np.zeros(count, np.int64)
-    broken = np.zeros(count, bool)
+    digests, broken = np.zeros(count, np.uint64), np.zeros(count, bool)
+    labels, sizes = np.zeros((2, count), np.int64)
     tolerates = config.skip_broken or config.replace_broken
     decodes = in_memory or tolerates
+    unread: dict[str, dict[int, str]] = {}
 
     def noted(indices: Indices) -> Iterator[tuple[int, Record]]:
         for i, record in zip(indices, records.read(indices), strict=True):
-            digests[i] = digest(b"".join(each.content for each in record.images))
+            digests[i] = _digest(record)
             labels[i] = record.label
+            for image in record.images:
+                with contextlib.suppress(Exception):  # of a broken one
+                    for part in decoding.unread_parts(image.content, config):
+                        unread.setdefault(part, {}).setdefault(i, image.name)
             yield i, record
 
     def examine(start: int) -> None:
@@ -258,32 +306,41 @@ def _open(
                 continue
             try:
                 example = decode(record, info, config)
+                if in_memory:
+                    x[i], y[i] = example
             except BrokenImageError:
                 if not tolerates:
                     raise
                 broken[i] = True
-            else:
-                if in_memory:
-                    x[i], y[i] = example
 
     # Threads that decode tiny images spend their time waiting for each other.
     tiny = not config.image_size and info.shape[0] * info.shape[1] < 64 * 64
     sampled = np.linspace(0, count - 1, min(count, _CHUNK), dtype=np.int64)
     needs_all = in_memory or needs_digests or config.skip_broken
-    if needs_all or decodes:
+    if reads_all := needs_all or decodes:
         with ThreadPoolExecutor(1 if tiny else os.cpu_count()) as pool:
             for _ in pool.map(examine, range(0, count, _CHUNK)):
                 pass
     else:
         list(noted(sampled))
     if not needs_all:  # the digest does not depend on whether broken ones are replaced
+        sizes += getattr(records, "sizes", 0)
         unsampled = np.setdiff1d(np.arange(count), sampled)
         digests[unsampled], labels[unsampled] = 0, 0
-    split: Split = StreamedSplit(records, info, config, decode)
+    split: Split = StreamedSplit(records, info, config, decode, digests, sizes)
     if in_memory:
         split = MemorySplit(x, _checked(y, info, config))
     own = np.flatnonzero(~broken) if config.skip_broken else np.arange(count)
-    return _Opened(split, own, broken, digests, labels)
+    looked_at = count if reads_all else len(sampled)
+    return _Opened(split, own, broken, digests, labels, sizes, unread, looked_at)
+
+
+def _digest(record: Record) -> int:
+    return digest(b"".join(each.content for each in record.images))
+
+
+def _size(record: Record) -> int:
+    return sum(len(each.content) for each in record.images)
 
 
 def _room(count: int, info: Info, config: DataConfig) -> tuple[np.ndarray, np.ndarray]:
@@ -295,9 +352,7 @@ def _room(count: int, info: Info, config: DataConfig) -> tuple[np.ndarray, np.nd
 
 
 def _checked(y: np.ndarray, info: Info, config: DataConfig) -> np.ndarray:
-    if info.target_shape:
-        return y
-    return checked_labels(y, info.num_classes, config.spec)
+    return y if info.target_shape else checked_labels(y, info.num_classes, config.spec)
 
 
 def open_image(
@@ -305,13 +360,14 @@ def open_image(
 ) -> "Image.Image":
     """Return an encoded image as a PIL image of mode L, RGB or F.
 
-    Raises BrokenImageError with its name, and the remedy for the user.
+    Raises BrokenImageError with its name, and the remedy for the user; UserError if
+    the image is whole and `config` does not allow it.
     """
     try:
         return decoding.open_image(encoded.content, config)
     except decoding.UnsuitedImageError as error:
         own = error.remedy if remedy == _SKIP else remedy
-        raise BrokenImageError(f"{encoded.name} {error}", own) from error
+        raise UserError(f"{encoded.name} {error}; {own}") from error
     except Exception as error:  # decoders raise all kinds of errors on damaged files
         reason = one_line(error)
         raise BrokenImageError(

@@ -3,7 +3,7 @@
 The first-level subfolders are the classes, in natural order; without subfolders there
 are no labels. Folders `train` and `test` (or another name of `listing.TESTS`), in
 capitals or not, hold two such folders, whatever lies next to them. Otherwise a tenth is
-held out.
+held out. Splits deeper in the folder are refused.
 """
 
 import dataclasses
@@ -26,6 +26,11 @@ class _Files:
 
     def __len__(self) -> int:
         return len(self.paths)
+
+    @property
+    def sizes(self) -> list[int]:
+        """Return the sizes in bytes, of which no file is read."""
+        return listing.sizes(self.paths)
 
     def read(self, indices: Indices) -> list[Record]:
         return [
@@ -56,21 +61,30 @@ def _found(config: DataConfig) -> tuple[Info, _Files, _Files | None, tuple[str, 
     root = config.path
     learned, held = listing.splits(root)
     found = [listing.images_of(folder) for folder in (learned, held) if folder]
+    for each in found:
+        listing.check_below(each)
     classes = tuple(sorted({name for _, name in found[0].images if name}, key=natural))
     train, *test = (_labelled(each.images, classes) for each in found)
     left_out = listing.left_out(found) + listing.beside(root, (learned, held))
-    if len(classes) == 1:
-        left_out += (_of_single_class(found[0], classes[0]),)
+    left_out += _notes(found[0], classes)
     info = Info(first_shape(train, config), len(classes), class_names=classes)
     return info, train, test[0] if test else None, left_out
 
 
-def _of_single_class(found: listing.Listing, name: str) -> str:
-    """Return a text for the labels that a single class would be."""
-    only = found.root / name
-    is_deep = any(only in path.parent.parents for path, _ in found.images)
-    hint = f"; for the folders below it as classes, name {only}" if is_deep else ""
-    return f"the class {name}: one class alone is not a label{hint}"
+def _notes(found: listing.Listing, classes: tuple[str, ...]) -> tuple[str, ...]:
+    """Return texts on classes that may be meant as something else."""
+    if len(classes) > 1:
+        return tuple(
+            f"a split {name}: next to other classes it is read as a class"
+            for name in classes
+            if name.lower() in (*listing.TRAINS, *listing.TESTS)
+        )
+    only = [found.root / name for name in classes]
+    if any(each in path.parent.parents for each in only for path, _ in found.images):
+        return (
+            f"folders below {only[0]} as classes: for these, name {only[0]} itself",
+        )
+    return ()
 
 
 def _labelled(files: list[tuple[Path, str]], classes: tuple[str, ...]) -> _Files:

@@ -40,6 +40,15 @@ _KNOWN = (
     "right, in the folder itself or in train and test"
 )
 
+_ALIGNED = "--config.data.layout=aligned"
+
+# Folders that have a meaning, in lower case.
+_FOLDERS = tuple(
+    f"{split}{side}"
+    for split in ("", *listing.TRAINS, *listing.TESTS)
+    for side in ("", "a", "b")
+)
+
 # By direction: the place of the input in an aligned image, and its name.
 _INPUT = {"a_to_b": (0, "left half, A"), "b_to_a": (1, "right half, B")}
 
@@ -50,7 +59,8 @@ class PairsConfig(DataConfig):
 
     direction: which of A and B is the input x.
     layout: "aligned" if A and B are the halves of one file, "folders" if each has a
-        folder; "auto" is replaced by the layout of the folder that is there.
+        folder; "auto" is replaced by the layout of the folder that is there, and takes
+        aligned files only if their halves are square.
     """
 
     direction: Literal["a_to_b", "b_to_a"] = "a_to_b"
@@ -74,6 +84,11 @@ class _Files:
 
     def __len__(self) -> int:
         return len(self.paths)
+
+    @property
+    def sizes(self) -> list[int]:
+        """Return the sizes of the pairs in bytes."""
+        return [sum(listing.sizes(each)) for each in self.paths]
 
     def read(self, indices: Indices) -> list[Record]:
         return [Record(tuple(map(listing.read_file, self.paths[i]))) for i in indices]
@@ -137,7 +152,14 @@ def _sides(record: Record, config: PairsConfig) -> Sequence[tuple["Image.Image",
     opened = [open_image(each, config) for each in record.images]
     first, last = record.images[0].name, record.images[-1].name
     if len(opened) == 1:
-        a, b = _halves(opened[0], first)
+        [both] = opened
+        if config.layout == "auto" and both.width != 2 * both.height:
+            raise UserError(
+                f"{first} is {both.height}x{both.width}, not twice as wide as it is "
+                f"high: if its left half is A and its right half B, set {_ALIGNED}. "
+                f"Known are {_KNOWN}"
+            )
+        a, b = _halves(both, first)
     else:
         a, b = opened
         if a.size != b.size:
@@ -221,11 +243,13 @@ def _find(config: PairsConfig) -> _Found:
     if sides:
         read = [folder for both in sides for folder in both]
         parts = [list(map(listing.images_of, both)) for both in sides]
+        for each in itertools.chain.from_iterable(parts):
+            listing.check_below(each)
         files = [_matched(*part) for part in parts]
     else:
         read = [folder for folder in listing.splits(root) if folder]
         parts = [[listing.images_of(folder)] for folder in read]
-        files = [_aligned(root, part) for [part] in parts]
+        files = [_aligned(config, part) for [part] in parts]
     left_out = listing.left_out([each for part in parts for each in part])
     left_out += listing.beside(root, read)
     return _Found(files[0], files[1] if files[1:] else None, left_out)
@@ -246,11 +270,11 @@ def _pair_folders(root: Path) -> list[tuple[Path, Path]]:
 
 def _two_folders(root: Path, split: str) -> tuple[Path, Path] | None:
     """Return the folders A and B of a split, "" for none; None if there are no two."""
-    folders = listing.subfolders(root)
+    folders = listing.subfolders(root, _FOLDERS)
 
     def inside(folder: str, name: str) -> Path | None:
         parent = folders.get(folder)
-        return listing.subfolders(parent).get(name) if parent else None
+        return listing.subfolders(parent, _FOLDERS).get(name) if parent else None
 
     layouts = [("A and B", folders.get("a"), folders.get("b"))]
     if split:
@@ -300,14 +324,22 @@ def _by_name(folder: listing.Listing) -> dict[str, Path]:
     return found
 
 
-def _aligned(root: Path, folder: listing.Listing) -> _Files:
+def _aligned(config: PairsConfig, folder: listing.Listing) -> _Files:
     """Return the images of a folder as aligned pairs, if it has no other layout."""
-    if deeper := sorted({name for _, name in folder.images if name}):
+    root, images = config.path, folder.images
+    if deeper := sorted({name for _, name in images if name}):
         raise UserError(
             f"{root} is not a known layout of pairs: {folder.root} holds the folders "
             f"{', '.join(deeper[:8])} with images. Known are {_KNOWN}"
         )
-    return _Files([(path,) for path, _ in folder.images])
+    sides = {path.stem[-1:].lower(): path for path, _ in images}
+    if config.layout == "auto" and sides.keys() == {"a", "b"}:
+        raise UserError(
+            f"{folder.root} holds files whose names end in A and in B, such as "
+            f"{sides['a'].name} and {sides['b'].name}: move them into folders A and B "
+            f"under equal names, or set {_ALIGNED} if each file holds both sides"
+        )
+    return _Files([(path,) for path, _ in images])
 
 
 SOURCE = Source(describe, load, where="DIR", config=PairsConfig)

@@ -23,7 +23,12 @@ _MAX_LISTED = 8  # endings, and names of folders
 # Names that look like those of splits, such as train2017 or test_images.
 _AFTER = r"([ ._-]?(set|data|images?|split|[ab]))?[ ._-]?[0-9]*"
 _LIKE_TRAIN = re.compile(f"(trn|train(ing)?){_AFTER}", re.IGNORECASE)
-_LIKE_TEST = re.compile(f"(tst|test(ing)?|val(id(ation)?)?){_AFTER}", re.IGNORECASE)
+_LIKE_TEST = re.compile(
+    "(tst|test(ing)?|val(id(ation)?)?|dev(el(opment)?)?|eval(uation)?"
+    f"|h[eo]ld[ ._-]?out){_AFTER}",
+    re.IGNORECASE,
+)
+_KNOWN = f"{TRAINS[0]} with {', '.join(TESTS[:-1])} or {TESTS[-1]}"
 
 _NEEDS = {
     **dict.fromkeys((".heic", ".heif", ".hif"), "pillow-heif"),
@@ -131,14 +136,17 @@ def images_of(root: Path) -> Listing:
     return listing
 
 
-def subfolders(root: Path) -> dict[str, Path]:
+def subfolders(root: Path, known: Iterable[str] = (*TRAINS, *TESTS)) -> dict[str, Path]:
     """Return the folders in `root` by their names in lower case.
 
-    Raises UserError if two names of a split or a side differ in capitals alone.
+    known: names in lower case that have a meaning, whatever their capitals.
+
+    Raises UserError if two folders have one known name. Other names may differ in
+    capitals alone, such as those of letters as classes.
     """
     found: dict[str, Path] = {}
     for name in [each.name for each in _entries(root) if _is(each, "dir")]:
-        if name.lower() in found and name.lower() in (*TRAINS, *TESTS, "a", "b"):
+        if name.lower() in found and name.lower() in known:
             raise UserError(
                 f"{root} holds both {found[name.lower()].name} and {name}: join them"
             )
@@ -156,7 +164,7 @@ def splits(root: Path) -> tuple[Path, Path | None]:
 
     `train` with `test`, or another name of `TRAINS` and `TESTS`, are splits in capitals
     or not, and next to any other folder. `train` alone is one if nothing lies next to
-    it.
+    it. Otherwise a flat folder of such a name is a class.
 
     Raises UserError if names look like splits and are not known as such.
     """
@@ -166,31 +174,59 @@ def splits(root: Path) -> tuple[Path, Path | None]:
         if train.samefile(test):
             raise UserError(f"{train} and {test} are one folder: nothing is held out")
         return train, test
-    known = f"{TRAINS[0]} with {', '.join(TESTS[:-1])} or {TESTS[-1]}"
-    looks = [
-        [path.name for name, path in folders.items() if like.fullmatch(name)]
-        for like in (_LIKE_TRAIN, _LIKE_TEST)
-    ]
-    if all(looks):
+    if looks := _like_splits(path.name for path in folders.values()):
         raise UserError(
-            f"{root} holds {_listed([*looks[0], *looks[1]])}, which look like splits; "
-            f"known are {known}, in capitals or not: rename them"
+            f"{root} holds {_listed(looks)}, which look like splits; known are "
+            f"{_KNOWN}, in capitals or not: rename them"
         )
     if train and len(folders) == 1:
         return train, None
     if test and all(name in TESTS for name in folders):
         raise UserError(
             f"{root} holds {test.name} and no folder train: name {test} itself, or "
-            f"rename it; known splits are {known}"
+            f"rename it; known splits are {_KNOWN}"
         )
-    if train and any(name for _, name in walk(train).images):
+    if (one := train or test) and (
+        (train and len(folders) == 2) or any(name for _, name in walk(one).images)
+    ):
         raise UserError(
-            f"{train} holds folders of images and lies next to "
-            f"{_listed([p.name for p in folders.values() if p != train])}: if it is a "
-            f"split, name {train} itself, or add a folder test; if it is a class, "
-            "rename it"
+            f"{one} lies next to "
+            f"{_listed([p.name for p in folders.values() if p != one])}: if it is a "
+            f"split, call the other one {'test' if train else 'train'}, or name {one} "
+            "itself; if it is a class, rename it"
         )
     return root, None
+
+
+def _like_splits(names: Iterable[str]) -> list[str]:
+    """Return names like those of splits; [] without one to train and to hold out."""
+    names = list(names)
+    train, test = (
+        list(filter(like.fullmatch, names)) for like in (_LIKE_TRAIN, _LIKE_TEST)
+    )
+    return [*train, *test] if train and test else []
+
+
+def check_below(listing: Listing) -> None:
+    """Raise UserError if folders below the first level look like splits.
+
+    They would be read as one, and the images to hold out would be trained on.
+    """
+    inside: dict[Path, set[str]] = {}
+    for path in {path.parent for path, _ in listing.images}:
+        parts = path.relative_to(listing.root).parts
+        for depth in range(1, len(parts)):
+            parent = listing.root.joinpath(*parts[:depth])
+            inside.setdefault(parent, set()).add(parts[depth])
+    for folder, names in sorted(inside.items()):
+        if looks := _like_splits(sorted(names, key=natural)):
+            train, test = (listing.root / x / folder.name for x in ("train", "test"))
+            cure = f"move the images, such as into {train} and {test}"
+            if len({name for _, name in listing.images}) == 1:
+                cure = f"name {folder} itself, or {cure}"
+            raise UserError(
+                f"{folder} holds {_listed(looks)}, which look like splits: {cure}"
+            )
 
 
 def beside(root: Path, read: Iterable[Path | None]) -> tuple[str, ...]:
@@ -229,6 +265,17 @@ def read_file(path: Path) -> EncodedImage:
         return EncodedImage(path.read_bytes(), str(path))
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def sizes(paths: Iterable[Path]) -> list[int]:
+    """Return the sizes of files in bytes; 0 for one that is gone, as reading tells."""
+    found = []
+    for path in paths:
+        try:
+            found.append(path.stat().st_size)
+        except OSError:
+            found.append(0)
+    return found
 
 
 def _identity(folder: Path) -> tuple[int, int | str]:

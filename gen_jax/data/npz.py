@@ -164,7 +164,7 @@ def _shape(
             "--config.data.value_range=LOW,HIGH states their range, such as 0,1"
         )
     if len(shape) == 4:
-        _check_order(given, shape)
+        _check_order(given, shape, config.size)
     if shape[0] < (minimum := 1 if name == "x_test" else 2):
         raise UserError(
             f"{file}: {name} holds {shape[0]} images; it needs at least {minimum}"
@@ -173,20 +173,27 @@ def _shape(
     return height, width, channels
 
 
-def _check_order(given: str, shape: tuple[int, ...]) -> None:
-    """Raise UserError if the axes of images look like [N, C, H, W] or [H, W, C, N]."""
+def _check_order(given: str, shape: tuple[int, ...], size: tuple[int, int]) -> None:
+    """Raise UserError if axes look like [N, C, H, W], [H, W, C, N] or [C, H, W, N].
+
+    size: the height and the width that the user states, which leave no doubt.
+    """
     first, second, third, last = shape
-    is_last_square = third == last != second
-    if last > _FEW and second != third and (second <= _FEW or is_last_square):
-        raise UserError(
-            f"{given}, which looks like channels first: transpose it to [N, H, W, C], "
-            "as x.transpose(0, 2, 3, 1) does"
-        )
-    if last > _FEW >= third and first == second:
-        raise UserError(
-            f"{given}, which looks like images last: transpose it to [N, H, W, C], as "
-            "x.transpose(3, 0, 1, 2) does"
-        )
+    if last <= _FEW or size == (second, third):
+        return
+    if third <= _FEW and (second != third or first == second):
+        found, axes = "images last", "3, 0, 1, 2"
+    elif first <= _FEW and second == third < last:
+        found, axes = "channels first and images last", "3, 1, 2, 0"
+    elif second < min(third, last) or third == last != second:
+        found, axes = "channels first", "0, 2, 3, 1"
+    else:
+        return
+    raise UserError(
+        f"{given}, which looks like {found}: transpose it to [N, H, W, C], as "
+        f"x.transpose({axes}) does; if it has that order already, state the images' "
+        f"size: --config.data.image_size={second}x{third}"
+    )
 
 
 def _labels(file: Path, name: str, headers: Mapping[str, _Header]) -> np.ndarray:

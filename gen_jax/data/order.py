@@ -51,9 +51,17 @@ def batches(
     process_count]}; for pairs "y" is uint8 [B / process_count, H, W, C']. Threads read
     ahead if the split is decoded on reading.
 
-    Raises UserError if the batch does not divide by the processes.
+    Raises UserError for anything but a split and a batch size of at least 1, and if the
+    batch does not divide by the processes.
     """
-    if batch_size < 1 or batch_size % process_count:
+    if not hasattr(split, "read"):
+        raise UserError(
+            f"a value of type {type(split).__name__} stands for a split: give one of a "
+            "dataset, such as dataset.train"
+        )
+    if not isinstance(batch_size, int) or batch_size < 1:
+        raise UserError(f"batch_size is {batch_size!r}: give 1, 2, ...")
+    if batch_size % process_count:
         raise UserError(
             f"a batch of {batch_size} does not divide by {process_count} processes"
         )

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from gen_jax import config as configs
 from gen_jax import plugins
+from gen_jax.data import protocol
+from gen_jax.data.class_names import class_names
 from gen_jax.data.dataset import (
     DataConfig,
     Dataset,
@@ -43,11 +45,18 @@ def load(config: DataConfig) -> Dataset:
         kind = "folder" if source.where == "DIR" else "file"
         raise UserError(f"{config.spec}: there is no such {kind}")
     with _one_line(config):
-        dataset = identified(source.load(config))
+        dataset = source.load(config)
+        protocol.check(dataset, config.spec)
+        dataset = identified(dataset)
     info = without_single_class(dataset.info)
     if info != dataset.info:
+        [name] = class_names(dataset.info)
+        left_out = (
+            *dataset.left_out,
+            f"the class {name}: one class alone is not a label",
+        )
         train, test = unlabelled(dataset.train), unlabelled(dataset.test)
-        dataset = dataset._replace(info=info, train=train, test=test)
+        dataset = dataset._replace(info=info, train=train, test=test, left_out=left_out)
     return loaded_with_task(dataset, config)
 
 
@@ -114,11 +123,15 @@ def own_config(config: DataConfig) -> DataConfig:
 
 def _resolve(config: DataConfig) -> tuple[Source, DataConfig]:
     """Return the source, and the configuration that its functions take."""
+    if not isinstance(config, DataConfig):
+        raise UserError(f"config is {config!r:.60}: write DataConfig('digits')")
     source, spec = _find(config.spec), _SHORT.get(config.spec, config.spec)
     if source is None:
         raise _unknown(config.spec)
     if source.where and not spec.partition(":")[2]:
-        raise UserError(f"data {spec!r} is incomplete: write {_written(spec, source)}")
+        raise UserError(
+            f"data {spec!r} is incomplete: write {_written(_kind(spec), source)}"
+        )
     if not source.where and ":" in spec:
         raise UserError(
             f"data {spec!r}: nothing may follow the name; write {_kind(spec)}"

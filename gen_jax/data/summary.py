@@ -182,7 +182,9 @@ def _image(shape: Sequence[int]) -> str:
     if len(shape) == 3:
         height, width, channels = shape
         sides = f"{height}x{width}" + ("" if height == width else " (height x width)")
-        return f"{sides} {_CHANNELS.get(channels, f'with {channels} channels')}"
+        drawn = "the first is" if channels == 2 else "the first three are"
+        many = f"with {channels} channels ({drawn} drawn)"
+        return f"{sides} {_CHANNELS.get(channels, many)}"
     return f"points in {shape[0]} dimensions" if len(shape) == 1 else ""
 
 

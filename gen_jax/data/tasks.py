@@ -106,11 +106,15 @@ def described_with_task(info: Info, config: DataConfig) -> Info:
 def loaded_with_task(dataset: Dataset, config: DataConfig) -> Dataset:
     """Return the dataset of the pairs that config.task makes; pairs stay as they are.
 
+    A task that is dropped is told, for a recipe may have one that nobody asked for.
+
     Raises UserError as `described_with_task`.
     """
     info = described_with_task(dataset.info, config)
     if info is dataset.info:
-        return dataset
+        task = f"the task {config.task}: these data are pairs already"
+        told = (*dataset.left_out, *([task] if config.task else []))
+        return dataset._replace(left_out=told)
     change = functools.partial(_pairs, _TASKS[config.task])
     train, test = Changed(dataset.train, change), Changed(dataset.test, change)
     return dataset._replace(info=info, train=train, test=test, measures=())

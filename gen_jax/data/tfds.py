@@ -6,6 +6,7 @@ dataset needs TensorFlow, so that happens in a separate process.
 
 import dataclasses
 import importlib.util
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -111,7 +112,7 @@ def load(config: DataConfig) -> Dataset:
 
 
 def _data_dir(config: DataConfig) -> str | None:
-    return str(Path(config.data_dir).expanduser()) if config.data_dir else None
+    return os.path.expanduser(config.data_dir) or None  # a Path would change a URL
 
 
 def _builder(config: DataConfig) -> Any:

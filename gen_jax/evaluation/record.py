@@ -103,6 +103,8 @@ def compute(evaluation: Evaluation, measure: Measure) -> Measured:
         "seed": evaluation.seed,
         **result.context,
     }
+    if evaluation.dataset.changed:
+        context["data"] = evaluation.dataset.changed
     return Measured(
         values=dict(result.values),
         description=measure.description,

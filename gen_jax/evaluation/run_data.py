@@ -10,8 +10,6 @@ from gen_jax.errors import UserError
 from gen_jax.runs import checkpoint
 from gen_jax.runs.run import Run
 
-_IDENTIFYING = ("train", "test", "digest")  # of a fingerprint
-
 
 def trained_on(
     folder: str | Path, config: data.DataConfig, spec: str | None = None
@@ -22,28 +20,40 @@ def trained_on(
         None for where they were.
 
     Content decides: data at another place must be equal to those of the training. Data
-    that have changed at their own place are used, with a line that says so.
+    that have changed at their own place are used. A line says so, and so does
+    `Dataset.changed`, which each measure records.
 
     Raises UserError if the data are absent, or those of `spec` differ.
     """
     saved = checkpoint.newest_meta(checkpoint.step_directories(folder)).get("data")
     if spec is not None:
         config = data.absolute(config.adapted({"spec": spec}))
-    try:
-        dataset = data.load(config)
-    except UserError as error:
-        if spec is not None or not _is_gone(config):
-            raise
-        raise UserError(
-            f"{error}; if the data were moved, add --data=SPEC with their new place"
-        ) from error
+    dataset = data.load(config) if spec is not None else loaded(config)
     if line := _difference(saved, dataset):
         if spec is not None:
             raise UserError(
                 f"--data={spec} holds other data than the run was trained on: {line}"
             )
-        console.tell(f"{config.spec} has changed since the training: {line}")
+        changed = f"{config.spec} has changed since the training: {line}"
+        console.tell(changed)
+        dataset = dataset._replace(changed=changed)
     return config, dataset
+
+
+def loaded(config: data.DataConfig) -> data.Dataset:
+    """Load the data of a run from where they were.
+
+    Raises UserError as `data.load`; if nothing is there, it says how to name the place
+    where they are now.
+    """
+    try:
+        return data.load(config)
+    except UserError as error:
+        if not _is_gone(config):
+            raise
+        raise UserError(
+            f"{error}; if the data were moved, add --data=SPEC with their new place"
+        ) from error
 
 
 def absolute_spec(folder: str | Path, spec: str) -> str:
@@ -83,9 +93,9 @@ def _is_gone(config: data.DataConfig) -> bool:
 def _difference(saved: Mapping[str, Any] | None, dataset: data.Dataset) -> str:
     """Return how a dataset differs from a run's fingerprint; "" if not at all."""
     now = data.fingerprint(dataset)
-    if not saved or all(saved.get(name) == now[name] for name in _IDENTIFYING):
+    if not saved or data.dataset.is_same(now, saved):
         return ""  # imported weights have no data
     sizes = [f"{x['train']} examples and {x['test']} held out" for x in (now, saved)]
     if sizes[0] != sizes[1]:
         return f"{sizes[0]} now, {sizes[1]} then"
-    return f"{sizes[0]} as then, but of other content (digest {now['digest']})"
+    return f"{sizes[0]} as then, but of other content"

@@ -56,20 +56,20 @@ def test_ring_has_its_moments():
 
 def test_content_decides_which_tenth_is_held_out():
     digests = np.array([digest(bytes([i, j])) for i in range(50) for j in range(50)])
-    held = held_out(digests)
+    held = held_out(digests, "x")
     assert 0.08 < held.mean() < 0.12
     order = np.random.default_rng(0).permutation(len(digests))
-    np.testing.assert_array_equal(held_out(digests[order]), held[order])
-    half = held_out(digests[: len(digests) // 2])
+    np.testing.assert_array_equal(held_out(digests[order], "x"), held[order])
+    half = held_out(digests[: len(digests) // 2], "x")
     np.testing.assert_array_equal(half, held[: len(half)])
-    twice = held_out(np.repeat(digests, 2))
+    twice = held_out(np.repeat(digests, 2), "x")
     np.testing.assert_array_equal(twice, np.repeat(held, 2))
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_a_few_examples_leave_some_on_either_side(seed):
     digests = np.random.default_rng(seed).integers(0, 2**64, 2, np.uint64)
-    np.testing.assert_array_equal(np.sort(held_out(digests)), [False, True])
+    np.testing.assert_array_equal(np.sort(held_out(digests, "x")), [False, True])
 
 
 def test_the_digest_is_fixed():
@@ -187,6 +187,8 @@ def test_a_damaged_npz_is_named(tmp_path):
         (DataConfig("digits", image_size=10**7), "out of range: at most 4096"),
         (DataConfig("quux"), "There are: branches, .*ring, tfds:NAME, mnist, fashion"),
         (DataConfig("npz"), "incomplete: write npz:FILE"),
+        (DataConfig("folder:"), "'folder:' is incomplete: write folder:DIR"),
+        (DataConfig("tfds:"), "'tfds:' is incomplete: write tfds:NAME"),
         (DataConfig("digits:x"), "nothing may follow the name; write digits"),
         (DataConfig("digits", image_size=-1), r"data\.image_size=-1 is out of range"),
         (DataConfig("digits", channels=2), "channels=2 is not one of 0, 1, 3"),

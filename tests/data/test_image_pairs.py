@@ -46,10 +46,10 @@ def _everything(dataset):
 
 @pytest.mark.parametrize("memory_gib", [0.0, 4.0])
 def test_aligned_files_hold_the_input_on_the_left(tmp_path, memory_gib):
-    pictures = [_save(tmp_path / f"{i}.png", 5, 12) for i in range(30)]
+    pictures = [_save(tmp_path / f"{i}.png", 6, 12) for i in range(30)]
     config = _config(tmp_path, memory_gib=memory_gib)
     dataset = load(config)
-    assert describe(config) == dataset.info == Info((5, 6, 3), 0, (5, 6, 3))
+    assert describe(config) == dataset.info == Info((6, 6, 3), 0, (6, 6, 3))
     assert _everything(dataset) == {
         (p[:, :6].tobytes(), p[:, 6:].tobytes()) for p in pictures
     }
@@ -120,12 +120,12 @@ def test_folders_without_splits_pair_by_name_and_hold_out_a_tenth(tmp_path):
 def test_both_halves_are_cropped_resized_and_recoloured_alike(tmp_path):
     # Sides of 8x4: the centred square is rows 2 to 6, in both.
     pictures = [_save(tmp_path / f"{i}.png", 8, 8) for i in range(3)]
-    dataset = load(_config(tmp_path, image_size=4))
+    dataset = load(_config(tmp_path, image_size=4, layout="aligned"))
     assert dataset.info == Info((4, 4, 3), 0, (4, 4, 3))
     assert _everything(dataset) == {
         (p[2:6, :4].tobytes(), p[2:6, 4:].tobytes()) for p in pictures
     }
-    grey = load(_config(tmp_path, channels=1))
+    grey = load(_config(tmp_path, channels=1, layout="aligned"))
     assert grey.info == Info((8, 4, 1), 0, (8, 4, 1))
     luma = {
         np.asarray(Image.fromarray(p).convert("L"))[:, :4].tobytes() for p in pictures
@@ -178,10 +178,45 @@ def test_an_error_names_the_fault_of_a_folder(tmp_path):
 def test_an_odd_width_is_named(tmp_path):
     for i in range(3):
         _save(tmp_path / f"{i}.png", 6, 12 + (i == 2))
-    _says(tmp_path, r"2\.png is 13 pixels wide: an aligned pair")
-    _says(tmp_path, r"2\.png is 13 pixels wide", skip_broken=True)
+    options = {"layout": "aligned"}
+    _says(tmp_path, r"2\.png is 13 pixels wide: an aligned pair", **options)
+    _says(tmp_path, r"2\.png is 13 pixels wide", skip_broken=True, **options)
     _save(tmp_path / "2.png", 6, 14)
-    _says(tmp_path, r"2\.png is 6x7, others 6x6: set --config.data.image_size")
+    says = r"2\.png is 6x7, others 6x6: set --config.data.image_size"
+    _says(tmp_path, says, **options)
+
+
+@pytest.mark.parametrize("size", [(8, 8), (16, 8), (8, 24), (8, 15), (5, 12)])
+@pytest.mark.parametrize("memory_gib", [0.0, 4.0])
+def test_a_file_that_is_not_two_squares_is_not_halved_unasked(
+    tmp_path, size, memory_gib
+):
+    """It may be a single image, three panels, or A above B."""
+    for i in range(4):
+        _save(tmp_path / f"{i}.png", *size)
+    says = f"0.png is {size[0]}x{size[1]}, not twice .*layout=aligned. Known are A"
+    _says(tmp_path, says, memory_gib=memory_gib)
+    _says(tmp_path, says, skip_broken=True, image_size=4)
+    if size[1] % 2 == 0:
+        half = size[0], size[1] // 2, 3
+        config = _config(tmp_path, memory_gib=memory_gib, layout="aligned")
+        assert load(config).info == Info(half, 0, half)
+
+
+@pytest.mark.parametrize("name", ["{}_A", "{}-b", "{}a", "cat{} B"])
+def test_two_files_of_a_pair_in_one_folder_are_not_halved(tmp_path, name):
+    last = name[-1]
+    for i in range(3):
+        for side in "AB" if last.isupper() else "ab":
+            _save(tmp_path / "train" / f"{name[:-1]}{side}.png".format(i), 4, 8)
+    _says(tmp_path, "names end in A and in B, such as .*: move them into folders")
+    assert load(_config(tmp_path, layout="aligned")).info.shape == (4, 4, 3)
+
+
+def test_splits_within_a_side_are_not_mixed(tmp_path):
+    for side, part in itertools.product("AB", ("train", "test")):
+        _save(tmp_path / side / "deep" / part / "0.png")
+    _says(tmp_path, "deep holds train, test, which look like splits")
 
 
 @pytest.mark.parametrize("memory_gib", [0.0, 4.0])
@@ -329,7 +364,7 @@ def test_wide_inputs_are_halved_only_if_those_of_training_were(
 def test_pairs_wider_than_two_inputs_are_halved_before_they_are_cropped(tmp_path):
     pixels = _save(tmp_path / "0.png", 4, 16)
     _save(tmp_path / "1.png", 4, 16)
-    config = _config(tmp_path, image_size=4)
+    config = _config(tmp_path, image_size=4, layout="aligned")
     [x] = read_inputs(tmp_path / "0.png", (4, 4, 3), config)
     np.testing.assert_array_equal(x, pixels[:, 2:6])
     assert x.tobytes() in {x for x, _ in _everything(load(config))}

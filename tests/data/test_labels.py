@@ -154,8 +154,18 @@ def test_the_class_of_a_folder_is_told(tmp_path):
     deep = tmp_path / "images" / "cat" / "black"
     deep.mkdir()
     (tmp_path / "images" / "cat" / "3.png").rename(deep / "3.png")
-    hint = f"; for the folders below it as classes, name {deep.parent}"
-    assert load(_folder(tmp_path)).left_out == (text + hint,)
+    only = deep.parent
+    hint = f"folders below {only} as classes: for these, name {only} itself"
+    assert load(_folder(tmp_path)).left_out == (hint, text)
+
+
+def test_a_single_label_of_any_source_is_told(tmp_path):
+    x = np.random.default_rng(0).integers(0, 256, (9, 4, 4), np.uint8)
+    for y, name in (np.full(9, 3), "3"), (np.array(["cat"] * 9), "cat"):
+        np.savez(tmp_path / "a.npz", x=x, y=y)
+        dataset = load(DataConfig(f"npz:{tmp_path / 'a.npz'}"))
+        told = f"the class {name}: one class alone is not a label"
+        assert (dataset.info.num_classes, dataset.left_out) == (0, (told,))
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ def _classes(root, *names, count=2):
 
 
 def _config(root, **options):
-    return DataConfig(f"folder:{root}", **options)
+    return DataConfig(**{"spec": f"folder:{root}", **options})
 
 
 def _size(dataset):
@@ -159,7 +159,26 @@ def test_train_alone_has_classes_and_a_tenth_is_held_out(tmp_path):
 
 def test_train_may_be_a_class_of_vehicles(tmp_path):
     _classes(tmp_path, "bus", "car", "train")
-    assert describe(_config(tmp_path)).class_names == ("bus", "car", "train")
+    dataset = load(_config(tmp_path))
+    assert dataset.info.class_names == ("bus", "car", "train")
+    told = "a split train: next to other classes it is read as a class"
+    assert dataset.left_out == (told,)
+
+
+def test_the_data_are_named_if_all_examples_are_equal(tmp_path):
+    _classes(tmp_path, "cat", count=1)
+    (tmp_path / "cat" / "1.png").write_bytes((tmp_path / "cat/0.png").read_bytes())
+    with pytest.raises(UserError, match=f"^folder:{tmp_path}: 2 examples, 1 different"):
+        load(_config(tmp_path))
+
+
+def test_classes_may_differ_in_capitals_alone(tmp_path):
+    """Hand-written letters have such folders, and A and B are the sides of pairs."""
+    names = ("A", "B", "a", "b", "trainA", "traina")
+    _classes(tmp_path, *names, count=4)
+    assert describe(_config(tmp_path)).class_names == names
+    with pytest.raises(UserError, match="holds both A and a: join them"):
+        describe(_config(tmp_path, spec=f"pairs:{tmp_path}"))
 
 
 @pytest.mark.parametrize(
@@ -171,6 +190,15 @@ def test_train_may_be_a_class_of_vehicles(tmp_path):
         (("test/cat", "test/dog"), "holds test and no folder train"),
         (("train/cat", "train/dog", "old"), "lies next to old: if it is a split"),
         (("Train/a", "train/b", "test/a"), "holds both Train and train: join them"),
+        (("train", "holdout"), "train, holdout, which look like splits"),
+        (("train", "dev"), "train, dev, which look like splits"),
+        (("Training", "evaluation"), "Training, evaluation, which look like splits"),
+        (("train", "rest"), "lies next to rest: if it is a split, call the other one"),
+        (("a", "b", "test/a", "test/b"), "test lies next to a, b: if it is a split"),
+        (("a/train", "a/test", "b/train"), r"a holds train, test, which .*train/a and"),
+        (("images/train", "images/val"), "images holds train, val, .*: name .*images"),
+        (("x/y/Train", "x/y/dev"), "y holds Train, dev, which look like splits"),
+        (("train/x/train", "train/x/test", "test/x"), "train/x holds train, test"),
     ],
 )
 def test_an_unknown_layout_is_an_error(tmp_path, names, says):

@@ -1,5 +1,6 @@
 """Files of arrays whose header, compression or axes are odd or damaged."""
 
+import dataclasses
 import gzip
 import struct
 import time
@@ -104,16 +105,32 @@ def test_arrays_too_large_are_refused_before_they_are_read(tmp_path):
         ((9, 12, 16, 16), "channels first"),
         ((16, 16, 3, 60), r"images last: .* x\.transpose\(3, 0, 1, 2\)"),
         ((28, 28, 1, 60), "images last"),
+        ((48, 32, 3, 60), "images last"),
+        ((9, 5, 20, 30), "channels first"),
+        ((9, 7, 30, 20), "channels first"),
+        ((3, 32, 32, 60), r"images last: .* x\.transpose\(3, 1, 2, 0\)"),
     ],
 )
 def test_axes_in_another_order_are_refused(tmp_path, shape, says):
     for name in ("x", "x_train"):
-        with pytest.raises(UserError, match=says):
-            describe(_npz(tmp_path, **{name: np.zeros(shape, np.uint8)}))
+        config = _npz(tmp_path, **{name: np.zeros(shape, np.uint8)})
+        with pytest.raises(UserError, match=says) as caught:
+            describe(config)
+    # The size that the error names, when it is stated, leaves no doubt.
+    size = str(caught.value).rpartition("image_size=")[2]
+    assert describe(dataclasses.replace(config, image_size=size)).shape == shape[1:]
 
 
 @pytest.mark.parametrize(
-    "shape", [(9, 16, 16, 4), (9, 2, 9, 3), (9, 3, 3, 16), (9, 16, 12, 7), (9, 3, 9)]
+    "shape",
+    [
+        (9, 16, 16, 4),
+        (9, 2, 9, 3),
+        (9, 3, 3, 16),
+        (9, 16, 12, 7),
+        (9, 8, 8, 16),
+        (9, 3, 9),
+    ],
 )
 def test_axes_in_order_are_read(tmp_path, shape):
     info = describe(_npz(tmp_path, x=np.zeros(shape, np.uint8)))

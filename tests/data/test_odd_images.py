@@ -138,9 +138,9 @@ def test_too_many_pixels_are_refused_by_the_header(tmp_path, ending):
         load(_folder(tmp_path, max_pixels=599))
     assert len(_all(load(_folder(tmp_path, max_pixels=600)))) == 3
     _save(tmp_path / "3.png", _bytes(30, 30, 3))
-    options = {"max_pixels": 600, "skip_broken": True, "image_size": 8}
-    dataset = load(_folder(tmp_path, **options))
-    assert (len(_all(dataset)), len(dataset.left_out)) == (3, 1)
+    says = r"3\.png is 30x30 pixels, more than .*raise that if .*, or remove it$"
+    with pytest.raises(UserError, match=says):
+        load(_folder(tmp_path, max_pixels=600, image_size=8))
 
 
 def test_a_giant_over_pillow_s_limit_can_be_allowed(tmp_path, monkeypatch):
@@ -182,6 +182,7 @@ def test_bits_that_are_lost_are_told(tmp_path):
     assert _all(dataset).max() == deep.max() >> 8
     [text] = dataset.left_out
     assert text.startswith("the lower 8 bits of greys of 16 bits (--config.data.value_")
+    assert "of 12 of 12 images, such as" in text
     assert "00.png" in text
 
 
@@ -192,7 +193,59 @@ def test_frames_that_are_not_read_are_told(tmp_path, ending):
         file = tmp_path / f"{i}.{ending}"
         first.save(file, save_all=True, append_images=others)
     [text] = load(_folder(tmp_path)).left_out
-    assert text == f"all frames but the first, of images such as {tmp_path}/0.{ending}"
+    assert text == (
+        f"all frames but the first, of 3 of 3 images, such as {tmp_path}/0.{ending}"
+    )
+
+
+@pytest.mark.parametrize("options", [{}, {"skip_broken": True}, {"memory_gib": 0}])
+def test_parts_that_are_not_read_are_counted_in_all_images(tmp_path, options):
+    """The first image has no such part, and one is broken."""
+    for i in range(9):
+        _save(tmp_path / f"{i}.png", _bytes(6, 6))
+    for i in (4, 7):
+        _save(tmp_path / f"{i}.png", _bytes(6, 6).astype(np.uint16) << 8)
+    frames = [Image.fromarray(_bytes(6, 6)) for _ in range(3)]
+    frames[0].save(tmp_path / "8.tif", save_all=True, append_images=frames[1:])
+    if "skip_broken" in options:
+        (tmp_path / "9.png").write_bytes((tmp_path / "3.png").read_bytes()[:50])
+    count = len([*tmp_path.iterdir()])
+    texts = load(_folder(tmp_path, **options)).left_out[-2:]
+    assert texts[0] == f"all frames but the first, of 1 of {count} images, such as " + (
+        str(tmp_path / "8.tif")
+    )
+    assert texts[1].startswith("the lower 8 bits of greys of 16 bits")
+    assert texts[1].endswith(f"of 2 of {count} images, such as {tmp_path / '4.png'}")
+
+
+@pytest.mark.parametrize("name", ["skip_broken", "replace_broken"])
+@pytest.mark.parametrize("memory_gib", [0, 4])
+def test_an_image_that_is_whole_is_not_left_out_as_broken(tmp_path, name, memory_gib):
+    """A wrong range, or one giant, would shrink the data."""
+    for i in range(6):
+        _save(tmp_path / f"{i}.png", _bytes(6, 6).astype(np.uint16) * (i > 2))
+    options = {name: True, "memory_gib": memory_gib}
+    says = r"3\.png has values from .*, outside --config.data.value_range=0,9; state"
+    with pytest.raises(UserError, match=says):
+        load(_folder(tmp_path, value_range=(0.0, 9.0), **options))
+    _save(tmp_path / "5.png", _bytes(7, 6).astype(np.uint16))
+    with pytest.raises(UserError, match=r"5\.png is 7x6 pixels, more than"):
+        load(_folder(tmp_path, max_pixels=36, image_size=6, **options))
+
+
+def test_the_reason_is_told_if_no_image_can_be_decoded(tmp_path):
+    for i in range(3):
+        (tmp_path / f"{i}.png").write_bytes(b"no image")
+    says = r"none of 3 images can be decoded: .*2\.png is broken or truncated \(not in"
+    with pytest.raises(UserError, match=says):
+        load(_folder(tmp_path, skip_broken=True))
+
+
+def test_the_way_to_random_crops_is_told():
+    with pytest.raises(UserError, match=r"random is not .*, set --config\.jitter=PIX"):
+        configs.override(RunConfig(), "data.crop", "random")
+    large = configs.override(RunConfig(), "data.max_pixels", str(60_000**2))
+    assert large.data.max_pixels == 60_000**2
 
 
 def test_values_out_of_the_stated_range_are_named(tmp_path):

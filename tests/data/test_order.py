@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from gen_jax.data import MemorySplit, batches
+from gen_jax.data import Dataset, Info, MemorySplit, batches
 from gen_jax.data.order import permutation
 from gen_jax.errors import UserError
 
@@ -69,3 +69,17 @@ def test_buffers_are_never_handed_out_twice():
 def test_a_batch_divides_by_the_processes():
     with pytest.raises(UserError, match="batch of 5 does not divide by 2 processes"):
         batches(_split(10), 5, 0, process_count=2)
+
+
+@pytest.mark.parametrize(
+    ("split", "size", "says"),
+    [
+        (np.zeros((4, 8, 8, 1)), 2, "of type ndarray stands for a split: give one of"),
+        (Dataset(Info((), 0), _split(4), _split(2)), 2, "of type Dataset stands for a"),
+        (_split(4), 0, "batch_size is 0: give 1, 2"),
+        (_split(4), 12.5, r"batch_size is 12\.5: give 1, 2"),
+    ],
+)
+def test_only_a_split_makes_batches(split, size, says):
+    with pytest.raises(UserError, match=says):
+        batches(split, size, seed=0)

@@ -165,3 +165,8 @@ def test_the_command_finds_it(package):
     assert done.returncode == 0, done.stderr
     assert "data.level = 3" in done.stdout
     assert "batch: x float32 [1, 8, 8, 1]" in done.stdout
+
+
+def test_a_name_alone_is_no_configuration():
+    with pytest.raises(UserError, match=r"config is 'digits': write DataConfig\("):
+        load("digits")

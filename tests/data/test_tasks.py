@@ -162,6 +162,8 @@ def test_a_task_leaves_pairs_as_they_are(tmp_path):
         load(DataConfig(f"pairs:{tmp_path}", task=task)) for task in ("", "grey")
     )
     assert plain.info == asked.info
+    assert plain.left_out == ()
+    assert asked.left_out == ("the task grey: these data are pairs already",)
     for name in "xy":
         np.testing.assert_array_equal(
             *(data.train.read([0])[name] for data in (plain, asked))

@@ -9,17 +9,25 @@ import pytest
 from command_line import run, shrunk, succeed
 from PIL import Image
 
-from gen_jax import data, report
+from experiments.run_config import check_data, of_new
+from gen_jax import config as configs
+from gen_jax import data, experiment, report
+from gen_jax.config import from_dict, to_dict
 from gen_jax.data import DataConfig
 from gen_jax.errors import UserError
 from gen_jax.evaluation import run_measures
+from gen_jax.evaluation.measure import Measure
 from gen_jax.evaluation.preset import QUICK
+from gen_jax.evaluation.record import compute
 from gen_jax.evaluation.request import of_folder
-from gen_jax.evaluation.run_data import absolute_spec, trained_on
+from gen_jax.evaluation.result import Result
+from gen_jax.evaluation.run_data import absolute_spec, loaded, trained_on
 from gen_jax.figures import draw
+from gen_jax.runs.checkpoint import newest_meta, step_directories
 from tests.evaluation.hand_made import draws, evaluation_of
 
 RNG = np.random.default_rng(0)
+NO_VALUES = Measure("nothing", lambda _: Result({}, {}), (), ())
 
 
 def put(path, side=8):
@@ -68,6 +76,7 @@ def test_moved_data_are_taken_by_their_content(trained, capsys):
             of_folder(trained / "run")
         this = of_folder(trained / "run", spec=f"folder:{moved}")
         assert this.about_run["data"] == f"folder:{moved}"
+        assert "data" not in compute(this, NO_VALUES).context
         spec = absolute_spec(trained / "run", f"folder:{moved}")
         report.write([trained / "run"], trained / "report.html", spec)
         assert (
@@ -75,15 +84,18 @@ def test_moved_data_are_taken_by_their_content(trained, capsys):
             in (trained / "report.html").read_text()
         )
         put(moved / "train" / "cat" / "0.png")  # as many, but another one
-        with pytest.raises(UserError, match=r"holds other data .* of other content"):
+        says = r"holds other data .* held out as then, but of other content$"
+        with pytest.raises(UserError, match=says):
             of_folder(trained / "run", spec=f"folder:{moved}")
         (moved / "train" / "cat" / "0.png").unlink()
         with pytest.raises(UserError, match="59 examples and 8 held out now, 60"):
             absolute_spec(trained / "run", f"folder:{moved}")
         # At their own place, other data are taken, and told.
         moved.rename(place)
-        of_folder(trained / "run")
-        assert "has changed since the training: 59 exam" in capsys.readouterr().err
+        this = of_folder(trained / "run")
+        told = f"folder:{place} has changed since the training: 59 examples and 8 held "
+        assert told in capsys.readouterr().err
+        assert compute(this, NO_VALUES).context["data"].startswith(told)
     finally:
         shutil.rmtree(place, ignore_errors=True)
         away.rename(place)
@@ -105,6 +117,54 @@ def test_the_command_takes_the_place_of_moved_data_and_prints_all(trained):
     assert "Traceback" not in done.stderr
     content = json.loads((trained / "by_command" / "evaluation.json").read_text())
     assert content["measures"]["bound"]["left_out"]
+
+
+def test_classes_of_other_names_are_told_on_resume(trained, capsys):
+    meta = newest_meta(step_directories(trained / "run"))
+    config = from_dict(experiment.find("cvae").config, meta["config"])
+    again = {**meta, "info": {**meta["info"], "class_names": ["cat", "wolf"]}}
+    check_data(config, meta, meta, trained / "run")
+    assert capsys.readouterr().err == ""
+    check_data(config, again, meta, trained / "run")
+    line = "classes have other names: dog is now wolf\n"
+    assert capsys.readouterr().err == line
+    other = {**meta, "data": {**meta["data"], "digest": "0" * 32}}
+    with pytest.raises(UserError, match="then, of other content; to begin a new run"):
+        check_data(config, other, meta, trained / "run")
+    fewer = {**meta, "data": {**meta["data"], "test": 7}}  # broken ones are left out
+    check_data(config, fewer, meta, trained / "run")
+    streamed = dataclasses.replace(config.data, memory_gib=0.0)
+    config = dataclasses.replace(config, data=streamed)
+    with pytest.raises(UserError, match=r"other files: set --config.data.memory_gib=4"):
+        check_data(config, other, meta, trained / "run")
+    assert configs.may_change_on_resume(config, "data.memory_gib")
+
+
+@pytest.mark.parametrize("spec", ["folder:{}/gone", "npz:{}/gone.npz", "pairs:{}/gone"])
+def test_data_that_are_gone_get_a_hint(tmp_path, spec):
+    with pytest.raises(UserError, match=r"no such .*; if the data were moved, add --d"):
+        loaded(DataConfig(spec.format(tmp_path)))
+    (tmp_path / "here").mkdir()
+    with pytest.raises(UserError, match="holds no images") as caught:
+        loaded(DataConfig(f"folder:{tmp_path / 'here'}"))
+    assert "moved" not in str(caught.value)
+
+
+def test_a_new_run_on_other_pairs_may_have_another_layout(trained, monkeypatch):
+    meta = newest_meta(step_directories(trained / "run"))
+    pairs = data.PairsConfig("pairs:/old", layout="folders", direction="b_to_a")
+    config = dataclasses.replace(experiment.find("pix2pix").config, data=pairs)
+    saved = {**meta, "experiment": "pix2pix", "config": to_dict(config)}
+    monkeypatch.setattr("gen_jax.runs.checkpoint.newest_meta", lambda _: saved)
+
+    def layout(*overrides):
+        return of_new(None, str(trained / "run"), list(overrides))[1].data.layout
+
+    new = ("data.spec", "pairs:/new")
+    assert layout() == "folders"
+    assert layout(new) == "auto"
+    assert layout(new, ("data.layout", "aligned")) == "aligned"
+    assert layout(("data.layout", "aligned"), new) == "aligned"
 
 
 def test_imported_weights_have_no_data_to_compare(trained, tmp_path):
