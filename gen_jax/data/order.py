@@ -51,19 +51,19 @@ def batches(
     process_count]}; for pairs "y" is uint8 [B / process_count, H, W, C']. Threads read
     ahead if the split is decoded on reading.
 
-    Raises UserError for anything but a split and a batch size of at least 1, and if the
-    batch does not divide by the processes.
+    Raises UserError for anything but a split, and if the batch size is not a positive
+    multiple of process_count.
     """
     if not hasattr(split, "read"):
         raise UserError(
-            f"a value of type {type(split).__name__} stands for a split: give one of a "
-            "dataset, such as dataset.train"
+            f"split is a value of type {type(split).__name__}: give a dataset's split, "
+            "such as dataset.train"
         )
     if not isinstance(batch_size, int) or batch_size < 1:
         raise UserError(f"batch_size is {batch_size!r}: give 1, 2, ...")
     if batch_size % process_count:
         raise UserError(
-            f"a batch of {batch_size} does not divide by {process_count} processes"
+            f"a batch of {batch_size} is not divisible by {process_count} processes"
         )
     own_size = batch_size // process_count
     # A few epochs are kept, since a batch may span two and threads read further ahead.

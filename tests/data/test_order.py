@@ -67,15 +67,19 @@ def test_buffers_are_never_handed_out_twice():
 
 
 def test_a_batch_divides_by_the_processes():
-    with pytest.raises(UserError, match="batch of 5 does not divide by 2 processes"):
+    with pytest.raises(UserError, match="batch of 5 is not divisible by 2 processes"):
         batches(_split(10), 5, 0, process_count=2)
 
 
 @pytest.mark.parametrize(
     ("split", "size", "says"),
     [
-        (np.zeros((4, 8, 8, 1)), 2, "of type ndarray stands for a split: give one of"),
-        (Dataset(Info((), 0), _split(4), _split(2)), 2, "of type Dataset stands for a"),
+        (np.zeros((4, 8, 8, 1)), 2, "split is a value of type ndarray: give a dataset"),
+        (
+            Dataset(Info((), 0), _split(4), _split(2)),
+            2,
+            "value of type Dataset: give",
+        ),
         (_split(4), 0, "batch_size is 0: give 1, 2"),
         (_split(4), 12.5, r"batch_size is 12\.5: give 1, 2"),
     ],

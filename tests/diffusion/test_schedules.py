@@ -165,8 +165,11 @@ def test_a_schedule_is_built_from_a_configuration():
     ("arguments", "message"),
     [
         (("square", 10), "schedule 'square' is unknown: choose one of linear, cosine"),
-        (("cosine", 10, (0.1, 0.2)), r"betas=\(0.1, 0.2\), schedule=cosine; betas are"),
-        (("linear", 10, (0.2, 0.1)), "the first and the last, no smaller"),
+        (
+            ("cosine", 10, (0.1, 0.2)),
+            r"=\(0.1, 0.2\), schedule=cosine: give two betas",
+        ),
+        (("linear", 10, (0.2, 0.1)), "the first and the last, in ascending order"),
         (("linear", 10, (0.1,)), "give two betas"),
     ],
 )
