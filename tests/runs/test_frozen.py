@@ -109,7 +109,8 @@ def test_damage_is_noticed_and_nothing_is_moved(tmp_path):
         content = path.read_bytes()
         path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]) if content else b"x")
         with pytest.raises(
-            UserError, match=r"in frozen/[0-9a-f]{64}, .* is missing or damaged"
+            UserError,
+            match=r"in frozen/[0-9a-f]{64}, .* (has changed since|or damaged)",
         ):
             load_params(tmp_path)
         path.write_bytes(content)
