@@ -15,16 +15,14 @@ _LIBRARIES = ("orbax", "tensorstore")
 
 def silence() -> None:
     """Hide these stacks, and nothing else, from now on."""
-    logger = logging.getLogger("asyncio")
-    if _is_of_interest not in logger.filters:
-        logger.addFilter(_is_of_interest)
+    logging.getLogger("asyncio").addFilter(_is_of_interest)
     if sys.unraisablehook is not _hook:
         _before.append(sys.unraisablehook)
         sys.unraisablehook = _hook
 
 
 def _is_of_interest(record: logging.LogRecord) -> bool:
-    """Return whether a record is no task of Orbax whose error nobody asked for."""
+    """Return whether a log record is not about an abandoned task of the libraries."""
     text = record.getMessage()
     forgotten = "exception was never retrieved" in text
     return not (forgotten and any(name in text for name in _LIBRARIES))
