@@ -1,10 +1,9 @@
 """The networks of the timed rows in plain PyTorch, with gen_jax's parameter counts.
 
-They have nothing of gen_jax. `counts.py` compares the counts; `experiments.twin` trains
-the VAE and compares its bound. PyTorch is not a dependency of the project. Images are
-[B, C, H, W].
-Strided convolutions pad both sides by one, where XLA's "SAME" pads only the far side of
-a 3x3 kernel; the operations are the same.
+They have nothing of gen_jax. `side_by_side.py` compares the counts, `experiments.twin`
+the bounds of the VAE. PyTorch is not a dependency of the project. Images are
+[B, C, H, W]. Strided convolutions pad both sides by one, where XLA's "SAME" pads only
+the far side of a 3x3 kernel; the operations are the same.
 """
 
 import math
