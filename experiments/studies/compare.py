@@ -18,11 +18,11 @@ import jax
 import numpy as np
 import PIL.Image
 
-from experiments.studies.protocol import Family, Protocol, read_json
+from experiments.studies.protocol import Family, Protocol
 from experiments.studies.timing import BareStep
 from experiments.studies.truth.finding import markdown
 from gen_jax import config as configs
-from gen_jax import console, data, devices, experiment, images
+from gen_jax import console, data, devices, experiment, images, typed_json
 from gen_jax.data.dataset import digest_of_value
 from gen_jax.errors import DivergedError, UserError
 from gen_jax.evaluation import result
@@ -302,7 +302,7 @@ def read_record(folder: Path, protocol: Protocol) -> Record:
     path = folder / "comparison.json"
     if not path.exists():
         return Record(digest, {}, {})
-    record = read_json(path, Record)
+    record = typed_json.load(Record, path)
     if record.protocol != digest:
         raise UserError(
             f"{folder} is of another protocol or data: give another --workdir"

@@ -130,7 +130,7 @@ def _start(workers: dict[str, Worker], result: dict, clock: Clock) -> None:
     if _TOGETHER.value:
         ours = [name for name in workers if name.startswith("jax")]
         lanes = [ours, *([name] for name in workers if name not in ours)]
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(len(lanes)) as pool:
         list(pool.map(first, lanes))
 
 
