@@ -106,7 +106,7 @@ def test_a_task_leaves_pairs_as_they_are(tmp_path):
     )
     assert plain.info == asked.info
     assert plain.left_out == ()
-    assert asked.left_out == ("the task grey: these data are pairs already",)
+    assert asked.left_out == ("the task low_resolution: these data are pairs already",)
     for name in "xy":
         np.testing.assert_array_equal(
             *(data.train.read([0])[name] for data in (plain, asked))
