@@ -18,7 +18,7 @@ from absl import flags
 from jax.sharding import Mesh
 
 from experiments import flags as parsing
-from experiments.studies.timing import bare_step
+from experiments.studies.timing import BareStep
 from gen_jax import config as configs
 from gen_jax import data, devices, experiment
 from gen_jax.game import Game
@@ -43,10 +43,10 @@ def main(overrides: list[tuple[str, str]]) -> None:
     game = recipe.build(config, dataset.info)
     batches = data.batches(dataset.train, config.batch_size, config.seed)
     mesh = devices.data_mesh()
-    seconds_bare, _ = bare_step(game, config, dataset, mesh)
+    bare_step = BareStep(game, config, dataset, mesh)
     bare, whole = [], []
     for _ in range(_ROUNDS.value):
-        bare.append(seconds_bare(_STEPS.value, _WARM))
+        bare.append(bare_step.seconds(_STEPS.value, _WARM))
         whole.append(_time_fit(game, config, batches, mesh, first))
     ratios = [b / w for b, w in zip(bare, whole, strict=True)]
     for name, seconds in (("bare step", bare), ("fit", whole)):

@@ -23,9 +23,12 @@ The +- 0.03 does not include the effect of another initialisation. With --steps=
 --seeds=6 the differences are +0.21, -0.08, -0.28, +0.04, -0.59 and +0.41, mean -0.05.
 """
 
+import os
+
 from absl import flags
 
 from experiments import flags as parsing
+from gen_jax.errors import UserError
 
 _DATA = flags.DEFINE_string("data", "digits", "images, as for experiments.train")
 _STEPS = flags.DEFINE_integer("steps", 5000, "training steps of each", lower_bound=1)
@@ -38,8 +41,15 @@ _DRAWS = flags.DEFINE_integer(
 def main(overrides: list[tuple[str, str]]) -> None:
     """Train and compare both models, seed by seed."""
     parsing.refuse(overrides, "twin always takes the recipe of vae; leave it out")
-    from experiments.studies import twin
-
+    # PyTorch reads this at its first import. Its threads otherwise spin while they
+    # wait: with other work on the machine, two were ten times slower than one.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    try:
+        from experiments.studies import twin
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise UserError("the twin needs PyTorch: pip install torch") from None
     twin.compare(_DATA.value, _STEPS.value, _SEEDS.value, _DRAWS.value)
 
 

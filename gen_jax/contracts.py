@@ -261,22 +261,32 @@ def first_difference(
     Returns a text such as "g.params.Dense_0.kernel: shape (3, 4), the network has (3,
     5)"; an empty string if structure, shapes and dtypes are equal.
     """
+    if line := first_different_leaf(found, expected, root, other):
+        return line
+    own, wanted = (str(jax.tree.structure(tree)) for tree in (found, expected))
+    if own == wanted:
+        return ""
+    if not jax.tree.leaves(found):
+        return f"{root}: {found!r}, {other} has {expected!r}"
+    return f"{root}: its structure is {own}, {other} has {wanted}"
+
+
+def first_different_leaf(found: Any, expected: Any, root: str, other: str) -> str:
+    """Describe the first array as `first_difference`, whatever the containers are.
+
+    Tuples, named tuples and dicts are equal if their leaves [...] have the same paths.
+    """
     mine, theirs = (dict(named_leaves(tree, root)) for tree in (found, expected))
     for name in [*theirs, *mine]:
         if name not in mine:
             return f"{name}: missing"
         if name not in theirs:
             return f"{name}: unknown, {other} has none"
-        for property_, of in (("shape", jnp.shape), ("dtype", dtype_of)):
+        for property_, of in (("shape", _shape_of), ("dtype", dtype_of)):
             own, wanted = of(mine[name]), of(theirs[name])
             if own != wanted:
                 return f"{name}: {property_} {own}, {other} has {wanted}"
-    own, wanted = (str(jax.tree.structure(tree)) for tree in (found, expected))
-    if own == wanted:
-        return ""
-    if not mine:
-        return f"{root}: {found!r}, {other} has {expected!r}"
-    return f"{root}: its structure is {own}, {other} has {wanted}"
+    return ""
 
 
 def check_no_raw_images(batch: Any) -> None:
@@ -297,12 +307,16 @@ def named_leaves(tree: Any, root: str) -> Iterable[tuple[str, Any]]:
     """Yield (path, leaf) of every leaf [...] of a tree; paths begin with `root`."""
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
         below = jax.tree_util.keystr(path, simple=True, separator=".")
-        yield (f"{root}.{below}" if below else root), leaf
+        yield f"{root}.{below}".strip("."), leaf
 
 
 def dtype_of(x: Any) -> Any:
     """Return the dtype of an array, a random key or a number."""
     return x.dtype if hasattr(x, "dtype") else jnp.result_type(x)
+
+
+def _shape_of(x: Any) -> tuple[int, ...]:
+    return tuple(x.shape) if hasattr(x, "shape") else jnp.shape(x)
 
 
 def _is_scalar(x: Any) -> bool:

@@ -71,7 +71,7 @@ def choose(what: str, name: str, options: Mapping[str, T]) -> T:
 
     Raises UserError if `name` is not an option; it lists the options.
     """
-    if name not in options:
+    if name not in [*options]:  # of a file it may be a list, which has no hash
         raise UserError(
             f"{what} {name!r} is unknown: choose one of {', '.join(options)}"
         )

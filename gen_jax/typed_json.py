@@ -8,9 +8,11 @@ Kinds: dataclasses, dict[str, K], list[K], K | None, str, bool, int, float and A
 
 import dataclasses
 import functools
+import json
 import math
 import types
 import typing
+from pathlib import Path
 from typing import Any, TypeVar
 
 from gen_jax.errors import UserError
@@ -51,6 +53,16 @@ def parse(kind: type[_T], x: Any) -> _T:
     if problems:
         raise UserError(problems[0])
     return found
+
+
+def load(kind: type[_T], path: Path) -> _T:
+    """Read a file of JSON as `kind`. Raises UserError with the first misfit."""
+    try:
+        return parse(kind, json.loads(path.read_text()))
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is not JSON: {error}") from None
 
 
 def _read(

@@ -85,3 +85,21 @@ def test_a_file_that_has_to_fit_is_refused():
     assert typed_json.parse(Inner, {"number": 1}) == Inner(1.0)
     with pytest.raises(UserError, match=r"^number is not a number$"):
         typed_json.parse(Inner, {"number": []})
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('{"number": -1}', "x.json: number is -1; it has to be"),
+        ("3", "x.json: it is not an object"),
+        ('{"number": 1', "x.json is not JSON"),
+        ("[" * 100_000, "x.json is not JSON"),
+    ],
+)
+def test_a_file_is_read_or_named(tmp_path, text, says):
+    path = tmp_path / "x.json"
+    path.write_text('{"number": 2, "name": "b"}')
+    assert typed_json.load(Inner, path) == Inner(2.0, "b")
+    path.write_text(text)
+    with pytest.raises(UserError, match=says):
+        typed_json.load(Inner, path)

@@ -18,11 +18,11 @@ import jax
 import numpy as np
 import PIL.Image
 
-from experiments.studies.protocol import Family, Protocol, read_json
-from experiments.studies.timing import bare_step
+from experiments.studies.protocol import Family, Protocol
+from experiments.studies.timing import BareStep
 from experiments.studies.truth.finding import markdown
 from gen_jax import config as configs
-from gen_jax import console, data, devices, experiment, images
+from gen_jax import console, data, devices, experiment, images, typed_json
 from gen_jax.data.dataset import digest_of_value
 from gen_jax.errors import DivergedError, UserError
 from gen_jax.evaluation import result
@@ -272,16 +272,16 @@ def calibrated(protocol: Protocol) -> Protocol:
     for name in protocol.families:
         recipe, config = recipe_of(name, protocol)
         dataset = data.load(config.data)
-        seconds, flops = bare_step(recipe.build(config, dataset.info), config, dataset)
-        steps = max(1, round(_TIMED_SECONDS / (seconds(10, _WARM) / 10)))
-        timers[name] = seconds, steps, flops
+        step = BareStep(recipe.build(config, dataset.info), config, dataset)
+        steps = max(1, round(_TIMED_SECONDS / (step.seconds(10, _WARM) / 10)))
+        timers[name] = step, steps
     milliseconds: dict[str, list[float]] = {name: [] for name in timers}
     for _ in range(_ROUNDS):
-        for name, (seconds, steps, _) in timers.items():
-            milliseconds[name].append(1e3 * seconds(steps, _WARM) / steps)
+        for name, (step, steps) in timers.items():
+            milliseconds[name].append(1e3 * step.seconds(steps, _WARM) / steps)
     families = {}
-    for name, (_, _, flops) in timers.items():
-        cost = statistics.median(milliseconds[name])
+    for name, (step, _) in timers.items():
+        cost, flops = statistics.median(milliseconds[name]), step.flops()
         by_time = 1e3 * protocol.budget.seconds / cost
         steps = int(min(by_time, 1e9 * protocol.budget.gigaflops / flops))
         config = protocol.families[name].config
@@ -302,7 +302,7 @@ def read_record(folder: Path, protocol: Protocol) -> Record:
     path = folder / "comparison.json"
     if not path.exists():
         return Record(digest, {}, {})
-    record = read_json(path, Record)
+    record = typed_json.load(Record, path)
     if record.protocol != digest:
         raise UserError(
             f"{folder} is of another protocol or data: give another --workdir"

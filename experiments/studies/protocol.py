@@ -1,15 +1,13 @@
 """The protocol of a comparison of families, a file of JSON."""
 
 import dataclasses
-import json
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from gen_jax import typed_json
 from gen_jax.errors import UserError
 from gen_jax.typed_json import at_least
 
-_T = TypeVar("_T")
 _OF_PROTOCOL = {"steps", "seed", "learning_rate"}  # fields that a family may not set
 
 
@@ -79,7 +77,7 @@ class Protocol:
 
 def read(path: Path) -> Protocol:
     """Read a protocol. Raises UserError for a file that is not one."""
-    protocol = read_json(path, Protocol)
+    protocol = typed_json.load(Protocol, path)
     if not protocol.families:
         raise UserError(f"{path}: families is empty")
     factors = protocol.trials.learning_rate
@@ -92,13 +90,3 @@ def read(path: Path) -> Protocol:
                 "sets for all families; leave it out"
             )
     return protocol
-
-
-def read_json(path: Path, kind: type[_T]) -> _T:
-    """Read a file of JSON as `kind`. Raises UserError with the first misfit."""
-    try:
-        return typed_json.parse(kind, json.loads(path.read_text()))
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from None
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is not JSON: {error}") from None

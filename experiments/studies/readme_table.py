@@ -6,7 +6,6 @@ table can be generated again without the runs.
 """
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -91,13 +90,7 @@ def _number(folder: run_files.Folder) -> tuple[str, dict[str, float], str]:
 
 def read(path: Path) -> dict[str, Row]:
     """Read the rows of a file; no rows if it does not exist."""
-    if not path.exists():
-        return {}
-    problems: list[str] = []
-    rows = typed_json.read(dict[str, Row], json.loads(path.read_text()), problems)
-    if problems or rows is None:
-        raise UserError(f"{path} is damaged: {'; '.join(problems)}")
-    return rows
+    return typed_json.load(dict[str, Row], path) if path.exists() else {}
 
 
 def write(path: Path, rows: Mapping[str, Row]) -> None:

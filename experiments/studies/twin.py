@@ -1,14 +1,17 @@
-"""A comparison of `vae` with a twin in plain PyTorch (`torch_vae.py`)."""
+"""A comparison of `vae` with a twin in plain PyTorch (`speed/torch_models.py`)."""
 
 import dataclasses
+import itertools
 import math
-import os
 import time
 from typing import Any
 
 import jax
 import numpy as np
+import torch
 
+from experiments.studies.speed.torch_models import Vae
+from experiments.studies.speed.torch_steps import floats
 from gen_jax import averaged, data, experiment
 from gen_jax.errors import UserError
 from gen_jax.loop import fit
@@ -21,10 +24,9 @@ _AT_ONCE = 1000  # images per batch when computing the bound
 def compare(data_spec: str, steps: int, seeds: int, draws: int) -> None:
     """Train both models from seeds 0 .. seeds - 1, and print their bounds.
 
-    draws: samples of z per held-out image. Raises UserError if PyTorch is missing, or
-    if the data are not images.
+    draws: samples of z per held-out image. Raises UserError if the data are not
+    images.
     """
-    torch_vae = _torch_vae()
     recipe = experiment.find("vae")
     spec = dataclasses.replace(recipe.config.data, spec=data_spec)
     config = dataclasses.replace(recipe.config, data=spec, steps=steps)
@@ -39,27 +41,13 @@ def compare(data_spec: str, steps: int, seeds: int, draws: int) -> None:
     for seed in range(seeds):
         now = dataclasses.replace(config, seed=seed)
         ours = _ours(recipe, now, dataset, test, draws)
-        theirs = _theirs(torch_vae, now, dataset, test, draws)
+        theirs = _theirs(now, dataset, test, draws)
         difference = ours - theirs
         print(f"seed {seed}: gen_jax - PyTorch {_mean(difference)}", flush=True)
         differences.append(difference.mean())
     if len(differences) > 1:
         each = ", ".join(f"{difference:+.2f}" for difference in differences)
         print(f"gen_jax - PyTorch: mean of seeds {np.mean(differences):+.2f} ({each})")
-
-
-def _torch_vae() -> Any:
-    """Import the twin's module; UserError if PyTorch is missing."""
-    # PyTorch reads this at its first import. Its threads otherwise spin while they
-    # wait: with other work on the machine, two were ten times slower than one.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    try:
-        from experiments.studies import torch_vae
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
-        raise UserError("the twin needs PyTorch: pip install torch") from None
-    return torch_vae
 
 
 def _ours(
@@ -97,24 +85,32 @@ def _ours(
 
 
 def _theirs(
-    torch_vae: Any, config: Any, dataset: data.Dataset, test: np.ndarray, draws: int
+    config: Any, dataset: data.Dataset, test: np.ndarray, draws: int
 ) -> np.ndarray:
     """Train the twin; return the bounds of the held-out images, nats [N]."""
     batches = data.batches(dataset.train, config.batch_size, config.seed)(0)
     (hidden,) = config.network.hidden
     started = time.perf_counter()
-    model = torch_vae.train(
-        (batch["x"] for batch in batches),
-        steps=config.steps,
-        hidden=hidden,
-        z_dim=config.z_dim,
-        learning_rate=config.learning_rate,
-        seed=config.seed,
-    )
+    torch.manual_seed(config.seed)
+    model = Vae(test[0].size, hidden, config.z_dim)
+    optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate)
+    for batch in itertools.islice(batches, config.steps):
+        loss = -_torch_bounds(model, batch["x"], 1).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
     seconds = time.perf_counter() - started
-    bounds = torch_vae.bounds(model, test, draws)
+    chunks = np.split(test, range(_AT_ONCE, len(test), _AT_ONCE))
+    with torch.no_grad():
+        bounds = torch.cat([_torch_bounds(model, x, draws) for x in chunks]).numpy()
     print(f"seed {config.seed}: PyTorch {_mean(bounds)}, {seconds:.0f} s", flush=True)
     return bounds
+
+
+def _torch_bounds(model: Vae, x: np.ndarray, draws: int) -> torch.Tensor:
+    """Return the bound of images uint8 [N, H, W, C], nats [N], by `draws` of z."""
+    eps = torch.randn(draws, len(x), model.mean.out_features)
+    return model(floats(torch.from_numpy(x)).flatten(1), eps)
 
 
 def _mean(nats: np.ndarray) -> str:

@@ -65,7 +65,7 @@ class DataConfig:
         1, 2**62, default=178_956_970, may_change_on_resume=True
     )  # the default is Pillow's own limit
     memory_gib: float = within(0, None, default=4.0, may_change_on_resume=True)
-    task: Literal["", "low_resolution", "edges", "grey", "holes"] = ""
+    task: Literal["", "low_resolution"] = ""
 
     @property
     def where(self) -> str:

@@ -6,9 +6,7 @@ D also gives 1/2, as it knows nothing. This holds for probabilities. With other 
 1, it ends at 1/2 too. A Wasserstein critic and the hinge end at no particular number.
 """
 
-import contextlib
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ from gen_jax.evaluation.request import Evaluation
 from gen_jax.figures import charts
 from gen_jax.figures.figure import Figure
 from gen_jax.losses import adversarial
+from gen_jax.runs import metrics_log
 
 _MAX_IMAGES = 1000
 _CURVES = {"d_real": "of real images", "d_fake": "of generated images"}
@@ -98,7 +97,8 @@ def _logged(folder: Path | None) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     path = folder / "metrics.jsonl" if folder else None
     if path is None or not path.exists():
         return {}
-    records = list(_records(path))
+    lines = path.read_text(errors="replace").splitlines()
+    records = [found for line in lines if (found := metrics_log.record(line))]
     curves = {}
     for metric in dict.fromkeys(name for record in records for name in record):
         player, _, kind = metric.partition("/")
@@ -108,12 +108,3 @@ def _logged(folder: Path | None) -> dict[str, tuple[np.ndarray, np.ndarray]]:
             step, value = np.array(points, float).T
             curves[f"{player}: {_CURVES[kind]}"] = step, value
     return curves
-
-
-def _records(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the lines of a log that have a step; damaged ones are left out."""
-    for line in path.read_text().splitlines():
-        with contextlib.suppress(ValueError, RecursionError):
-            record = json.loads(line)
-            if isinstance(record, dict) and "step" in record:
-                yield record

@@ -1,12 +1,11 @@
 """Text in pictures: in a font that has its letters, and cut to the room there is."""
 
+import contextlib
 import functools
-import importlib.util
 import itertools
 import math
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -129,21 +128,15 @@ def _page(picture: np.ndarray, top: int = 0, left: int = 0) -> "Image.Image":
 @functools.cache
 def _fonts(size: int) -> tuple[Font, ...]:
     """Return the fonts that are here; the last one comes with Pillow."""
-    found: list[Font] = []
-    for file in (*_of_matplotlib(), *_FILES):
-        try:
+    files, found = list(_FILES), list[Font]()
+    with contextlib.suppress(ImportError):
+        import matplotlib
+
+        files.insert(0, f"{matplotlib.get_data_path()}/fonts/ttf/DejaVuSans.ttf")
+    for file in files:
+        with contextlib.suppress(OSError, ImportError):  # absent, or no FreeType here
             found.append(ImageFont.truetype(file, size))
-        except (OSError, ImportError):  # absent; or Pillow was built without FreeType
-            continue
     return (*found, ImageFont.load_default(size))
-
-
-def _of_matplotlib() -> list[str]:
-    """Return the font that comes with matplotlib, which has many alphabets."""
-    spec = importlib.util.find_spec("matplotlib")
-    if spec is None or spec.origin is None:
-        return []
-    return [str(Path(spec.origin).with_name("mpl-data") / "fonts/ttf/DejaVuSans.ttf")]
 
 
 def _runs(text: str, size: int) -> list[tuple[Font, str]]:

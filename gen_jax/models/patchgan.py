@@ -52,17 +52,6 @@ class PatchGan(nn.Module):
         return _conv(1, *last, use_bias=True)(h)[..., 0]
 
 
-def receptive_field(layers: int) -> int:
-    """Return the side in pixels of the patch behind one logit.
-
-    For 0 to 5 layers it is 1, 16, 34, 70, 142 and 286.
-    """
-    field = 1
-    for kernel, stride in reversed(_convolutions(layers)):
-        field = (field - 1) * stride + kernel
-    return field
-
-
 def _convolutions(layers: int) -> list[tuple[int, int]]:
     """Return (kernel size, stride) of each convolution; UserError if layers < 0."""
     if layers < 0:

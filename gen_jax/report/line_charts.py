@@ -24,7 +24,10 @@ _STRAY = 6.0  # ratio of all values' range to that of the inner 98 %
 
 
 class Series(NamedTuple):
-    """A curve: x, y [N], finite; color: its place in `COLORS`, or beyond, dashed."""
+    """A curve: x, y [N], finite, x in ascending order.
+
+    color: its place in `COLORS`, or beyond, dashed.
+    """
 
     name: str
     x: np.ndarray
@@ -54,7 +57,7 @@ def series(
     ]
     if not points:
         return None
-    along, values = np.asarray(points, np.float64).T
+    along, values = np.asarray(sorted(points, key=lambda p: p[0]), np.float64).T
     return Series(name, along, values, color)
 
 
@@ -64,7 +67,7 @@ def chart(title: str, x_label: str, curves: list[Series]) -> Chart:
     note = draw(axes, curves)
     axes.set_xlabel(x_label)
     uri = base64.b64encode(charts.svg(figure)).decode()
-    legend = [(curve.name, curve.color, short(_last(curve))) for curve in curves]
+    legend = [(curve.name, curve.color, short(curve.y[-1])) for curve in curves]
     return Chart(title, x_label, legend, f"data:image/svg+xml;base64,{uri}", note)
 
 
@@ -93,20 +96,13 @@ def draw(axes: Any, curves: list[Series]) -> str:
     return ", ".join(notes)
 
 
-def _last(curve: Series) -> float:
-    """Return y at the largest x."""
-    return curve.y[np.argsort(curve.x, kind="stable")[-1]]
-
-
 def _stretches(curve: Series) -> tuple[np.ndarray, ...]:
     """Return x, and mean, minimum and maximum of y, of each stretch of a curve."""
-    order = np.argsort(curve.x, kind="stable")
-    length = math.ceil(order.size / _STRETCHES)
-    starts = np.arange(0, order.size, length)
-    x, y = curve.x[order], curve.y[order]
-    sizes = np.diff([*starts, order.size])
-    means = (np.add.reduceat(each, starts) / sizes for each in (x, y))
-    ranges = (of.reduceat(y, starts) for of in (np.minimum, np.maximum))
+    size = curve.x.size
+    starts = np.arange(0, size, math.ceil(size / _STRETCHES))
+    sizes = np.diff([*starts, size])
+    means = (np.add.reduceat(each, starts) / sizes for each in (curve.x, curve.y))
+    ranges = (of.reduceat(curve.y, starts) for of in (np.minimum, np.maximum))
     return *means, *ranges
 
 

@@ -11,6 +11,7 @@ from gen_jax.data.summary import Summary
 from gen_jax.errors import UserError
 from gen_jax.evaluation.result import Record
 from gen_jax.figures.figure import FiguresRecord
+from gen_jax.runs import metrics_log
 
 _T = TypeVar("_T")
 _MAX_PROBLEMS = 3  # of one file, that are shown
@@ -154,20 +155,10 @@ def _json(path: Path, name: str, kind: type[_T], left_out: list[str]) -> _T | No
 def _records(path: Path, left_out: list[str]) -> list[dict[str, float | None]]:
     """Return the lines of metrics.jsonl that have a step."""
     lines = _read(path, "metrics.jsonl", str.splitlines, left_out) or []
-    records = [record for line in lines if (record := _record(line))]
+    records = [record for line in lines if (record := metrics_log.record(line))]
     if damaged := len(lines) - len(records):
         left_out.append(f"metrics.jsonl: {damaged} of {len(lines)} lines are damaged")
     return records
-
-
-def _record(line: str) -> dict[str, float | None]:
-    """Return the numbers of a line; none if it is damaged or has no step."""
-    try:
-        content = json.loads(line)
-    except (ValueError, RecursionError):
-        return {}
-    record = typed_json.read(dict[str, float | None], content, []) or {}
-    return {} if record.get("step") is None else record
 
 
 def _samples(folder: Path) -> list[tuple[int, Path]]:

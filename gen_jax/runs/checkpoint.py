@@ -26,9 +26,10 @@ import jax
 import numpy as np
 
 from gen_jax import console
+from gen_jax.contracts import first_different_leaf
 from gen_jax.errors import UserError, one_line
 from gen_jax.game import Game, State, Tree, init_state
-from gen_jax.runs import frozen, identity, orbax_logs, structure
+from gen_jax.runs import frozen, identity, orbax_logs
 from gen_jax.runs.manifest import DamagedError, read_manifest, refusals, verify
 
 FORMAT = 2  # raised when older checkpoints can no longer be read as they are
@@ -217,7 +218,8 @@ def restore(checkpoint: Checkpoint, like: State) -> State:
     """
     places = _frozen_places(checkpoint)
     if unknown := [name for name in places if name not in like.players]:
-        raise _does_not_fit(checkpoint, f"players: unexpected {', '.join(unknown)}")
+        line = f"players.{unknown[0]}: unknown, the game has none"
+        raise _does_not_fit(checkpoint, line)
     # Frozen by the checkpoint's meta: their arrays lie elsewhere.
     learn = {name: x for name, x in like.players.items() if name not in places}
     learned = like._replace(players=learn)
@@ -265,7 +267,7 @@ def _restore_tree(checkpoint: Checkpoint, place: Path, like: Tree, name: str) ->
 
     with _read_by_orbax(place):
         saved = ocp.PyTreeCheckpointHandler().metadata(place).tree
-    if line := structure.difference(like, saved, name):
+    if line := first_different_leaf(saved, like, name, "the game"):
         raise _does_not_fit(checkpoint, line)
     with _read_by_orbax(place), ocp.StandardCheckpointer() as checkpointer:
         # Without `like`, Orbax restores only on devices like those that wrote it.

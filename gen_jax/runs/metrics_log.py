@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from gen_jax import console
+from gen_jax import console, typed_json
 from gen_jax.files import written_whole
 from gen_jax.images import encode_png
 
@@ -132,6 +132,16 @@ def _is_record_up_to(step: int, line: str) -> bool:
         return json.loads(line)["step"] <= step
     except (ValueError, TypeError, KeyError):
         return False
+
+
+def record(line: str) -> dict[str, float | None]:
+    """Return the numbers of a line by name; none if it is damaged or has no step."""
+    try:
+        content = json.loads(line)
+    except (ValueError, RecursionError):
+        return {}
+    found = typed_json.read(dict[str, float | None], content, []) or {}
+    return {} if found.get("step") is None else found
 
 
 _CLOCKED_SECONDS = 1.0  # over a shorter time, steps that were queued seem fast

@@ -15,16 +15,14 @@ _LIBRARIES = ("orbax", "tensorstore")
 
 def silence() -> None:
     """Hide these tracebacks, and no other message, from now on."""
-    logger = logging.getLogger("asyncio")
-    if _is_of_interest not in logger.filters:
-        logger.addFilter(_is_of_interest)
+    logging.getLogger("asyncio").addFilter(_is_of_interest)
     if sys.unraisablehook is not _hook:
         _before.append(sys.unraisablehook)
         sys.unraisablehook = _hook
 
 
 def _is_of_interest(record: logging.LogRecord) -> bool:
-    """Return whether a log record is not about an abandoned task of Orbax."""
+    """Return whether a log record is not about an abandoned task of the libraries."""
     text = record.getMessage()
     is_abandoned = "exception was never retrieved" in text
     return not (is_abandoned and any(name in text for name in _LIBRARIES))

@@ -255,7 +255,8 @@ def test_an_aligned_file_is_read_as_its_input_side(direction, tmp_path, capsys):
 def test_a_wide_input_of_other_data_is_cropped_in_silence(tmp_path, capsys):
     pixels = RNG.integers(0, 256, (6, 8, 3), np.uint8)
     Image.fromarray(pixels).save(tmp_path / "wide.png")
-    for config in (DataConfig(task="edges"), DataConfig("folder:x", task="grey")):
+    low = {"task": "low_resolution"}
+    for config in (DataConfig(**low), DataConfig("folder:x", **low)):
         [x] = read_inputs(tmp_path / "wide.png", (6, 4, 3), config)
         np.testing.assert_array_equal(x, pixels[:, 2:6])
     [x] = read_inputs(tmp_path / "wide.png", (6, 6, 3), _config("not_twice_as_wide"))

@@ -304,8 +304,8 @@ def test_a_number_that_is_not_finite_is_refused(tmp_path):
 
 def test_tasks_take_bytes_alone(tmp_path):
     _deep(tmp_path)
-    config = _folder(tmp_path, value_range=(0.0, 4095.0), task="holes")
-    with pytest.raises(UserError, match="task=holes takes images of 8 bits"):
+    config = _folder(tmp_path, value_range=(0.0, 4095.0), task="low_resolution")
+    with pytest.raises(UserError, match="task=low_resolution takes images of 8 bits"):
         load(config)
 
 

@@ -15,11 +15,11 @@ from gen_jax.game import Weights, init_state
 NO_TORCH = "PyTorch is not installed: pip install torch makes the comparison"
 # Ours for each of PyTorch's layers.
 LAYERS = {
-    "encoder.0": ("encoder", "Dense_0"),
+    "encoder": ("encoder", "Dense_0"),
     "mean": ("encoder", "mean"),
     "log_var": ("encoder", "log_var"),
-    "decoder.0": ("decoder", "Dense_0"),
-    "decoder.2": ("decoder", "Dense_1"),
+    "decoder": ("decoder", "Dense_0"),
+    "logits": ("decoder", "Dense_1"),
 }
 
 
@@ -29,7 +29,7 @@ def torch():
 
 
 def test_the_same_weights_and_noise_have_the_same_bound(torch):
-    from experiments.studies.torch_vae import TorchVae
+    from experiments.studies.speed.torch_models import Vae
 
     recipe = experiment.find("vae")
     game = recipe.build(recipe.config, Info((4, 4, 1), 0))
@@ -44,32 +44,31 @@ def test_the_same_weights_and_noise_have_the_same_bound(torch):
     keys = jax.random.split(jax.random.key(1), len(x))
     ours = game.ops.bound({"model": Weights(params)}, x, keys)
 
-    twin = TorchVae(16, *recipe.config.network.hidden, recipe.config.z_dim)
+    twin = Vae(16, *recipe.config.network.hidden, recipe.config.z_dim)
     weights = {}
     for theirs, (player, layer) in LAYERS.items():
         ported = params[player][layer]
         weights[f"{theirs}.weight"] = torch.tensor(np.asarray(ported["kernel"]).T)
         weights[f"{theirs}.bias"] = torch.tensor(np.asarray(ported["bias"]))
     twin.load_state_dict(weights)
-    grey = torch.tensor((x.reshape(6, 16) + 1) / 2)
     eps = randomness.normal(keys, (recipe.config.z_dim,))
     with torch.no_grad():
-        theirs = twin.elbo(grey, torch.tensor(np.asarray(eps))[None])
+        theirs = twin(
+            torch.tensor(x.reshape(6, 16)), torch.tensor(np.asarray(eps))[None]
+        )
     assert np.ptp(ours) > 1
     np.testing.assert_allclose(ours, theirs.numpy(), atol=1e-4, rtol=0)
 
 
 def test_both_start_from_the_same_distributions(torch):
-    from experiments.studies.torch_vae import TorchVae
+    from experiments.studies.speed.torch_models import Vae
 
     recipe = experiment.find("vae")
     game = recipe.build(recipe.config, Info((8, 8, 1), 0))
     x = np.zeros((2, 8, 8, 1), np.float32)
     ours = init_state(game, jax.random.key(0), {"x": x}).players["model"].params
     torch.manual_seed(0)
-    theirs = TorchVae(
-        64, *recipe.config.network.hidden, recipe.config.z_dim
-    ).state_dict()
+    theirs = Vae(64, *recipe.config.network.hidden, recipe.config.z_dim).state_dict()
     for name, (player, layer) in LAYERS.items():
         kernel, weight = ours[player][layer]["kernel"], theirs[f"{name}.weight"]
         assert weight.shape == kernel.T.shape

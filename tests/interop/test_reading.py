@@ -80,6 +80,7 @@ def test_half_precision_is_read_as_float32(tmp_path):
     ("field", "value", "allowed"),
     [
         ("_class_name", "UNet2DConditionModel", "UNet2DModel"),
+        ("_class_name", ["UNet2DModel"], "UNet2DModel"),
         ("act_fn", "gelu", "silu"),
         ("add_attention", False, "true"),
         ("attention_head_dim", 4, "null, for one head"),
@@ -107,6 +108,7 @@ def test_half_precision_is_read_as_float32(tmp_path):
         ("resnet_time_scale_shift", "scale_shift", "default"),
         ("sample_size", None, "a whole number"),
         ("sample_size", [4, 4, 4], "height and width"),
+        ("sample_size", [4, True], "a list of whole numbers"),
         ("time_embedding_dim", 8, "null or 16"),
         ("time_embedding_type", "fourier", "positional"),
         ("up_block_types", ["UpBlock2D", "AttnUpBlock2D"], "at the levels of"),
@@ -141,6 +143,8 @@ def test_sides_may_differ_and_have_to_halve():
     [
         ("_class_name", "PNDMScheduler", "DDPMScheduler, DDIMScheduler"),
         ("beta_schedule", "sigmoid", "linear, squaredcos_cap_v2"),
+        ("beta_schedule", ["linear"], "linear, squaredcos_cap_v2"),
+        ("variance_type", {}, "fixed_large, learned_range"),
         ("beta_end", 2, "below 1"),
         ("clip_sample_range", 2.0, "1"),
         ("num_train_timesteps", 0, "a whole number"),

@@ -8,7 +8,7 @@ from networks import count, images, made_up, normal, variables_of
 
 from gen_jax import devices
 from gen_jax.errors import UserError
-from gen_jax.models.patchgan import PatchGan, receptive_field
+from gen_jax.models.patchgan import PatchGan
 
 SMALL = PatchGan(base_channels=2, layers=1)
 
@@ -65,9 +65,8 @@ def test_the_layers_are_the_papers(layers, widths):
 @pytest.mark.parametrize(
     ("side", "layers", "field"), [(16, 0, 1), (64, 1, 16), (128, 3, 70), (512, 5, 286)]
 )
-def test_receptive_field_as_computed_and_as_measured(side, layers, field, monkeypatch):
+def test_a_logit_sees_the_patch_of_the_paper(side, layers, field, monkeypatch):
     """Measured without the norms' statistics, through which all pixels meet."""
-    assert receptive_field(layers) == field
     patchgan = PatchGan(base_channels=1, layers=layers)
     xy = normal(1, side, side, 1), normal(1, side, side, 1, seed=1)
     variables = made_up(variables_of(patchgan, *xy))
@@ -161,7 +160,7 @@ def test_images_too_small_for_the_patches_are_refused(layers, least, hint):
 
 def test_negative_layers_are_refused():
     with pytest.raises(UserError, match="0 or more"):
-        receptive_field(-1)
+        variables_of(PatchGan(layers=-1), normal(1, 8, 8, 1), normal(1, 8, 8, 1))
 
 
 @pytest.mark.slow

@@ -129,7 +129,7 @@ def test_a_missing_checkpoint_and_another_game_are_errors(tmp_path):
     save(tmp_path, adam_game())
     with pytest.raises(UserError, match="with your own game"):
         load(tmp_path)
-    with pytest.raises(UserError, match=r"game: players: missing a, b; build"):
+    with pytest.raises(UserError, match=r"game: players.a.\S*: missing; build"):
         load(tmp_path, bilinear_game((("a", "b"),)))
 
 
@@ -151,14 +151,19 @@ W, B = jnp.zeros((2, 3)), jnp.zeros(3)
 @pytest.mark.parametrize(
     ("weights", "says"),
     [
-        ({"mutable": {}}, "players.model.mutable: unexpected n"),
-        ({"mutable": {"m": B}}, "players.model.mutable: missing m"),
-        ({"params": {"w": W}}, "players.model.params: unexpected b"),
+        ({"mutable": {}}, "players.model.ema.0.mutable.n.mean: unknown, the game"),
+        ({"mutable": {"m": B}}, "players.model.mutable.m: missing"),
+        ({"params": {"w": W}}, "players.model.ema.0.params.b: unknown, the game"),
         (
             {"params": {"w": W.T, "b": B}},
-            r"model.params.w: float32 \[2, 3\] in the checkpoint, float32 \[3, 2\] in",
+            r"model.params.w: shape \(2, 3\), the game has \(3, 2\)",
         ),
-        ({"params": {"w": {"w": W}, "b": B}}, "checkpoint, a group of w in the game"),
+        (
+            {"params": {"w": W, "b": B.astype(jnp.bfloat16)}},
+            "model.params.b: dtype float32, the game has bfloat16",
+        ),
+        ({"params": {"w": {"w": W}, "b": B}}, "model.params.w.w: missing"),
+        ({"params": {"w": (), "b": B}}, "model.ema.0.params.w: unknown, the game"),
     ],
 )
 def test_another_structure_names_the_leaf(weights, says, copy):

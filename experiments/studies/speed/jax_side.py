@@ -14,13 +14,12 @@ import gen_jax
 from experiments.recipes import adversaries, dcgan, ddpm, denoisers, pix2pix, vae
 from experiments.recipes.autoencoders import Mlp
 from experiments.studies.speed.rows import Row, Variant
-from experiments.studies.timing import bare_step
-from gen_jax import data
+from experiments.studies.timing import BareStep
+from gen_jax import devices
 from gen_jax.data.dataset import Dataset, Info, MemorySplit
 from gen_jax.data.prepare import prepared_like
 from gen_jax.experiment import Experiment, RunConfig
-from gen_jax.game import Game, init_state, parameter_counts
-from gen_jax.step import make_train_step
+from gen_jax.game import Game, parameter_counts
 
 _PRECISIONS = {"default": None, "tf32": "tensorfloat32", "fp32": "float32"}
 
@@ -86,29 +85,16 @@ class Side:
         if "JAX_COMPILATION_CACHE_DIR" in os.environ:
             jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
         self.steps_per_call = variant.scan
-        self.game, self.config, self.dataset = build(row)
-        self.parameters = parameters(row)
-        prepare = data.prepare(flip=self.config.flip, jitter=self.config.jitter)
-        self.step = make_train_step(
-            self.game, prepare=prepare, steps_per_call=variant.scan
+        self.step = BareStep(
+            *build(row), devices.data_mesh(jax.devices()[:1]), variant.scan
         )
-        self.rng = jax.random.key(0)
-        batches = data.batches(self.dataset.train, row.batch, 0)
-        batch = next(iter(batches(0)))
-        keys = jax.random.split(self.rng, row.batch)
-        example = jax.eval_shape(prepare, batch, keys)
-        if variant.scan > 1:
-            batch = {k: np.stack([x] * variant.scan) for k, x in batch.items()}
-        self.batch = jax.device_put(batch, jax.devices()[0])
-        self.state = init_state(self.game, self.rng, example)
-        jax.block_until_ready((self.state, self.batch))
+        self.parameters = parameters(row)
+        self.state = jax.block_until_ready(self.step.start())
 
     def seconds(self, steps: int) -> float:
         """Take the steps and return their seconds; wait for the device at the end."""
         started = time.perf_counter()
-        for _ in range(steps // self.steps_per_call):
-            self.state, _ = self.step(self.state, self.batch, self.rng)
-        jax.block_until_ready(self.state)
+        self.state = self.step.take(self.state, steps)
         return time.perf_counter() - started
 
     def about(self) -> dict:
@@ -127,7 +113,7 @@ class Side:
 
     def operations(self) -> float:
         """Return the floating-point operations of one step, by XLA's count."""
-        return float(bare_step(self.game, self.config, self.dataset)[1])
+        return self.step.flops()
 
     def finite(self) -> bool:
         """Return whether all parameters are finite numbers."""

@@ -10,12 +10,13 @@ explains the variants' names. A ratio is PyTorch's time over gen_jax's: above 1 
 gen_jax is faster.
 """
 
+import dataclasses
 import json
 import os
 import signal
 import sys
 import tempfile
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,9 @@ def main(arguments: list[str]) -> None:
         )
     for name in _VARIANTS.value:
         variant(name, _SCAN.value)  # raises for an unknown name
+    os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"  # they share a GPU
+    if _DEVICE.value == "cpu":
+        os.environ |= {"JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": ""}
     if _CACHE.value:
         folder = Path(_CACHE.value).resolve()
         os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder / "jax")
@@ -76,7 +80,7 @@ def main(arguments: list[str]) -> None:
             continue
         row = ROWS[name].miniature() if _MINIATURE.value else ROWS[name]
         if _BATCH.value:
-            row = Row(**{**row.__dict__, "batch": _BATCH.value})
+            row = dataclasses.replace(row, batch=_BATCH.value)
         print(f"{name}: {row.shape}, batch {row.batch}", flush=True)
         results.append(_time_row(row, clock))
         print("\n".join(summary.lines(results[-1])), flush=True)
@@ -94,13 +98,7 @@ def _time_row(row: Row, clock: Clock) -> dict[str, Any]:
     }
     with tempfile.TemporaryDirectory() as folder:
         workers = {
-            name: Worker(
-                name,
-                row,
-                variant(name, _SCAN.value),
-                Path(folder, f"{name}.log"),
-                _DEVICE.value,
-            )
+            name: Worker(row, variant(name, _SCAN.value), Path(folder, f"{name}.log"))
             for name in _VARIANTS.value
         }
         try:
@@ -122,22 +120,18 @@ def _start(workers: dict[str, Worker], result: dict, clock: Clock) -> None:
     def first(names):
         for name in names:
             limit = max(_LEAST_S, clock.left(_FIRST.value))
-            if reply := _try(workers, name, result, limit, ask="first"):
+            if reply := _try(workers, name, result, limit, "first"):
                 result["variants"][name]["first_call_seconds"] = reply["seconds"]
 
     for name in list(workers):
         if reply := _try(workers, name, result, max(_LEAST_S, clock.left(_BUILD_S))):
             result["variants"][name] |= reply
-    ours = [name for name in workers if name.startswith("jax")]
-    if not _TOGETHER.value:
-        first(list(workers))
-        return
-    lanes = [ours, *([name] for name in workers if name not in ours)]
-    threads = [threading.Thread(target=first, args=[lane]) for lane in lanes]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    lanes = [list(workers)]
+    if _TOGETHER.value:
+        ours = [name for name in workers if name.startswith("jax")]
+        lanes = [ours, *([name] for name in workers if name not in ours)]
+    with ThreadPoolExecutor(len(lanes)) as pool:
+        list(pool.map(first, lanes))
 
 
 def _check_counts(result: dict) -> None:
@@ -160,8 +154,7 @@ def _plan(workers: dict[str, Worker], result: dict) -> dict[str, int]:
     """Return each variant's number of steps a round."""
     steps, limit = {}, _SLACK_S + 10 * _SECONDS.value
     for name in list(workers):
-        request = {"ask": "plan", "seconds": _SECONDS.value}
-        if reply := _try(workers, name, result, limit, **request):
+        if reply := _try(workers, name, result, limit, "plan", _SECONDS.value):
             steps[name] = reply["steps"]
             result["variants"][name]["steps_per_round"] = reply["steps"]
     return steps
@@ -177,8 +170,7 @@ def _rounds(
             break
         for name in list(workers)[:: -1 if number % 2 else 1]:
             limit = _SLACK_S + 10 * _SECONDS.value
-            request = {"ask": "time", "steps": steps[name]}
-            if reply := _try(workers, name, result, limit, **request):
+            if reply := _try(workers, name, result, limit, "time", steps[name]):
                 ms = 1e3 * reply["seconds"] / steps[name]
                 result["variants"][name]["ms"].append(ms)
 
@@ -187,14 +179,14 @@ def _finish(workers: dict[str, Worker], result: dict, clock: Clock) -> None:
     """Ask for memory, and for the operations of the plain variants."""
     for name in list(workers):
         numbers = result["variants"][name]
-        if reply := _try(workers, name, result, _SLACK_S, ask="end"):
+        if reply := _try(workers, name, result, _SLACK_S, "end"):
             numbers |= reply
             if not reply["finite"]:
                 print(f"  {name}: its parameters are not finite", flush=True)
         plain = name in ("jax", "torch") and name in workers and clock.left() > 30
         if plain:
             try:
-                reply = workers[name].ask(_SLACK_S, ask="operations")
+                reply = workers[name].ask(_SLACK_S, "operations")
                 numbers["operations"] = reply["operations"]
                 print(f"  {name}: {reply['operations']:.4g} operations", flush=True)
             except FailedError as failure:
@@ -202,14 +194,14 @@ def _finish(workers: dict[str, Worker], result: dict, clock: Clock) -> None:
 
 
 def _try(
-    workers: dict[str, Worker], name: str, result: dict, limit_s: float, **request: Any
+    workers: dict[str, Worker], name: str, result: dict, limit_s: float, *request: Any
 ) -> dict[str, Any] | None:
     """Return the answer to a request, or to none; if it fails, drop the variant."""
     worker = workers[name]
     try:
-        return worker.ask(limit_s, **request) if request else worker.answer(limit_s)
+        return worker.ask(limit_s, *request) if request else worker.answer(limit_s)
     except FailedError as failure:
-        during = request.get("ask", "build")
+        during = request[0] if request else "build"
         print(f"  {name}: failed ({during}): {failure}", flush=True)
         result["variants"][name]["error"] = f"{during}: {failure}"
         worker.stop()

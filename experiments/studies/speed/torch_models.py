@@ -1,8 +1,9 @@
 """The networks of the timed rows in plain PyTorch, with gen_jax's parameter counts.
 
-They have nothing of gen_jax. `counts.py` compares the counts. Images are [B, C, H, W].
-Strided convolutions pad both sides by one, where XLA's "SAME" pads only the far side of
-a 3x3 kernel; the operations are the same.
+They have nothing of gen_jax. `side_by_side.py` compares the counts, `experiments.twin`
+the bounds of the VAE. PyTorch is not a dependency of the project. Images are
+[B, C, H, W]. Strided convolutions pad both sides by one, where XLA's "SAME" pads only
+the far side of a 3x3 kernel; the operations are the same.
 """
 
 import math
@@ -13,7 +14,7 @@ from torch.nn import functional as F  # noqa: N812  its usual name
 
 
 class Vae(nn.Module):
-    """q(z|x) and p(x|z), one hidden layer of tanh each."""
+    """q(z|x) and p(x|z), one hidden layer of tanh each; pixels are coins."""
 
     def __init__(self, pixels: int, hidden: int, z_dim: int):
         super().__init__()
@@ -22,15 +23,33 @@ class Vae(nn.Module):
         self.log_var = nn.Linear(hidden, z_dim)
         self.decoder = nn.Linear(z_dim, hidden)
         self.logits = nn.Linear(hidden, pixels)
+        for layer in self.children():
+            _init_as_flax(layer)
 
-    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Return the mean and log variance [B, z_dim] and logits of x [B, pixels]."""
+    def forward(self, x: torch.Tensor, eps: torch.Tensor) -> torch.Tensor:
+        """Return the bound, nats [B].
+
+        x: [B, pixels] in [-1, 1]. eps: [draws, B, z_dim], the noise of z.
+        """
         h = torch.tanh(self.encoder(x))
         mean, log_var = self.mean(h).float(), self.log_var(h).float()
+        kl = 0.5 * (mean.square() + log_var.exp() - 1 - log_var).sum(-1)
         # The limit of gen_jax, beyond which the noise would teach nothing.
-        scale = torch.exp(0.5 * log_var.clamp(max=20.0))
-        z = mean + scale * torch.randn_like(mean)
-        return mean, log_var, self.logits(torch.tanh(self.decoder(z)))
+        z = mean + torch.exp(0.5 * log_var.clamp(max=20.0)) * eps
+        logits = self.logits(torch.tanh(self.decoder(z))).float()
+        cross_entropy = F.binary_cross_entropy_with_logits(
+            logits, ((x + 1) / 2).expand_as(logits), reduction="none"
+        )
+        return -cross_entropy.sum(-1).mean(0) - kl
+
+
+def _init_as_flax(layer: nn.Module) -> None:
+    """LeCun's truncated normal and no bias; PyTorch's own default is another recipe."""
+    assert isinstance(layer, nn.Linear)
+    # A normal cut at two standard deviations has 0.8796 of its standard deviation left.
+    std = math.sqrt(1 / layer.in_features) / 0.87962566
+    nn.init.trunc_normal_(layer.weight, std=std, a=-2 * std, b=2 * std)
+    nn.init.zeros_(layer.bias)
 
 
 def _group_norm(channels: int) -> nn.GroupNorm:

@@ -10,13 +10,6 @@ from experiments.studies.speed import torch_steps
 from experiments.studies.speed.rows import Row, Variant
 
 
-def parameters(row: Row) -> dict[str, int]:
-    """Count each network's parameters, without allocating any."""
-    with torch.device("meta"):
-        networks = torch_steps.networks(row)
-    return {name: _count(network) for name, network in networks.items()}
-
-
 def _count(network: torch.nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 

@@ -151,7 +151,7 @@ class _Learner:
                 torch._foreach_lerp_(self.average, self.weights, self.rate)
 
 
-def _floats(x: torch.Tensor) -> torch.Tensor:
+def floats(x: torch.Tensor) -> torch.Tensor:
     """Convert uint8 [...] to float32 in [-1, 1]."""
     return x.float() / 127.5 - 1.0
 
@@ -161,14 +161,9 @@ def _vae(row: Row, tools: _Tools, model: nn.Module) -> Callable[[], Any]:
 
     @tools.compiled
     def loss_of(images):
-        x = _floats(images).flatten(1)
+        eps = torch.randn(1, row.batch, row.z_dim, device=tools.device)
         with tools.autocast():
-            mean, log_var, logits = model(x)
-        kl = 0.5 * (mean.square() + log_var.exp() - 1 - log_var).sum()
-        cross_entropy = F.binary_cross_entropy_with_logits(
-            logits.float(), (x + 1) / 2, reduction="sum"
-        )
-        return (kl + cross_entropy) / row.batch
+            return -model(floats(images).flatten(1), eps).mean()
 
     def step():
         tools.begin()
@@ -186,7 +181,7 @@ def _ddpm(row: Row, tools: _Tools, model: nn.Module) -> Callable[[], Any]:
 
     @tools.compiled
     def loss_of(images):
-        x = _floats(images)
+        x = floats(images)
         if row.flip:
             flips = torch.rand(len(x), 1, 1, 1, device=x.device) < 0.5
             x = torch.where(flips, x.flip(-1), x)
@@ -227,7 +222,7 @@ def _gan(
         with tools.autocast():
             with torch.no_grad():
                 x_fake = generator(noise())
-            return _d_loss(discriminator(_floats(images)), discriminator(x_fake))
+            return _d_loss(discriminator(floats(images)), discriminator(x_fake))
 
     @tools.compiled
     def g_loss_of():
@@ -254,17 +249,17 @@ def _pix2pix(
     @tools.compiled
     def translate(images):
         with tools.autocast():
-            return generator(_floats(images))
+            return generator(floats(images))
 
     @tools.compiled
     def d_loss_of(images, targets, y_hat):
-        x, y = _floats(images), _floats(targets)
+        x, y = floats(images), floats(targets)
         with tools.autocast():
             return _d_loss(discriminator(x, y), discriminator(x, y_hat)) / 2
 
     @tools.compiled
     def g_loss_of(images, targets, y_hat):
-        x, y = _floats(images), _floats(targets)
+        x, y = floats(images), floats(targets)
         with tools.autocast():
             adversarial = _g_loss(discriminator(x, y_hat))
         return adversarial + 100.0 * F.l1_loss(y_hat.float(), y)
