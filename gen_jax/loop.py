@@ -98,7 +98,7 @@ def _train(take, recorder, state, step, batches, steps):
     stream, told = iter(batches(step)), 0
     with recorder.recording(step, state), _caught_signals() as caught:
         try:
-            while step < steps and not (told := recorder.agree(step, caught)):
+            while step < steps and not (told := recorder.agree(step, state, caught)):
                 state, metrics, count = take(state, stream, step, steps)
                 step += count
                 recorder.after(step, state, metrics, count)

@@ -20,6 +20,7 @@ from gen_jax.errors import DivergedError
 from gen_jax.game import Game, State, Tree
 from gen_jax.runs import checkpoint, environment, finite, identity, metrics_log, writer
 from gen_jax.runs import seeds as several
+from gen_jax.runs.agreement import Agreement
 from gen_jax.runs.folder import Folder
 from gen_jax.runs.sample_grids import Pictures
 
@@ -111,19 +112,21 @@ class Recorder:
                 stack.enter_context(folder.opened(step, trained_on))
             stack.callback(self._pictures.close)
             self._started = self._saved = time.monotonic()
+            self._first, self._agreement = step, Agreement(step)
             yield
 
-    def agree(self, step: int, caught: Sequence[int]) -> int:
+    def agree(self, step: int, state: State, caught: Sequence[int]) -> int:
         """Return the signal that any process was told to stop by; 0 for none.
 
-        caught: this process's signals. All processes ask at the same steps.
+        Call it before each call of the step. If a checkpoint is due, it is saved.
+        caught: this process's signals.
         """
         told = caught[0] if caught else 0
-        if jax.process_count() == 1:
-            return told
-        if step % self._config.log_every_steps:
-            return 0
-        return _largest(told)
+        due = time.monotonic() - self._saved >= self._config.checkpoint_every_seconds
+        told, due = self._agreement.reached(step, told, due)
+        if self._folders and due and not told and step > self._first:
+            self._save(step, state)
+        return told
 
     def after(
         self, step: int, state: State, metrics: Mapping[str, jax.Array], count: int
@@ -151,7 +154,7 @@ class Recorder:
             return
         if _due(step, count, self._config.sample_every_steps):
             self._draw(step, state)
-        if self._checkpoint_due(step, count):
+        if _due(step, count, self._config.keep_every_steps):
             self._save(step, state)
 
     def _logged(self, step: int, count: int) -> list[int]:
@@ -201,13 +204,6 @@ class Recorder:
         self._pictures.start(
             step, [(run.seed, folder, mine.players) for run, folder, mine in each]
         )
-
-    def _checkpoint_due(self, step: int, count: int) -> bool:
-        due = time.monotonic() - self._saved >= self._config.checkpoint_every_seconds
-        if jax.process_count() > 1:
-            logs = _due(step, count, self._config.log_every_steps)
-            due = bool(logs) and bool(_largest(due))
-        return due or bool(_due(step, count, self._config.keep_every_steps))
 
     def _save(self, step: int, state: State) -> None:
         self._write_pending()
@@ -261,10 +257,3 @@ def _due(step: int, count: int, every: int) -> range:
     if not every:
         return range(0)
     return range((step - count) // every * every + every, step + 1, every)
-
-
-def _largest(value: int) -> int:
-    """Return the largest of the processes' values."""
-    from jax.experimental import multihost_utils
-
-    return int(np.max(multihost_utils.process_allgather(np.asarray(int(value)))))
