@@ -341,7 +341,7 @@ def to_dict(config: Any) -> dict[str, Any]:
     return saved
 
 
-def from_dict(config: Any, saved: Mapping[str, Any], prefix: str = "") -> Any:
+def from_dict(config: Any, saved: Any, prefix: str = "") -> Any:
     """Return `config` with the values that `to_dict` returned and JSON kept.
 
     A field that is not among the saved values keeps its default, so that older runs

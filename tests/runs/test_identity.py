@@ -143,7 +143,7 @@ def test_a_meta_of_another_form_has_a_line(copy):
         (directory / "meta.json").write_text(content)
         (directory / "manifest.json").unlink()
         write_manifest(directory)
-        with pytest.raises(UserError, match="was not written by gen_jax: its meta"):
+        with pytest.raises(UserError, match="was not written by gen_jax: in meta"):
             load_params(copy)
 
 
