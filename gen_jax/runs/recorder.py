@@ -24,6 +24,8 @@ from gen_jax.runs.agreement import Agreement
 from gen_jax.runs.folder import Folder
 from gen_jax.runs.sample_grids import Pictures
 
+_RUNAWAY = 1e6  # times the first loss that was logged
+
 
 class Recorder:
     """Records one or more runs: call `after` when a call of the step returns.
@@ -59,6 +61,7 @@ class Recorder:
             if run.folder is not None
         ]
         self._leads = jax.process_index() == 0
+        self._first_shown: dict[str, float] = {}
         self._shown: dict[str, float] = {}
         self._progress: metrics_log.Progress | None = None
         self._pending: list[
@@ -186,6 +189,7 @@ class Recorder:
     def finish(self, step: int, state: State) -> None:
         """Record the end of the run, or of this part of it."""
         self._write_pending()
+        self._tell_runaways()
         if not self._folders:
             return
         self._save(step, state)
@@ -198,6 +202,16 @@ class Recorder:
         if drawn:
             self.say(f"samples: {self._where}/samples/{step}.png")
         self.say(f"done: step {step}, checkpoint in {self._where}")
+
+    def _tell_runaways(self) -> None:
+        """Print a line for each loss that grew out of all proportion."""
+        for name, last in self._shown.items():
+            first = self._first_shown[name]
+            if name.endswith("/loss") and abs(last) > _RUNAWAY * max(abs(first), 1.0):
+                self.say(
+                    f"{name} went from {first:.4g} to {last:.4g}: the training ran "
+                    "away; lower the learning rate, or look at the samples"
+                )
 
     def _draw(self, step: int, state: State) -> None:
         each = zip(self._runs, self._folders, several.states(state), strict=True)
@@ -222,6 +236,7 @@ class Recorder:
             step, metrics, finite_now = self._pending.pop(0)
             of_all = {k: np.atleast_1d(x) for k, x in jax.device_get(metrics).items()}
             self._shown = {name: float(x.mean()) for name, x in of_all.items()}
+            self._first_shown = self._first_shown or self._shown
             each = [
                 {name: float(x[place]) for name, x in of_all.items()}
                 for place in range(len(self._runs))
