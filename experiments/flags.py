@@ -23,7 +23,6 @@ from gen_jax import config, console, files, watchdog
 from gen_jax.errors import UserError, nearest
 from gen_jax.runs.run import Run
 
-_SECONDS_TO_LEAVE = 5
 _INTERRUPTED = [128 + x for x in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)]
 _PREFIX = "--config."
 _SUFFIXES = (".json", ".png", ".gif", ".html", ".npy")
@@ -42,7 +41,7 @@ def run(main: Callable[[list[tuple[str, str]]], None]) -> None:
 
     def guarded(argv):
         with errors_in_one_line():
-            signal.signal(signal.SIGINT, _interrupt)
+            signal.signal(signal.SIGINT, _leave_tidily)
             main(_overrides(argv[1:]))
             sys.stdout.flush()
 
@@ -54,7 +53,6 @@ def run(main: Callable[[list[tuple[str, str]]], None]) -> None:
     try:
         app.run(guarded, flags_parser=_parse)
     except BaseException as error:
-        signal.signal(signal.SIGINT, leave)
         for stream in (sys.stdout, sys.stderr):
             _drop_unwritable_output(stream)
         watchdog.leave(error)
@@ -63,11 +61,13 @@ def run(main: Callable[[list[tuple[str, str]]], None]) -> None:
         raise
 
 
-def _interrupt(number: int, frame: Any) -> None:
-    """Raise KeyboardInterrupt; end the process if a library swallows it."""
-    signal.signal(signal.SIGALRM, lambda *_: leave(number, frame))
-    signal.alarm(_SECONDS_TO_LEAVE)
-    raise KeyboardInterrupt
+def _leave_tidily(number: int, frame: Any) -> None:
+    """End the process at once, as the handler of a signal; leave no unfinished file.
+
+    An exception would be swallowed, or printed, by the library that runs just now.
+    """
+    files.remove_own_unfinished()
+    leave(number, frame)
 
 
 def _drop_unwritable_output(stream: TextIO) -> bool:

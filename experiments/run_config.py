@@ -102,7 +102,7 @@ def of_resumed(
     config = _overridden(before, overrides)
     config = experiment.settled(config, info_of(saved))
     now, then = configs.flat(config), configs.flat(before)
-    movable = MOVABLE if saved.get("data", {}).get("digest") else ()
+    movable = MOVABLE if (saved.get("data") or {}).get("digest") else ()
     for path in configs.differences(config, before):
         if path not in movable and not configs.may_change_on_resume(config, path):
             raise UserError(
@@ -129,7 +129,7 @@ def _saved_config(saved: dict, path: str, name: str | None) -> tuple[str, RunCon
         experiment.find(name)  # a misspelt name gets its own error
         raise UserError(f"{path} holds a run of {own}, not of {name}")
     recipe = experiment.of_run(own, path)
-    return own, configs.from_dict(recipe.config, saved["config"])
+    return own, configs.from_dict(recipe.config, saved.get("config"))
 
 
 def _no_name() -> UserError:

@@ -342,7 +342,7 @@ def to_dict(config: Any) -> dict[str, Any]:
     return saved
 
 
-def from_dict(config: Any, saved: Mapping[str, Any], prefix: str = "") -> Any:
+def from_dict(config: Any, saved: Any, prefix: str = "") -> Any:
     """Return `config` with the values that `to_dict` returned and JSON kept.
 
     Fields that were not saved keep their defaults, so that older runs load.

@@ -14,6 +14,7 @@ from typing import Any
 
 from gen_jax.errors import UserError
 
+_being_written: set[Path] = set()
 _LONGEST = "checkpoints/" + "0" * 100  # about the longest path below a run's folder
 
 
@@ -32,6 +33,7 @@ def written_whole(path: Path) -> Iterator[Path]:
     """
     remove_unfinished(path.parent, path.name)
     unfinished = _unfinished(path)
+    _being_written.add(unfinished)
     try:
         yield unfinished
         os.replace(unfinished, path)
@@ -42,6 +44,8 @@ def written_whole(path: Path) -> Iterator[Path]:
     except BaseException:
         unfinished.unlink(missing_ok=True)
         raise
+    finally:
+        _being_written.discard(unfinished)
 
 
 @contextlib.contextmanager
@@ -97,6 +101,13 @@ def try_to_write(path: Path) -> None:
 
 def _unfinished(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
+
+def remove_own_unfinished() -> None:
+    """Remove the temporary files of this process, which is about to end."""
+    for path in [*_being_written]:
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 def remove_unfinished(folder: Path, name: str = "") -> None:

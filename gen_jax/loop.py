@@ -95,10 +95,12 @@ def fit(
 
 def _train(take, recorder, state, step, batches, steps):
     """Take the steps from `step` to `steps`, or until a signal, and record them."""
-    stream, stopped_by = iter(batches(step)), 0
+    stream, signalled = iter(batches(step)), 0
     with recorder.recording(step, state), _caught_signals() as caught:
         try:
-            while step < steps and not (stopped_by := recorder.agree(step, caught)):
+            while step < steps and not (
+                signalled := recorder.agree(step, state, caught)
+            ):
                 state, metrics, count = take(state, stream, step, steps)
                 step += count
                 recorder.after(step, state, metrics, count)
@@ -107,11 +109,11 @@ def _train(take, recorder, state, step, batches, steps):
             raise
         recorder.finish(step, state)
     # With several processes, one may get the signal; all stop at the same step.
-    if stopped_by:
+    if signalled:
         recorder.say(f"interrupted and saved at step {step}")
-        if stopped_by == signal.SIGINT:
+        if signalled == signal.SIGINT:
             raise KeyboardInterrupt
-        raise SystemExit(128 + stopped_by)  # as a shell reports a signal
+        raise SystemExit(128 + signalled)  # as a shell reports a signal
     return state
 
 

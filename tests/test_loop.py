@@ -153,6 +153,22 @@ def test_a_loss_that_diverges_is_noticed_when_it_is_logged(tmp_path):
         fit(game, batches, config(10**6))
 
 
+@pytest.mark.parametrize(
+    ("rate", "start", "told"),
+    # A step multiplies w by 1 + 2 rate: after eight of them -w^2 is -11^16, or less.
+    [(5.0, 1.0, True), (0.01, 1.0, False), (5.0, 1e-9, False)],
+)
+def test_a_loss_that_ran_away_is_told_at_the_end(rate, start, told, capsys):
+    def loss(players, batch, context):
+        return -jnp.square(players["model"].params["w"]), ({}, {})
+
+    player = scalar_player(loss, learning_rate=rate, start=start)
+    fit(Game({"model": player}, (("model",),)), batches, config(9))
+    line = "model/loss went from -1 to -4.595e+16: the training ran away; lower"
+    found = [x for x in capsys.readouterr().err.splitlines() if "went from" in x]
+    assert [x[: len(line)] for x in found] == [line] * told
+
+
 def test_a_signal_after_the_last_step_does_not_interrupt(tmp_path):
     def signalling(number, at):
         def from_(start):

@@ -158,8 +158,9 @@ def over_seeds(records: Sequence[Record]) -> Record:
         each = [r.measures[name] for r in records if r.measures[name].values]
         if len(each) < 2:
             left_out += [f"{name}: {line}" for line in lines]
-        elif any(_how(one) != _how(each[0]) for one in each):
-            left_out.append(f"{name}: the seeds were not measured in the same way")
+        elif differences := _differences(records, name):
+            line = f"{name}: the seeds were not measured in the same way: "
+            left_out.append(line + "; ".join(differences))
         else:
             measures[name] = replace(_combined(each), left_out=lines)
     about = {
@@ -214,6 +215,25 @@ def _mean_by_class(tables: Sequence[dict]) -> dict[str, dict[str, float | None]]
 def _how(measure: Measured) -> dict[str, Any]:
     """Return the part of a context that all seeds have in common."""
     return {k: v for k, v in measure.context.items() if k != "sha256"}
+
+
+def _differences(records: Sequence[Record], name: str) -> list[str]:
+    """Return the parts of a measure's context that differ, with the seeds of each."""
+    contexts = {
+        str(record.run.get("training_seed")): _how(record.measures[name])
+        for record in records
+        if record.measures[name].values
+    }
+    differences = []
+    for key in dict.fromkeys(key for context in contexts.values() for key in context):
+        groups: list[tuple[Any, list[str]]] = []
+        for seed, value in ((s, c.get(key, "none")) for s, c in contexts.items()):
+            alike = [seeds for other, seeds in groups if other == value]
+            alike[0].append(seed) if alike else groups.append((value, [seed]))
+        if len(groups) > 1:
+            each = (f"{value} (seed {', '.join(seeds)})" for value, seeds in groups)
+            differences.append(f"{key} {', '.join(each)}")
+    return differences
 
 
 def _over_seeds(numbers: Sequence[float], values: Sequence[Value]) -> Value:

@@ -64,7 +64,7 @@ def absolute_spec(folder: str | Path, spec: str) -> str:
     meta = checkpoint.newest_meta(checkpoint.step_directories(folder))
     if (name := meta.get("experiment")) is None:
         raise UserError(f"--data does not apply: {folder} names no data")
-    config = from_dict(experiment.of_run(name, folder).config, meta["config"])
+    config = from_dict(experiment.of_run(name, folder).config, meta.get("config"))
     return trained_on(folder, config.data, spec)[0].spec
 
 

@@ -29,7 +29,7 @@ from gen_jax import console
 from gen_jax.contracts import first_different_leaf
 from gen_jax.errors import UserError, one_line
 from gen_jax.game import Game, State, Tree, init_state
-from gen_jax.runs import frozen, identity, orbax_logs
+from gen_jax.runs import description, frozen, identity, orbax_logs
 from gen_jax.runs.manifest import DamagedError, read_manifest, refusals, verify
 
 FORMAT = 2  # raised when older checkpoints can no longer be read as they are
@@ -59,10 +59,17 @@ def describe_batch(batch: Tree) -> Tree:
 
 
 def batch_like(described: Any) -> Tree:
-    """Return the ShapeDtypeStructs [B, ...] that `describe_batch` described."""
+    """Return the ShapeDtypeStructs [B, ...] that `describe_batch` described.
+
+    Raises UserError for another value, and TypeError for another shape or dtype.
+    """
+    if described is None:
+        return None
     if isinstance(described, list):
         return [batch_like(item) for item in described]
-    if set(described) == {"shape", "dtype"} and isinstance(described["dtype"], str):
+    if not isinstance(described, dict):
+        raise UserError(f"the batch was saved as {described!r:.40}: it has no shapes")
+    if described.keys() == {"shape", "dtype"} and isinstance(described["dtype"], str):
         return jax.ShapeDtypeStruct(tuple(described["shape"]), described["dtype"])
     return {name: batch_like(item) for name, item in described.items()}
 
@@ -130,11 +137,8 @@ def read_meta(directory: Path) -> dict[str, Any]:
         raise DamagedError(f"{directory} is damaged: {error}") from error
     if is_other:
         raise _other_format(directory, meta)
-    if not isinstance(meta, dict) or not {"format", "frozen", "batch"} <= meta.keys():
-        raise UserError(
-            f"{directory} was not written by gen_jax: its {META} lacks format, frozen "
-            "or batch"
-        )
+    if line := description.problem(meta):
+        raise UserError(f"{directory} was not written by gen_jax: in {META}, {line}")
     return meta
 
 

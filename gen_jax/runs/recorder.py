@@ -20,8 +20,11 @@ from gen_jax.errors import DivergedError
 from gen_jax.game import Game, State, Tree
 from gen_jax.runs import checkpoint, environment, finite, identity, metrics_log, writer
 from gen_jax.runs import seeds as several
+from gen_jax.runs.agreement import Agreement
 from gen_jax.runs.folder import Folder
 from gen_jax.runs.sample_grids import Pictures
+
+_RUNAWAY = 1e6  # times the first loss that was logged
 
 
 class Recorder:
@@ -58,6 +61,7 @@ class Recorder:
             if run.folder is not None
         ]
         self._leads = jax.process_index() == 0
+        self._first_shown: dict[str, float] = {}
         self._shown: dict[str, float] = {}
         self._progress: metrics_log.Progress | None = None
         self._pending: list[
@@ -111,19 +115,21 @@ class Recorder:
                 stack.enter_context(folder.opened(step, trained_on))
             stack.callback(self._pictures.close)
             self._started = self._saved = time.monotonic()
+            self._first, self._agreement = step, Agreement(step)
             yield
 
-    def agree(self, step: int, caught: Sequence[int]) -> int:
+    def agree(self, step: int, state: State, caught: Sequence[int]) -> int:
         """Return the signal that stopped any process; 0 if none did.
 
-        caught: this process's signals. All processes ask at the same steps.
+        Call it before each call of the step. If a checkpoint is due, it is saved.
+        caught: this process's signals.
         """
         number = caught[0] if caught else 0
-        if jax.process_count() == 1:
-            return number
-        if step % self._config.log_every_steps:
-            return 0  # asking costs a message to every process
-        return _largest(number)
+        due = time.monotonic() - self._saved >= self._config.checkpoint_every_seconds
+        number, due = self._agreement.reached(step, number, due)
+        if self._folders and due and not number and step > self._first:
+            self._save(step, state)
+        return number
 
     def after(
         self, step: int, state: State, metrics: Mapping[str, jax.Array], count: int
@@ -151,7 +157,7 @@ class Recorder:
             return
         if _due(step, count, self._config.sample_every_steps):
             self._draw(step, state)
-        if self._checkpoint_due(step, count):
+        if _due(step, count, self._config.keep_every_steps):
             self._save(step, state)
 
     def _logged(self, step: int, count: int) -> list[int]:
@@ -183,6 +189,7 @@ class Recorder:
     def finish(self, step: int, state: State) -> None:
         """Record the end of the run, or the point at which it was interrupted."""
         self._write_pending()
+        self._tell_runaways()
         if not self._folders:
             return
         self._save(step, state)
@@ -196,18 +203,21 @@ class Recorder:
             self.say(f"samples: {self._where}/samples/{step}.png")
         self.say(f"done: step {step}, checkpoint in {self._where}")
 
+    def _tell_runaways(self) -> None:
+        """Print a line for each loss that grew out of all proportion."""
+        for name, last in self._shown.items():
+            first = self._first_shown[name]
+            if name.endswith("/loss") and abs(last) > _RUNAWAY * max(abs(first), 1.0):
+                self.say(
+                    f"{name} went from {first:.4g} to {last:.4g}: the training ran "
+                    "away; lower the learning rate, or look at the samples"
+                )
+
     def _draw(self, step: int, state: State) -> None:
         each = zip(self._runs, self._folders, several.states(state), strict=True)
         self._pictures.start(
             step, [(run.seed, folder, mine.players) for run, folder, mine in each]
         )
-
-    def _checkpoint_due(self, step: int, count: int) -> bool:
-        due = time.monotonic() - self._saved >= self._config.checkpoint_every_seconds
-        if jax.process_count() > 1:
-            logs = _due(step, count, self._config.log_every_steps)
-            due = bool(logs) and bool(_largest(due))
-        return due or bool(_due(step, count, self._config.keep_every_steps))
 
     def _save(self, step: int, state: State) -> None:
         self._write_pending()
@@ -226,6 +236,7 @@ class Recorder:
             step, metrics, finite_now = self._pending.pop(0)
             of_all = {k: np.atleast_1d(x) for k, x in jax.device_get(metrics).items()}
             self._shown = {name: float(x.mean()) for name, x in of_all.items()}
+            self._first_shown = self._first_shown or self._shown
             each = [
                 {name: float(x[place]) for name, x in of_all.items()}
                 for place in range(len(self._runs))
@@ -261,10 +272,3 @@ def _due(step: int, count: int, every: int) -> range:
     if not every:
         return range(0)
     return range((step - count) // every * every + every, step + 1, every)
-
-
-def _largest(value: int) -> int:
-    """Return the largest of the processes' values."""
-    from jax.experimental import multihost_utils
-
-    return int(np.max(multihost_utils.process_allgather(np.asarray(int(value)))))

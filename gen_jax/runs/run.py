@@ -1,6 +1,7 @@
 """A trained run, loaded from its folder; nothing else is needed."""
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,9 +11,10 @@ from gen_jax import experiment
 from gen_jax.config import from_dict, to_dict
 from gen_jax.data import summary as summaries
 from gen_jax.data.dataset import Info
-from gen_jax.errors import UserError
+from gen_jax.errors import UserError, why
 from gen_jax.game import Game, State, Weights
 from gen_jax.runs import checkpoint
+from gen_jax.runs.description import info_of as info_of
 
 
 class Run(NamedTuple):
@@ -43,15 +45,6 @@ def make_meta(name: str, config: Any, info: Info) -> dict[str, Any]:
     return {"experiment": name, "config": to_dict(config), "info": info._asdict()}
 
 
-def info_of(meta: Mapping[str, Any]) -> Info:
-    """Return the description of the data in a checkpoint's meta."""
-    values: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in meta["info"].items()
-    }
-    return Info(**values)
-
-
 def load(path: str | Path, game: Game | None = None) -> Run:
     """Load a run from its folder (the newest checkpoint), or from one checkpoint.
 
@@ -64,25 +57,42 @@ def load(path: str | Path, game: Game | None = None) -> Run:
     if game is not None and not isinstance(game, Game):
         raise UserError(f"game is {game!r:.60}: give a Game, or nothing for the run's")
     found = checkpoint.newest(checkpoint.step_directories(path))
-    meta, config = found.meta, None
-    info = info_of(meta) if "info" in meta else None
+    meta, config, info = found.meta, None, None
+    with contextlib.suppress(UserError):
+        info = info_of(meta)
     name = meta.get("experiment")
-    if game is None:
-        if name is None or info is None:
-            raise UserError(
-                f"{path} was trained with your own game: in Python, pass game=GAME, "
-                "or call evaluation.evaluate; for commands, register the game as an "
-                "experiment (README)"
-            )
-        recipe = experiment.of_run(name, path)
-        config = from_dict(recipe.config, meta["config"])
-        game = recipe.build(config, info)
-    device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-    batch = checkpoint.batch_like(meta["batch"])
-    state = checkpoint.restore(found, checkpoint.state_like(game, batch, device))
+    with _fitting(found):
+        if game is None:
+            if name is None or info is None:
+                raise UserError(
+                    f"{path} was trained with your own game: in Python, pass "
+                    "game=GAME, or call evaluation.evaluate; for commands, register "
+                    "the game as an experiment (README)"
+                )
+            recipe = experiment.of_run(name, path)
+            config = from_dict(recipe.config, meta.get("config"))
+            game = recipe.build(config, info)
+        device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+        batch = checkpoint.batch_like(meta["batch"])
+        like = checkpoint.state_like(game, batch, device)
+    state = checkpoint.restore(found, like)
     folder = checkpoint.run_folder(found.directory)
     step, summary = int(state.step), summaries.of_meta(meta)
     return Run(name, info, game, config, state, step, folder, summary=summary)
+
+
+@contextlib.contextmanager
+def _fitting(found: checkpoint.Checkpoint) -> Iterator[None]:
+    """Raise UserError for any error of a game that is built for a checkpoint."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:  # recipes and games trust the shapes of their data
+        raise UserError(
+            f"no game can be built for {found.directory}: {why(error)}; its meta.json "
+            "may be another program's, or another game was given"
+        ) from error
 
 
 def load_params(path: str | Path, ema: int | None = 0) -> dict[str, Weights]:

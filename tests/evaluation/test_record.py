@@ -124,9 +124,34 @@ def test_several_seeds_are_combined_with_a_t_interval():
     assert (fraction.low, fraction.high) == (0.0, 1.0)  # the t interval is wider
     assert together.run["training_seed"] == [0, 1, 2]
     assert together.run["folder"] == "runs/x"
-    otherwise = [content(s, x, k=1 + s) for s, x in enumerate(numbers)]
+    otherwise = [content(s, x, k=3 + (s == 1)) for s, x in enumerate(numbers)]
     together = record.over_seeds(otherwise)
     assert together.measures == {}
-    assert together.missing == ["m: the seeds were not measured in the same way"]
+    line = "m: the seeds were not measured in the same way: k 3 (seed 0, 2), 4 (seed 1)"
+    assert together.missing == [line]
     with pytest.raises(UserError, match="two of them"):
         record.over_seeds([content(0, 1.0)])
+
+
+@pytest.mark.parametrize(
+    ("contexts", "says"),
+    [
+        (
+            [{"step": 40, "k": 1}, {"step": 20, "k": 1}],
+            "step 40 (seed 0), 20 (seed 1)",
+        ),
+        (
+            [{"weights": "raw", "eta": 0.5}, {"weights": "averaged"}],
+            "weights raw (seed 0), averaged (seed 1); eta 0.5 (seed 0), none (seed 1)",
+        ),
+        ([{"samples": 1, "sha256": "a"}, {"samples": 1.0, "sha256": "b"}], ""),
+    ],
+)
+def test_what_was_measured_in_another_way_is_named(contexts, says):
+    each = [
+        Record({"m": Measured({"a": Value(1.0)}, "w", context)}, about)
+        for seed, context in enumerate(contexts)
+        for about in [{"folder": f"x/seed_{seed}", "training_seed": seed}]
+    ]
+    lines = record.over_seeds(each).missing
+    assert [line.partition("way: ")[2] for line in lines] == [says] * bool(says)

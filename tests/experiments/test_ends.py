@@ -1,5 +1,7 @@
 """How commands end: interrupted, with a closed output, or after another process."""
 
+import contextlib
+import gc
 import shutil
 import signal
 import subprocess
@@ -7,6 +9,8 @@ import sys
 import time
 from pathlib import Path
 
+import jax
+import numpy as np
 import pytest
 from command_line import command, environment, shrunk, succeed
 from records import logged
@@ -14,6 +18,7 @@ from test_bad_input import fails
 from test_runs import free_port, start_process
 
 from experiments import flags as parsing
+from gen_jax import files
 from gen_jax.runs import checkpoint
 
 SLOW = pytest.mark.slow
@@ -48,18 +53,72 @@ def test_an_interrupt_while_modules_load_says_nothing(name, library, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_an_interrupt_that_is_swallowed_ends_the_process_a_little_later(monkeypatch):
-    alarms, left = [], []
-    monkeypatch.setattr("signal.alarm", alarms.append)
+class Collected:
+    """A cycle whose end comes while Python collects garbage, which prints errors."""
+
+    def __init__(self):
+        self.itself = self
+
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+
+
+class Converting:
+    """An attribute whose naming fails: Python makes a RuntimeError of any exception."""
+
+    def __set_name__(self, owner, name):
+        signal.raise_signal(signal.SIGINT)
+
+
+def collect():
+    Collected()
+    gc.collect()
+
+
+def convert():
+    type("Owner", (), {"field": Converting()})
+
+
+def swallow():
+    with contextlib.suppress(BaseException):
+        signal.raise_signal(signal.SIGINT)
+
+
+def compute():
+    def on_host(x):
+        signal.raise_signal(signal.SIGINT)
+        return x
+
+    like = jax.ShapeDtypeStruct((), np.float32)
+    jax.pure_callback(on_host, like, np.float32(1)).block_until_ready()
+
+
+@pytest.mark.parametrize("foreign", [collect, convert, swallow, compute])
+def test_an_interrupt_inside_foreign_code_ends_the_command_at_once(
+    foreign, tmp_path, monkeypatch, capsys
+):
+    left, out = [], tmp_path / "x.npy"
     monkeypatch.setattr("os._exit", left.append)
-    before = signal.getsignal(signal.SIGALRM)
+    before = signal.getsignal(signal.SIGINT)
+
+    def main(overrides):
+        with files.written_whole(out) as unfinished:
+            unfinished.write_text("half")
+            foreign()
+            deadline = time.monotonic() + 5  # the handler may run a little later
+            while not left and time.monotonic() < deadline:
+                time.sleep(0.001)
+            assert (left, [*tmp_path.iterdir()]) == ([130], [])
+            unfinished.write_text("whole")
+
+    monkeypatch.setattr("sys.argv", ["command"])
     try:
-        with pytest.raises(KeyboardInterrupt):
-            parsing._interrupt(signal.SIGINT, None)
-        signal.raise_signal(signal.SIGALRM)
+        with pytest.raises(SystemExit) as ended:
+            parsing.run(main)
     finally:
-        signal.signal(signal.SIGALRM, before)
-    assert (alarms, left) == ([5], [130])
+        signal.signal(signal.SIGINT, before)
+    assert ended.value.code is None
+    assert capsys.readouterr().err == ""
 
 
 UNHEARD = [
@@ -101,9 +160,11 @@ def both(tmp_path, steps, **fields):
 
 @pytest.mark.parametrize("number", [pytest.param(0, marks=SLOW), 1])
 def test_a_signal_to_one_process_stops_all_alike(number, tmp_path):
-    two = both(tmp_path, 10**6, **QUIET)
+    two = both(tmp_path, 10**6, log_every_steps=10**6, sample_every_steps=0)
     two[number].send_signal(signal.SIGTERM)
+    told = time.monotonic()
     said = [process.communicate(timeout=60)[1] for process in two]
+    assert time.monotonic() - told < 10  # two seconds, and time to save and to leave
     assert [process.returncode for process in two] == [143, 143], said
     [step] = checkpoint.steps(tmp_path / "checkpoints")
     assert f"interrupted and saved at step {step}" in said[0]

@@ -12,7 +12,7 @@ from gen_jax import devices, load, load_params
 from gen_jax.errors import UserError
 from gen_jax.game import Weights, init_state
 from gen_jax.runs import checkpoint
-from gen_jax.runs.writer import Writer
+from gen_jax.runs.writer import Writer, check_room
 
 
 def test_ten_donated_steps_later_the_state_is_that_of_the_save(tmp_path):
@@ -27,6 +27,28 @@ def test_ten_donated_steps_later_the_state_is_that_of_the_save(tmp_path):
 def test_the_last_three_and_every_nth_are_kept(tmp_path):
     save(tmp_path, adam_game(), steps=range(1, 9), keep_every_steps=2)
     assert checkpoint.steps(tmp_path / "checkpoints") == [8, 7, 6, 4, 2]
+
+
+@pytest.mark.parametrize(("leaves", "numbers"), [(1, 1), (300, 9), (2, 300_000)])
+def test_room_is_needed_for_all_that_is_written(leaves, numbers, tmp_path, monkeypatch):
+    state = init_state(adam_game(), jax.random.key(0), BATCH)
+    bits = jax.random.bits(jax.random.key(1), (leaves, numbers))  # nothing to compress
+    mutable = {str(i): x for i, x in enumerate(np.asarray(bits))}
+    player = state.players["model"]._replace(mutable=mutable)
+    state = state._replace(players={"model": player})
+    writer = Writer(tmp_path / "checkpoints")
+    writer.save(0, state, META)
+    writer.close()
+    taken = sum(512 * path.stat().st_blocks for path in tmp_path.rglob("*"))
+
+    def free(number):
+        monkeypatch.setattr("shutil.disk_usage", lambda _: (2**40, 0, number))
+
+    free(taken - 1)
+    with pytest.raises(OSError, match="no room for a checkpoint of"):
+        check_room(tmp_path, state)
+    free(2.5 * taken + 2**18)  # and not for much more
+    check_room(tmp_path, state)
 
 
 def test_any_of_three_paths_loads(tmp_path):

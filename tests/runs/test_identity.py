@@ -143,7 +143,7 @@ def test_a_meta_of_another_form_has_a_line(copy):
         (directory / "meta.json").write_text(content)
         (directory / "manifest.json").unlink()
         write_manifest(directory)
-        with pytest.raises(UserError, match="was not written by gen_jax: its meta"):
+        with pytest.raises(UserError, match="was not written by gen_jax: in meta"):
             load_params(copy)
 
 
@@ -220,7 +220,7 @@ def test_a_failing_op_is_reported_before_the_training(tmp_path):
         (wrong_shape, "^this game's op 'sample' fails: TypeError: "),
         (refusing, "^not this way"),
     ):
-        game = dataclasses.replace(mean_game(), ops=Ops(sample=sample))
+        options = {"ops": Ops(sample=sample)}
         with pytest.raises(UserError, match=says):
-            trained(tmp_path / "run", game=game)
+            trained(tmp_path / "run", game=dataclasses.replace(mean_game(), **options))
         assert not (tmp_path / "run").exists()
