@@ -136,6 +136,7 @@ def test_a_trial_that_diverged_is_never_the_best():
         compare.best("vae", {"1": None})
 
 
+@pytest.mark.slow
 def test_a_diverged_training_is_recognised_by_its_exit_code(tmp_path):
     flags = (f"--workdir={tmp_path / 'run'}", "--config.learning_rate=1e30")
     with pytest.raises(DivergedError, match="no longer finite"):

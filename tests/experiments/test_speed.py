@@ -38,6 +38,7 @@ def test_parameters_are_those_of_the_papers_networks():
     assert round(millions, 1) == 35.7  # Ho et al. 2020, appendix B
 
 
+@pytest.mark.slow
 def test_a_variant_that_fails_costs_one_line(tmp_path):
     out = tmp_path / "speed.json"
     flags = "--rows=vae", "--variants=jax_scan,torch_compile", "--miniature"

@@ -96,7 +96,11 @@ def _game(gan_loss: str) -> Game:
         discriminator_optimizer=adam(1e-3),
         gan_loss=gan_loss,
     )
-    return dataclasses.replace(played, turns=(Turn(("discriminator",)),))
+    known = played.players["generator"]._replace(loss=None)
+    players = {**played.players, "generator": known}
+    return dataclasses.replace(
+        played, players=players, turns=(Turn(("discriminator",)),)
+    )
 
 
 def _output(game: Game, players: Players, gan_loss: str, x: np.ndarray) -> np.ndarray:

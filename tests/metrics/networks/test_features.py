@@ -88,7 +88,7 @@ def labelled(count, seed):
 
 def test_the_classifiers_features_are_its_penultimate_layer(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    quick = functools.partial(trained, recipe=Recipe(width=8, epochs=1))
+    quick = functools.partial(trained, recipe=Recipe(width=4, epochs=1))
     monkeypatch.setattr(features, "trained", quick)
     data = Dataset(Info((8, 8, 1), 2), labelled(256, 0), labelled(40, 1))
     network, classifier = features.classifier(data), quick(data)
