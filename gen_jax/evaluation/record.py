@@ -90,12 +90,11 @@ def measured(evaluation: Evaluation, measure: Measure) -> Measured:
 
 
 def compute(evaluation: Evaluation, measure: Measure) -> Measured:
-    """Compute a measure and write its pictures into the evaluation's folder."""
+    """Compute a measure and write its pictures."""
     started = time.monotonic()
     result = measure.run(evaluation)
     for name, picture in result.pictures.items():
-        evaluation.folder.mkdir(parents=True, exist_ok=True)
-        images.save_png(evaluation.folder / f"{name}.png", picture)
+        images.save_png(evaluation.pictures / f"{name}.png", picture)
     context = {
         "step": evaluation.run.step,
         "weights": evaluation.which_weights,

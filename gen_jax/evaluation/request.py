@@ -73,6 +73,11 @@ class Evaluation:
         return self.out or self.run.folder
 
     @property
+    def pictures(self) -> Path:
+        """Return the folder of the measures' pictures, next to evaluation.json."""
+        return self.place / "evaluation" if self.place else self.folder
+
+    @property
     def game(self) -> Game:
         """Return the run's game."""
         return self.run.game

@@ -65,6 +65,9 @@ def test_a_game_is_measured_drawn_and_reported_in_its_folder(trained):
     assert list(record.measures) == ["on_pixels", "copies", "class_fractions"]
     values = record.measures["on_pixels"].values
     assert values["frechet_distance"].low > values["frechet_distance"].real_baseline
+    pictures = record.measures["copies"].pictures
+    assert pictures
+    assert all((folder / "evaluation" / name).exists() for name in pictures)
     written = json.loads((folder / "evaluation.json").read_text())["measures"]
     assert list(written) == list(record.measures)
     paths = draw_game(game, state, dataset, folder / "figures", folder=folder)
