@@ -1,5 +1,6 @@
 """No moment leaves a checkpoint that can be read and not verified."""
 
+import contextlib
 import json
 import shutil
 import sys
@@ -24,6 +25,12 @@ def _hook(event, arguments):
         _watching[0](event, arguments)
 
 
+def copied_if_there(source, target):
+    """Copy a file; TensorStore's own threads may remove their locks meanwhile."""
+    with contextlib.suppress(FileNotFoundError):
+        shutil.copy2(source, target)
+
+
 def moments(folder, work, into):
     """Copies of a folder before each file operation of `work`: any may be the last."""
     if _hook not in _installed:
@@ -38,7 +45,7 @@ def moments(folder, work, into):
             return
         act = _watching.pop()  # copying opens files too
         place = into / str(len(copies))
-        shutil.copytree(folder, place)
+        shutil.copytree(folder, place, copy_function=copied_if_there)
         copies.append(place)
         _watching.append(act)
 
