@@ -17,7 +17,7 @@ from jax.sharding import Mesh
 from gen_jax import devices
 from gen_jax.config import FitConfig
 from gen_jax.contracts import describe, first_difference, named_leaves
-from gen_jax.errors import UserError, one_line
+from gen_jax.errors import UserError, named
 
 
 def fit_config(
@@ -122,15 +122,8 @@ def prepared(prepare: Any, batch: Any, keys: Any) -> Any:
     hint = "give a function (batch, keys) -> batch, such as data.prepare()"
     if not callable(prepare):
         raise UserError(f"prepare is {describe(prepare)}: {hint}")
-    try:
+    with named("prepare(batch, keys) fails", f"; {hint}"):
         made = jax.eval_shape(prepare, batch, keys)
-    except UserError:
-        raise
-    except Exception as error:
-        raise UserError(
-            f"prepare(batch, keys) fails: {type(error).__name__}: "
-            f"{one_line(error)[:200]}; {hint}"
-        ) from error
     size = jax.tree.leaves(batch)[0].shape[0]
     sizes = {jnp.shape(leaf)[:1] for leaf in jax.tree.leaves(made)}
     if sizes != {(size,)}:

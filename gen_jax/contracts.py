@@ -272,7 +272,7 @@ def first_difference(
 
 
 def first_different_leaf(found: Any, expected: Any, root: str, other: str) -> str:
-    """Describe the first array as `first_difference`, whatever the containers are.
+    """Describe the first array as `first_difference`, for any kinds of containers.
 
     Tuples, named tuples and dicts are equal if their leaves [...] have the same paths.
     """
@@ -320,7 +320,8 @@ def _shape_of(x: Any) -> tuple[int, ...]:
 
 
 def _is_scalar(x: Any) -> bool:
-    return hasattr(x, "dtype") | isinstance(x, numbers.Number) and jnp.shape(x) == ()
+    is_number = hasattr(x, "dtype") or isinstance(x, numbers.Number)
+    return is_number and jnp.shape(x) == ()
 
 
 def describe(x: Any) -> str:

@@ -3,8 +3,9 @@
 A message says what was given, why it fails and what to type instead.
 """
 
+import contextlib
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -37,6 +38,20 @@ def why(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}: {error.filename or 'disk'}"
     return f"{type(error).__name__}: {line[:200]}"
+
+
+@contextlib.contextmanager
+def named(line: str, cure: str = "") -> Iterator[None]:
+    """Raise any error of the body as UserError: `line`, the reason, then `cure`.
+
+    For functions of the user's, which may raise anything. A UserError passes.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(f"{line}: {why(error)}{cure}") from error
 
 
 def nearest(word: str, words: Iterable[str] | Mapping[str, str]) -> str:

@@ -38,13 +38,10 @@ def written_whole(path: Path) -> Iterator[Path]:
         yield unfinished
         os.replace(unfinished, path)
     except OSError as error:
-        unfinished.unlink(missing_ok=True)
         number = error.errno or errno.ENOSPC
         raise OSError(number, os.strerror(number), str(path)) from error
-    except BaseException:
-        unfinished.unlink(missing_ok=True)
-        raise
     finally:
+        unfinished.unlink(missing_ok=True)  # nothing is left there after a success
         _being_written.discard(unfinished)
 
 

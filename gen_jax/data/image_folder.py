@@ -29,7 +29,7 @@ class _Files:
 
     @property
     def sizes(self) -> list[int]:
-        """Return the sizes in bytes, of which no file is read."""
+        """Return the sizes of the files in bytes, without reading them."""
         return listing.sizes(self.paths)
 
     def read(self, indices: Indices) -> list[Record]:

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gen_jax import data, devices, images, progress, sampling
-from gen_jax.data.class_names import shown
+from gen_jax.data.class_names import class_names, shown
 from gen_jax.data.dataset import digest_of, digest_of_value, identified
 from gen_jax.errors import UserError
 from gen_jax.evaluation.chunks import SIZE, Chunks, load_array, save_array
@@ -192,15 +192,9 @@ class Evaluation:
         return np.concatenate(parts)
 
     def class_name(self, label: int) -> str:
-        """Return the name of a class in the data; its number if it has none.
-
-        If several classes have one name, the number is added.
-        """
-        names = self.dataset.info.class_names
-        if not 0 <= label < len(names):
-            return str(label)
-        name = shown(names[label])
-        return name if names.count(name) == 1 else f"{name} ({label})"
+        """Return a class's name as all lines show it; its number if it has none."""
+        names = class_names(self.dataset.info)
+        return shown(names[label]) if 0 <= label < len(names) else str(label)
 
     @functools.cached_property
     def stores_uint8(self) -> bool:

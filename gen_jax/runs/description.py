@@ -1,7 +1,6 @@
 """The types of a checkpoint's meta: a seal tells damage, not who wrote the file."""
 
 import dataclasses
-import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -68,8 +67,7 @@ def info_of(meta: Mapping[str, Any]) -> Info:
 
     Raises UserError if it has none that fits.
     """
-    entry = json.loads(json.dumps(meta.get("info")))  # of a new run it has tuples
-    found = typed_json.read(_Info, entry, [])
+    found = typed_json.read(_Info, meta.get("info"), [])
     if found is None:
         raise UserError("the checkpoint's meta does not describe the data")
     of_info = {name: _tuples(x) for name, x in dataclasses.asdict(found).items()}

@@ -1,7 +1,7 @@
 """A trained run, loaded from its folder; nothing else is needed."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,10 +11,12 @@ from gen_jax import experiment
 from gen_jax.config import from_dict, to_dict
 from gen_jax.data import summary as summaries
 from gen_jax.data.dataset import Info
-from gen_jax.errors import UserError, why
+from gen_jax.errors import UserError, named
 from gen_jax.game import Game, State, Weights
 from gen_jax.runs import checkpoint
 from gen_jax.runs.description import info_of as info_of
+
+_OF_ANOTHER = "; its meta.json may be another program's, or another game was given"
 
 
 class Run(NamedTuple):
@@ -42,7 +44,11 @@ def make_meta(name: str, config: Any, info: Info) -> dict[str, Any]:
 
     config: the experiment's configuration, a dataclass.
     """
-    return {"experiment": name, "config": to_dict(config), "info": info._asdict()}
+    facts = {
+        name: list(value) if isinstance(value, tuple) else value  # as JSON has them
+        for name, value in info._asdict().items()
+    }
+    return {"experiment": name, "config": to_dict(config), "info": facts}
 
 
 def load(path: str | Path, game: Game | None = None) -> Run:
@@ -61,7 +67,8 @@ def load(path: str | Path, game: Game | None = None) -> Run:
     with contextlib.suppress(UserError):
         info = info_of(meta)
     name = meta.get("experiment")
-    with _fitting(found):
+    # Recipes and games trust the shapes of their data.
+    with named(f"no game can be built for {found.directory}", _OF_ANOTHER):
         if game is None:
             if name is None or info is None:
                 raise UserError(
@@ -79,20 +86,6 @@ def load(path: str | Path, game: Game | None = None) -> Run:
     folder = checkpoint.run_folder(found.directory)
     step, summary = int(state.step), summaries.of_meta(meta)
     return Run(name, info, game, config, state, step, folder, summary=summary)
-
-
-@contextlib.contextmanager
-def _fitting(found: checkpoint.Checkpoint) -> Iterator[None]:
-    """Raise UserError for any error of a game that is built for a checkpoint."""
-    try:
-        yield
-    except UserError:
-        raise
-    except Exception as error:  # recipes and games trust the shapes of their data
-        raise UserError(
-            f"no game can be built for {found.directory}: {why(error)}; its meta.json "
-            "may be another program's, or another game was given"
-        ) from error
 
 
 def load_params(path: str | Path, ema: int | None = 0) -> dict[str, Weights]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from gen_jax import devices, images
 from gen_jax.data.summary import Summary
-from gen_jax.errors import UserError
+from gen_jax.errors import UserError, named
 from gen_jax.game import Game, Players, Tree, averaged
 from gen_jax.runs.class_choice import drawn_classes
 from gen_jax.runs.folder import Folder
@@ -45,15 +45,8 @@ class Pictures:
         if self._functions is None:
             return
         draw, _ = self._functions
-        try:
+        with named(f"this game's op {self._op!r} fails"):
             shape = np.shape(draw(players, 0))
-        except UserError:
-            raise
-        except Exception as error:
-            line = " ".join(str(error).split())[:300]
-            raise UserError(
-                f"this game's op {self._op!r} fails: {type(error).__name__}: {line}"
-            ) from error
         images.check_picture(shape)
 
     def start(self, step: int, each: Iterable[tuple[int, Folder, Players]]) -> None:
